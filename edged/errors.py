@@ -1,0 +1,50 @@
+"""The exception tree. Every error that a user can cause ends here, each kind with its exit code."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EdgedError(Exception):
+    """Base of all errors that edged raises on purpose.
+
+    The message is built here, always in one shape: what went wrong with which thing, then how to mend it.
+    ``exit_code`` follows sysexits.h where it has a fitting number.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, problem: str, *, mend: str = "") -> None:
+        self.problem = problem
+        self.mend = mend
+        super().__init__(f"{problem}. {mend}." if mend else f"{problem}.")
+
+
+class ConfigError(EdgedError):
+    """A setting is unknown, malformed or contradicts another (EX_CONFIG)."""
+
+    exit_code = 78
+
+
+class ModelError(EdgedError):
+    """A model file cannot be read, loaded or understood (EX_CONFIG: it will not mend itself)."""
+
+    exit_code = 78
+
+
+class DeviceError(EdgedError):
+    """The accelerator or the runtime for it does not answer (EX_UNAVAILABLE)."""
+
+    exit_code = 69
+
+
+class SourceError(EdgedError):
+    """The camera, stream or file gives no frames (EX_UNAVAILABLE)."""
+
+    exit_code = 69
+
+
+class SinkError(EdgedError):
+    """An output cannot be opened or written (EX_CANTCREAT)."""
+
+    exit_code = 73

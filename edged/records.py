@@ -1,0 +1,110 @@
+"""The values that travel through the pipeline: frozen, slotted, without I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Image: TypeAlias = npt.NDArray[np.uint8]
+    """Pixels, shape (height, width, 3), uint8, channels in the order blue, green, red."""
+
+    Tensor: TypeAlias = npt.NDArray[Any]
+    """One input or output of a model, in the model's own dtype, quantised values as they are."""
+
+
+class Box(NamedTuple):
+    """Corners in pixels of the source frame; (0, 0) is its upper left corner, x2 and y2 lie outside the box."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture as the source gave it."""
+
+    frame_id: int
+    """Number of the frame since the source was opened, from 0, without gaps."""
+    image: Image
+    ts_capture: float
+    """UTC, seconds since the epoch."""
+    captured: float
+    """The same moment on the monotonic clock, seconds; for durations only."""
+    pts: float
+    """Media time, seconds since the first frame; of a live source the time since it was opened."""
+    capture_ms: float = 0.0
+    """How long the source took to read and decode it."""
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.image.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object found in a frame."""
+
+    class_id: int
+    label: str
+    score: float
+    """0..1."""
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What a model says of one of its tensors."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float = 0.0
+    """real = scale * (stored - zero_point); 0 where the tensor is not quantised."""
+    zero_point: int = 0
+
+    @property
+    def quantised(self) -> bool:
+        """Whether stored values must be scaled to become real ones."""
+        return self.scale != 0.0
+
+    def __str__(self) -> str:
+        quantised = f" ({self.scale:.6g}, {self.zero_point})" if self.quantised else ""
+        return f"{self.dtype}{list(self.shape)}{quantised}"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What is known of a model file before a decoder is chosen."""
+
+    name: str
+    """File name without folder and ``.tflite``."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """The exporter's own description (Ultralytics: names, stride, imgsz, task), empty where there is none."""
+    labels: tuple[str, ...] = ()
+    """Class names by class id, empty where neither the file nor the settings name any; gaps are ``""``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the pipeline made of one frame."""
+
+    frame: Frame
+    detections: tuple[Detection, ...]
+    timings_ms: Mapping[str, float]
+    """Milliseconds this frame spent in each stage, in the order it went through them."""

@@ -1,0 +1,43 @@
+"""Every plug-in by name, as import strings: a new kind is one file and one line here.
+
+Nothing is imported before it is asked for, so a missing optional package hurts only who uses it, and
+an import that fails is never swallowed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+DECODERS: dict[str, str] = {
+    # Asked in this order; the first that matches the model decodes it.
+    "yolo-end2end": "edged.decoders.yolo_end2end:YoloEnd2End",
+    "yolov5": "edged.decoders.yolov5:Yolov5",
+    "yolo": "edged.decoders.yolo:Yolo",
+    "blazeface": "edged.decoders.blazeface:BlazeFace",
+    "ssd": "edged.decoders.ssd:Ssd",
+}
+
+SOURCES: dict[str, str] = {
+    # Prefix of EDGED_SOURCE; the first that fits wins, the empty one fits every path.
+    "synthetic:": "edged.sources.synthetic:SyntheticSource",
+    "rtsp://": "edged.sources.stream:StreamSource",
+    "rtsps://": "edged.sources.stream:StreamSource",
+    "http://": "edged.sources.stream:StreamSource",
+    "https://": "edged.sources.stream:StreamSource",
+    "/dev/video": "edged.sources.v4l2:V4l2Source",
+    "": "edged.sources.file:FileSource",
+}
+
+SINKS: dict[str, str] = {
+    # The setting that switches the sink on.
+    "output": "edged.sinks.video:VideoSink",
+    "jsonl": "edged.sinks.jsonl:JsonlSink",
+    "mqtt_url": "edged.sinks.mqtt:MqttSink",
+}
+
+
+def load(path: str) -> Any:
+    """Import ``"module:Class"``."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

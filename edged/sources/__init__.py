@@ -1,0 +1,66 @@
+"""Sources give frames: files, cameras, streams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from edged import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edged.config import Settings
+    from edged.records import Frame
+
+
+class Source(Protocol):
+    """A blocking stream of frames, read by one thread.
+
+    ``open`` is called once before ``frames``; ``stop`` may come from any thread at any time and makes a
+    running ``frames`` end soon; ``close`` comes last and frees everything.
+    """
+
+    live: ClassVar[bool]
+    """Live sources go on without us: frames that nobody took in time are lost."""
+
+    def open(self) -> None:
+        """Reach the device or the file.
+
+        Raises:
+            SourceError: there is nothing to read; names the source, the cause and the mend.
+        """
+        ...
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames in order until the end of the source or until ``stop``.
+
+        Raises:
+            SourceError: the source failed for good in the middle.
+        """
+        ...
+
+    def properties(self) -> dict[str, Any]:
+        """What the source says of itself: kind, width, height, fps, codec; unknown ones are left out."""
+        ...
+
+    def stop(self) -> None:
+        """Ask ``frames`` to end."""
+        ...
+
+    def close(self) -> None:
+        """Free device and memory."""
+        ...
+
+
+def source_class(spec: str) -> Any:
+    """The registered source whose prefix fits ``spec`` (the value of EDGED_SOURCE)."""
+    for prefix, path in registry.SOURCES.items():
+        if spec.startswith(prefix):
+            return registry.load(path)
+    raise AssertionError("the empty prefix fits every path")
+
+
+def create(settings: Settings) -> Source:
+    """The source that the settings name, not yet open."""
+    source: Source = source_class(settings.source).create(settings)
+    return source
