@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from edged.metrics import FrameCounts, StageStats
+
     Image: TypeAlias = npt.NDArray[np.uint8]
     """Pixels, shape (height, width, 3), uint8, channels in the order blue, green, red."""
 
@@ -108,3 +110,37 @@ class Result:
     detections: tuple[Detection, ...]
     timings_ms: Mapping[str, float]
     """Milliseconds this frame spent in each stage, in the order it went through them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How the daemon fared over one stats interval."""
+
+    interval_s: float
+    fps: float
+    """Results a second over the interval."""
+    stages: Mapping[str, StageStats]
+    frames: FrameCounts
+    """Since the start, not over the interval: totals survive a lost message."""
+    sinks: Mapping[str, Mapping[str, int]]
+    """By sink: results taken, and lost by cause, since the start."""
+    host: Mapping[str, float | int | bool]
+    """Health of the machine; a sensor that is not there is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the daemon is doing, for the retained state topic."""
+
+    lifecycle: str
+    """``starting``, ``running``, ``paused``, ``stopping`` or ``stopped``."""
+    device: str
+    runtime: str
+    model: str
+    version: str
+    config_hash: str
+    camera_online: bool
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """What the source says of itself."""
+    degraded: tuple[str, ...] = ()
+    """Reasons, one sentence each; empty when all is well."""

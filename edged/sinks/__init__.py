@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edged import registry
 
 if TYPE_CHECKING:
     from edged.config import Settings
-    from edged.records import Result
+    from edged.metrics import Meter
+    from edged.records import Report, Result, State
 
 
 class Sink(Protocol):
@@ -39,3 +41,53 @@ class Sink(Protocol):
     def close(self) -> None:
         """Flush what was taken and free everything."""
         ...
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """A sink that also tells how the daemon fares. Both methods may be called from any thread and never block."""
+
+    def report(self, report: Report) -> None:
+        """Take the figures of the stats interval that has just ended."""
+        ...
+
+    def state(self, state: State) -> None:
+        """Take the state of the daemon, at the start, at the end and whenever it changes."""
+        ...
+
+
+class Control(Protocol):
+    """What a sink may ask of the daemon. Thread-safe; every method returns at once, with what was done.
+
+    Raises:
+        EdgedError: it was refused, and why.
+    """
+
+    def pause(self) -> str:
+        """Take no more frames from the source."""
+        ...
+
+    def resume(self) -> str:
+        """Take frames again."""
+        ...
+
+    def reload(self) -> str:
+        """Read the settings again and put them in force."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the daemon lends to its sinks."""
+
+    meter: Meter
+    control: Control
+
+
+def create(settings: Settings, context: Context) -> list[Sink]:
+    """The sinks whose settings are set, not yet open, in the order of the registry."""
+    return [
+        registry.load(path).create(settings, context)
+        for setting, path in registry.SINKS.items()
+        if getattr(settings, setting)
+    ]

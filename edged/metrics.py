@@ -1,0 +1,138 @@
+"""Counting and timing: the frame ledger and fixed-bucket latency histograms. Knows nothing of MQTT."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BUCKETS_PER_OCTAVE = 16
+"""Buckets grow by 2^(1/16), so a percentile is off by 4.4 % at the most, always upwards."""
+_SMALLEST_MS = 0.001
+_BUCKETS = BUCKETS_PER_OCTAVE * 27
+"""From one microsecond to 134 seconds; what is longer counts in the last bucket (its maximum stays exact)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageStats:
+    """Latency of one stage over one interval, milliseconds."""
+
+    count: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+class Histogram:
+    """Latencies in buckets of fixed, logarithmic width: constant memory, no sorting, no sampling."""
+
+    __slots__ = ("_counts", "_max", "_total")
+
+    def __init__(self) -> None:
+        self._counts = [0] * _BUCKETS
+        self._total = 0
+        self._max = 0.0
+
+    def observe(self, ms: float) -> None:
+        """Count one latency."""
+        bucket = 0
+        if ms > _SMALLEST_MS:
+            bucket = min(math.ceil(math.log2(ms / _SMALLEST_MS) * BUCKETS_PER_OCTAVE), _BUCKETS - 1)
+        self._counts[bucket] += 1
+        self._total += 1
+        self._max = max(self._max, ms)
+
+    def percentile(self, share: float) -> float:
+        """Upper edge of the bucket that holds the ``share`` quantile (0..1); 0 without observations."""
+        rank = math.ceil(share * self._total)
+        seen = 0
+        for bucket, count in enumerate(self._counts):
+            seen += count
+            if count and seen >= rank:
+                return float(min(_SMALLEST_MS * 2 ** (bucket / BUCKETS_PER_OCTAVE), self._max))
+        return 0.0
+
+    def stats(self) -> StageStats:
+        """The figures that are published."""
+        p50, p95, p99 = (round(self.percentile(share), 3) for share in (0.50, 0.95, 0.99))
+        return StageStats(self._total, p50, p95, p99, round(self._max, 3))
+
+
+class Meter:
+    """Histograms of all stages over the current interval. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stages: dict[str, Histogram] = {}
+
+    def observe(self, stage: str, ms: float) -> None:
+        """Count one latency of ``stage``."""
+        with self._lock:
+            histogram = self._stages.get(stage)
+            if histogram is None:
+                histogram = self._stages[stage] = Histogram()
+            histogram.observe(ms)
+
+    def observe_all(self, timings_ms: Mapping[str, float]) -> None:
+        """Count the stages of one frame."""
+        for stage, ms in timings_ms.items():
+            self.observe(stage, ms)
+
+    def take(self) -> dict[str, StageStats]:
+        """Figures of the interval that ends now; the next one starts empty."""
+        with self._lock:
+            stages, self._stages = self._stages, {}
+        return {name: histogram.stats() for name, histogram in stages.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCounts:
+    """The frame ledger at one moment: ``captured = inferred + sum(dropped) + in_flight``."""
+
+    captured: int
+    inferred: int
+    dropped: Mapping[str, int]
+    """By cause; a failed invoke is a cause of its own and never "no detections"."""
+    in_flight: int
+
+
+class Ledger:
+    """Accounts for every frame from capture to result. Thread-safe.
+
+    In flight is what was captured and has no end yet: it must never exceed what the bounded queues can hold,
+    and must be 0 once the pipeline has drained. Both are checked, so a frame that vanishes is noticed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._captured = 0
+        self._inferred = 0
+        self._dropped: Counter[str] = Counter()
+
+    def captured(self) -> None:
+        """A frame left the source."""
+        with self._lock:
+            self._captured += 1
+
+    def inferred(self) -> None:
+        """A frame became a result."""
+        with self._lock:
+            self._inferred += 1
+
+    def dropped(self, cause: str, count: int = 1) -> None:
+        """Frames ended without a result."""
+        with self._lock:
+            self._dropped[cause] += count
+
+    def counts(self) -> FrameCounts:
+        """The ledger now."""
+        with self._lock:
+            lost = sum(self._dropped.values())
+            in_flight = self._captured - self._inferred - lost
+            return FrameCounts(self._captured, self._inferred, dict(self._dropped), in_flight)
