@@ -1,0 +1,55 @@
+"""The only maker of threads: blocking code at the edge of asyncio.
+
+Threads are daemons. One that is stuck in a driver, such as a camera that never answers, must not hold up
+the exit; whoever starts a thread has the means to end it and a deadline after which to go on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+def start(name: str, function: Callable[[], object]) -> threading.Thread:
+    """Start a named thread; an exception that leaves ``function`` is told by threading's own hook."""
+    thread = threading.Thread(target=function, name=name, daemon=True)  # noqa: TID251  # here and nowhere else
+    thread.start()
+    return thread
+
+
+def run(name: str, function: Callable[[], T]) -> asyncio.Future[T]:
+    """Run ``function`` in a named thread of its own; the future is done when the thread has ended.
+
+    Cancelling the future abandons the thread, it does not stop it.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]  # without an error the result is a T
+
+    def body() -> None:
+        result: T | None = None
+        error: BaseException | None = None
+        try:
+            result = function()
+        except BaseException as exception:  # noqa: BLE001  # handed on to who awaits the future
+            error = exception
+        try:
+            loop.call_soon_threadsafe(settle, result, error)
+        except RuntimeError:
+            pass  # the loop has ended without us: an abandoned thread
+
+    start(name, body)
+    return future

@@ -1,0 +1,87 @@
+"""A bounded, closable queue between two stages that run in threads of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+
+
+class Closed(Exception):  # noqa: N818  # it is a signal, not an error, as queue.Empty
+    """Nothing more comes out of the channel, or may be put into it."""
+
+
+class Channel(Generic[T]):
+    """First in, first out, at most ``capacity`` items.
+
+    ``waits`` says what a full channel does: the producer waits (backpressure, no item is lost), or the
+    oldest item makes room and is handed back to the producer, who must account for it.
+    """
+
+    def __init__(self, capacity: int, *, waits: bool) -> None:
+        self._items: deque[T] = deque()
+        self._capacity = capacity
+        self._waits = waits
+        self._closed = False
+        lock = threading.Lock()
+        self._filled = threading.Condition(lock)
+        self._emptied = threading.Condition(lock)
+
+    def put(self, item: T) -> T | None:
+        """Append ``item``; returns the item that had to go for it, if any.
+
+        Raises:
+            Closed: the channel takes nothing any more.
+        """
+        with self._emptied:
+            while self._waits and len(self._items) >= self._capacity and not self._closed:
+                self._emptied.wait()
+            if self._closed:
+                raise Closed
+            displaced = self._items.popleft() if len(self._items) >= self._capacity else None
+            self._items.append(item)
+            self._filled.notify()
+            return displaced
+
+    def get(self) -> T:
+        """The oldest item, as soon as there is one.
+
+        Raises:
+            Closed: the channel is closed and empty.
+        """
+        with self._filled:
+            while not self._items:
+                if self._closed:
+                    raise Closed
+                self._filled.wait()
+            self._emptied.notify()
+            return self._items.popleft()
+
+    def __iter__(self) -> Iterator[T]:
+        """All items until the channel is closed and empty."""
+        while True:
+            try:
+                item = self.get()
+            except Closed:
+                return
+            yield item
+
+    def close(self) -> None:
+        """End of stream: what is inside can still be taken, nothing more is accepted."""
+        with self._filled:
+            self._closed = True
+            self._filled.notify_all()
+            self._emptied.notify_all()
+
+    def abort(self) -> list[T]:
+        """Close at once; what was inside is handed back, to be accounted for."""
+        self.close()
+        with self._filled:
+            left = list(self._items)
+            self._items.clear()
+            return left

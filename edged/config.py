@@ -1,0 +1,301 @@
+"""Every setting, declared once: name, type, unit, default, help. The only reader of the environment.
+
+A setting ``score_threshold`` is ``EDGED_SCORE_THRESHOLD`` in the environment and in the env file. The
+environment wins over the file. All bad settings are reported together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from dotenv.parser import parse_stream
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from edged.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic_core import ErrorDetails
+
+PREFIX = "EDGED_"
+
+
+def _auto(value: object) -> object:
+    return None if value == "auto" else value
+
+
+def _comma_separated(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _setting(default: Any, section: str, help_text: str, *, shown: str | None = None, **limits: Any) -> Any:
+    """A field with what ``edged env`` and the README say of it; ``shown`` replaces a default without a value."""
+    return Field(default, description=help_text, json_schema_extra={"section": section, "shown": shown}, **limits)
+
+
+def _node() -> str:
+    return socket.gethostname().split(".")[0] or "edged"
+
+
+_TopicLevel = Annotated[str, Field(pattern=r"^[^/+#\x00\s]+$")]
+
+
+class Settings(BaseSettings):
+    """The configuration of one daemon. Frozen: a reload builds a new one."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    # Input
+    source: str = _setting(
+        ...,
+        "Input",
+        "video or image file, /dev/video0, rtsp://..., http://..., synthetic:",
+        min_length=1,
+    )
+    loop: bool = _setting(False, "Input", "replay a file for ever")
+    policy: Literal["auto", "all", "latest"] = _setting(
+        "auto",
+        "Input",
+        "all: every frame is kept and the source waits; latest: the newest frame counts, older ones are dropped "
+        "and counted; auto: all for files, latest for live sources",
+    )
+    max_age: float = _setting(
+        1.0, "Input", "seconds; older frames of a live source are dropped and counted", gt=0, allow_inf_nan=False
+    )
+
+    # Model
+    model: Path = _setting(..., "Model", "path of a .tflite")
+    labels: Path | None = _setting(None, "Model", "labels file, one per line", shown="from the model")
+    classes: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = _setting(
+        (), "Model", "labels to keep, comma separated", shown="all"
+    )
+    score_threshold: float = _setting(
+        0.4, "Model", "detections below this score are left out (0..1)", gt=0, le=1, allow_inf_nan=False
+    )
+    iou_threshold: float = _setting(
+        0.45,
+        "Model",
+        "of two boxes of one class that overlap more than this only the better one stays (0..1)",
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+    )
+
+    # Device
+    device: Literal["auto", "cpu"] = _setting("auto", "Device", "where the model runs: auto or cpu")
+    runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = _setting(
+        "auto", "Device", "ai-edge-litert or tflite-runtime; auto takes the first that is installed"
+    )
+    threads: Annotated[int | None, BeforeValidator(_auto)] = _setting(
+        None, "Device", "threads of one interpreter", shown="auto", ge=1, le=64
+    )
+    workers: int = _setting(1, "Device", "interpreters that work side by side, results stay in order", ge=1, le=16)
+
+    # Output
+    output: Path | None = _setting(None, "Output", "annotated video, H.264 in fragmented MP4", shown="none")
+    jsonl: str | None = _setting(
+        None,
+        "Output",
+        "one line of JSON a frame, like the MQTT detections: a file, or - for stdout",
+        shown="none",
+    )
+
+    # MQTT
+    mqtt_url: str | None = _setting(None, "MQTT", "mqtt://user@host:1883 or mqtts://user@host:8883", shown="none")
+    mqtt_password_file: Path | None = _setting(None, "MQTT", "file that holds the password", shown="none")
+    mqtt_version: Literal["5", "3.1.1"] = _setting("5", "MQTT", "protocol version: 5 or 3.1.1")
+    mqtt_prefix: _TopicLevel = _setting("edged", "MQTT", "first topic level")
+    mqtt_empty: bool = _setting(True, "MQTT", "publish frames without detections, too")
+    mqtt_queue: int = _setting(
+        1000, "MQTT", "messages kept in memory while the broker is away", ge=1, le=1_000_000
+    )
+    mqtt_keepalive: int = _setting(
+        15, "MQTT", "seconds after which a silent broker counts as gone", ge=1, le=65535
+    )
+    mqtt_ca: Path | None = _setting(None, "MQTT", "CA certificates (PEM) for mqtts", shown="the system's")
+    mqtt_cert: Path | None = _setting(None, "MQTT", "client certificate (PEM) for mqtts", shown="none")
+    mqtt_key: Path | None = _setting(None, "MQTT", "key of the client certificate (PEM)", shown="none")
+    node: _TopicLevel = Field(
+        default_factory=_node,
+        description="node id in topics",
+        json_schema_extra={"section": "MQTT", "shown": "the host name"},
+    )
+    camera: _TopicLevel = _setting("camera", "MQTT", "camera id in topics")
+    spool: Path | None = _setting(
+        None, "MQTT", "folder that keeps detections on disk while the broker is away", shown="none"
+    )
+    spool_max_mb: int = _setting(100, "MQTT", "megabytes the spool may take; the oldest goes first", ge=1)
+    spool_max_age: float = _setting(
+        604800.0, "MQTT", "seconds after which spooled messages are dropped", gt=0, allow_inf_nan=False
+    )
+    snapshot_interval: float = _setting(
+        0.0,
+        "MQTT",
+        "seconds between snapshots (annotated JPEG) while something is seen; 0: none",
+        ge=0,
+        allow_inf_nan=False,
+    )
+    commands: bool = _setting(False, "MQTT", "obey snapshot, pause, resume and reload under <base>/cmd/")
+    ha_discovery: bool = _setting(False, "MQTT", "announce entities to Home Assistant")
+    ha_prefix: _TopicLevel = _setting("homeassistant", "MQTT", "Home Assistant's discovery prefix")
+
+    # Service
+    stats_interval: float = _setting(
+        10.0, "Service", "seconds between timings messages", gt=0, allow_inf_nan=False
+    )
+    stop_timeout: float = _setting(
+        10.0, "Service", "seconds that a stop may take before it is forced", gt=0, allow_inf_nan=False
+    )
+    log_format: Literal["auto", "console", "json"] = _setting(
+        "auto", "Service", "console or json; auto: console on a terminal, json otherwise"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", "Service", "debug, info, warning or error"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the signature is pydantic's
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what :func:`load` hands in: it has to know every name to find the unknown ones."""
+        del settings_cls
+        return (init_settings,)
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def _is_broker(cls, value: str | None) -> str | None:
+        if value is not None:
+            from edged.mqtt.url import parse_url  # noqa: PLC0415  # a daemon without MQTT need not know it
+
+            parse_url(value)
+        return value
+
+    @model_validator(mode="after")
+    def _key_with_certificate(self) -> Settings:
+        if (self.mqtt_cert is None) != (self.mqtt_key is None):
+            raise ValueError("EDGED_MQTT_CERT and EDGED_MQTT_KEY belong together: set both or none")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all settings, to see from afar which configuration is in force."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One setting as the tables show it."""
+
+    name: str
+    section: str
+    default: str
+    required: bool
+    help: str
+
+
+def declarations() -> Iterator[Declaration]:
+    """All settings in the order of their declaration."""
+    for field_name, field in Settings.model_fields.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict)  # noqa: S101  # _setting() always gives one
+        default = extra.get("shown")
+        if default is None and not field.is_required():
+            value = field.default
+            default = str(value).lower() if isinstance(value, bool) else format(value, "g") if isinstance(value, float) else str(value)
+        yield Declaration(
+            name=PREFIX + field_name.upper(),
+            section=str(extra["section"]),
+            default="" if default is None else str(default),
+            required=field.is_required(),
+            help=field.description or "",
+        )
+
+
+def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from ``env_file`` and the environment, which wins.
+
+    Raises:
+        ConfigError: names every unknown or malformed setting at once, each with its value and the mend.
+    """
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    if env_file is not None:
+        values, problems = _read(env_file)
+    environ = os.environ if environ is None else environ  # noqa: TID251  # this is the one place
+    values |= {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
+
+    names = {declaration.name for declaration in declarations()}
+    for name in sorted(values.keys() - names):
+        close = difflib.get_close_matches(name.upper(), names, n=1)
+        problems.append(
+            f"{name}={values.pop(name)!r}: there is no such setting"
+            + (f"; did you mean {close[0]}?" if close else "; 'edged env' lists all of them")
+        )
+    fields = {name.removeprefix(PREFIX).lower(): value for name, value in values.items() if value != ""}
+    try:
+        settings = Settings(**fields)  # type: ignore[arg-type]  # strings, for pydantic to parse
+    except ValidationError as error:
+        problems += [_sentence(detail) for detail in error.errors(include_url=False)]
+    except ConfigError as error:
+        problems.append(error.problem)
+    if problems:
+        count = f"{len(problems)} settings are" if len(problems) > 1 else "a setting is"
+        where = f" (env file {env_file})" if env_file else ""
+        raise ConfigError(f"{count} wrong{where}:" + "".join(f"\n  {problem}" for problem in problems))
+    return settings
+
+
+def _read(env_file: Path) -> tuple[dict[str, str], list[str]]:
+    """The EDGED_* names of an env file, and what is wrong with its lines."""
+    try:
+        with env_file.open(encoding="utf-8") as stream:
+            bindings = list(parse_stream(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(
+            f"the env file {str(env_file)!r} cannot be read: {reason}",
+            mend="Give a readable file to --env-file; 'edged env' prints one to start from",
+        ) from error
+    problems = [
+        f"line {binding.original.line}: {binding.original.string.strip()!r} is not NAME=value"
+        for binding in bindings
+        if binding.error
+    ]
+    values = {
+        binding.key: binding.value or ""
+        for binding in bindings
+        if binding.key and binding.key.upper().startswith(PREFIX)
+    }
+    return values, problems
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    """One of pydantic's complaints in the names and values that the user knows."""
+    if not detail["loc"]:
+        return str(detail["msg"]).removeprefix("Value error, ")
+    field_name = str(detail["loc"][0])
+    name = PREFIX + field_name.upper()
+    meaning = Settings.model_fields[field_name].description
+    if detail["type"] == "missing":
+        return f"{name} is not set: {meaning}"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return f"{name}={detail['input']!r}: {message[0].lower()}{message[1:]} ({meaning})"
+
+
+__all__ = ["PREFIX", "Declaration", "Settings", "declarations", "load"]
