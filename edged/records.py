@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -110,6 +110,9 @@ class Result:
     detections: tuple[Detection, ...]
     timings_ms: Mapping[str, float]
     """Milliseconds this frame spent in each stage, in the order it went through them."""
+    picture: Callable[[], Image]
+    """The frame with its detections drawn: made when first asked for, in place of the frame's pixels, and
+    shared by all sinks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edged import registry
 
@@ -20,7 +20,7 @@ class Source(Protocol):
     running ``frames`` end soon; ``close`` comes last and frees everything.
     """
 
-    live: ClassVar[bool]
+    live: bool
     """Live sources go on without us: frames that nobody took in time are lost."""
 
     def open(self) -> None:
