@@ -205,6 +205,8 @@ class Declaration:
     name: str
     section: str
     default: str
+    described: bool
+    """Whether ``default`` is a description and not a value that could be written."""
     required: bool
     help: str
 
@@ -213,18 +215,23 @@ def declarations() -> Iterator[Declaration]:
     """All settings in the order of their declaration."""
     for field_name, field in Settings.model_fields.items():
         extra = field.json_schema_extra
-        assert isinstance(extra, dict)  # noqa: S101  # _setting() always gives one
-        default = extra.get("shown")
-        if default is None and not field.is_required():
-            value = field.default
-            default = str(value).lower() if isinstance(value, bool) else format(value, "g") if isinstance(value, float) else str(value)
+        assert isinstance(extra, dict)  # noqa: S101  # every field says its section
+        shown = extra.get("shown")
         yield Declaration(
             name=PREFIX + field_name.upper(),
             section=str(extra["section"]),
-            default="" if default is None else str(default),
+            default=str(shown) if shown else _as_written(field.default),
+            described=bool(shown) and shown != "auto",
             required=field.is_required(),
             help=field.description or "",
         )
+
+
+def _as_written(default: object) -> str:
+    """A default as it would stand in the env file."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return format(default, "g") if isinstance(default, float) else str(default)
 
 
 def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -242,7 +249,8 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
 
     names = {declaration.name for declaration in declarations()}
     for name in sorted(values.keys() - names):
-        close = difflib.get_close_matches(name.upper(), names, n=1)
+        begun = sorted(known for known in names if known.startswith(name.upper()))
+        close = begun or difflib.get_close_matches(name.upper(), names, n=1)
         problems.append(
             f"{name}={values.pop(name)!r}: there is no such setting"
             + (f"; did you mean {close[0]}?" if close else "; 'edged env' lists all of them")

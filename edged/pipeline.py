@@ -20,21 +20,20 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-import numpy as np
 import structlog
 
 from edged import bridge
 from edged.channel import Channel, Closed
 from edged.errors import EdgedError, SinkError
-from edged.imaging import Picture
+from edged.picture import Picture
 from edged.records import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from edged.decoders import Decoder
+    from edged.detector import Detector
     from edged.engines import Engine
-    from edged.imaging import Geometry, Preprocessor
+    from edged.imaging import Geometry
     from edged.metrics import Ledger, Meter
     from edged.records import Frame, Tensor
     from edged.sinks import Sink
@@ -82,13 +81,10 @@ class Pipeline:
 
     Args:
         source: gives frames.
-        engines: one thread each; results keep the order of the frames however many there are.
-        preprocess: fills an input tensor from a frame.
-        decoder: turns outputs into detections.
+        detector: finds things in them; one thread an engine, results keep the order of the frames.
         outlets: where results go, from :func:`outlet`.
         waits: whether every frame must be kept (a file) or only the newest counts (a live source).
         max_age: seconds after which a waiting frame of a live source is dropped.
-        keep: labels to keep; empty keeps all.
         meter: latencies of all stages.
         ledger: account of all frames.
     """
@@ -97,35 +93,30 @@ class Pipeline:
         self,
         *,
         source: Source,
-        engines: Sequence[Engine],
-        preprocess: Preprocessor,
-        decoder: Decoder,
+        detector: Detector,
         outlets: Sequence[Outlet],
         waits: bool,
         max_age: float,
-        keep: Iterable[str],
         meter: Meter,
         ledger: Ledger,
     ) -> None:
         self._source = source
-        self._engines = engines
-        self._fill = preprocess
-        self._decoder = decoder
+        self._detector = detector
         self._outlets = outlets
         self._max_age = float("inf") if waits else max_age
-        self._keep = frozenset(keep)
         self._meter = meter
         self._ledger = ledger
         self._failure: EdgedError | None = None
         self._awaited: _Job | None = None
+        self.stuck: tuple[str, ...] = ()
+        """Stages that did not end after :meth:`run`; what they use must be left alone."""
         self._resumed = threading.Event()
         self._resumed.set()
 
-        buffers = len(engines) + (1 if waits else 0)
+        buffers = len(detector.engines) + (1 if waits else 0)
         self._free: SimpleQueue[Tensor | None] = SimpleQueue()
-        spec = engines[0].inputs[0]
         for _ in range(buffers):
-            self._free.put(np.zeros(spec.shape, spec.dtype))
+            self._free.put(detector.preprocess.new_input())
         self._captured: Channel[Frame] = Channel(_CAPTURE_AHEAD if waits else 1, waits=waits)
         self._work: Channel[_Job] = Channel(buffers, waits=True)
         self._ordered: Channel[_Job] = Channel(buffers + 1, waits=True)
@@ -139,22 +130,26 @@ class Pipeline:
         stages: list[tuple[str, Callable[[], None]]] = [
             ("capture", self._capture),
             ("preprocess", self._preprocess),
-            *((f"predict-{number}", self._worker(engine)) for number, engine in enumerate(self._engines)),
+            *((f"predict-{number}", self._worker(engine)) for number, engine in enumerate(self._detector.engines)),
             ("postprocess", self._postprocess),
             *((f"sink-{outlet.sink.name}", self._feeder(outlet)) for outlet in self._outlets),
         ]
-        running = [bridge.run(name, loop) for name, loop in stages]
+        running = {name: bridge.run(name, loop) for name, loop in stages}
+        # Once the source has been told to stop, nobody waits for it: a camera may never return from a read.
+        # Capture closes its queue when it ends, so that the end of the source ends all the others.
+        rest = [stage for name, stage in running.items() if name != "capture"]
         try:
-            await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
+            await asyncio.wait(rest, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            if not all(stage.done() for stage in running):
-                self._abort()
-                await asyncio.wait(running, timeout=_ABORT_DEADLINE_S)
-            for (name, _), stage in zip(stages, running, strict=True):
-                if not stage.done():
-                    log.error("stage_stuck", stage=name)
-                    stage.cancel()
-        for stage in running:
+            if not all(stage.done() for stage in rest):
+                self.abort()
+            self._source.stop()
+            await asyncio.wait(running.values(), timeout=_ABORT_DEADLINE_S)
+            self.stuck = tuple(name for name, stage in running.items() if not stage.done())
+            for name in self.stuck:
+                log.error("stage_stuck", stage=name)
+                running[name].cancel()
+        for stage in running.values():
             if not stage.cancelled():
                 stage.result()
         if self._failure is not None:
@@ -163,6 +158,7 @@ class Pipeline:
     def stop(self) -> None:
         """End the source; what is in the pipeline drains. Safe from any thread, and more than once."""
         self._source.stop()
+        self._captured.close()
         self._resumed.set()
 
     def pause(self) -> None:
@@ -183,8 +179,8 @@ class Pipeline:
         self._failure = self._failure or error
         self.stop()
 
-    def _abort(self) -> None:
-        """Take the queues away from stages that do not end by themselves."""
+    def abort(self) -> None:
+        """Take the queues away from stages that do not end by themselves; what was in them is counted."""
         self.stop()
         self._work.abort()
         left = len(self._captured.abort()) + len(self._ordered.abort())
@@ -210,7 +206,7 @@ class Pipeline:
                 if displaced is not None:
                     self._ledger.dropped("superseded")
         except Closed:
-            self._ledger.dropped("aborted")
+            self._ledger.dropped("stopped")
         except EdgedError as error:
             self._fail(error)
         finally:
@@ -220,7 +216,7 @@ class Pipeline:
         try:
             while (tensor := self._free.get()) is not None and (frame := self._fresh()) is not None:
                 started = time.monotonic()
-                geometry = self._fill(frame.image, tensor)
+                geometry = self._detector.preprocess(frame.image, tensor)
                 job = _Job(frame, tensor, geometry, started, time.monotonic())
                 self._ordered.put(job)
                 try:
@@ -276,9 +272,9 @@ class Pipeline:
 
     def _result(self, job: _Job, outputs: Sequence[Tensor]) -> Result:
         started = time.monotonic()
-        detections = self._decoder.decode(outputs, job.geometry)
-        if self._keep:
-            detections = [detection for detection in detections if detection.label in self._keep]
+        detections = self._detector.decoder.decode(outputs, job.geometry)
+        if keep := self._detector.keep:
+            detections = [detection for detection in detections if detection.label in keep]
         ended = time.monotonic()
         frame = job.frame
         preprocess = job.preprocessed - job.preprocess_started

@@ -1,0 +1,50 @@
+"""The command line: the only room that prints or exits. One module a command, imported when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from edged import __version__
+from edged.errors import EdgedError
+
+COMMANDS = {
+    "run": "run the daemon",
+    "demo": "the whole job with nothing to set up",
+    "check": "check settings, model, source, broker and output, and say how to mend what is wrong",
+    "bench": "measure the pipeline against the bare model",
+    "env": "print the complete commented env file",
+    "models": "list and pull models, inspect a .tflite",
+    "schema": "print the machine-readable contract of the MQTT topics",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="edged",
+        description="Edge detection daemon: frames in, TFLite detections out over MQTT and annotated video.",
+    )
+    parser.add_argument("--version", action="version", version=f"edged {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    # Only the module of the command that is meant is imported: 'edged --help' must answer at once.
+    asked = next((argument for argument in arguments if argument in COMMANDS), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if name == asked:
+            import_module(f"edged.cli.{name}").configure(command)
+    options = parser.parse_args(arguments)
+    try:
+        code: int = import_module(f"edged.cli.{options.command}").run(options)
+    except EdgedError as error:
+        print(f"edged: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has heard enough ('edged env | head'); Python must not flush into it again.
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code

@@ -1,0 +1,44 @@
+"""``edged run``: the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edged import config
+
+if TYPE_CHECKING:
+    import argparse
+
+    from edged.metrics import FrameCounts
+    from edged.records import State
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until the source ends or a signal comes."""
+    settings = config.load(options.env_file)
+
+    from edged import logs  # noqa: PLC0415  # a bad setting must be told before anything heavy is imported
+    from edged.service import serve  # noqa: PLC0415
+
+    logs.configure(log_format=settings.log_format, level=settings.log_level)
+    on_terminal = sys.stderr.isatty() and not settings.loop
+    asyncio.run(serve(settings, progress=_show if on_terminal else None))
+    return 0
+
+
+def _show(frames: FrameCounts, state: State) -> None:
+    total = state.source.get("frames")
+    if total:
+        share = min(1.0, frames.captured / total)
+        bar = "#" * round(30 * share)
+        print(f"\r[{bar:<30}] {share:4.0%} {frames.inferred}/{total} frames", end="", file=sys.stderr)
