@@ -1,0 +1,272 @@
+"""Pictures in and out of models: letterbox, colour order, quantisation, drawing. Pure functions on arrays."""
+
+from __future__ import annotations
+
+import colorsys
+import weakref
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+
+from edged.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy.typing as npt
+
+    from edged.records import Detection, Image, Tensor, TensorSpec
+
+_IMAGE_AXES = 4
+_CHANNELS = 3
+_GEOMETRIES = 8
+"""Source sizes whose geometry is remembered; a camera has one, a folder of pictures a few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a model family wants a picture turned into numbers."""
+
+    fit: Literal["letterbox", "stretch"]
+    """``letterbox`` keeps the aspect ratio and adds a border, ``stretch`` fills the input."""
+    low: float
+    """Real value of pixel 0."""
+    high: float
+    """Real value of pixel 255."""
+    border: int = 0
+    """Pixel value of the border of a letterbox."""
+    raw_when_quantised: bool = False
+    """Whether a quantised input takes pixels as they are (uint8) or less 128 (int8), whatever its scale says.
+
+    Models trained with quantisation on pixels store (1/128, 128) or (1/128, 127) beside their input, which is
+    [-1, 1] but for half a step: the pixel itself is the stored value they were trained on.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where a source frame lies in the input of a model."""
+
+    scale_x: float
+    """Input pixels a source pixel."""
+    scale_y: float
+    pad_x: int
+    """Input pixels left of the frame."""
+    pad_y: int
+    """Input pixels above the frame."""
+    width: int
+    """Of the source frame, pixels."""
+    height: int
+
+    def to_source(self, boxes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        """Corners [n, 4] (x1, y1, x2, y2) in input pixels as source pixels, clipped to the frame."""
+        pad = np.array((self.pad_x, self.pad_y, self.pad_x, self.pad_y), np.float64)
+        scale = np.array((self.scale_x, self.scale_y, self.scale_x, self.scale_y), np.float64)
+        edge = (self.width, self.height, self.width, self.height)
+        source: npt.NDArray[np.float64] = np.clip((boxes - pad) / scale, 0.0, edge)
+        return source
+
+
+@dataclass(frozen=True, slots=True)
+class _Placement:
+    """Geometry with the sizes that only the copying needs."""
+
+    geometry: Geometry
+    inner_width: int
+    inner_height: int
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.geometry.pad_y, self.geometry.pad_y + self.inner_height)
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.geometry.pad_x, self.geometry.pad_x + self.inner_width)
+
+
+def letterbox(source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, width, height of a ``source`` (width, height) that keeps its aspect ratio inside ``target``.
+
+    The rounding is the one Ultralytics models are trained and validated with (``LetterBox``): an odd pixel of
+    border goes to the right and to the bottom.
+    """
+    scale = min(target[0] / source[0], target[1] / source[1])
+    width = max(1, round(source[0] * scale))
+    height = max(1, round(source[1] * scale))
+    left = round((target[0] - width) / 2 - 0.1)
+    top = round((target[1] - height) / 2 - 0.1)
+    return max(0, left), max(0, top), width, height
+
+
+def pixel_table(spec: TensorSpec, encoding: Encoding) -> npt.NDArray[Any]:
+    """The stored value of every pixel value: 256 entries in the dtype of the input.
+
+    Quantised to nearest, ``round(real / scale) + zero_point``, clipped to what the dtype can hold. An integer
+    input without scale takes pixels like a raw one.
+
+    Raises:
+        ModelError: the input has a dtype that no table can be made for.
+    """
+    pixels = np.arange(256)
+    real = encoding.low + pixels * ((encoding.high - encoding.low) / 255)
+    dtype = spec.dtype
+    if dtype in (np.float32, np.float16):
+        return real.astype(dtype)
+    if dtype not in (np.uint8, np.int8):
+        raise ModelError(
+            f"the model wants its input as {dtype}: {spec.name!r} {spec}",
+            mend="Export it with an input of uint8, int8, float16 or float32",
+        )
+    limits = np.iinfo(dtype)
+    if encoding.raw_when_quantised or not spec.quantised:
+        return (pixels + limits.min).astype(dtype)
+    stored: npt.NDArray[np.float64] = np.rint(real / spec.scale) + spec.zero_point
+    return stored.clip(limits.min, limits.max).astype(dtype)
+
+
+def input_size(spec: TensorSpec) -> tuple[int, int]:
+    """Width and height of the picture that an input takes, shape [1, H, W, 3] or [1, 3, H, W].
+
+    Raises:
+        ModelError: the input takes no single colour picture.
+    """
+    shape = spec.shape
+    if len(shape) == _IMAGE_AXES and shape[0] == 1:
+        if shape[3] == _CHANNELS:
+            return shape[2], shape[1]
+        if shape[1] == _CHANNELS:
+            return shape[3], shape[2]
+    raise ModelError(
+        f"the input {spec.name!r} of the model is {spec}, not one colour picture",
+        mend="Export it with batch 1 and three channels: [1, height, width, 3] or [1, 3, height, width]",
+    )
+
+
+class Preprocessor:
+    """Turns frames into the input tensor of one model. Belongs to one thread.
+
+    One resize, one swap of the channels and one lookup in a table of 256 entries: all in OpenCV, which lets
+    other threads run meanwhile (``np.take`` does not, and takes twice as long).
+
+    Args:
+        spec: the input of the model.
+        encoding: what its family wants to find there.
+
+    Raises:
+        ModelError: no colour picture fits into the input.
+    """
+
+    def __init__(self, spec: TensorSpec, encoding: Encoding) -> None:
+        self._spec = spec
+        self._size = input_size(spec)
+        self._fit = encoding.fit
+        self._planar = spec.shape[3] != _CHANNELS
+        table = pixel_table(spec, encoding)
+        self._border = table[encoding.border]
+        # OpenCV looks up by size of the entry; its own dtypes lack some of numpy's.
+        self._stored_as = np.dtype({1: np.uint8, 2: np.uint16, 4: np.float32}[spec.dtype.itemsize])
+        self._table = table.view(self._stored_as)
+        self._placements: dict[tuple[int, int], _Placement] = {}
+        self._bordered: dict[int, tuple[weakref.ref[Tensor], _Placement]] = {}
+        self._resized: Image = np.empty((0, 0, _CHANNELS), np.uint8)
+        self._swapped: Image = self._resized
+        self._plane: npt.NDArray[np.uint8] = np.empty((0, 0), np.uint8)
+
+    def new_input(self) -> Tensor:
+        """An empty input tensor to hand to ``__call__`` again and again."""
+        return np.empty(self._spec.shape, self._spec.dtype)
+
+    def geometry(self, width: int, height: int) -> Geometry:
+        """Where a frame of this size will lie in the input."""
+        return self._placement(width, height).geometry
+
+    def __call__(self, image: Image, out: Tensor) -> Geometry:
+        """Write ``image`` (BGR) into ``out``, which has the input's shape and dtype; tells where it lies.
+
+        Several ``out`` may take turns. The border of each is written only when the size of the frames
+        changes: between two calls nobody else may write into them.
+        """
+        height, width = image.shape[:2]
+        place = self._placement(width, height)
+        self._prepare(out, place)
+        if (width, height) != (place.inner_width, place.inner_height):
+            size = (place.inner_width, place.inner_height)
+            image = cv2.resize(image, size, dst=self._resized, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+        stored = out.view(self._stored_as)[0]
+        if self._planar:
+            for channel in range(_CHANNELS):
+                cv2.extractChannel(image, _CHANNELS - 1 - channel, dst=self._plane)
+                cv2.LUT(self._plane, self._table, dst=stored[channel, place.rows, place.columns])
+        else:
+            cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self._swapped)
+            cv2.LUT(self._swapped, self._table, dst=stored[place.rows, place.columns])
+        return place.geometry
+
+    def _placement(self, width: int, height: int) -> _Placement:
+        place = self._placements.get((width, height))
+        if place is None:
+            left, top, inner_width, inner_height = 0, 0, *self._size
+            if self._fit == "letterbox":
+                left, top, inner_width, inner_height = letterbox((width, height), self._size)
+            geometry = Geometry(inner_width / width, inner_height / height, left, top, width, height)
+            place = _Placement(geometry, inner_width, inner_height)
+            if len(self._placements) >= _GEOMETRIES:
+                self._placements.clear()
+            self._placements[width, height] = place
+        return place
+
+    def _prepare(self, out: Tensor, place: _Placement) -> None:
+        """Bring border and scratch memory in line with where this frame lies; usually they are."""
+        if self._swapped.shape[:2] != (place.inner_height, place.inner_width):
+            shape = (place.inner_height, place.inner_width, _CHANNELS)
+            self._resized = np.empty(shape, np.uint8)
+            self._swapped = np.empty(shape, np.uint8)
+            self._plane = np.empty(shape[:2], np.uint8)
+        key = id(out)
+        known = self._bordered.get(key)
+        # Identity of an array is only worth something while that array lives, hence the weak reference.
+        if known is None or known[0]() is not out or known[1] != place:
+            if out.shape != self._spec.shape or out.dtype != self._spec.dtype:
+                raise ValueError(f"the input is {self._spec}, not {out.dtype}{list(out.shape)}")
+            if (place.inner_width, place.inner_height) != self._size:
+                out.fill(self._border)
+            self._bordered[key] = (weakref.ref(out, lambda _: self._bordered.pop(key, None)), place)
+
+
+@lru_cache(maxsize=512)
+def class_colour(class_id: int) -> tuple[int, int, int]:
+    """A bright colour (blue, green, red) that stays with the class and is far from its neighbours'."""
+    hue = (0.33 + class_id * 0.618034) % 1.0
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85 if class_id % 2 else 0.65, 1.0)
+    return round(blue * 255), round(green * 255), round(red * 255)
+
+
+def annotate(image: Image, detections: Iterable[Detection]) -> None:
+    """Draw boxes with label and score into ``image``, in place; the best score is drawn last, on top."""
+    height, width = image.shape[:2]
+    unit = max(1.0, min(width, height) / 360)
+    line = max(1, round(1.5 * unit))
+    font, scale, weight = cv2.FONT_HERSHEY_SIMPLEX, 0.42 * unit, max(1, round(unit))
+    for found in sorted(detections, key=lambda detection: detection.score):
+        colour = class_colour(found.class_id)
+        x1, y1, x2, y2 = (round(corner) for corner in found.box)
+        cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, line)
+        text = f"{found.label} {found.score:.2f}"
+        (text_width, text_height), below = cv2.getTextSize(text, font, scale, weight)
+        margin = line + 1
+        tag_width, tag_height = text_width + 2 * margin, text_height + below + 2 * margin
+        left = max(0, min(x1 - line // 2, width - tag_width))
+        # Above the box, or inside it where the frame ends.
+        top = y1 - tag_height if y1 >= tag_height else max(0, min(y1, height - tag_height))
+        cv2.rectangle(image, (left, top), (left + tag_width, top + tag_height), colour, cv2.FILLED)
+        origin = (left + margin, top + margin + text_height)
+        cv2.putText(image, text, origin, font, scale, _ink(colour), weight, cv2.LINE_AA)
+
+
+def _ink(background: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Black or white, whichever is read more easily on ``background``."""
+    blue, green, red = background
+    return (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 110 else (255, 255, 255)  # noqa: PLR2004
