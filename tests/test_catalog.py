@@ -76,7 +76,7 @@ def upstream() -> Iterator[tuple[str, list[str]]]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream) as server:
         requests: list[str] = []
         server.requests = requests  # type: ignore[attr-defined]
-        thread = bridge.start("upstream", server.serve_forever)
+        thread = bridge.start("upstream", lambda: server.serve_forever(poll_interval=0.02))
         yield f"http://127.0.0.1:{server.server_port}", requests
         server.shutdown()
         thread.join()
