@@ -1,0 +1,100 @@
+"""BlazeFace, MediaPipe's face detector: short range, back camera and full range."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edged.decoders import boxes
+from edged.decoders.quantised import least_stored, real
+from edged.imaging import Encoding, input_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from edged.imaging import Geometry
+    from edged.records import Detection, Model, Tensor
+
+_GRIDS = {
+    # Anchors of the model: cells a side and anchors a cell of each of its feature maps.
+    896: ((16, 2), (8, 6)),  # short range (128x128) and back camera (256x256)
+    2304: ((48, 1),),  # full range (192x192)
+}
+_COORDINATES = 16
+_LOGIT_LIMIT = 100.0
+
+
+class BlazeFace:
+    """Boxes and scores of faces relative to fixed anchors.
+
+    Two outputs in any order, float32 or quantised:
+
+    - regressors ``[1, anchors, 16]``: centre x, centre y, width and height in input pixels, the centre
+      counted from that of the anchor, then six landmarks (x, y), which edged does not use;
+    - classificators ``[1, anchors, 1]``: logits, score = sigmoid.
+
+    Anchors are the centres of the cells of square grids, row by row, all of size 1: 16x16 with two and 8x8
+    with six a cell (896), or 48x48 with one (2304). Input RGB -1..1, letterboxed with a black border.
+
+    Source: MediaPipe, modules/face_detection/face_detection_{short_range,full_range}.pbtxt (SsdAnchors and
+    TensorsToDetections calculators; ImageToTensor: keep_aspect_ratio, BORDER_ZERO). MediaPipe averages
+    overlapping boxes where this takes the best of them.
+    """
+
+    encoding = Encoding("letterbox", low=-1.0, high=1.0, border=0)
+    labels: tuple[str, ...] = ("face",)
+
+    @classmethod
+    def matches(cls, model: Model) -> bool:
+        """Whether there are 16 numbers and one score for each of a known number of anchors."""
+        shapes = sorted(output.shape for output in model.outputs)
+        return len(model.inputs) == 1 and any(
+            shapes == [(1, anchors, 1), (1, anchors, _COORDINATES)] for anchors in _GRIDS
+        )
+
+    def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
+        last_axes = [output.shape[-1] for output in model.outputs]
+        self._scores, self._boxes = last_axes.index(1), last_axes.index(_COORDINATES)
+        self._specs = model.outputs
+        self._least = least_stored(_logit(score_threshold), model.outputs[self._scores])
+        self._iou_threshold = iou_threshold
+        width, height = input_size(model.inputs[0])
+        self._anchors = anchor_centres(model.outputs[self._boxes].shape[1]) * np.array(
+            (width, height), np.float32
+        )
+
+    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
+        """Faces of one frame in source pixels, clipped to the frame, best score first."""
+        stored = outputs[self._scores][0, :, 0]
+        alive = np.flatnonzero(stored >= self._least)
+        if not alive.size:
+            return []
+        logits = real(stored[alive], self._specs[self._scores])
+        scores = 1 / (1 + np.exp(-np.clip(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT, dtype=np.float64)))
+        found = real(outputs[self._boxes][0, alive, :4], self._specs[self._boxes])
+        found[:, :2] += self._anchors[alive]
+        found = boxes.corners(found)
+        class_ids = np.zeros(alive.size, np.intp)
+        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
+        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
+
+
+def anchor_centres(anchors: int) -> npt.NDArray[np.float32]:
+    """Centres x, y of all anchors, 0..1 of the input, ``[anchors, 2]``."""
+    maps = []
+    for cells, per_cell in _GRIDS[anchors]:
+        centre = (np.arange(cells, dtype=np.float32) + 0.5) / cells
+        y, x = np.meshgrid(centre, centre, indexing="ij")
+        maps.append(np.repeat(np.stack((x, y), axis=-1).reshape(-1, 2), per_cell, axis=0))
+    return np.concatenate(maps)
+
+
+def _logit(probability: float) -> float:
+    """The inverse of the sigmoid; infinite at 0 and 1."""
+    if probability <= 0:
+        return -math.inf
+    return math.log(probability / (1 - probability)) if probability < 1 else math.inf

@@ -1,0 +1,74 @@
+"""YOLOv5 and YOLOv7 models with raw output: an objectness beside the class scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edged.decoders import boxes, grid
+from edged.decoders.labels import class_names
+from edged.decoders.quantised import least_stored, real
+from edged.imaging import Encoding, input_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edged.imaging import Geometry
+    from edged.records import Detection, Model, Tensor
+
+_FIRST_CLASS = 5
+_OBJECTNESS = 4
+_RANK = 3
+_ANCHORS_PER_CELL = 3
+
+
+class Yolov5:
+    """Raw boxes, objectness and class scores of every anchor.
+
+    One output ``[1, anchors, 5 + classes]``, three anchors a cell of strides 8, 16 and 32 (25200 at 640x640).
+    Columns 0-3 are centre x, centre y, width and height in the letterboxed input, normalised to 0..1 by
+    YOLOv5's own TFLite export and in input pixels by others (see ``grid.pixels``); column 4 is the
+    objectness, the others the score of each class. The score of a box is objectness times the best class
+    score.
+    float32, float16, int8 or uint8; quantised ones have one scale and zero point for the whole output.
+
+    Source: YOLOv5 documentation, "TFLite, ONNX, CoreML, TensorRT Export"; layout and units measured on a fp16
+    export. Models that Ultralytics' newer package exports as "yolov5u" have no objectness: see ``Yolo``.
+    """
+
+    encoding = Encoding("letterbox", low=0.0, high=1.0, border=114)
+
+    @classmethod
+    def matches(cls, model: Model) -> bool:
+        """Whether the middle axis of the only output counts three anchors a cell."""
+        if not grid.is_detector(model) or len(model.outputs) != 1:
+            return False
+        shape = model.outputs[0].shape
+        rows = grid.anchors(model, per_cell=_ANCHORS_PER_CELL)
+        return len(shape) == _RANK and shape[0] == 1 and shape[1] in rows and shape[2] > _FIRST_CLASS
+
+    def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
+        self._spec = model.outputs[0]
+        self._size = input_size(model.inputs[0])
+        self._threshold = score_threshold
+        self._least = least_stored(score_threshold, self._spec)
+        self._iou_threshold = iou_threshold
+        self.labels = class_names(model.name, model.labels, self._spec.shape[2] - _FIRST_CLASS)
+
+    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
+        """Detections of one frame in source pixels, clipped to the frame, best score first."""
+        stored = outputs[0][0]
+        # Class scores are 1 at the most, so objectness alone rules out nearly all anchors.
+        alive = stored[stored[:, _OBJECTNESS] >= self._least]
+        class_ids = alive[:, _FIRST_CLASS:].argmax(axis=1)
+        best = alive[np.arange(len(alive)), _FIRST_CLASS + class_ids]
+        scores = real(alive[:, _OBJECTNESS], self._spec) * real(best, self._spec)
+        sure = np.flatnonzero(scores >= self._threshold)
+        if not sure.size:
+            return []
+        scores, class_ids = scores[sure], class_ids[sure]
+        unit = grid.pixels(real(stored[:, 0], self._spec), self._size)
+        found = boxes.corners(real(alive[sure, :_OBJECTNESS], self._spec) * unit)
+        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
+        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
