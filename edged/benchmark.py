@@ -1,0 +1,293 @@
+"""The pipeline measured against the bare model and against doing one thing after the other.
+
+All three take turns in one process, several rounds, so that whatever else the machine does hits them
+alike; what counts are the medians and the ratios between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from edged import bridge, detector, sinks, sources
+from edged.errors import ConfigError
+from edged.metrics import Ledger, Meter
+from edged.picture import Picture
+from edged.pipeline import Pipeline, outlet
+from edged.records import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edged.config import Settings
+    from edged.detector import Detector
+    from edged.engines import Engine
+    from edged.metrics import StageStats
+    from edged.records import Frame
+    from edged.sinks import Sink
+    from edged.sources import Source
+
+_WARM_UP = 3
+"""Invokes before anything is measured: the first ones of an interpreter prepare its weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """What one stage takes of one frame when it runs alone."""
+
+    cpu_ms: float
+    """Mean CPU time, of all threads."""
+    wall: StageStats
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Medians over all rounds; rates are frames a second from the first result to the last."""
+
+    model: str
+    source: str
+    runtime: str
+    workers: int
+    threads: int
+    cores: int
+    rounds: int
+    frames: int
+    """A round."""
+    raw_fps: float
+    """Invokes only: the same interpreters and threads, nothing else."""
+    sequential_fps: float
+    """Read, preprocess, invoke, decode, draw and encode, publish: one after the other."""
+    pipeline_fps: float
+    ceiling_fps: float
+    """min(workers / invoke, 1 / slowest other stage, cores / CPU time a frame), all of the sequential way."""
+    peak_mb: float
+    """Most resident memory of this process so far, 10^6 bytes."""
+    alone: dict[str, StageCost]
+    """Stages of the sequential way."""
+    together: dict[str, StageStats]
+    """Stages in the pipeline, where they compete for the cores."""
+
+
+def measure(settings: Settings, *, frames: int, rounds: int) -> Benchmark:
+    """Measure what the settings describe; video goes to a temporary file, MQTT to topics of its own.
+
+    Raises:
+        ConfigError: the source is a camera, whose frame rate would be all that is measured.
+        EdgedError: something cannot be opened.
+    """
+    parts = detector.load(settings)
+    try:
+        for engine in parts.engines:
+            for _ in range(_WARM_UP):
+                engine.invoke(parts.preprocess.new_input())
+        bench = _Bench(settings, parts, frames)
+        raw, sequential, piped = [], [], []
+        for _ in range(rounds):
+            raw.append(asyncio.run(bench.raw()))
+            sequential.append(bench.sequential())
+            piped.append(asyncio.run(bench.pipeline()))
+    finally:
+        parts.close()
+    alone = bench.alone()
+    cores = len(os.sched_getaffinity(0))
+    return Benchmark(
+        model=parts.model.name,
+        source=settings.source,
+        runtime=parts.engines[0].runtime,
+        workers=settings.workers,
+        threads=settings.threads or detector.default_threads(settings.workers),
+        cores=cores,
+        rounds=rounds,
+        frames=frames,
+        raw_fps=statistics.median(raw),
+        sequential_fps=statistics.median(sequential),
+        pipeline_fps=statistics.median(piped),
+        ceiling_fps=_ceiling(alone, settings.workers, cores),
+        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+        alone=alone,
+        together=bench.together.take(),
+    )
+
+
+class _Bench:
+    """The three ways of doing the same work."""
+
+    def __init__(self, settings: Settings, parts: Detector, frames: int) -> None:
+        self._settings = settings.model_copy(update={"loop": True, "node": f"{settings.node}-bench"})
+        self._parts = parts
+        self._frames = frames
+        self._walls = Meter()
+        self._cpu_s: dict[str, float] = {}
+        self._measured = 0
+        self.together = Meter()
+
+    async def raw(self) -> float:
+        """Invoke on all engines side by side."""
+        tensor = self._parts.preprocess.new_input()
+        share = max(1, self._frames // len(self._parts.engines))
+
+        def invoke(engine: Engine) -> None:
+            for _ in range(share):
+                engine.invoke(tensor)
+
+        started = time.perf_counter()
+        await asyncio.gather(
+            *(bridge.run("raw", partial(invoke, engine)) for engine in self._parts.engines)
+        )
+        return share * len(self._parts.engines) / (time.perf_counter() - started)
+
+    def sequential(self) -> float:
+        """One frame after the other, one stage after the other, in this thread."""
+        ends: list[float] = []
+        tensor = self._parts.preprocess.new_input()
+        with self._opened(Meter()) as (source, opened):
+            frames = iter(source.frames())
+            for _ in range(self._frames):
+                with self._stage("capture"):
+                    frame = next(frames)
+                with self._stage("preprocess"):
+                    geometry = self._parts.preprocess(frame.image, tensor)
+                with self._stage("predict"):
+                    outputs = self._parts.engines[0].invoke(tensor)
+                with self._stage("postprocess"):
+                    detections = tuple(self._parts.decoder.decode(outputs, geometry))
+                result = Result(frame, detections, {}, Picture(frame.image, detections))
+                for sink in opened:
+                    with self._stage(sink.name):
+                        sink.send(result)
+                ends.append(time.perf_counter())
+        self._measured += self._frames
+        return _rate(ends)
+
+    async def pipeline(self) -> float:
+        """As the daemon does it."""
+        clock = _Clock()
+        with self._opened(self.together) as (source, opened):
+            await Pipeline(
+                source=_Limited(source, self._frames),
+                detector=self._parts,
+                outlets=[outlet(sink, waits=True) for sink in [*opened, clock]],
+                waits=True,
+                max_age=self._settings.max_age,
+                meter=self.together,
+                ledger=Ledger(),
+            ).run()
+        return _rate(clock.ends)
+
+    def alone(self) -> dict[str, StageCost]:
+        """Cost of every stage of the sequential way."""
+        return {
+            stage: StageCost(round(1e3 * self._cpu_s[stage] / self._measured, 3), stats)
+            for stage, stats in self._walls.take().items()
+        }
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self._cpu_s[name] = self._cpu_s.get(name, 0.0) + time.process_time() - cpu
+        self._walls.observe(name, 1e3 * (time.perf_counter() - wall))
+
+    @contextmanager
+    def _opened(self, meter: Meter) -> Iterator[tuple[Source, list[Sink]]]:
+        """Source and sinks of the settings, open, with outputs that harm nobody."""
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edged-bench-")))
+            settings = self._settings
+            if settings.output is not None:
+                settings = settings.model_copy(update={"output": folder / "bench.mp4"})
+            if settings.jsonl is not None:
+                settings = settings.model_copy(update={"jsonl": str(folder / "bench.jsonl")})
+            source = sources.create(settings)
+            if source.live:
+                raise ConfigError(
+                    f"EDGED_SOURCE={settings.source!r} is live: its own frame rate would be all that is measured",
+                    mend="Give a video file or synthetic:?fps=0&live=false",
+                )
+            source.open()
+            stack.callback(source.close)
+            opened = sinks.create(settings, sinks.Context(meter, _NoControl(), uuid4().hex, waits=True))
+            for sink in opened:
+                sink.open()
+                stack.callback(sink.close)
+            yield source, opened
+
+
+class _Limited:
+    """The first frames of a source."""
+
+    live = False
+
+    def __init__(self, source: Source, count: int) -> None:
+        self._source = source
+        self._count = count
+
+    def open(self) -> None:
+        """Already open."""
+
+    def frames(self) -> Iterator[Frame]:
+        """So many frames."""
+        return islice(self._source.frames(), self._count)
+
+    def properties(self) -> dict[str, Any]:
+        """Those of the source."""
+        return self._source.properties()
+
+    def stop(self) -> None:
+        """Stop the source."""
+        self._source.stop()
+
+    def close(self) -> None:
+        """Left to its owner."""
+
+
+class _Clock:
+    """A sink that notes when results come."""
+
+    name = "clock"
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def send(self, result: Result) -> None:
+        """Note the moment."""
+        del result
+        self.ends.append(time.perf_counter())
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class _NoControl:
+    """There is no daemon that could be told to pause."""
+
+    def pause(self) -> str:
+        """Refused."""
+        raise ConfigError("a benchmark takes no commands")
+
+    resume = reload = pause
+
+
+def _rate(ends: list[float]) -> float:
+    return (len(ends) - 1) / (ends[-1] - ends[0]) if len(ends) > 1 else 0.0
+
+
+def _ceiling(alone: dict[str, StageCost], workers: int, cores: int) -> float:
+    """The rate that no schedule of these stages on these cores can exceed."""
+    serial_ms = max(cost.wall.p50_ms / (workers if stage == "predict" else 1) for stage, cost in alone.items())
+    cpu_ms = sum(cost.cpu_ms for cost in alone.values())
+    return 1e3 * min(1 / serial_ms, cores / cpu_ms)

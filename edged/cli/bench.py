@@ -1,0 +1,66 @@
+"""``edged bench``: the pipeline against the bare model, on this machine, with these settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edged import config
+
+if TYPE_CHECKING:
+    import argparse
+
+    from edged.benchmark import Benchmark
+
+_BAR = 32
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
+    )
+    parser.add_argument("--frames", type=int, default=150, metavar="N", help="frames a round (default: 150)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print."""
+    settings = config.load(options.env_file)
+
+    from edged import benchmark, logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
+
+    logs.configure(log_format=settings.log_format, level="warning")
+    found = benchmark.measure(settings, frames=max(2, options.frames), rounds=max(1, options.rounds))
+    if options.json:
+        print(json.dumps(dataclasses.asdict(found), indent=1))
+    else:
+        _print(found)
+    return 0
+
+
+def _print(found: Benchmark) -> None:
+    print(f"{found.model} on {found.source}: {found.runtime}, {found.workers} worker(s) x {found.threads} thread(s)")
+    print(f"{found.cores} cores, median of {found.rounds} rounds of {found.frames} frames\n")
+    rows = [
+        ("raw invoke", found.raw_fps, ""),
+        ("one after the other", found.sequential_fps, ""),
+        ("pipeline", found.pipeline_fps, f"{found.pipeline_fps / found.raw_fps:.2f} of raw, "
+         f"{found.pipeline_fps / found.sequential_fps:.2f} times one after the other"),
+        ("ceiling", found.ceiling_fps, f"the pipeline reaches {found.pipeline_fps / found.ceiling_fps:.2f} of it"),
+    ]  # fmt: skip
+    for name, fps, remark in rows:
+        print(f"  {name:<20} {fps:8.1f} frames/s  {remark}")
+    print(f"  {'peak memory':<20} {found.peak_mb:8.0f} MB\n")
+    print(f"  {'stage alone':<12} {'cpu':>8} {'p50':>8} {'p95':>8} {'p99':>8}  ms a frame")
+    longest = max(cost.wall.p50_ms for cost in found.alone.values())
+    for stage, cost in found.alone.items():
+        bar = "#" * max(1, round(_BAR * cost.wall.p50_ms / longest))
+        wall = cost.wall
+        print(f"  {stage:<12} {cost.cpu_ms:8.2f} {wall.p50_ms:8.2f} {wall.p95_ms:8.2f} {wall.p99_ms:8.2f}  {bar}")
+    print(f"\n  {'in pipeline':<21} {'p50':>8} {'p95':>8} {'p99':>8}  ms")
+    for stage, wall in found.together.items():
+        print(f"  {stage:<21} {wall.p50_ms:8.2f} {wall.p95_ms:8.2f} {wall.p99_ms:8.2f}")
