@@ -25,6 +25,8 @@ class Decoder(Protocol):
 
     encoding: Encoding
     """How the family wants its input: letterboxed or stretched, and the range of its pixel values."""
+    labels: tuple[str, ...]
+    """Every label that ``decode`` can give; empty where the model does not name its classes."""
 
     @classmethod
     def matches(cls, model: Model) -> bool:

@@ -20,6 +20,8 @@ class Engine(Protocol):
     """Where it runs: ``cpu``, ``edgetpu:usb:0``."""
     runtime: str
     """Name and version of the runtime: ``ai-edge-litert 2.3.0``."""
+    degraded: str
+    """Why it does not run where it should (a CPU standing in for a lost Edge TPU); empty while it does."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 

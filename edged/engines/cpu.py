@@ -35,6 +35,7 @@ class CpuEngine:
     """
 
     device = "cpu"
+    degraded = ""
 
     def __init__(self, path: Path | str, *, runtime: str = runtimes.AUTO, threads: int = 1) -> None:
         self._name = Path(path).name

@@ -23,6 +23,9 @@ class Source(Protocol):
     live: bool
     """Live sources go on without us: frames that nobody took in time are lost."""
 
+    problem: str
+    """Why no frames come at the moment (a camera that is being looked for again); empty while they do."""
+
     def open(self) -> None:
         """Reach the device or the file.
 

@@ -29,6 +29,7 @@ class FileSource:
     """
 
     live = False
+    problem = ""
 
     def __init__(self, path: Path, *, loop: bool, realtime: bool) -> None:
         self._path = path

@@ -28,6 +28,7 @@ class StreamSource:
     """
 
     live = True
+    problem = ""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -37,6 +37,8 @@ class SyntheticSource:
         live: whether it behaves as a camera (frames not taken are lost) or as a file (it waits).
     """
 
+    problem = ""
+
     def __init__(self, *, width: int, height: int, fps: float, count: int, live: bool) -> None:
         self.live = live
         self._width = width

@@ -26,6 +26,7 @@ class V4l2Source:
     """
 
     live = True
+    problem = ""
 
     def __init__(self, device: str) -> None:
         self._device = device
