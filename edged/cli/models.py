@@ -1,0 +1,148 @@
+"""``edged models``: what is in the catalog, getting a model, looking into one."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edged import catalog, registry
+
+if TYPE_CHECKING:
+    import argparse
+
+    from edged.records import TensorSpec
+
+_MEGABYTE = 1e6
+_VALUE = 160
+"""Characters of a value that are shown: 80 class names are more than anybody reads."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    actions = parser.add_subparsers(dest="action", metavar="action", required=True)
+    listing = actions.add_parser("list", help="show the catalog")
+    listing.set_defaults(act=_list)
+    pull = actions.add_parser("pull", help="get a model with its labels, checked against its checksum")
+    pull.add_argument("name", metavar="NAME", help="as 'edged models list' shows it")
+    pull.add_argument(
+        "--to", type=Path, default=Path(), metavar="DIR", help="folder (default: where you are)"
+    )
+    pull.set_defaults(act=_pull)
+    inspect = actions.add_parser("inspect", help="show what a .tflite is and how to set edged to it")
+    inspect.add_argument("file", type=Path, metavar="FILE")
+    inspect.add_argument("--labels", type=Path, metavar="FILE", help="labels file to look at with it")
+    inspect.set_defaults(act=_inspect)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked for."""
+    code: int = options.act(options)
+    return code
+
+
+def _list(_: argparse.Namespace) -> int:
+    known = catalog.load()
+    rows = [("name", "input", "runs on", "licence", "what it is")]
+    rows += [
+        (
+            entry.name,
+            "x".join(map(str, entry.input)),
+            "Edge TPU" if entry.cpu_twin else "CPU",
+            entry.model.licence,
+            entry.about,
+        )
+        for entry in known.entries
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(f"\nGet one with: edged models pull NAME\n\n{textwrap.fill(known.note, 100)}")
+    return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    entry = catalog.load().find(options.name)
+    # A terminated pull must clean up as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    pulled = catalog.pull(entry, options.to, progress=_progress if sys.stderr.isatty() else None)
+    for path in filter(None, (pulled.model, pulled.labels)):
+        word = "pulled" if path in pulled.fetched else "already there:"
+        print(f"{word} {path} ({path.stat().st_size} bytes)", file=sys.stderr)
+    if entry.cpu_twin:
+        print(f"It runs on an Edge TPU only; for the CPU pull {entry.cpu_twin}", file=sys.stderr)
+    # Only these go to standard output: 'edged models pull NAME >> edged.env' sets edged to the model.
+    _print_settings(pulled.model, pulled.labels)
+    return 0
+
+
+def _progress(file: str, done: int, total: int | None) -> None:
+    size = f"{done / _MEGABYTE:.1f}" + (f" of {total / _MEGABYTE:.1f}" if total else "") + " MB"
+    print(f"\r\033[K{file}: {size}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+def _print_settings(model: Path, labels: Path | None) -> None:
+    print(f"EDGED_MODEL={model.resolve()}")
+    if labels is not None:
+        print(f"EDGED_LABELS={labels.resolve()}")
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from edged import modelfile  # noqa: PLC0415  # listing and pulling need none of this
+    from edged.decoders import decoder_class  # noqa: PLC0415
+    from edged.errors import ModelError  # noqa: PLC0415
+    from edged.records import Model  # noqa: PLC0415
+
+    # What is found out is printed at once: a model that the runtime refuses is shown up to there.
+    path: Path = options.file
+    content = modelfile.read(path, labels=options.labels)
+    _row("file", f"{path} ({path.stat().st_size} bytes)")
+    _row("runs on", "Edge TPU only" if content.edgetpu else "CPU")
+    for name, value in content.metadata.items():
+        if name != "names":
+            _row(name, value)
+    inputs, outputs = _tensors(path, edgetpu=content.edgetpu)
+    for kind, tensors in (("input", inputs), ("output", outputs)):
+        for tensor in tensors:
+            _row(kind, f"{tensor}  {tensor.name}")
+    model = Model(path.stem, inputs, outputs, content.metadata, content.labels)
+    try:
+        decoder = decoder_class(model)
+    except ModelError:
+        if all(tensor.shape for tensor in outputs):
+            raise
+        _row("decoder", "unknown: the shapes of the outputs are seen only with an Edge TPU")
+        return 0
+    _row(
+        "decoder", next(name for name, known in registry.DECODERS.items() if registry.load(known) is decoder)
+    )
+    labels = decoder(model, score_threshold=0.5, iou_threshold=0.5).labels
+    named = [label for class_id, label in enumerate(labels) if label and label != f"class_{class_id}"]
+    origin = content.labels_from.replace(str(path), "the model") or "the decoder"
+    _row("labels", f"{len(named)} from {origin}: {', '.join(named)}" if named else "none")
+    print()
+    _print_settings(path, options.labels)
+    bundled = catalog.assets() / f"coco_labels{len(labels)}.txt"
+    if not named and bundled.is_file():
+        print(f"# Its {len(labels)} classes have no names. If it was trained on COCO:")
+        print(f"#EDGED_LABELS={bundled}")
+    return 0
+
+
+def _tensors(path: Path, *, edgetpu: bool) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs; of a model for the Edge TPU what is known without one."""
+    from edged.engines import runtime  # noqa: PLC0415
+    from edged.engines.cpu import CpuEngine, tensor_specs  # noqa: PLC0415
+
+    if edgetpu:
+        interpreter = runtime.load().interpreter(model_path=str(path))
+        return tensor_specs(interpreter.get_input_details()), tensor_specs(interpreter.get_output_details())
+    engine = CpuEngine(path)
+    engine.close()
+    return engine.inputs, engine.outputs
+
+
+def _row(name: str, value: object) -> None:
+    print(f"{name:<12} {textwrap.shorten(str(value), _VALUE, placeholder=' ...')}")
