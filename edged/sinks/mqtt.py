@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import uuid
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -35,6 +34,7 @@ class MqttSink:
         access: the broker.
         topics: where everything goes.
         model: name of the model in the messages.
+        boot_id: identity of this run.
         meter: gets ``publish`` (send to PUBACK) and ``capture_to_ack``.
         limit: detections kept in memory while they cannot be sent.
         waits: a full memory makes :meth:`send` wait while there is hope.
@@ -51,6 +51,7 @@ class MqttSink:
         *,
         model: str,
         meter: Meter,
+        boot_id: str,
         limit: int = 1000,
         waits: bool = False,
         empty: bool = True,
@@ -61,7 +62,7 @@ class MqttSink:
         self._meter = meter
         self._empty = empty
         self._stop_timeout = stop_timeout
-        self._boot_id = uuid.uuid4().hex
+        self._boot_id = boot_id
         self._seq = 0
         self._counts: dict[str, int] = {}
         self._state: State | None = None
@@ -84,7 +85,8 @@ class MqttSink:
             model=settings.model.stem,
             meter=context.meter,
             limit=settings.mqtt_queue,
-            waits=settings.waits,
+            waits=context.waits,
+            boot_id=context.boot_id,
             empty=settings.mqtt_empty,
             stop_timeout=settings.stop_timeout,
         )
