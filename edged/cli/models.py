@@ -84,9 +84,9 @@ def _progress(file: str, done: int, total: int | None) -> None:
 
 
 def _print_settings(model: Path, labels: Path | None) -> None:
-    print(f"EDGED_MODEL={model.resolve()}")
+    print(f"EDGED_MODEL={model.absolute()}")
     if labels is not None:
-        print(f"EDGED_LABELS={labels.resolve()}")
+        print(f"EDGED_LABELS={labels.absolute()}")
 
 
 def _inspect(options: argparse.Namespace) -> int:
