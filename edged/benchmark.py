@@ -24,7 +24,7 @@ from edged import bridge, detector, sinks, sources
 from edged.errors import ConfigError
 from edged.metrics import Ledger, Meter
 from edged.picture import Picture
-from edged.pipeline import Pipeline, outlet
+from edged.pipeline import Intake, Outlet, Pipeline
 from edged.records import Result
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class _Bench:
                     outputs = self._parts.engines[0].invoke(tensor)
                 with self._stage("postprocess"):
                     detections = tuple(self._parts.decoder.decode(outputs, geometry))
-                result = Result(frame, detections, {}, Picture(frame.image, detections))
+                result = Result(frame, self._parts.model.name, detections, {}, Picture(frame.image, detections))
                 for sink in opened:
                     with self._stage(sink.name):
                         sink.send(result)
@@ -174,14 +174,14 @@ class _Bench:
         """As the daemon does it."""
         clock = _Clock()
         with self._opened(self.together) as (source, opened):
+            ledger = Ledger()
             await Pipeline(
-                source=_Limited(source, self._frames),
+                intake=Intake(_Limited(source, self._frames), waits=True, ledger=ledger),
                 detector=self._parts,
-                outlets=[outlet(sink, waits=True) for sink in [*opened, clock]],
-                waits=True,
+                outlets=[Outlet(sink, waits=True) for sink in [*opened, clock]],
                 max_age=self._settings.max_age,
                 meter=self.together,
-                ledger=Ledger(),
+                ledger=ledger,
             ).run()
         return _rate(clock.ends)
 
@@ -228,6 +228,7 @@ class _Limited:
     """The first frames of a source."""
 
     live = False
+    problem = ""
 
     def __init__(self, source: Source, count: int) -> None:
         self._source = source

@@ -48,14 +48,21 @@ class Channel(Generic[T]):
             self._filled.notify()
             return displaced
 
-    def get(self) -> T:
+    def get(self, *, unless: threading.Event | None = None) -> T:
         """The oldest item, as soon as there is one.
 
+        Args:
+            unless: once it is set and :meth:`wake` was called, nothing is taken any more.
+
         Raises:
-            Closed: the channel is closed and empty.
+            Closed: the channel is closed and empty, or ``unless`` is set.
         """
         with self._filled:
-            while not self._items:
+            while True:
+                if unless is not None and unless.is_set():
+                    raise Closed
+                if self._items:
+                    break
                 if self._closed:
                     raise Closed
                 self._filled.wait()
@@ -70,6 +77,11 @@ class Channel(Generic[T]):
             except Closed:
                 return
             yield item
+
+    def wake(self) -> None:
+        """Have whoever waits in :meth:`get` look at ``unless``."""
+        with self._filled:
+            self._filled.notify_all()
 
     def close(self) -> None:
         """End of stream: what is inside can still be taken, nothing more is accepted."""

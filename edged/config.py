@@ -269,6 +269,45 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
     return settings
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceManager:
+    """What systemd tells a service of itself."""
+
+    socket: str | None
+    watchdog_s: float | None
+
+
+def service_manager(environ: Mapping[str, str] | None = None) -> ServiceManager:
+    """NOTIFY_SOCKET and WATCHDOG_USEC, which are no settings of ours but come the same way."""
+    environ = os.environ if environ is None else environ  # noqa: TID251  # as in load()
+    microseconds = environ.get("WATCHDOG_USEC", "")
+    return ServiceManager(
+        socket=environ.get("NOTIFY_SOCKET") or None,
+        watchdog_s=int(microseconds) / 1e6 if microseconds.isdecimal() else None,
+    )
+
+
+class Reading:
+    """Settings that remember what was read of them.
+
+    A part that is built from such settings can be kept across a reload if all that it has read still
+    holds, without anybody having to list what that is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._read: dict[str, object] = {}
+
+    def __getattr__(self, name: str) -> object:
+        value = getattr(self._settings, name)
+        self._read[name] = value
+        return value
+
+    def holds_for(self, settings: Settings) -> bool:
+        """Whether ``settings`` say the same in everything that was read."""
+        return all(getattr(settings, name) == value for name, value in self._read.items())
+
+
 def _read(env_file: Path) -> tuple[dict[str, str], list[str]]:
     """The EDGED_* names of an env file, and what is wrong with its lines."""
     try:
@@ -306,4 +345,13 @@ def _sentence(detail: ErrorDetails) -> str:
     return f"{name}={detail['input']!r}: {message[0].lower()}{message[1:]} ({meaning})"
 
 
-__all__ = ["PREFIX", "Declaration", "Settings", "declarations", "load"]
+__all__ = [
+    "PREFIX",
+    "Declaration",
+    "Reading",
+    "ServiceManager",
+    "Settings",
+    "declarations",
+    "load",
+    "service_manager",
+]

@@ -17,7 +17,11 @@ class EdgedError(Exception):
     def __init__(self, problem: str, *, mend: str = "") -> None:
         self.problem = problem
         self.mend = mend
-        super().__init__(f"{problem}. {mend}." if mend else f"{problem}.")
+        super().__init__(" ".join(_sentence(part) for part in (problem, mend) if part))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 class ConfigError(EdgedError):

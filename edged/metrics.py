@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -127,8 +128,9 @@ class Ledger:
 
     def dropped(self, cause: str, count: int = 1) -> None:
         """Frames ended without a result."""
-        with self._lock:
-            self._dropped[cause] += count
+        if count:
+            with self._lock:
+                self._dropped[cause] += count
 
     def counts(self) -> FrameCounts:
         """The ledger now."""
@@ -136,3 +138,24 @@ class Ledger:
             lost = sum(self._dropped.values())
             in_flight = self._captured - self._inferred - lost
             return FrameCounts(self._captured, self._inferred, dict(self._dropped), in_flight)
+
+
+class Pulse:
+    """Whether a thread is working or waiting, and since when: ``with pulse: work()``."""
+
+    __slots__ = ("_since", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._since: float | None = None
+
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._since = None
+
+    def busy_s(self) -> float:
+        """Seconds since the present piece of work began; 0 while waiting for one. Safe from any thread."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since

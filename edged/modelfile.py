@@ -25,6 +25,7 @@ _METADATA = ("metadata.json", "metadata.txt", "temp_meta.txt")
 _ZIP_START = b"PK\x03\x04"
 _MOST_BYTES = 4 << 20
 """Metadata and labels are some kilobytes; more is a mistake or an attack."""
+_LEAST_BYTES = 8
 _MOST_CLASSES = 100_000
 _NUMBERED = re.compile(r"(\d+)[\s:]+(\S.*)")
 _NOT_TFLITE = (
@@ -133,8 +134,9 @@ def _by_id(names: Mapping[int, str]) -> tuple[str, ...]:
 
 
 def _graph(path: Path, data: bytes) -> flatbuffer.Graph:
-    if not data:
-        raise ModelError(f"the model {path} is empty", mend="Get it again")
+    if len(data) < _LEAST_BYTES:
+        size = f"has only {len(data)} bytes" if data else "is empty"
+        raise ModelError(f"the model {path} {size}", mend="Get it again")
     if data[4:8] != flatbuffer.IDENTIFIER:
         mend = next((mend for start, mend in _NOT_TFLITE if data.startswith(start)), "")
         raise ModelError(

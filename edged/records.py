@@ -107,6 +107,8 @@ class Result:
     """What the pipeline made of one frame."""
 
     frame: Frame
+    model: str
+    """Name of the model that found them."""
     detections: tuple[Detection, ...]
     timings_ms: Mapping[str, float]
     """Milliseconds this frame spent in each stage, in the order it went through them."""

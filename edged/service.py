@@ -1,33 +1,31 @@
-"""The composition root: builds the parts, opens them in order, runs the pipeline, closes them in reverse."""
+"""The running daemon: signals, reload, watchdog, and telling how things are, around one pipeline."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import time
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import structlog
 
-from edged import __version__, bridge, detector, sinks, sources
+from edged import __version__, assembly, bridge, config, host
 from edged.errors import ConfigError, EdgedError, SinkError
 from edged.metrics import Ledger, Meter
-from edged.pipeline import Pipeline, outlet
+from edged.notify import Notifier
+from edged.pipeline import Pipeline
 from edged.records import Report, State
-from edged.sinks import Context, Reporter
+from edged.sinks import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
+    from edged.assembly import Assembly
     from edged.config import Settings
-    from edged.detector import Detector
     from edged.metrics import FrameCounts
-    from edged.pipeline import Outlet
-    from edged.sinks import Sink
-    from edged.sources import Source
 
     Progress = Callable[[FrameCounts, State], None]
 
@@ -35,6 +33,8 @@ T = TypeVar("T")
 
 _TICK_S = 1.0
 """How often the daemon looks at itself."""
+_PATIENCE_S = 30.0
+"""How much longer systemd is asked to wait while something slow is opened, again and again."""
 
 log = structlog.get_logger()
 
@@ -50,34 +50,46 @@ class Outcome:
     """From the first frame asked for to the last one drained."""
 
 
-class Stopped(Exception):  # noqa: N818  # a signal, not an error
-    """A stop was asked for before there was anything to stop."""
-
-
-async def serve(settings: Settings, *, progress: Progress | None = None) -> Outcome:
+async def serve(
+    settings: Settings, *, reread: Callable[[], Settings] | None = None, progress: Progress | None = None
+) -> Outcome:
     """Run one daemon until its source ends or a signal comes.
 
     Args:
         settings: what to do.
+        reread: gives the settings anew for a reload; without it a reload is refused.
         progress: called every second with the frame counts and the state.
 
     Raises:
         EdgedError: a part could not be opened, or failed for good.
     """
-    return await _Service(settings, progress).run()
+    return await _Service(settings, reread, progress).run()
+
+
+class _Stopped(Exception):  # noqa: N818  # a signal, not an error
+    """A stop was asked for before there was anything to stop."""
 
 
 class _Service:
     """One daemon with one camera; ``run`` is called once. It is also what sinks may ask for things (Control)."""
 
-    def __init__(self, settings: Settings, progress: Progress | None) -> None:
+    def __init__(
+        self, settings: Settings, reread: Callable[[], Settings] | None, progress: Progress | None
+    ) -> None:
         self._settings = settings
+        self._reread = reread
         self._progress = progress
+        self._notifier = Notifier(config.service_manager())
         self._meter = Meter()
         self._ledger = Ledger()
+        self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._outlets: list[Outlet] = []
+        self._reload_asked = asyncio.Event()
+        self._reload_problem = ""
+        self._assembly: Assembly | None = None
         self._pipeline: Pipeline | None = None
+        self._ready = False
+        self._paused = False
         self._state = State(
             lifecycle="starting",
             device="",
@@ -87,56 +99,48 @@ class _Service:
             config_hash=settings.fingerprint,
             camera_online=False,
         )
+        self._fps = 0.0
         self._counted_since = time.monotonic()
         self._counted = 0
+        self._around = assembly.Surroundings(
+            self._meter, self._ledger, self, uuid4().hex, self._run_unless_stopped
+        )
 
     async def run(self) -> Outcome:
         with self._signals():
             try:
-                async with AsyncExitStack() as stack:
-                    return await self._run(stack)
-            except Stopped:
+                self._assembly = await assembly.build(self._settings, self._around)
+            except _Stopped:
                 return Outcome(self._ledger.counts(), {}, 0.0)
+            try:
+                outcome = await self._drive(self._assembly)
+            finally:
+                self._notifier.stopping()
+                stuck = self._pipeline.stuck if self._pipeline else ()
+                failed = await self._close(self._assembly.closers(stuck=stuck))
+            if failed:
+                raise failed
+            return outcome
 
-    async def _run(self, stack: AsyncExitStack) -> Outcome:
-        settings = self._settings
-        parts = await self._unless_stopped("load-model", lambda: detector.load(settings))
-        stack.callback(parts.close)
-        source = sources.create(settings)
-        stack.callback(self._close_source, source)
-        await self._unless_stopped("open-source", source.open)
-        waits = settings.policy == "all" or (settings.policy == "auto" and not source.live)
-        for sink in sinks.create(settings, Context(self._meter, self, uuid4().hex, waits)):
-            stack.push_async_callback(self._close_sink, sink)
-            await self._unless_stopped(f"open-{sink.name}", sink.open)
-            self._outlets.append(outlet(sink, waits=waits))
+    async def _drive(self, parts: Assembly) -> Outcome:
+        """Run the pipeline with the tasks that look after it, and tell the last figures."""
         pipeline = self._pipeline = Pipeline(
-            source=source,
-            detector=parts,
-            outlets=self._outlets,
-            waits=waits,
-            max_age=settings.max_age,
+            intake=parts.intake,
+            detector=parts.detector,
+            outlets=parts.outlets,
+            max_age=self._settings.max_age,
             meter=self._meter,
             ledger=self._ledger,
         )
-        self._tell(
-            lifecycle="running",
-            device=parts.engines[0].device,
-            runtime=parts.engines[0].runtime,
-            camera_online=True,
-            source=source.properties(),
-        )
-        log.info("running", source=settings.source, model=parts.model.name, device=self._state.device)
-        return await self._drive(pipeline)
-
-    async def _drive(self, pipeline: Pipeline) -> Outcome:
-        """Run the pipeline with the tasks that look after it, and tell the last figures."""
+        self._tell(lifecycle="running")
+        log.info("running", source=self._state.source, model=self._state.model, device=self._state.device)
         started = self._counted_since = time.monotonic()
         failure: EdgedError | None = None
         async with asyncio.TaskGroup() as tasks:
             side = [
-                tasks.create_task(self._observe(), name="observe"),
+                tasks.create_task(self._observe(pipeline), name="observe"),
                 tasks.create_task(self._stop_when_asked(pipeline), name="stop"),
+                tasks.create_task(self._reload_when_asked(pipeline), name="reload"),
             ]
             try:
                 await pipeline.run()
@@ -146,136 +150,230 @@ class _Service:
                 task.cancel()
         seconds = time.monotonic() - started
         self._report()
-        self._tell(lifecycle="stopping", camera_online=False)
+        self._tell(lifecycle="stopping")
         frames = self._ledger.counts()
         outcome = Outcome(frames, self._sink_counts(), seconds)
-        (log.error if frames.in_flight else log.info)(
-            "ledger", captured=frames.captured, inferred=frames.inferred, dropped=frames.dropped,
-            in_flight=frames.in_flight, sinks=outcome.sinks, seconds=round(seconds, 3),
-        )  # fmt: skip
+        tell = log.error if frames.in_flight else log.info
+        tell("ledger", captured=frames.captured, inferred=frames.inferred, dropped=dict(frames.dropped),
+             in_flight=frames.in_flight, sinks=outcome.sinks, seconds=round(seconds, 3))  # fmt: skip
         if failure is not None:
             raise failure
-        if failed := [outlet for outlet in self._outlets if outlet.lost["failed"]]:
-            raise SinkError(
-                f"the sink {failed[0].sink.name} did not take {failed[0].lost['failed']} of the results, "
-                f"the last time because {failed[0].failure or 'of a fault that has passed'}"
-            )
+        for outlet in pipeline.outlets:
+            if outlet.lost["failed"]:
+                raise SinkError(
+                    f"the sink {outlet.sink.name} did not take {outlet.lost['failed']} results, the last because "
+                    f"{outlet.failure or 'of a fault that has passed'}"
+                )
         return outcome
 
     # Control: what sinks may ask for, from any thread.
 
     def pause(self) -> str:
         """Take no more frames."""
-        if self._pipeline is None:
-            raise ConfigError("edged is still starting")
-        self._pipeline.pause()
-        self._tell(lifecycle="paused")
+        self._set_paused(True)
         return "paused"
 
     def resume(self) -> str:
         """Take frames again."""
-        if self._pipeline is None:
-            raise ConfigError("edged is still starting")
-        self._pipeline.resume()
-        self._tell(lifecycle="running")
+        self._set_paused(False)
         return "running"
 
     def reload(self) -> str:
-        """Not offered yet."""
-        raise ConfigError("this version of edged cannot reload", mend="Restart it")
+        """Read the settings again; how it went is told in the log and in the state."""
+        if self._reread is None:
+            raise ConfigError("there is no env file to read again", mend="Start edged with --env-file FILE")
+        self._loop.call_soon_threadsafe(self._reload_asked.set)
+        return "reloading"
+
+    def _set_paused(self, paused: bool) -> None:  # noqa: FBT001  # the two public names say which
+        if self._assembly is None:
+            raise ConfigError("edged is still starting", mend="Try again once it is running")
+        self._paused = paused
+        self._follow_pause(self._assembly)
+        self._loop.call_soon_threadsafe(lambda: self._tell(lifecycle="paused" if paused else "running"))
+
+    def _follow_pause(self, parts: Assembly) -> None:
+        if self._paused:
+            parts.intake.pause()
+        else:
+            parts.intake.resume()
 
     # Looking after the pipeline.
 
-    async def _observe(self) -> None:
-        """Tell what has changed every tick, and the figures every stats interval."""
+    async def _observe(self, pipeline: Pipeline) -> None:
+        """Every tick: tell what has changed and feed the watchdog; every stats interval: tell the figures."""
+        watchdog_s = self._notifier.watchdog_s
+        tick_s = _TICK_S if watchdog_s is None else min(_TICK_S, watchdog_s / 4)
         due = time.monotonic() + self._settings.stats_interval
         while True:
-            await asyncio.sleep(min(_TICK_S, max(0.0, due - time.monotonic())))
-            degraded = tuple(f"{outlet.sink.name}: {outlet.failure}" for outlet in self._outlets if outlet.failure)
-            if degraded != self._state.degraded:
-                self._tell(degraded=degraded)
+            await asyncio.sleep(max(0.0, min(tick_s, due - time.monotonic())))
+            if not self._ready and self._ledger.counts().inferred:
+                # A frame has gone all the way: the model works and the source gives pictures.
+                self._ready = True
+                self._notifier.ready()
+            # Half the limit, so that silence and the stall before it stay within it together.
+            stalled = None if watchdog_s is None else pipeline.stalled(watchdog_s / 2)
+            if stalled is None:
+                self._notifier.alive()
+            else:
+                log.error("stalled", thread=stalled, watchdog_s=watchdog_s)
+            self._tell()
             if self._progress is not None:
                 self._progress(self._ledger.counts(), self._state)
             if time.monotonic() >= due:
                 self._report()
-                due += self._settings.stats_interval
+                due = time.monotonic() + self._settings.stats_interval
 
     async def _stop_when_asked(self, pipeline: Pipeline) -> None:
         await self._stopping.wait()
+        self._notifier.stopping()
         self._tell(lifecycle="stopping")
         pipeline.stop()
         await asyncio.sleep(self._settings.stop_timeout)
         log.warning("stop_forced", after_s=self._settings.stop_timeout)
         pipeline.abort()
 
+    async def _reload_when_asked(self, pipeline: Pipeline) -> None:
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            self._notifier.reloading()
+            try:
+                await self._reload(pipeline)
+            except _Stopped:
+                return
+            except EdgedError as error:
+                self._reload_problem = f"reload refused: {error}"
+                log.error("reload_refused", error=str(error))
+            else:
+                self._reload_problem = ""
+                log.info("reloaded", config_hash=self._settings.fingerprint)
+            self._tell()
+            self._notifier.ready()
+
+    async def _reload(self, pipeline: Pipeline) -> None:
+        """Put new settings in force at a frame boundary, or leave everything as it is."""
+        present = self._assembly
+        if self._reread is None or present is None:
+            raise ConfigError("there is no env file to read again", mend="Start edged with --env-file FILE")
+        settings = await self._run_unless_stopped("read-settings", self._reread)
+        following = await assembly.build(settings, self._around, previous=present)
+        try:
+            await pipeline.exchange(
+                detector=following.detector,
+                max_age=settings.max_age,
+                intake=following.intake if following.intake is not present.intake else None,
+                outlets=following.outlets,
+            )
+        except BaseException:
+            await self._close(following.closers(but=present))
+            raise
+        self._settings, self._assembly = settings, following
+        self._follow_pause(following)
+        await self._close(present.closers(but=following))
+
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        caught = (signal.SIGTERM, signal.SIGINT)
-        for number in caught:
-            loop.add_signal_handler(number, self._stopping.set)
+        actions = {
+            signal.SIGTERM: self._stopping.set,
+            signal.SIGINT: self._stopping.set,
+            signal.SIGHUP: self._reload_asked.set,
+        }
+        for number, action in actions.items():
+            self._loop.add_signal_handler(number, action)
         try:
             yield
         finally:
-            for number in caught:
-                loop.remove_signal_handler(number)
+            for number in actions:
+                self._loop.remove_signal_handler(number)
 
-    async def _unless_stopped(self, name: str, function: Callable[[], T]) -> T:
-        """Run something slow in a thread; a stop does not wait for it."""
+    async def _run_unless_stopped(self, name: str, function: Callable[[], T], /) -> T:
+        """Run something slow in a thread. A stop does not wait for it; systemd is asked to."""
         work = bridge.run(name, function)
         stop = asyncio.create_task(self._stopping.wait(), name=f"stop-{name}")
-        await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
+        try:
+            while not work.done() and not self._stopping.is_set():
+                self._notifier.extend(_PATIENCE_S)
+                either: list[asyncio.Future[Any]] = [work, stop]
+                await asyncio.wait(either, timeout=_PATIENCE_S / 3, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
         if not work.done():
             work.cancel()
-            raise Stopped
+            raise _Stopped
         return work.result()
 
     # Telling.
 
-    def _tell(self, **changes: object) -> None:
-        self._state = replace(self._state, **changes)  # type: ignore[arg-type]  # names are checked by replace()
-        for reporter in self._reporters():
-            reporter.state(self._state)
+    def _tell(self, *, lifecycle: str | None = None) -> None:
+        """Tell state and status, if anything about them has changed."""
+        parts = self._assembly
+        if parts is None or self._pipeline is None:
+            return
+        engine = parts.detector.engines[0]
+        source = parts.intake.source
+        troubles = [
+            self._reload_problem,
+            source.problem,
+            *(engine.degraded for engine in parts.detector.engines),
+            *(outlet.failure for outlet in parts.outlets),
+        ]
+        running = self._pipeline.running
+        state = State(
+            lifecycle=lifecycle or self._state.lifecycle,
+            device=engine.device,
+            runtime=engine.runtime,
+            model=parts.detector.model.name,
+            version=__version__,
+            config_hash=self._settings.fingerprint,
+            camera_online=running and not source.problem,
+            source=source.properties(),
+            degraded=tuple(dict.fromkeys(filter(None, troubles))),
+        )
+        words = f"{state.lifecycle}: {self._fps:.1f} frames/s on {state.device}"
+        self._notifier.status("; ".join([words, *state.degraded]).replace("\n", " "))
+        if state != self._state:
+            self._state = state
+            for reporter in self._reporters():
+                reporter.state(state)
 
     def _report(self) -> None:
         now = time.monotonic()
         frames = self._ledger.counts()
-        interval = now - self._counted_since
+        interval = max(now - self._counted_since, 1e-3)
+        self._fps = (frames.inferred - self._counted) / interval
+        self._counted_since, self._counted = now, frames.inferred
         report = Report(
             interval_s=round(interval, 3),
-            fps=round((frames.inferred - self._counted) / interval, 2) if interval else 0.0,
+            fps=round(self._fps, 2),
             stages=self._meter.take(),
             frames=frames,
             sinks=self._sink_counts(),
-            host={},
+            host=host.health(),
         )
-        self._counted_since, self._counted = now, frames.inferred
         for reporter in self._reporters():
             reporter.report(report)
 
-    def _reporters(self) -> Sequence[Reporter]:
-        return [outlet.sink for outlet in self._outlets if isinstance(outlet.sink, Reporter)]
+    def _reporters(self) -> list[Reporter]:
+        outlets = self._assembly.outlets if self._assembly else []
+        return [outlet.sink for outlet in outlets if isinstance(outlet.sink, Reporter)]
 
     def _sink_counts(self) -> dict[str, dict[str, int]]:
-        return {outlet.sink.name: {"sent": outlet.sent, **outlet.lost} for outlet in self._outlets}
+        outlets = self._assembly.outlets if self._assembly else []
+        return {outlet.sink.name: {"sent": outlet.sent, **outlet.lost} for outlet in outlets}
 
-    # Closing. What a stuck thread still uses is left alone: freeing it under its feet would crash the process.
-
-    def _is_stuck(self, stage: str) -> bool:
-        return self._pipeline is not None and stage in self._pipeline.stuck
-
-    def _close_source(self, source: Source) -> None:
-        if not self._is_stuck("capture"):
-            source.close()
-
-    async def _close_sink(self, sink: Sink) -> None:
-        if self._is_stuck(f"sink-{sink.name}"):
-            return
-        try:
-            await asyncio.wait_for(bridge.run(f"close-{sink.name}", sink.close), self._settings.stop_timeout)
-        except TimeoutError:
-            log.error("sink_stuck", sink=sink.name, after_s=self._settings.stop_timeout)
+    async def _close(self, closers: list[tuple[str, Callable[[], None]]]) -> EdgedError | None:
+        """Close parts one after the other, within the stop timeout each; the first error that came up."""
+        failed: EdgedError | None = None
+        for name, close in closers:
+            try:
+                await asyncio.wait_for(bridge.run(f"close-{name}", close), self._settings.stop_timeout)
+            except TimeoutError:
+                log.error("close_stuck", part=name, after_s=self._settings.stop_timeout)
+            except EdgedError as error:
+                log.error("close_failed", part=name, error=str(error))
+                failed = failed or error
+        return failed
 
 
 __all__ = ["Outcome", "serve"]

@@ -32,7 +32,9 @@ def run(options: argparse.Namespace) -> int:
 
     logs.configure(log_format=settings.log_format, level=settings.log_level)
     on_terminal = sys.stderr.isatty() and not settings.loop
-    asyncio.run(serve(settings, progress=_show if on_terminal else None))
+    env_file = options.env_file
+    reread = (lambda: config.load(env_file)) if env_file else None
+    asyncio.run(serve(settings, reread=reread, progress=_show if on_terminal else None))
     return 0
 
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from edged.mqtt.bell import Bell
     from edged.mqtt.client import Access
-    from edged.mqtt.outbox import Message, Outbox
+    from edged.mqtt.message import Message
+    from edged.mqtt.outbox import Outbox
 
 log = structlog.get_logger()
 

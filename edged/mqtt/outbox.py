@@ -10,74 +10,16 @@ import itertools
 import threading
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from edged.mqtt.message import Delivery, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from edged.mqtt.payloads import Messages
-
 _GRACE_S = 10.0
 """How long a source that can wait does so for a broker that has gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message on its way."""
-
-    order: int
-    """Rises from message to message; the spool keeps it, so it is the order over restarts, too."""
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-    key: str = ""
-    """Of a value: the newer message with the same key replaces this one. Empty for events."""
-    made: float = 0.0
-    """Monotonic, seconds."""
-    captured: float | None = None
-    """Monotonic time of the frame it tells of, if it tells of one."""
-    spooled: bool = False
-    """Whether it is on disk as well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The account: ``made + recovered = acknowledged + spooled + queued + in_flight + sum(dropped)``."""
-
-    made: int
-    recovered: int
-    """Found in the spool at the start."""
-    acknowledged: int
-    spooled: int
-    queued: int
-    in_flight: int
-    dropped: dict[str, int]
-    """By cause."""
-
-    @property
-    def closes(self) -> bool:
-        """Whether every message is where the account says."""
-        ended = self.acknowledged + sum(self.dropped.values())
-        return self.made + self.recovered == ended + self.spooled + self.queued + self.in_flight
-
-    @property
-    def lost(self) -> int:
-        """Messages dropped, but for values that a newer one has replaced."""
-        return sum(self.dropped.values()) - self.dropped.get("superseded", 0)
-
-    def payload(self) -> Messages:
-        """As it is published."""
-        return {
-            "made": self.made,
-            "recovered": self.recovered,
-            "acknowledged": self.acknowledged,
-            "spooled": self.spooled,
-            "queued": self.queued,
-            "in_flight": self.in_flight,
-            "dropped": dict(self.dropped),
-        }
 
 
 class Outbox:
@@ -118,6 +60,8 @@ class Outbox:
         self._next_on_disk: int | None = None
         self._spilling: Sequence[Message] = ()
         self._finished: list[int] = []
+        self.disk_due = threading.Event()
+        """Set when the spool's thread should look at once."""
 
     # For who makes messages.
 
@@ -126,6 +70,7 @@ class Outbox:
         with self._room:
             self._made += 1
             while self._waits and self._full() and not self._closed and self._hope():
+                self.disk_due.set()
                 self._room.wait(0.5)
             if self._closed:
                 self._dropped["shutdown"] += 1
@@ -135,6 +80,8 @@ class Outbox:
                 self._dropped[self._overflow] += 1
             now = time.monotonic()
             self._queue.append(Message(next(self._orders), topic, payload, made=now, captured=captured))
+            if self._crowded():
+                self.disk_due.set()
         self._wake()
 
     def post(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = True, key: str = "") -> None:
@@ -186,6 +133,7 @@ class Outbox:
         """There is a connection: everything retained is due again."""
         with self._room:
             self._attached = True
+            self.disk_due.set()
             self._hope_until = float("inf")
             for key, message in self._retained.items():
                 if key not in self._values:
@@ -217,6 +165,7 @@ class Outbox:
             if from_disk:
                 self._next_on_disk = min(from_disk[0], self._next_on_disk or from_disk[0])
             self._ready = deque(message for message in events if not message.spooled)
+            self.disk_due.set()
             self._room.notify_all()
 
     def take(self, *, events: bool = True) -> Message | None:
@@ -239,7 +188,10 @@ class Outbox:
     def settle(self, message: Message, cause: str = "") -> None:
         """A message in flight has come to its end: acknowledged, or dropped for ``cause``."""
         with self._room:
-            message = self._flight.pop(message.order)
+            current = self._flight.pop(message.order, None)
+            if current is None:  # given up before
+                return
+            message = current  # it may have lost its place on disk meanwhile
             if message.spooled:
                 self._on_disk -= 1
                 self._finished.append(message.order)
@@ -285,7 +237,7 @@ class Outbox:
             self._disk_works = True
             self._recovered = self._on_disk = count
             self._next_on_disk = first
-            self._orders = itertools.count(last + 1)
+            self._orders = itertools.count(last + next(self._orders))
 
     def spill(self, older_than: float) -> Sequence[Message]:
         """Events made before the monotonic time ``older_than``, to be put on disk.
@@ -293,12 +245,12 @@ class Outbox:
         They wait aside until :meth:`spilled` or :meth:`unspill` is called.
         """
         with self._room:
-            crowded = len(self._queue) * 2 >= self._limit
+            crowded = self._crowded()
             batch: list[Message] = []
             if not self._attached:
                 batch.extend(self._ready)
                 self._ready.clear()
-            # In one go also what is younger, if the queue may be full before the next look.
+            # What is younger goes in the same write: one write a second is enough.
             while self._queue and (crowded or batch or self._queue[0].made < older_than):
                 batch.append(self._queue.popleft())
             self._spilling = batch
@@ -362,6 +314,11 @@ class Outbox:
                 self._next_on_disk = following
 
     @property
+    def on_disk(self) -> int:
+        """Messages on disk that have not come to their end."""
+        return self._on_disk
+
+    @property
     def unloaded(self) -> int | None:
         """The first order that is only on disk."""
         return self._next_on_disk
@@ -386,6 +343,9 @@ class Outbox:
 
     def _full(self) -> bool:
         return len(self._queue) >= self._limit
+
+    def _crowded(self) -> bool:
+        return len(self._queue) * 2 >= self._limit
 
     def _hope(self) -> bool:
         return self._attached or self._disk_works or time.monotonic() < self._hope_until

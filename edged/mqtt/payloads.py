@@ -167,7 +167,7 @@ def encode(payload: Mapping[str, Any]) -> bytes:
     return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def detections(result: Result, *, boot_id: str, seq: int, model: str, now: float) -> Detections:
+def detections(result: Result, *, boot_id: str, seq: int, now: float) -> Detections:
     """The message of one frame; ``now`` is UTC in seconds."""
     frame = result.frame
     return {
@@ -178,7 +178,7 @@ def detections(result: Result, *, boot_id: str, seq: int, model: str, now: float
         "ts_capture": round(frame.ts_capture, 6),
         "ts_publish": round(now, 6),
         "image": {"w": frame.width, "h": frame.height},
-        "model": model,
+        "model": result.model,
         "detections": [
             {
                 "label": found.label,

@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 
 
 class JsonlSink:
-    """Lines to a file, or to standard output for ``-``. A file that is there is replaced.
+    """Lines to a file, or to standard output for ``-``.
+
+    A file that is there is continued, for a daemon that starts again must not wipe out what it has seen;
+    ``boot_id`` tells the runs apart.
 
     Args:
         target: path, or ``-``.
-        model: name of the model, for the payload.
         boot_id: identity of this run, for the payload.
     """
 
     name = "jsonl"
 
-    def __init__(self, target: str, *, model: str, boot_id: str) -> None:
+    def __init__(self, target: str, *, boot_id: str) -> None:
         self._target = target
-        self._model = model
         self._boot_id = boot_id
         self._stream: TextIO | None = None
         self._count = 0
@@ -38,7 +39,7 @@ class JsonlSink:
     def create(cls, settings: Settings, context: Context) -> JsonlSink:
         """As ``EDGED_JSONL`` says."""
         assert settings.jsonl is not None  # noqa: S101  # the registry asks for this sink only if it is set
-        return cls(settings.jsonl, model=settings.model.stem, boot_id=context.boot_id)
+        return cls(settings.jsonl, boot_id=context.boot_id)
 
     def open(self) -> None:
         """Open the file."""
@@ -47,16 +48,14 @@ class JsonlSink:
             return
         try:
             # Line buffered: who follows the file sees whole lines, and a crash costs at most one.
-            self._stream = Path(self._target).expanduser().open("w", buffering=1, encoding="utf-8")
+            self._stream = Path(self._target).expanduser().open("a", buffering=1, encoding="utf-8")
         except OSError as error:
             raise self._error(error) from error
 
     def send(self, result: Result) -> None:
         """Write one line."""
         assert self._stream is not None  # noqa: S101  # open() comes first
-        payload = payloads.detections(
-            result, boot_id=self._boot_id, seq=self._count, model=self._model, now=time.time()
-        )
+        payload = payloads.detections(result, boot_id=self._boot_id, seq=self._count, now=time.time())
         try:
             self._stream.write(payloads.encode(payload).decode() + "\n")
         except OSError as error:

@@ -14,13 +14,16 @@ from edged.mqtt.bell import Bell
 from edged.mqtt.client import Access
 from edged.mqtt.connection import Connection
 from edged.mqtt.outbox import Outbox
+from edged.mqtt.spooler import Spooler
 from edged.mqtt.topics import Topics, slug
 from edged.mqtt.url import parse_url
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edged.config import Settings
     from edged.metrics import Meter
-    from edged.mqtt.outbox import Delivery, Message
+    from edged.mqtt.message import Delivery, Message
     from edged.records import Report, Result, State
     from edged.sinks import Context
 
@@ -33,12 +36,14 @@ class MqttSink:
     Args:
         access: the broker.
         topics: where everything goes.
-        model: name of the model in the messages.
         boot_id: identity of this run.
         meter: gets ``publish`` (send to PUBACK) and ``capture_to_ack``.
         limit: detections kept in memory while they cannot be sent.
         waits: a full memory makes :meth:`send` wait while there is hope.
         empty: whether frames without detections are published.
+        spool: file that keeps on disk what cannot be sent; None: nothing is kept.
+        spool_max_bytes: what it may take.
+        spool_max_age: seconds after which spooled messages are dropped.
         stop_timeout: seconds that :meth:`close` may take.
     """
 
@@ -49,16 +54,17 @@ class MqttSink:
         access: Access,
         topics: Topics,
         *,
-        model: str,
         meter: Meter,
         boot_id: str,
         limit: int = 1000,
         waits: bool = False,
         empty: bool = True,
+        spool: Path | None = None,
+        spool_max_bytes: int = 100_000_000,
+        spool_max_age: float = 7 * 86400.0,
         stop_timeout: float = 10.0,
     ) -> None:
         self._topics = topics
-        self._model = model
         self._meter = meter
         self._empty = empty
         self._stop_timeout = stop_timeout
@@ -68,6 +74,9 @@ class MqttSink:
         self._state: State | None = None
         self._bell = Bell()
         self._outbox = Outbox(limit=limit, waits=waits, wake=self._bell.ring)
+        self._spooler: Spooler | None = None
+        if spool is not None:
+            self._spooler = Spooler(self._outbox, spool, max_bytes=spool_max_bytes, max_age=spool_max_age)
         self._connection = Connection(
             access, self._outbox, self._bell, self, availability=topics.availability
         )
@@ -82,26 +91,29 @@ class MqttSink:
         return cls(
             access(settings),
             Topics(settings.mqtt_prefix, settings.node, settings.camera),
-            model=settings.model.stem,
             meter=context.meter,
             limit=settings.mqtt_queue,
             waits=context.waits,
             boot_id=context.boot_id,
             empty=settings.mqtt_empty,
+            # The node in its name, so that several daemons may share a folder.
+            spool=settings.spool and settings.spool.expanduser() / f"edged-{slug(settings.node)}.sqlite3",
+            spool_max_bytes=settings.spool_max_mb * 1_000_000,
+            spool_max_age=settings.spool_max_age,
             stop_timeout=settings.stop_timeout,
         )
 
     def open(self) -> None:
         """Start to connect. A broker that is away is no error: it is sought for as long as we run."""
         self._outbox.post(self._topics.availability, b"online")
+        if self._spooler is not None:
+            self._spooler.open()
         self._connection.open()
 
     def send(self, result: Result) -> None:
         """Publish one frame."""
         if result.detections or self._empty:
-            payload = payloads.detections(
-                result, boot_id=self._boot_id, seq=self._seq, model=self._model, now=time.time()
-            )
+            payload = payloads.detections(result, boot_id=self._boot_id, seq=self._seq, now=time.time())
             self._seq += 1
             self._outbox.put(
                 self._topics.detections, payloads.encode(payload), captured=result.frame.captured
@@ -134,8 +146,14 @@ class MqttSink:
 
     def close(self) -> None:
         """Send what waits, say ``offline``, wait for the acknowledgements, go; log the account."""
+        if self._state is not None:
+            self._state = dataclasses.replace(self._state, lifecycle="stopped")
+            self._publish_state()
         self._outbox.close()
-        self._connection.close(self._stop_timeout)
+        self._connection.close(0.7 * self._stop_timeout)
+        self._outbox.detach()
+        if self._spooler is not None:
+            self._spooler.close(0.2 * self._stop_timeout)
         self._outbox.abandon()
         self._bell.close()
         account = self.delivery()
@@ -169,6 +187,10 @@ class MqttSink:
                 self._counts[label] = counts[label]
                 self._outbox.post(self._topics.count(label), b"%d" % counts[label])
 
+    def _problems(self) -> list[str]:
+        """What degrades the delivery."""
+        return [self._spooler.problem] if self._spooler is not None and self._spooler.problem else []
+
     def _publish_state(self) -> None:
         state = self._state
         if state is None:
@@ -185,7 +207,7 @@ class MqttSink:
             "config_hash": state.config_hash,
             "camera_online": state.camera_online,
             "source": dict(state.source),
-            "degraded": list(state.degraded),
+            "degraded": [*state.degraded, *self._problems()],
             "messages": self._outbox.delivery().payload(),
             "commands": {"accepted": 0, "refused": {}},
         }

@@ -1,0 +1,208 @@
+"""capture -> preprocess -> predict -> postprocess -> one bounded queue per sink.
+
+Every stage is a loop in a thread of its own: OpenCV, FFmpeg and TFLite release the interpreter lock, so the
+stages really overlap. asyncio owns their lives, but no frame passes through its event loop: a hop through an
+executor costs more than a small model's inference. Every queue is bounded, data flows one way, and every
+frame ends as a result or as a counted drop.
+
+Three parts with lives of their own, so that one can be exchanged while the others go on: the
+:class:`Intake` lives as long as the source, the :class:`Inference` as long as the model, and an
+:class:`Outlet` as long as its sink.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from edged import bridge
+from edged.errors import EdgedError
+from edged.pipeline.inference import Inference
+from edged.pipeline.intake import Intake
+from edged.pipeline.outlet import Outlet
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from edged.detector import Detector
+    from edged.metrics import Ledger, Meter
+    from edged.records import Result
+
+_ABORT_DEADLINE_S = 2.0
+"""How long threads get to leave once their queues were taken away, or the source was told to stop."""
+
+log = structlog.get_logger()
+
+
+class Pipeline:
+    """The way of a frame. Knows protocols only; sources, engines and sinks stay the caller's to open and close.
+
+    Args:
+        intake: where frames come from.
+        detector: what finds things in them.
+        outlets: where results go.
+        max_age: seconds after which a waiting frame of a live source is dropped.
+        meter: latencies of all stages.
+        ledger: account of all frames.
+    """
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        detector: Detector,
+        outlets: Sequence[Outlet],
+        max_age: float,
+        meter: Meter,
+        ledger: Ledger,
+    ) -> None:
+        self.intake = intake
+        self.outlets = list(outlets)
+        self.running = False
+        self.stuck: tuple[str, ...] = ()
+        """Threads that did not end after :meth:`run`; what they use must be left alone."""
+        self._meter = meter
+        self._ledger = ledger
+        self._threads: dict[str, asyncio.Future[None]] = {}
+        self._aborting = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._inference = self._infer(detector, max_age)
+        self._exchange: Callable[[], Awaitable[Inference]] | None = None
+
+    async def run(self) -> None:
+        """Until the source has ended and everything has drained.
+
+        Raises:
+            EdgedError: source or engine failed; everything before that is drained and accounted for.
+        """
+        self.running = True
+        try:
+            self._start("capture", self.intake.run)
+            for outlet in self.outlets:
+                self._start(outlet.pulse.name, outlet.run)
+            while True:
+                await self._ended(self._inference.start(self.intake.frames, self._start))
+                if self._exchange is None or self._aborting.is_set():
+                    break
+                exchange, self._exchange = self._exchange, None
+                self._inference = await exchange()
+            self._failure = self._failure or self._inference.failure
+            self.intake.abort()
+            await self._drain(self.outlets)
+        finally:
+            self.running = False
+            self.abort()
+            await asyncio.wait(self._threads.values(), timeout=_ABORT_DEADLINE_S)
+            self.stuck = tuple(name for name, thread in self._threads.items() if not thread.done())
+            if self.stuck:
+                log.error("threads_stuck", threads=self.stuck)
+        if self._failure is not None:
+            raise self._failure
+
+    async def exchange(
+        self,
+        *,
+        detector: Detector,
+        max_age: float,
+        intake: Intake | None = None,
+        outlets: Sequence[Outlet] | None = None,
+    ) -> None:
+        """Go on with other parts from the next frame on. Parts that are not named stay as they are.
+
+        Frames that were taken become results of the old detector and reach the old outlets; only then do
+        the new ones begin. The caller opens new parts before and closes old ones after.
+        """
+        exchanged = asyncio.get_running_loop().create_future()
+
+        async def at_the_boundary() -> Inference:
+            if outlets is not None:
+                await self._drain([outlet for outlet in self.outlets if outlet not in outlets])
+                for outlet in outlets:
+                    if outlet not in self.outlets:
+                        self._start(outlet.pulse.name, outlet.run)
+                self.outlets = list(outlets)
+            if intake is not None:
+                self.intake.abort()
+                await self._ended([self._threads["capture"]])
+                self.intake = intake
+                self._start("capture", intake.run)
+            exchanged.set_result(None)
+            return self._infer(detector, max_age)
+
+        self._exchange = at_the_boundary
+        self._inference.halt()
+        await exchanged
+
+    def stop(self) -> None:
+        """End the source; what was taken drains."""
+        self.intake.stop()
+
+    def abort(self) -> None:
+        """End everything now; what does not come to its end is counted as lost."""
+        self._aborting.set()
+        self.intake.abort()
+        self._inference.abort()
+        for outlet in self.outlets:
+            outlet.abort()
+
+    def stalled(self, limit_s: float) -> str | None:
+        """The first thread that has worked on one and the same frame for longer than ``limit_s``.
+
+        Waiting for a frame, or for room in a queue, is no stall: a source that is paused, lost or ended
+        leaves everybody waiting. Whoever holds the others up is busy.
+        """
+        pulses = [*self._inference.pulses, *(outlet.pulse for outlet in self.outlets)]
+        return next((pulse.name for pulse in pulses if pulse.busy_s() > limit_s), None)
+
+    def _infer(self, detector: Detector, max_age: float) -> Inference:
+        waits = self.intake.waits
+        return Inference(
+            detector,
+            emit=self._emit,
+            waits=waits,
+            max_age=math.inf if waits else max_age,
+            meter=self._meter,
+            ledger=self._ledger,
+        )
+
+    def _emit(self, result: Result) -> None:
+        for outlet in self.outlets:
+            outlet.put(result)
+
+    def _start(self, name: str, function: Callable[[], None]) -> asyncio.Future[None]:
+        thread = self._threads[name] = bridge.run(name, function)
+        thread.add_done_callback(self._notice)
+        return thread
+
+    def _notice(self, thread: asyncio.Future[None]) -> None:
+        """Keep the first error of a thread; what nobody foresaw ends the run at once."""
+        if thread.cancelled() or (error := thread.exception()) is None:
+            return
+        self._failure = self._failure or error
+        if not isinstance(error, EdgedError):
+            self.abort()
+
+    async def _drain(self, outlets: Iterable[Outlet]) -> None:
+        """Let sinks take what is in their queues, and end their threads."""
+        ending = list(outlets)
+        for outlet in ending:
+            outlet.close()
+        await self._ended([self._threads[outlet.pulse.name] for outlet in ending])
+
+    async def _ended(self, threads: Iterable[asyncio.Future[None]]) -> None:
+        """Wait for threads; after an abort not for long."""
+        aborting = asyncio.create_task(self._aborting.wait(), name="aborting")
+        waiting = set(threads)
+        while waiting and not self._aborting.is_set():
+            everything: set[asyncio.Future[Any]] = {*waiting, aborting}
+            await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+            waiting = {thread for thread in waiting if not thread.done()}
+        if waiting:
+            await asyncio.wait(waiting, timeout=_ABORT_DEADLINE_S)
+        aborting.cancel()
+
+
+__all__ = ["Intake", "Outlet", "Pipeline"]

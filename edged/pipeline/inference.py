@@ -1,0 +1,211 @@
+"""The middle: preprocess -> predict (one thread an engine) -> postprocess, results in the order of the frames.
+
+The input tensors are a fixed set of buffers, and a frame is only taken when one is free. That is the
+admission to the model: for a live source there is one buffer an engine, so what goes in is always the
+newest frame; for a file there is one more, so that preprocessing overlaps inference.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from edged.channel import Channel, Closed
+from edged.errors import EdgedError
+from edged.metrics import Pulse
+from edged.picture import Picture
+from edged.records import Result
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from edged.detector import Detector
+    from edged.engines import Engine
+    from edged.imaging import Geometry
+    from edged.metrics import Ledger, Meter
+    from edged.records import Frame, Tensor
+
+    Start = Callable[[str, Callable[[], None]], asyncio.Future[None]]
+
+
+@dataclass(slots=True)
+class _Job:
+    """A frame on its way through the model; its worker sets ``done`` when it has outputs or has failed."""
+
+    frame: Frame
+    tensor: Tensor
+    geometry: Geometry
+    preprocess_started: float
+    preprocessed: float
+    predict_started: float = 0.0
+    predicted: float = 0.0
+    outputs: Sequence[Tensor] | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Inference:
+    """Takes frames, gives results. Every frame that it takes ends as a result or as a counted drop.
+
+    Args:
+        detector: finds things; it stays the caller's to close.
+        emit: gets every result, in the order of the frames, from one thread; may block.
+        waits: whether every frame counts (a file) or the newest (a live source).
+        max_age: seconds after which a frame that has waited is dropped; infinite for a file.
+        meter: latencies of the stages.
+        ledger: account of all frames.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        *,
+        emit: Callable[[Result], None],
+        waits: bool,
+        max_age: float,
+        meter: Meter,
+        ledger: Ledger,
+    ) -> None:
+        self._detector = detector
+        self._emit = emit
+        self._max_age = max_age
+        self._meter = meter
+        self._ledger = ledger
+        self._halted = threading.Event()
+        self._frames: Channel[Frame] | None = None
+        self._awaited: _Job | None = None
+        self._failure: EdgedError | None = None
+        buffers = len(detector.engines) + (1 if waits else 0)
+        # None instead of a buffer ends the intake.
+        self._free: SimpleQueue[Tensor | None] = SimpleQueue()
+        for _ in range(buffers):
+            self._free.put(detector.preprocess.new_input())
+        self._work: Channel[_Job] = Channel(buffers, waits=True)
+        self._ordered: Channel[_Job] = Channel(buffers + 1, waits=True)
+        self._stages: list[tuple[Pulse, Callable[[Pulse], None]]] = [
+            (Pulse("preprocess"), self._preprocess),
+            *(
+                (Pulse(f"predict-{number}"), self._worker(engine))
+                for number, engine in enumerate(detector.engines)
+            ),
+            (Pulse("postprocess"), self._postprocess),
+        ]
+        self.pulses = [pulse for pulse, _ in self._stages]
+
+    def start(self, frames: Channel[Frame], run: Start) -> list[asyncio.Future[None]]:
+        """Work on ``frames`` until they end or :meth:`halt`; ``run`` starts each stage in a thread."""
+        self._frames = frames
+        return [run(pulse.name, partial(loop, pulse)) for pulse, loop in self._stages]
+
+    @property
+    def failure(self) -> EdgedError | None:
+        """Why the model could not go on."""
+        return self._failure
+
+    def halt(self) -> None:
+        """Take no further frame; what was taken becomes a result. The frames stay for whoever comes next."""
+        self._halted.set()
+        self._free.put(None)
+        if self._frames is not None:
+            self._frames.wake()
+
+    def abort(self) -> None:
+        """Give up what was taken and is not finished; all of it is counted."""
+        self.halt()
+        self._work.abort()
+        self._ledger.dropped("aborted", len(self._ordered.abort()))
+        if self._awaited is not None:
+            self._awaited.done.set()
+
+    # The stages, each in its own thread.
+
+    def _preprocess(self, pulse: Pulse) -> None:
+        try:
+            while (tensor := self._free.get()) is not None and (frame := self._fresh()) is not None:
+                with pulse:
+                    started = time.monotonic()
+                    geometry = self._detector.preprocess(frame.image, tensor)
+                    job = _Job(frame, tensor, geometry, started, time.monotonic())
+                self._submit(job)
+        finally:
+            self._work.close()
+            self._ordered.close()
+
+    def _fresh(self) -> Frame | None:
+        """The next frame that is not too old; None when there are no more for us."""
+        assert self._frames is not None  # noqa: S101  # start() comes first
+        while True:
+            try:
+                frame = self._frames.get(unless=self._halted)
+            except Closed:
+                return None
+            if time.monotonic() - frame.captured <= self._max_age:
+                return frame
+            self._ledger.dropped("stale")
+
+    def _submit(self, job: _Job) -> None:
+        try:
+            self._ordered.put(job)
+        except Closed:
+            self._ledger.dropped("aborted")
+            return
+        try:
+            self._work.put(job)
+        except Closed:  # given up in between; who takes the job out of the order accounts for it
+            job.done.set()
+
+    def _worker(self, engine: Engine) -> Callable[[Pulse], None]:
+        def predict(pulse: Pulse) -> None:
+            for job in self._work:
+                try:
+                    with pulse:
+                        job.predict_started = time.monotonic()
+                        job.outputs = engine.invoke(job.tensor)
+                        job.predicted = time.monotonic()
+                except EdgedError as error:
+                    self._failure = self._failure or error
+                    self.halt()
+                finally:
+                    job.done.set()
+                    self._free.put(job.tensor)
+
+        return predict
+
+    def _postprocess(self, pulse: Pulse) -> None:
+        for job in self._ordered:
+            self._awaited = job
+            job.done.wait()
+            if job.outputs is None:
+                self._ledger.dropped("predict_failed" if self._failure else "aborted")
+                continue
+            with pulse:
+                result = self._result(job, job.outputs)
+            self._ledger.inferred()
+            self._meter.observe_all(result.timings_ms)
+            self._emit(result)
+
+    def _result(self, job: _Job, outputs: Sequence[Tensor]) -> Result:
+        started = time.monotonic()
+        detections = self._detector.decoder.decode(outputs, job.geometry)
+        if keep := self._detector.keep:
+            detections = [detection for detection in detections if detection.label in keep]
+        ended = time.monotonic()
+        frame = job.frame
+        preprocess = job.preprocessed - job.preprocess_started
+        predict = job.predicted - job.predict_started
+        postprocess = ended - started
+        total = ended - frame.captured
+        timings_ms = {
+            "capture": round(frame.capture_ms, 3),
+            "queue": round(1e3 * (total - preprocess - predict - postprocess), 3),
+            "preprocess": round(1e3 * preprocess, 3),
+            "predict": round(1e3 * predict, 3),
+            "postprocess": round(1e3 * postprocess, 3),
+            "total": round(1e3 * total, 3),
+        }
+        found = tuple(detections)
+        return Result(frame, self._detector.model.name, found, timings_ms, Picture(frame.image, found))

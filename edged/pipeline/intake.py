@@ -1,0 +1,76 @@
+"""The way in: a thread that drains the source."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from edged.channel import Channel, Closed
+
+if TYPE_CHECKING:
+    from edged.metrics import Ledger
+    from edged.records import Frame
+    from edged.sources import Source
+
+_AHEAD = 2
+"""Frames of a file that are decoded ahead. Of a live source one waits, the newest."""
+
+
+class Intake:
+    """Takes every frame from the source, whatever the rest of the pipeline does.
+
+    Draining keeps the latency flat: what a camera's driver or a network buffer holds back grows old there.
+
+    Args:
+        source: open; it stays the caller's to close.
+        waits: whether a frame that nobody takes makes the source wait (a file) or gives way to the next one.
+        ledger: account of all frames.
+    """
+
+    def __init__(self, source: Source, *, waits: bool, ledger: Ledger) -> None:
+        self.source = source
+        self.waits = waits
+        self.frames: Channel[Frame] = Channel(_AHEAD if waits else 1, waits=waits)
+        self._ledger = ledger
+        self._resumed = threading.Event()
+        self._resumed.set()
+
+    def run(self) -> None:
+        """Until the source ends or is stopped; blocks.
+
+        Raises:
+            SourceError: the source failed for good. What it gave before goes its way.
+        """
+        try:
+            for frame in self.source.frames():
+                self._ledger.captured()
+                if not self._resumed.is_set():
+                    if self.source.live:
+                        self._ledger.dropped("paused")
+                        continue
+                    self._resumed.wait()
+                if self.frames.put(frame) is not None:
+                    self._ledger.dropped("superseded")
+        except Closed:
+            self._ledger.dropped("stopped")
+        finally:
+            self.frames.close()
+
+    def stop(self) -> None:
+        """End the source. What it has given can still be taken, nothing more comes."""
+        self.source.stop()
+        self.frames.close()
+        self._resumed.set()
+
+    def abort(self) -> None:
+        """Stop, and count what nobody has taken as lost."""
+        self.stop()
+        self._ledger.dropped("aborted", len(self.frames.abort()))
+
+    def pause(self) -> None:
+        """Take no more frames; those that a live source still gives are counted as dropped."""
+        self._resumed.clear()
+
+    def resume(self) -> None:
+        """Take frames again."""
+        self._resumed.set()

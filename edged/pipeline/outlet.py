@@ -1,0 +1,77 @@
+"""The way out: one sink with a bounded queue and a thread of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edged.channel import Channel, Closed
+from edged.errors import SinkError
+from edged.metrics import Pulse
+
+if TYPE_CHECKING:
+    from edged.records import Result
+    from edged.sinks import Sink
+
+_QUEUE = 3
+"""Results a sink may lag behind; each holds a whole frame."""
+
+log = structlog.get_logger()
+
+
+class Outlet:
+    """A slow sink delays nobody but a source that waits; a failing one goes on failing on its own.
+
+    The account closes: results handed over = ``sent + sum(lost.values())`` + what is in the queue.
+
+    Args:
+        sink: open; it stays the caller's to close.
+        waits: whether a full queue makes the pipeline wait, or its oldest result gives way.
+    """
+
+    def __init__(self, sink: Sink, *, waits: bool) -> None:
+        self.sink = sink
+        self.sent = 0
+        self.lost: Counter[str] = Counter()
+        self.failure = ""
+        """Why the last result was not taken; empty when it was."""
+        self.pulse = Pulse(f"sink-{sink.name}")
+        self._queue: Channel[Result] = Channel(_QUEUE, waits=waits)
+
+    def put(self, result: Result) -> None:
+        """Hand over one result."""
+        try:
+            displaced = self._queue.put(result)
+        except Closed:
+            self.lost["aborted"] += 1
+        else:
+            if displaced is not None:
+                self.lost["superseded"] += 1
+
+    def run(self) -> None:
+        """Feed the sink until :meth:`close`; blocks."""
+        for result in self._queue:
+            try:
+                with self.pulse:
+                    self.sink.send(result)
+            except SinkError as error:
+                self.lost["failed"] += 1
+                if self.failure != str(error):
+                    log.error("sink_failed", sink=self.sink.name, error=str(error))
+                    self.failure = str(error)
+            else:
+                self.sent += 1
+                if self.failure:
+                    log.info("sink_recovered", sink=self.sink.name)
+                    self.failure = ""
+
+    def close(self) -> None:
+        """Nothing more comes; what is in the queue is still sent."""
+        self._queue.close()
+
+    def abort(self) -> None:
+        """Nothing more is sent; what was in the queue is counted as lost."""
+        if left := self._queue.abort():
+            self.lost["aborted"] += len(left)
