@@ -7,6 +7,7 @@ changed; what part depends on which settings is not listed anywhere, it is what 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from edged import detector, registry, sources
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from edged.detector import Detector
     from edged.metrics import Ledger, Meter
     from edged.sinks import Control, Sink
+
+    _Opened = tuple[Any, Callable[[], None]]
 
 T = TypeVar("T")
 
@@ -88,7 +91,7 @@ class Assembly:
 
         Args:
             but: left out is what this one has taken over,
-            stuck: and what one of these threads still uses: to free it under its feet would crash the process.
+            stuck: and what one of these threads still uses; freeing that would crash the process.
         """
         kept = {id(part) for part in but.parts.values()} if but else set()
         return [
@@ -102,63 +105,70 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
     """Open all parts, or take them over from ``previous`` where their settings still hold.
 
     Raises:
-        EdgedError: a part cannot be opened; those that were opened are closed again, ``previous`` is as it was.
+        EdgedError: a part cannot be opened. What was opened is closed again, ``previous`` is as it was.
     """
-    parts: dict[str, _Part] = {}
-    fresh: list[_Part] = []
-    old = previous.parts if previous else {}
+    builder = _Builder(settings, around, previous)
+    try:
+        await builder.part(_DETECTOR, _detector, "preprocess", "predict", "postprocess")
+        intake = await builder.part(_SOURCE, builder.intake, "capture")
+        for setting, path in registry.SINKS.items():
+            if getattr(settings, setting):
+                sink = registry.load(path)
+                await builder.part(setting, partial(builder.outlet, sink, intake.waits), f"sink-{sink.name}")
+    except BaseException:
+        for opened in reversed(builder.fresh):
+            await around.run(f"close-{opened.name}", opened.close)
+        raise
+    return Assembly(settings, builder.parts)
 
-    async def part(
-        name: str, make: Callable[[Settings], tuple[Any, Callable[[], None]]], *threads: str
-    ) -> Any:
-        if name in old and old[name].reading.holds_for(settings):
-            parts[name] = old[name]
-        else:
-            reading = Reading(settings)
-            thing, close = await around.run(f"open-{name}", lambda: make(cast("Settings", reading)))
-            parts[name] = _Part(name, thing, close, reading, threads)
-            fresh.append(parts[name])
-        return parts[name].thing
 
-    def load(settings: Settings) -> tuple[Detector, Callable[[], None]]:
-        loaded = detector.load(settings)
-        return loaded, loaded.close
+class _Builder:
+    """The parts of an assembly in the making. What opens a part gives it together with how to close it."""
 
-    def reach(settings: Settings) -> tuple[Intake, Callable[[], None]]:
+    def __init__(self, settings: Settings, around: Surroundings, previous: Assembly | None) -> None:
+        self._settings = settings
+        self._around = around
+        self._previous = previous
+        self.parts: dict[str, _Part] = {}
+        self.fresh: list[_Part] = []
+
+    async def part(self, name: str, make: Callable[[Settings], _Opened], *threads: str) -> Any:
+        old = self._previous.parts.get(name) if self._previous else None
+        if old is None or not old.reading.holds_for(self._settings):
+            reading = Reading(self._settings)
+            make_it = partial(make, cast("Settings", reading))
+            thing, close = await self._around.run(f"open-{name}", make_it)
+            old = _Part(name, thing, close, reading, threads)
+            self.fresh.append(old)
+        self.parts[name] = old
+        return old.thing
+
+    def intake(self, settings: Settings) -> _Opened:
         source = sources.create(settings)
         waits = settings.policy == "all" or (settings.policy == "auto" and not source.live)
         try:
             source.open()
         except SourceError as error:
             source.close()
-            if previous is not None and previous.settings.source == settings.source:
+            if self._previous is not None and self._previous.settings.source == settings.source:
                 raise SourceError(
                     f"the source cannot be opened a second time beside the one in use ({error.problem})",
                     mend="Restart edged to change the settings of a camera that only one program can open",
                 ) from error
             raise
-        return Intake(source, waits=waits, ledger=around.ledger), source.close
+        return Intake(source, waits=waits, ledger=self._around.ledger), source.close
 
-    try:
-        await part(_DETECTOR, load, "preprocess", "predict", "postprocess")
-        intake: Intake = await part(_SOURCE, reach, "capture")
-        for setting, path in registry.SINKS.items():
-            if not getattr(settings, setting):
-                continue
+    def outlet(self, sink_class: Any, waits: bool, settings: Settings) -> _Opened:  # noqa: FBT001  # for partial()
+        around = self._around
+        context = Context(around.meter, around.control, around.boot_id, waits)
+        sink: Sink = sink_class.create(settings, context)
+        sink.open()
+        return Outlet(sink, waits=waits), sink.close
 
-            def plug(settings: Settings, path: str = path) -> tuple[Outlet, Callable[[], None]]:
-                sink: Sink = registry.load(path).create(
-                    settings, Context(around.meter, around.control, around.boot_id, intake.waits)
-                )
-                sink.open()
-                return Outlet(sink, waits=intake.waits), sink.close
 
-            await part(setting, plug, f"sink-{registry.load(path).name}")
-    except BaseException:
-        for opened in reversed(fresh):
-            await around.run(f"close-{opened.name}", opened.close)
-        raise
-    return Assembly(settings, parts)
+def _detector(settings: Settings) -> _Opened:
+    loaded = detector.load(settings)
+    return loaded, loaded.close
 
 
 __all__ = ["Assembly", "Runner", "Surroundings", "build"]

@@ -142,9 +142,7 @@ class _Bench:
                 engine.invoke(tensor)
 
         started = time.perf_counter()
-        await asyncio.gather(
-            *(bridge.run("raw", partial(invoke, engine)) for engine in self._parts.engines)
-        )
+        await asyncio.gather(*(bridge.run("raw", partial(invoke, engine)) for engine in self._parts.engines))
         return share * len(self._parts.engines) / (time.perf_counter() - started)
 
     def sequential(self) -> float:
@@ -162,7 +160,9 @@ class _Bench:
                     outputs = self._parts.engines[0].invoke(tensor)
                 with self._stage("postprocess"):
                     detections = tuple(self._parts.decoder.decode(outputs, geometry))
-                result = Result(frame, self._parts.model.name, detections, {}, Picture(frame.image, detections))
+                result = Result(
+                    frame, self._parts.model.name, detections, {}, Picture(frame.image, detections)
+                )
                 for sink in opened:
                     with self._stage(sink.name):
                         sink.send(result)
@@ -212,12 +212,12 @@ class _Bench:
             source = sources.create(settings)
             if source.live:
                 raise ConfigError(
-                    f"EDGED_SOURCE={settings.source!r} is live: its own frame rate would be all that is measured",
+                    f"EDGED_SOURCE={settings.source!r} is live: its own rate would be all that is measured",
                     mend="Give a video file or synthetic:?fps=0&live=false",
                 )
             source.open()
             stack.callback(source.close)
-            opened = sinks.create(settings, sinks.Context(meter, _NoControl(), uuid4().hex, waits=True))
+            opened = sinks.create(settings, sinks.Context(meter, sinks.NoControl(), uuid4().hex, waits=True))
             for sink in opened:
                 sink.open()
                 stack.callback(sink.close)
@@ -273,22 +273,14 @@ class _Clock:
         """Nothing to close."""
 
 
-class _NoControl:
-    """There is no daemon that could be told to pause."""
-
-    def pause(self) -> str:
-        """Refused."""
-        raise ConfigError("a benchmark takes no commands")
-
-    resume = reload = pause
-
-
 def _rate(ends: list[float]) -> float:
     return (len(ends) - 1) / (ends[-1] - ends[0]) if len(ends) > 1 else 0.0
 
 
 def _ceiling(alone: dict[str, StageCost], workers: int, cores: int) -> float:
     """The rate that no schedule of these stages on these cores can exceed."""
-    serial_ms = max(cost.wall.p50_ms / (workers if stage == "predict" else 1) for stage, cost in alone.items())
+    serial_ms = max(
+        cost.wall.p50_ms / (workers if stage == "predict" else 1) for stage, cost in alone.items()
+    )
     cpu_ms = sum(cost.cpu_ms for cost in alone.values())
     return 1e3 * min(1 / serial_ms, cores / cpu_ms)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ T = TypeVar("T")
 
 def start(name: str, function: Callable[[], object]) -> threading.Thread:
     """Start a named thread; an exception that leaves ``function`` is told by threading's own hook."""
-    thread = threading.Thread(target=function, name=name, daemon=True)  # noqa: TID251  # here and nowhere else
+    make = threading.Thread  # noqa: TID251  # here and nowhere else
+    thread = make(target=function, name=name, daemon=True)
     thread.start()
     return thread
 
@@ -46,10 +48,8 @@ def run(name: str, function: Callable[[], T]) -> asyncio.Future[T]:
             result = function()
         except BaseException as exception:  # noqa: BLE001  # handed on to who awaits the future
             error = exception
-        try:
+        with suppress(RuntimeError):  # the loop has ended without us: an abandoned thread
             loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            pass  # the loop has ended without us: an abandoned thread
 
     start(name, body)
     return future

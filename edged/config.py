@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,7 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from edged.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -35,12 +34,16 @@ def _auto(value: object) -> object:
 
 
 def _comma_separated(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
 
 
 def _setting(default: Any, section: str, help_text: str, *, shown: str | None = None, **limits: Any) -> Any:
-    """A field with what ``edged env`` and the README say of it; ``shown`` replaces a default without a value."""
-    return Field(default, description=help_text, json_schema_extra={"section": section, "shown": shown}, **limits)
+    """A field with what the tables say of it; ``shown`` stands for a default that has no written form."""
+    return Field(
+        default, description=help_text, json_schema_extra={"section": section, "shown": shown}, **limits
+    )
 
 
 def _node() -> str:
@@ -66,11 +69,15 @@ class Settings(BaseSettings):
     policy: Literal["auto", "all", "latest"] = _setting(
         "auto",
         "Input",
-        "all: every frame is kept and the source waits; latest: the newest frame counts, older ones are dropped "
-        "and counted; auto: all for files, latest for live sources",
+        "all: every frame is kept and the source waits; latest: the newest frame counts, older ones are "
+        "dropped and counted; auto: all for files, latest for live sources",
     )
     max_age: float = _setting(
-        1.0, "Input", "seconds; older frames of a live source are dropped and counted", gt=0, allow_inf_nan=False
+        1.0,
+        "Input",
+        "seconds; older frames of a live source are dropped and counted",
+        gt=0,
+        allow_inf_nan=False,
     )
 
     # Model
@@ -99,7 +106,9 @@ class Settings(BaseSettings):
     threads: Annotated[int | None, BeforeValidator(_auto)] = _setting(
         None, "Device", "threads of one interpreter", shown="auto", ge=1, le=64
     )
-    workers: int = _setting(1, "Device", "interpreters that work side by side, results stay in order", ge=1, le=16)
+    workers: int = _setting(
+        1, "Device", "interpreters that work side by side, results stay in order", ge=1, le=16
+    )
 
     # Output
     output: Path | None = _setting(None, "Output", "annotated video, H.264 in fragmented MP4", shown="none")
@@ -111,7 +120,9 @@ class Settings(BaseSettings):
     )
 
     # MQTT
-    mqtt_url: str | None = _setting(None, "MQTT", "mqtt://user@host:1883 or mqtts://user@host:8883", shown="none")
+    mqtt_url: str | None = _setting(
+        None, "MQTT", "mqtt://user@host:1883 or mqtts://user@host:8883", shown="none"
+    )
     mqtt_password_file: Path | None = _setting(None, "MQTT", "file that holds the password", shown="none")
     mqtt_version: Literal["5", "3.1.1"] = _setting("5", "MQTT", "protocol version: 5 or 3.1.1")
     mqtt_prefix: _TopicLevel = _setting("edged", "MQTT", "first topic level")

@@ -32,7 +32,7 @@ class Notifier:
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """A reload begins; :meth:`ready` ends it. The clock tells systemd 253 and later which one is meant."""
+        """A reload begins; :meth:`ready` ends it. The clock tells systemd >= 253 which one is meant."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from edged.metrics import FrameCounts, StageStats
 
     Image: TypeAlias = npt.NDArray[np.uint8]
-    """Pixels, shape (height, width, 3), uint8, channels in the order blue, green, red."""
+    """Pixels, shape (height, width, 3), uint8, channels blue, green, red."""
 
     Tensor: TypeAlias = npt.NDArray[Any]
     """One input or output of a model, in the model's own dtype, quantised values as they are."""
 
 
 class Box(NamedTuple):
-    """Corners in pixels of the source frame; (0, 0) is its upper left corner, x2 and y2 lie outside the box."""
+    """Corners in pixels of the source frame, (0, 0) its upper left; x2 and y2 lie just outside the box."""
 
     x1: float
     y1: float

@@ -30,7 +30,7 @@ SOURCES: dict[str, str] = {
 }
 
 SINKS: dict[str, str] = {
-    # The setting that switches the sink on. Opened in this order and closed in reverse: MQTT tells of the rest.
+    # The setting that switches the sink on. Opened in this order, closed in reverse: MQTT tells of the rest.
     "mqtt_url": "edged.sinks.mqtt:MqttSink",
     "jsonl": "edged.sinks.jsonl:JsonlSink",
     "output": "edged.sinks.video:VideoSink",

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -71,7 +71,7 @@ class _Stopped(Exception):  # noqa: N818  # a signal, not an error
 
 
 class _Service:
-    """One daemon with one camera; ``run`` is called once. It is also what sinks may ask for things (Control)."""
+    """One daemon with one camera; ``run`` is called once. To sinks it is the Control."""
 
     def __init__(
         self, settings: Settings, reread: Callable[[], Settings] | None, progress: Progress | None
@@ -161,8 +161,8 @@ class _Service:
         for outlet in pipeline.outlets:
             if outlet.lost["failed"]:
                 raise SinkError(
-                    f"the sink {outlet.sink.name} did not take {outlet.lost['failed']} results, the last because "
-                    f"{outlet.failure or 'of a fault that has passed'}"
+                    f"the sink {outlet.sink.name} did not take {outlet.lost['failed']} results, "
+                    f"the last because {outlet.failure or 'of a fault that has passed'}"
                 )
         return outcome
 

@@ -1,4 +1,4 @@
-"""The command line: the only room that prints or exits. One module a command, imported when it is asked for."""
+"""The command line: the only room that prints or exits. One module a command, imported when asked for."""
 
 from __future__ import annotations
 

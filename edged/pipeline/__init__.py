@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 class Pipeline:
-    """The way of a frame. Knows protocols only; sources, engines and sinks stay the caller's to open and close.
+    """The way of a frame. Knows protocols only; parts stay the caller's to open and close.
 
     Args:
         intake: where frames come from.

@@ -1,4 +1,4 @@
-"""The middle: preprocess -> predict (one thread an engine) -> postprocess, results in the order of the frames.
+"""The middle: preprocess -> predict (one thread an engine) -> postprocess, in the order of the frames.
 
 The input tensors are a fixed set of buffers, and a frame is only taken when one is free. That is the
 admission to the model: for a live source there is one buffer an engine, so what goes in is always the

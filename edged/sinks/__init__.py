@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edged import registry
+from edged.errors import ConfigError
 
 if TYPE_CHECKING:
     from edged.config import Settings
@@ -45,7 +46,7 @@ class Sink(Protocol):
 
 @runtime_checkable
 class Reporter(Protocol):
-    """A sink that also tells how the daemon fares. Both methods may be called from any thread and never block."""
+    """A sink that also tells how the daemon fares. Its methods never block, whatever thread calls them."""
 
     def report(self, report: Report) -> None:
         """Take the figures of the stats interval that has just ended."""
@@ -74,6 +75,16 @@ class Control(Protocol):
     def reload(self) -> str:
         """Read the settings again and put them in force."""
         ...
+
+
+class NoControl:
+    """There is no daemon around the sink: everything is refused."""
+
+    def pause(self) -> str:
+        """Refused."""
+        raise ConfigError("there is no running daemon to command")
+
+    resume = reload = pause
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class JsonlSink:
         self._target = target
         self._boot_id = boot_id
         self._stream: TextIO | None = None
+        self._created: Path | None = None
         self._count = 0
 
     @classmethod
@@ -42,15 +43,18 @@ class JsonlSink:
         return cls(settings.jsonl, boot_id=context.boot_id)
 
     def open(self) -> None:
-        """Open the file."""
+        """Open the file, or create it."""
         if self._target == "-":
             self._stream = sys.stdout
             return
+        path = Path(self._target).expanduser()
+        existed = path.exists()
         try:
             # Line buffered: who follows the file sees whole lines, and a crash costs at most one.
-            self._stream = Path(self._target).expanduser().open("a", buffering=1, encoding="utf-8")
+            self._stream = path.open("a", buffering=1, encoding="utf-8")
         except OSError as error:
             raise self._error(error) from error
+        self._created = None if existed else path
 
     def send(self, result: Result) -> None:
         """Write one line."""
@@ -70,6 +74,8 @@ class JsonlSink:
             self._stream.flush()
             if self._stream is not sys.stdout:
                 self._stream.close()
+            if self._created is not None and self._count == 0:
+                self._created.unlink()  # no frame came: leave no file that looks like an answer
         except OSError as error:
             raise self._error(error) from error
 
