@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,36 @@ def _comma_separated(value: object) -> object:
     )
 
 
+def _whole_number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _pixel_format(value: object) -> object:
+    if not isinstance(value, str) or value == "auto":
+        return _auto(value)
+    if re.fullmatch(r"[A-Za-z0-9]{4}", value) is None:
+        raise ValueError("not four letters like MJPG")
+    return value.upper()
+
+
+def _size(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", value.strip())
+    if match is None:
+        raise ValueError("not a size like 1280x720")
+    return int(match[1]), int(match[2])
+
+
+def _region(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d{1,5}),(\d{1,5}),([1-9]\d{0,4}),([1-9]\d{0,4})", value.replace(" ", ""))
+    if match is None:
+        raise ValueError("not a region like 0,200,640,280")
+    return tuple(int(number) for number in match.groups())
+
+
 def _setting(default: Any, section: str, help_text: str, *, shown: str | None = None, **limits: Any) -> Any:
     """A field with what the tables say of it; ``shown`` stands for a default that has no written form."""
     return Field(
@@ -62,7 +93,7 @@ class Settings(BaseSettings):
     source: str = _setting(
         ...,
         "Input",
-        "video or image file, /dev/video0, rtsp://..., http://..., synthetic:",
+        "video or image, folder or glob of those, /dev/video0, rtsp://..., http://..., csi:0, synthetic:",
         min_length=1,
     )
     loop: bool = _setting(False, "Input", "replay a file for ever")
@@ -78,6 +109,54 @@ class Settings(BaseSettings):
         "seconds; older frames of a live source are dropped and counted",
         gt=0,
         allow_inf_nan=False,
+    )
+    fps: float | None = _setting(
+        None,
+        "Input",
+        "frames a second at the most; those between are skipped and counted",
+        shown="all",
+        gt=0,
+        allow_inf_nan=False,
+    )
+    rotate: Annotated[Literal[0, 90, 180, 270], BeforeValidator(_whole_number)] = _setting(
+        0, "Input", "degrees clockwise by which frames are turned: 0, 90, 180 or 270"
+    )
+    roi: Annotated[tuple[int, int, int, int] | None, NoDecode, BeforeValidator(_region)] = _setting(
+        None,
+        "Input",
+        "x,y,width,height in pixels of the turned frame: only there is anything looked for",
+        shown="the whole frame",
+    )
+    camera_size: Annotated[tuple[int, int] | None, NoDecode, BeforeValidator(_size)] = _setting(
+        None,
+        "Input",
+        "width x height to ask a /dev/video or csi: camera for, as 1280x720",
+        shown="the camera's own",
+    )
+    camera_fps: float | None = _setting(
+        None,
+        "Input",
+        "frames a second to ask a /dev/video or csi: camera for",
+        shown="the camera's own",
+        gt=0,
+        le=1000,
+        allow_inf_nan=False,
+    )
+    camera_format: Annotated[str | None, BeforeValidator(_pixel_format)] = _setting(
+        None,
+        "Input",
+        "pixel format as four letters: MJPG lets a USB camera give HD at full rate, YUYV is uncompressed; "
+        "csi: cameras give MJPG or YU12",
+        shown="auto",
+    )
+    stream_transport: Literal["tcp", "udp"] = _setting(
+        "tcp", "Input", "how RTSP video travels: tcp, or udp (no delay after loss, but damaged pictures)"
+    )
+    open_timeout: float = _setting(
+        10.0, "Input", "seconds that a camera or stream has to give its first frame", gt=0, le=600
+    )
+    read_timeout: float = _setting(
+        5.0, "Input", "seconds without a frame after which a camera or stream counts as lost", gt=0, le=600
     )
 
     # Model
