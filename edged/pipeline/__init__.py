@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _ABORT_DEADLINE_S = 2.0
 """How long threads get to leave once their queues were taken away, or the source was told to stop."""
 
+_SINK_NICE = 10
+"""Sinks give way: drawing and encoding must not take a core from the model, they have a queue to catch up."""
+
 log = structlog.get_logger()
 
 
@@ -82,7 +85,7 @@ class Pipeline:
         try:
             self._start("capture", self.intake.run)
             for outlet in self.outlets:
-                self._start(outlet.pulse.name, outlet.run)
+                self._start(outlet.pulse.name, outlet.run, nice=_SINK_NICE)
             while True:
                 await self._ended(self._inference.start(self.intake.frames, self._start))
                 if self._exchange is None or self._aborting.is_set():
@@ -122,7 +125,7 @@ class Pipeline:
                 await self._drain([outlet for outlet in self.outlets if outlet not in outlets])
                 for outlet in outlets:
                     if outlet not in self.outlets:
-                        self._start(outlet.pulse.name, outlet.run)
+                        self._start(outlet.pulse.name, outlet.run, nice=_SINK_NICE)
                 self.outlets = list(outlets)
             if intake is not None:
                 self.intake.abort()
@@ -172,8 +175,8 @@ class Pipeline:
         for outlet in self.outlets:
             outlet.put(result)
 
-    def _start(self, name: str, function: Callable[[], None]) -> asyncio.Future[None]:
-        thread = self._threads[name] = bridge.run(name, function)
+    def _start(self, name: str, function: Callable[[], None], *, nice: int = 0) -> asyncio.Future[None]:
+        thread = self._threads[name] = bridge.run(name, function, nice=nice)
         thread.add_done_callback(self._notice)
         return thread
 
