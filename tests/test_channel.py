@@ -1,0 +1,201 @@
+"""The channel between two threads: bounded, in order, and every item accounted for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edged import bridge
+from edged.channel import Channel, Closed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SOON_S = 5.0
+"""Enough for a thread to get its turn on a busy machine."""
+_MOMENT_S = 0.1
+"""Enough for a thread that would not wait to show that it does not."""
+
+
+def waiting(function: Callable[[], object]) -> threading.Thread:
+    """A thread that runs ``function`` and is expected to wait in it."""
+    thread = bridge.start("waiting", function)
+    thread.join(_MOMENT_S)
+    assert thread.is_alive(), "it did not wait"
+    return thread
+
+
+def ended(thread: threading.Thread) -> bool:
+    thread.join(_SOON_S)
+    return not thread.is_alive()
+
+
+def test_items_come_out_in_the_order_in_which_they_went_in() -> None:
+    channel: Channel[int] = Channel(5, waits=True)
+    for number in range(5):
+        assert channel.put(number) is None
+    assert [channel.get() for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_a_full_channel_makes_its_producer_wait_until_there_is_room() -> None:
+    channel: Channel[int] = Channel(2, waits=True)
+    channel.put(0)
+    channel.put(1)
+    producer = waiting(lambda: channel.put(2))
+    assert channel.get() == 0
+    assert ended(producer)
+    channel.close()
+    assert list(channel) == [1, 2]
+
+
+def test_a_full_channel_that_does_not_wait_hands_back_the_oldest_item() -> None:
+    channel: Channel[int] = Channel(2, waits=False)
+    assert [channel.put(number) for number in range(5)] == [None, None, 0, 1, 2]
+    channel.close()
+    assert list(channel) == [3, 4]
+
+
+def test_an_empty_channel_makes_its_consumer_wait_for_an_item() -> None:
+    channel: Channel[int] = Channel(1, waits=True)
+    got: list[int] = []
+    consumer = waiting(lambda: got.append(channel.get()))
+    channel.put(7)
+    assert ended(consumer)
+    assert got == [7]
+
+
+def test_close_lets_out_what_is_inside_and_nothing_more_in() -> None:
+    channel: Channel[int] = Channel(3, waits=True)
+    channel.put(0)
+    channel.put(1)
+    channel.close()
+    with pytest.raises(Closed):
+        channel.put(2)
+    assert list(channel) == [0, 1]
+    with pytest.raises(Closed):
+        channel.get()
+
+
+def test_close_ends_the_waiting_on_both_sides() -> None:
+    empty: Channel[int] = Channel(1, waits=True)
+    full: Channel[int] = Channel(1, waits=True)
+    full.put(0)
+    refused: list[int] = []
+
+    def produce() -> None:
+        try:
+            full.put(1)
+        except Closed:
+            refused.append(1)
+
+    consumer, producer = waiting(lambda: list(empty)), waiting(produce)
+    empty.close()
+    full.close()
+    assert ended(consumer)
+    assert ended(producer)
+    assert refused == [1]
+    assert list(full) == [0]
+
+
+def test_abort_hands_back_what_was_inside() -> None:
+    channel: Channel[int] = Channel(3, waits=True)
+    channel.put(0)
+    channel.put(1)
+    assert channel.abort() == [0, 1]
+    assert channel.abort() == []
+    assert list(channel) == []
+    with pytest.raises(Closed):
+        channel.put(2)
+
+
+def test_unless_leaves_the_items_to_whoever_comes_next() -> None:
+    channel: Channel[int] = Channel(2, waits=True)
+    channel.put(0)
+    halted = threading.Event()
+    assert channel.get(unless=halted) == 0
+    channel.put(1)
+    halted.set()
+    with pytest.raises(Closed):
+        channel.get(unless=halted)
+    assert channel.get() == 1
+
+
+def test_wake_ends_the_waiting_of_whoever_has_to_stop_and_of_nobody_else() -> None:
+    channel: Channel[int] = Channel(1, waits=True)
+    halted = threading.Event()
+    got: list[int] = []
+
+    def consume(unless: threading.Event | None) -> None:
+        try:
+            got.append(channel.get(unless=unless))
+        except Closed:
+            got.append(-1)
+
+    first, second = waiting(lambda: consume(halted)), waiting(lambda: consume(None))
+    halted.set()
+    channel.wake()
+    assert ended(first)
+    assert got == [-1]
+    assert second.is_alive()
+    channel.put(5)
+    assert ended(second)
+    assert got == [-1, 5]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_many_threads_lose_nothing_double_nothing_and_never_wait_for_ever(*, waits: bool) -> None:
+    capacity, producers, each = 4, 4, 500
+    channel: Channel[tuple[int, int]] = Channel(capacity, waits=waits)
+    displaced: list[list[tuple[int, int]]] = [[] for _ in range(producers)]
+    taken: list[list[tuple[int, int]]] = [[] for _ in range(3)]
+    naps = [number % 19 == 0 for number in range(each)]
+
+    def produce(producer: int) -> None:
+        for number in range(each):
+            gone = channel.put((producer, number))
+            if gone is not None:
+                displaced[producer].append(gone)
+            if naps[number]:
+                time.sleep(0.0005)
+
+    def consume(into: list[tuple[int, int]]) -> None:
+        for item in channel:
+            into.append(item)
+            if naps[item[1]]:
+                time.sleep(0.0005)
+
+    makers = [bridge.start(f"producer-{number}", partial(produce, number)) for number in range(producers)]
+    takers = [bridge.start(f"consumer-{number}", partial(consume, into)) for number, into in enumerate(taken)]
+    assert all(ended(thread) for thread in makers)
+    channel.close()
+    assert all(ended(thread) for thread in takers)
+
+    everything = sorted(item for part in (*taken, *displaced) for item in part)
+    assert everything == [(producer, number) for producer in range(producers) for number in range(each)]
+    assert waits is not any(displaced)
+    for part in taken:  # what one consumer gets of one producer is in order
+        for producer in range(producers):
+            numbers = [number for maker, number in part if maker == producer]
+            assert numbers == sorted(numbers)
+
+
+def test_a_channel_never_holds_more_than_its_capacity() -> None:
+    channel: Channel[int] = Channel(3, waits=True)
+    put = 0
+
+    def produce() -> None:
+        nonlocal put
+        for number in range(50):
+            channel.put(number)
+            put = number + 1
+
+    producer = bridge.start("producer", produce)
+    for taken in range(50):
+        time.sleep(0.001)
+        assert put - taken <= 3
+        assert channel.get() == taken
+    assert ended(producer)

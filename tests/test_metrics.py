@@ -1,0 +1,142 @@
+"""Histograms, meters and the frame ledger: the figures that are published are right."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged import bridge
+from edged.metrics import BUCKETS_PER_OCTAVE, Histogram, Ledger, Meter, Pulse
+
+WIDTH = 2 ** (1 / BUCKETS_PER_OCTAVE)
+latencies = st.lists(st.floats(min_value=0.001, max_value=120_000.0), min_size=1, max_size=200)
+
+
+def filled(values: list[float]) -> Histogram:
+    histogram = Histogram()
+    for value in values:
+        histogram.observe(value)
+    return histogram
+
+
+@given(latencies, st.floats(min_value=0.0, max_value=1.0))
+def test_a_percentile_is_at_most_one_bucket_above_the_exact_one(values: list[float], share: float) -> None:
+    exact = sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+    found = filled(values).percentile(share)
+    assert exact * (1 - 1e-9) <= found <= exact * WIDTH * (1 + 1e-9)
+    assert WIDTH < 1.0443, "the docstring promises 4.4 %"
+
+
+@given(latencies)
+def test_percentiles_rise_and_end_at_the_exact_maximum(values: list[float]) -> None:
+    stats = filled(values).stats()
+    assert stats.count == len(values)
+    assert stats.p50_ms <= stats.p95_ms <= stats.p99_ms <= stats.max_ms == round(max(values), 3)
+    assert filled(values).percentile(1.0) == max(values)
+
+
+def test_without_observations_everything_is_zero() -> None:
+    stats = Histogram().stats()
+    assert (stats.count, stats.p50_ms, stats.p99_ms, stats.max_ms) == (0, 0.0, 0.0, 0.0)
+
+
+def test_what_is_too_short_or_too_long_for_the_buckets_still_counts() -> None:
+    histogram = filled([0.0, 1e-9, 1e9])
+    assert histogram.percentile(0.5) == 0.001
+    assert histogram.stats().count == 3
+    assert histogram.stats().max_ms == 1e9
+
+
+def test_a_meter_gives_each_interval_once() -> None:
+    meter = Meter()
+    meter.observe("predict", 10.0)
+    meter.observe_all({"predict": 20.0, "queue": 1.0})
+    first = meter.take()
+    assert {name: stats.count for name, stats in first.items()} == {"predict": 2, "queue": 1}
+    assert first["predict"].max_ms == 20.0
+    assert meter.take() == {}
+    meter.observe("predict", 5.0)
+    assert meter.take()["predict"].max_ms == 5.0
+
+
+def test_a_meter_loses_nothing_between_threads() -> None:
+    meter = Meter()
+    counted = 0
+
+    def observe() -> None:
+        for _ in range(2000):
+            meter.observe("stage", 1.0)
+
+    threads = [bridge.start(f"stage-{number}", observe) for number in range(4)]
+    while any(thread.is_alive() for thread in threads):
+        counted += sum(stats.count for stats in meter.take().values())
+    counted += sum(stats.count for stats in meter.take().values())
+    assert counted == 8000
+
+
+def test_a_ledger_says_what_became_of_every_frame() -> None:
+    ledger = Ledger()
+    for _ in range(10):
+        ledger.captured()
+    for _ in range(5):
+        ledger.inferred()
+    ledger.dropped("stale")
+    ledger.dropped("aborted", 2)
+    ledger.dropped("superseded", 0)
+    counts = ledger.counts()
+    assert (counts.captured, counts.inferred, counts.in_flight) == (10, 5, 2)
+    assert counts.dropped == {"stale": 1, "aborted": 2}, "a cause that never came up is not told"
+
+
+def test_a_ledger_closes_at_every_moment_while_threads_write_into_it() -> None:
+    ledger = Ledger()
+    done = threading.Event()
+
+    def flow() -> None:
+        for number in range(3000):
+            ledger.captured()
+            if number % 3:
+                ledger.inferred()
+            else:
+                ledger.dropped("stale")
+
+    threads = [bridge.start(f"flow-{number}", flow) for number in range(4)]
+    while not done.is_set():
+        if not any(thread.is_alive() for thread in threads):
+            done.set()
+        counts = ledger.counts()
+        assert counts.captured == counts.inferred + sum(counts.dropped.values()) + counts.in_flight
+        assert 0 <= counts.in_flight <= 4
+    counts = ledger.counts()
+    assert (counts.captured, counts.inferred, dict(counts.dropped)) == (12000, 8000, {"stale": 4000})
+
+
+def test_counts_are_a_snapshot() -> None:
+    ledger = Ledger()
+    ledger.captured()
+    before = ledger.counts()
+    ledger.dropped("stale")
+    assert before.dropped == {}
+    assert before.in_flight == 1
+
+
+def test_a_pulse_is_busy_while_there_is_work_and_only_then() -> None:
+    pulse = Pulse("predict")
+    assert pulse.busy_s() == 0.0
+    with pulse:
+        time.sleep(0.02)
+        assert pulse.busy_s() == pytest.approx(0.02, abs=0.5)
+        assert pulse.busy_s() >= 0.02
+    assert pulse.busy_s() == 0.0
+
+
+def test_a_pulse_rests_after_work_that_failed() -> None:
+    pulse = Pulse("predict")
+    with pytest.raises(ZeroDivisionError), pulse:
+        _ = 1 / 0
+    assert pulse.busy_s() == 0.0
