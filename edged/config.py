@@ -190,11 +190,64 @@ class Settings(BaseSettings):
     )
 
     # Output
-    output: Path | None = _setting(None, "Output", "annotated video, H.264 in fragmented MP4", shown="none")
+    output: Path | None = _setting(
+        None,
+        "Output",
+        "annotated video, H.264 in fragmented MP4: a file that ends in .mp4, or a folder for segments that "
+        "are named by UTC time, each with its detections beside it",
+        shown="none",
+    )
+    segment: float = _setting(
+        60.0, "Output", "seconds of video in a file, in a folder", ge=1, le=3600, allow_inf_nan=False
+    )
+    output_max_gb: float | None = _setting(
+        None,
+        "Output",
+        "gigabytes (10^9 bytes) that all segments may take; the oldest go first",
+        shown="none",
+        gt=0,
+        allow_inf_nan=False,
+    )
+    disk_free_gb: float = _setting(
+        1.0,
+        "Output",
+        "gigabytes (10^9 bytes) that stay free on the disk of the folder: the oldest segments go first, then "
+        "nothing is recorded",
+        ge=0,
+        allow_inf_nan=False,
+    )
+    events: bool = _setting(False, "Output", "record into the folder only while something is seen")
+    pre_roll: float = _setting(
+        5.0, "Output", "seconds of video before an event", ge=0, le=60, allow_inf_nan=False
+    )
+    post_roll: float = _setting(
+        10.0, "Output", "seconds of video after an event", ge=0, le=3600, allow_inf_nan=False
+    )
+    encoder: Literal["auto", "libx264", "h264_v4l2m2m"] = _setting(
+        "auto",
+        "Output",
+        "libx264 (on the CPU) or h264_v4l2m2m (hardware of the Raspberry Pi up to 4); auto: the hardware "
+        "where it works",
+    )
     jsonl: str | None = _setting(
         None,
         "Output",
         "one line of JSON a frame, like the MQTT detections: a file, or - for stdout",
+        shown="none",
+    )
+
+    # Live view
+    http: str | None = _setting(
+        None,
+        "Live view",
+        "host:port of the live view, /healthz and /metrics; 127.0.0.1:8080 is for this machine only",
+        shown="none",
+    )
+    http_token_file: Path | None = _setting(
+        None,
+        "Live view",
+        "file with the token, 16 characters or more, that the live view asks for; it must have one unless "
+        "only this machine can reach it",
         shown="none",
     )
 
@@ -274,6 +327,27 @@ class Settings(BaseSettings):
 
             parse_url(value)
         return value
+
+    @field_validator("http")
+    @classmethod
+    def _is_listener(cls, value: str | None) -> str | None:
+        if value is not None:
+            from edged.http.address import parse  # noqa: PLC0415  # as with MQTT
+
+            parse(value)
+        return value
+
+    @model_validator(mode="after")
+    def _token_for_others(self) -> Settings:
+        if self.http is not None and self.http_token_file is None:
+            from edged.http.address import parse  # noqa: PLC0415
+
+            if not parse(self.http).loopback:
+                raise ValueError(
+                    f"EDGED_HTTP={self.http!r} can be reached from other machines: set "
+                    "EDGED_HTTP_TOKEN_FILE, or listen on 127.0.0.1"
+                )
+        return self
 
     @model_validator(mode="after")
     def _key_with_certificate(self) -> Settings:

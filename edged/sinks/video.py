@@ -1,150 +1,234 @@
-"""Annotated video: H.264 in fragmented MP4, without a display."""
+"""Annotated video: one file, or segments in a folder that stays within its budget."""
 
 from __future__ import annotations
 
 import time
-from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
 
-import av
-import av.error
-import cv2
-import numpy as np
+import structlog
 
-from edged.errors import SinkError
+from edged.errors import ConfigError, SinkError
+from edged.mqtt import payloads
+from edged.video.encoder import HARDWARE, SOFTWARE, Encoder, EncoderError
+from edged.video.recorder import Events, FileRecorder, FolderRecorder
+from edged.video.retention import Retention
+from edged.video.segments import Sample
+from edged.video.writer import BehindError, Writer
 
 if TYPE_CHECKING:
-    from av.container import OutputContainer
-    from av.video.stream import VideoStream
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from edged.config import Settings
     from edged.metrics import Meter
     from edged.records import Image, Result
     from edged.sinks import Context
+    from edged.video.encoder import Packet
+    from edged.video.recorder import Recorder
 
-_TIME_BASE = Fraction(1, 90_000)
-"""The clock of MPEG: every usual frame rate divides it well enough."""
-_KEYFRAME_S = 1.0
-"""A fragment ends before every keyframe, so a crash costs at most the last second."""
+_SUFFIXES = frozenset({".mp4", ".m4v", ".mov"})
+_GIGABYTE = 10**9
+_PATIENCE_S = 5.0
+"""How long a source that waits is held up by a slow disk, before video is left out."""
+
+log = structlog.get_logger()
 
 
 class VideoSink:
-    """Writes every result as a frame of a video file, at its true time.
+    """Draws and encodes every result, and has a thread of its own store it: nobody waits for the disk.
 
-    Fragmented MP4 has its index at the start of each fragment: what was written before a crash or a power
-    cut plays, there is no index at the end of the file that could be missing.
+    While the disk is full, read-only or gone every result is refused, and none is drawn or encoded. What was
+    in memory when that began, up to a fragment, is lost although it was taken.
 
     Args:
-        path: the file; it is created, or overwritten, when the first frame comes and not before.
+        recorder: what becomes of encoded pictures.
+        codecs: encoders, best first; one that cannot be opened, or fails, makes way for the next.
         meter: gets the latencies of ``annotate`` and ``encode``.
+        boot_id: identity of this run, for the lines of detections.
+        waits: whether results may wait for a slow disk.
+        stop_timeout: seconds that :meth:`close` may take.
     """
 
     name = "video"
 
-    def __init__(self, path: Path, meter: Meter) -> None:
-        self._path = path
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        meter: Meter,
+        boot_id: str,
+        codecs: Sequence[str] = (SOFTWARE,),
+        waits: bool = True,
+        stop_timeout: float = 10.0,
+    ) -> None:
+        self._recorder = recorder
+        self._codecs = list(codecs)
         self._meter = meter
-        self._container: OutputContainer | None = None
-        self._stream: VideoStream | None = None
-        self._yuv = np.empty((0, 0), np.uint8)
-        self._last_pts = -1
-        self._keyframe_due = 0.0
+        self._boot_id = boot_id
+        self._stop_timeout = stop_timeout
+        self._writer = Writer(recorder, patience_s=_PATIENCE_S if waits else 0.0)
+        self._encoder: Encoder | None = None
+        self._shape: tuple[int, ...] = ()
+        self._fresh = True
+        self._anew = True
+        self._delayed: deque[_Delayed] = deque()
+        self._seq = 0
 
     @classmethod
     def create(cls, settings: Settings, context: Context) -> VideoSink:
-        """As ``EDGED_OUTPUT`` says."""
-        assert settings.output is not None  # noqa: S101  # the registry asks for this sink only if it is set
-        return cls(settings.output.expanduser(), context.meter)
+        """As ``EDGED_OUTPUT`` and what belongs to it say.
+
+        Raises:
+            ConfigError: events are asked for, and the output is no folder.
+            SinkError: the output is neither a folder nor a file of video.
+        """
+        return cls(
+            recorder(settings),
+            codecs=(HARDWARE, SOFTWARE) if settings.encoder == "auto" else (settings.encoder,),
+            meter=context.meter,
+            boot_id=context.boot_id,
+            waits=context.waits,
+            stop_timeout=settings.stop_timeout,
+        )
 
     def open(self) -> None:
-        """Find out whether the file can be written, without touching what may be there."""
-        if self._path.suffix.lower() not in {".mp4", ".m4v", ".mov"}:
-            raise SinkError(
-                f"the output {str(self._path)!r} does not end in .mp4",
-                mend="Set EDGED_OUTPUT to a file such as out.mp4",
-            )
-        existed = self._path.exists()
+        """Find out whether there can be files, without touching what may be there."""
         try:
-            with self._path.open("ab"):
-                pass
-            if not existed:
-                self._path.unlink()
+            self._recorder.open()
         except OSError as error:
-            raise self._error(error) from error
+            raise self._error(error.strerror or str(error)) from error
+        self._writer.start()
 
     def send(self, result: Result) -> None:
         """Draw and encode one frame."""
+        if problem := self._writer.problem:
+            self._anew = True
+            raise self._error(problem)
         started = time.perf_counter()
         picture = result.picture()
         drawn = time.perf_counter()
         try:
-            self._encode(picture, result.frame.pts)
-        except (av.error.FFmpegError, OSError) as error:
-            raise self._error(error) from error
+            self._encode(result, picture)
+        except EncoderError as error:
+            self._drop_encoder(error)
+            raise SinkError(str(error), mend="Set EDGED_ENCODER to libx264, or leave it at auto") from error
+        except BehindError:
+            self._anew = True
+            raise self._error("the disk does not keep up with the video") from None
         self._meter.observe("annotate", 1e3 * (drawn - started))
         self._meter.observe("encode", 1e3 * (time.perf_counter() - drawn))
 
     def close(self) -> None:
-        """Write what the encoder still holds, and the end of the file."""
-        if self._container is None or self._stream is None:
-            return
-        container, self._container = self._container, None
+        """Store what the encoder and the disk's thread still hold, and the end of the file.
+
+        Raises:
+            SinkError: the disk did not take it.
+        """
         try:
-            container.mux(self._stream.encode(None))
-            container.close()
-        except (av.error.FFmpegError, OSError) as error:
-            raise self._error(error) from error
+            self._finish_encoder()
+        except (EncoderError, BehindError) as error:
+            log.warning("video_cut_short", error=str(error))
+        # A little less than the daemon grants, so that it is told here what does not end.
+        if not self._writer.close(0.8 * self._stop_timeout):
+            raise self._error("the disk does not answer")
+        if self._writer.problem:
+            raise self._error(self._writer.problem)
 
-    def _encode(self, picture: Image, pts_s: float) -> None:
-        if self._container is None:
-            self._start(picture)
-        assert self._container is not None  # noqa: S101  # _start() made both
-        assert self._stream is not None  # noqa: S101
-        width, height = self._stream.width, self._stream.height
-        if picture.shape[:2] != (height, width):
-            picture = _fit(picture, width, height)
-        # OpenCV converts four times as fast as FFmpeg's scaler.
-        cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
-        frame = av.VideoFrame.from_ndarray(self._yuv, format="yuv420p")
-        # Timestamps must rise strictly; a source that stands still moves on by one tick.
-        frame.pts = self._last_pts = max(int(pts_s / _TIME_BASE), self._last_pts + 1)
-        frame.time_base = _TIME_BASE
-        if pts_s >= self._keyframe_due:
-            frame.pict_type = av.video.frame.PictureType.I
-            self._keyframe_due = pts_s + _KEYFRAME_S
-        self._container.mux(self._stream.encode(frame))
+    def _encode(self, result: Result, picture: Image) -> None:
+        if self._encoder is None or (picture.shape != self._shape and not self._recorder.one_size):
+            self._finish_encoder()
+            self._encoder = self._open_encoder(picture)
+            self._shape = picture.shape
+            self._fresh = True
+        frame = result.frame
+        payload = payloads.detections(result, boot_id=self._boot_id, seq=self._seq, now=time.time())
+        line = payloads.encode({**payload, "pts": round(frame.pts, 6)}) + b"\n"
+        self._seq += 1
+        packets = self._encoder.encode(picture, frame.pts, keyframe=self._anew)
+        self._anew = False
+        self._delayed.append(_Delayed(frame.ts_capture, line, bool(result.detections)))
+        self._pass_on(packets)
 
-    def _start(self, first: Image) -> None:
-        """Create the file in the size of the first frame, even for the sake of the colour planes."""
-        height, width = (size + size % 2 for size in first.shape[:2])
-        container = av.open(
-            str(self._path),
-            "w",
-            format="mp4",
-            container_options={"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"},
-        )
-        # Half a frame rate more or less does not matter: every frame carries its own time.
-        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast", "crf": "23"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.time_base = _TIME_BASE
-        stream.codec_context.gop_size = 300
-        # One thread keeps up with any camera and leaves the cores to the model.
-        stream.codec_context.thread_count = 1
-        self._yuv = np.empty((height * 3 // 2, width), np.uint8)
-        self._container, self._stream = container, stream
+    def _pass_on(self, packets: Iterable[Packet]) -> None:
+        for packet in packets:
+            ts, line, seen = self._delayed.popleft()
+            self._writer.put(Sample(packet, ts, line, seen, self._fresh))
+            self._fresh = False
 
-    def _error(self, error: Exception) -> SinkError:
-        reason = getattr(error, "strerror", None) or str(error)
+    def _open_encoder(self, picture: Image) -> Encoder:
+        """The best encoder that can be opened, in the size of the picture made even."""
+        height, width = (size + size % 2 for size in picture.shape[:2])
+        while True:
+            try:
+                encoder = Encoder(self._codecs[0], width, height)
+            except EncoderError as error:
+                if len(self._codecs) == 1:
+                    raise
+                log.debug("encoder_absent", error=str(error))
+                del self._codecs[0]
+            else:
+                log.info("encoder", codec=encoder.codec, width=width, height=height)
+                return encoder
+
+    def _finish_encoder(self) -> None:
+        if self._encoder is not None:
+            encoder, self._encoder = self._encoder, None
+            self._pass_on(encoder.finish())
+            self._delayed.clear()
+
+    def _drop_encoder(self, error: EncoderError) -> None:
+        """An encoder that has failed is not used again, unless it is the only one."""
+        log.warning("encoder_failed", error=str(error))
+        self._encoder = None
+        self._delayed.clear()
+        if len(self._codecs) > 1:
+            del self._codecs[0]
+
+    def _error(self, reason: str) -> SinkError:
         return SinkError(
-            f"the output {str(self._path)!r} cannot be written: {reason}",
+            f"the output {str(self._recorder.target)!r} cannot be written: {reason}",
             mend="Set EDGED_OUTPUT to a place where the user of edged may write and the disk has room",
         )
 
 
-def _fit(picture: Image, width: int, height: int) -> Image:
-    """A picture of another size in the size of the video: padded by a pixel, or scaled if the source has changed."""
-    right, bottom = width - picture.shape[1], height - picture.shape[0]
-    if 0 <= right <= 1 and 0 <= bottom <= 1:
-        return cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
-    return cv2.resize(picture, (width, height))  # type: ignore[return-value]  # uint8 as given
+class _Delayed(NamedTuple):
+    """What belongs to a picture that the encoder has not given back yet."""
+
+    ts: float
+    line: bytes
+    seen: bool
+
+
+def recorder(settings: Settings) -> Recorder:
+    """What ``EDGED_OUTPUT`` asks for: a folder if there is one, or if the name has no suffix.
+
+    Raises:
+        ConfigError: events are asked for, and the output is no folder.
+        SinkError: the output is neither a folder nor a file of video.
+    """
+    assert settings.output is not None  # noqa: S101  # the registry asks for this sink only if it is set
+    target: Path = settings.output.expanduser()
+    if target.is_dir() or not target.suffix:
+        budget = settings.output_max_gb
+        retention = Retention(
+            target,
+            budget=None if budget is None else int(budget * _GIGABYTE),
+            reserve=int(settings.disk_free_gb * _GIGABYTE),
+        )
+        events = Events(settings.pre_roll, settings.post_roll) if settings.events else None
+        return FolderRecorder(target, retention, length=settings.segment, events=events)
+    if target.suffix.lower() not in _SUFFIXES:
+        raise SinkError(
+            f"the output {str(target)!r} is no folder and does not end in .mp4",
+            mend="Set EDGED_OUTPUT to a folder for segments, or to a file such as out.mp4",
+        )
+    if settings.events:
+        raise ConfigError(
+            f"EDGED_EVENTS records into a folder, and EDGED_OUTPUT={str(target)!r} is a file",
+            mend="Set EDGED_OUTPUT to a folder",
+        )
+    return FileRecorder(target)
+
+
+__all__ = ["VideoSink", "recorder"]

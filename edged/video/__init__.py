@@ -1,0 +1,1 @@
+"""Video on disk: encoding, fragmented MP4, segments, and the disk they share with everybody else."""

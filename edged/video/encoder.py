@@ -1,0 +1,187 @@
+"""Pictures in, H.264 packets out."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.error
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from av.video.codeccontext import VideoCodecContext
+
+    from edged.records import Image
+
+CLOCK_HZ = 90_000
+"""Ticks a second of all timestamps: the clock of MPEG, which every usual frame rate divides well enough."""
+SOFTWARE = "libx264"
+HARDWARE = "h264_v4l2m2m"
+"""The encoder of the Raspberry Pi up to 4, and of other boards with a V4L2 codec driver."""
+KEYFRAME_S = 1.0
+"""A file grows by what lies between two keyframes, so this is what a crash can cost at the most."""
+
+_TIME_BASE = Fraction(1, CLOCK_HZ)
+_USUAL_RATE = 30
+"""Frames a second that encoders plan with; true times are those of the packets."""
+_BITS_A_PIXEL = 0.1
+"""Of the hardware encoder, which knows no constant quality: 2.8 Mbit/s for 720p at 30 frames a second."""
+_MOST_DELAY = 60
+"""Frames that an encoder may hold back; one that still gives nothing is not going to."""
+
+_START_CODE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
+_NAL_TYPE = 0x1F
+_SLICES = frozenset(range(1, 6))
+_IDR, _SPS = 5, 7
+
+
+class EncoderError(Exception):
+    """The encoder cannot be opened, or failed; another one may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One encoded picture."""
+
+    data: bytes
+    """Annex B; a keyframe carries the parameter sets, so that a file can begin with it."""
+    pts: int
+    """Ticks of :data:`CLOCK_HZ`. There are no B-frames: decoding order is the order of display."""
+    keyframe: bool
+
+
+class Encoder:
+    """One stream of pictures of one size.
+
+    Packets come out in order, one for each picture, usually at once (libx264) or some pictures later
+    (hardware). There is a keyframe at least every second, of media time and of real time.
+
+    Args:
+        codec: :data:`SOFTWARE` or :data:`HARDWARE`.
+        width: pixels, even.
+        height: pixels, even.
+
+    Raises:
+        EncoderError: there is no such encoder here.
+    """
+
+    def __init__(self, codec: str, width: int, height: int) -> None:
+        self.codec = codec
+        self.width = width
+        self.height = height
+        self._yuv = np.empty((height * 3 // 2, width), np.uint8)
+        self._last_pts = -1
+        self._keyframe_pts = 0.0
+        self._keyframe_at = 0.0
+        self._delayed = 0
+        self._parameters = b""
+        try:
+            self._context = _open(codec, width, height)
+        except (av.error.FFmpegError, ValueError, OSError) as error:
+            raise EncoderError(f"the encoder {codec} cannot be opened: {error}") from error
+
+    def encode(self, picture: Image, pts_s: float, *, keyframe: bool = False) -> list[Packet]:
+        """Encode one picture.
+
+        Args:
+            picture: of any size; another one than the encoder's is padded or scaled to it.
+            pts_s: media time, seconds; it must rise.
+            keyframe: begin anew with this picture.
+
+        Raises:
+            EncoderError: the encoder failed, and will go on failing.
+        """
+        # OpenCV converts four times as fast as FFmpeg's scaler.
+        cv2.cvtColor(_fit(picture, self.width, self.height), cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
+        frame = av.VideoFrame.from_ndarray(self._yuv, format="yuv420p")
+        # Timestamps must rise strictly; a source that stands still moves on by one tick.
+        frame.pts = self._last_pts = max(round(pts_s * CLOCK_HZ), self._last_pts + 1)
+        frame.time_base = _TIME_BASE
+        now = time.monotonic()
+        if keyframe or pts_s >= self._keyframe_pts or now >= self._keyframe_at:
+            frame.pict_type = av.video.frame.PictureType.I
+            self._keyframe_pts, self._keyframe_at = pts_s + KEYFRAME_S, now + KEYFRAME_S
+        self._delayed += 1
+        packets = self._through(frame)
+        if self._delayed > _MOST_DELAY:
+            raise EncoderError(f"the encoder {self.codec} takes pictures and gives nothing")
+        return packets
+
+    def finish(self) -> list[Packet]:
+        """What the encoder still holds; it takes nothing more.
+
+        Raises:
+            EncoderError: the encoder failed.
+        """
+        return self._through(None)
+
+    def _through(self, frame: av.VideoFrame | None) -> list[Packet]:
+        try:
+            found = self._context.encode(frame)
+        except (av.error.FFmpegError, OSError) as error:
+            raise EncoderError(f"the encoder {self.codec} failed: {error}") from error
+        packets = list(self._packets(found))
+        self._delayed -= len(packets)
+        return packets
+
+    def _packets(self, found: Iterable[Any]) -> Iterable[Packet]:
+        for packet in found:
+            data = bytes(packet)
+            kinds = nal_types(data)
+            if not kinds & _SLICES:
+                # V4L2 encoders give the parameter sets in a buffer of their own, once.
+                self._parameters += data
+                continue
+            keyframe = _IDR in kinds
+            if keyframe and _SPS not in kinds:
+                data = self._parameters + data
+            yield Packet(data, self._last_pts if packet.pts is None else packet.pts, keyframe)
+
+
+def nal_types(data: bytes) -> set[int]:
+    """The kinds of units in a piece of H.264 in Annex B form (ITU-T H.264, table 7-1)."""
+    return {found.group(1)[0] & _NAL_TYPE for found in _START_CODE.finditer(data)}
+
+
+def _open(codec: str, width: int, height: int) -> VideoCodecContext:
+    context = av.CodecContext.create(codec, "w")
+    assert isinstance(context, av.VideoCodecContext)  # noqa: S101  # both codecs are
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.time_base = _TIME_BASE
+    context.framerate = Fraction(_USUAL_RATE)
+    # Keyframes are asked for by time; this is for encoders that do not listen.
+    context.gop_size = int(_USUAL_RATE * KEYFRAME_S)
+    if codec == SOFTWARE:
+        # A keyframe comes when it is asked for, at whatever frame rate.
+        context.gop_size = 100 * _USUAL_RATE
+        # One thread keeps up with any camera and leaves the cores to the model.
+        context.thread_count = 1
+        context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "23", "forced-idr": "1"}
+    else:
+        context.bit_rate = int(width * height * _USUAL_RATE * _BITS_A_PIXEL)
+    context.open()
+    return context
+
+
+def _fit(picture: Image, width: int, height: int) -> Image:
+    """A picture in the size of the video: padded by a pixel, or scaled between bars."""
+    high, wide = picture.shape[:2]
+    right, bottom = width - wide, height - high
+    if right == bottom == 0:
+        return picture
+    if 0 <= right <= 1 and 0 <= bottom <= 1:
+        return cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+    scale = min(width / wide, height / high)
+    inner = max(1, round(wide * scale)), max(1, round(high * scale))
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    resized = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return cv2.copyMakeBorder(  # type: ignore[return-value]  # uint8 as given
+        resized, top, height - inner[1] - top, left, width - inner[0] - left, cv2.BORDER_CONSTANT
+    )

@@ -1,0 +1,114 @@
+"""Packets in, pieces of fragmented MP4 out. Nothing here touches a disk.
+
+FFmpeg's muxer writes into memory, and whoever stores the pieces decides what to do about a full disk: a
+muxer that meets one itself leaves half a fragment behind and cannot go on.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+
+from edged.video.encoder import CLOCK_HZ
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edged.video.encoder import Packet
+
+_TIME_BASE = Fraction(1, CLOCK_HZ)
+_OPTIONS = {
+    # Every fragment has its own index: what was stored before a crash or a power cut plays.
+    "movflags": "frag_keyframe+empty_moov+default_base_moof",
+    "flush_packets": "1",
+}
+
+
+class Mp4Muxer:
+    """One file, as a header and then one fragment for each keyframe with what follows it.
+
+    Args:
+        first: the keyframe that the file begins with; it tells the muxer size and parameter sets.
+
+    Raises:
+        OSError: it is no such keyframe.
+    """
+
+    def __init__(self, first: Packet) -> None:
+        self._origin = first.pts
+        self._pipe = _Pipe()
+        with _translated():
+            self._container = av.open(self._pipe, "w", format="mp4", container_options=_OPTIONS)
+            with av.open(io.BytesIO(first.data), format="h264") as sample:
+                self._stream = self._container.add_stream_from_template(sample.streams.video[0])
+            self._stream.time_base = _TIME_BASE
+            self._container.start_encoding()
+        self.header = self._pipe.take()
+        """What the file begins with. The first fragment belongs right behind it."""
+
+    def add(self, packet: Packet) -> bytes:
+        """Take one packet; gives the fragment before it if the packet is a keyframe, else nothing.
+
+        Raises:
+            OSError: the packet is malformed or out of order.
+        """
+        muxed = av.Packet(packet.data)
+        # The file begins at 0, wherever the stream was when it was begun.
+        muxed.pts = muxed.dts = packet.pts - self._origin
+        muxed.time_base = _TIME_BASE
+        muxed.stream = self._stream
+        muxed.is_keyframe = packet.keyframe
+        with _translated():
+            self._container.mux_one(muxed)
+        return self._pipe.take()
+
+    def finish(self) -> tuple[bytes, bytes]:
+        """The last fragment, and an index of all fragments that makes seeking fast; nothing can follow.
+
+        Raises:
+            OSError: the muxer failed.
+        """
+        with _translated():
+            self._container.close()
+        rest = self._pipe.take()
+        index = next((offset for kind, offset in boxes(rest) if kind == b"mfra"), len(rest))
+        return rest[:index], rest[index:]
+
+
+def boxes(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Kind and offset of the boxes in a piece of MP4 (ISO 14496-12, 4.2), none of them larger than 4 GB."""
+    offset = 0
+    while offset + 8 <= len(data):
+        yield data[offset + 4 : offset + 8], offset
+        offset += max(8, int.from_bytes(data[offset : offset + 4], "big"))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """To who records, a muxer that fails is an output that fails."""
+    try:
+        yield
+    except (av.error.FFmpegError, ValueError, IndexError) as error:
+        raise OSError(errno.EIO, f"the video cannot be muxed: {error}") from error
+
+
+class _Pipe:
+    """What the muxer takes for a file that cannot be rewound."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._written += data
+        return len(data)
+
+    def take(self) -> bytes:
+        taken = bytes(self._written)
+        self._written.clear()
+        return taken

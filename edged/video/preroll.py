@@ -1,0 +1,59 @@
+"""The last seconds before something is seen, kept encoded."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from edged.video.encoder import CLOCK_HZ
+
+if TYPE_CHECKING:
+    from edged.video.segments import Sample
+
+_MOST_BYTES = 32 << 20
+"""Five seconds of 1080p take about three million; this is for whoever asks for a minute of it."""
+
+
+class PreRoll:
+    """A ring of samples that always begins with a keyframe.
+
+    Args:
+        seconds: how far it reaches back; up to the keyframe before that.
+        most_bytes: when it is larger it reaches back less, but to the last keyframe always.
+    """
+
+    def __init__(self, seconds: float, *, most_bytes: int = _MOST_BYTES) -> None:
+        self._ticks = round(seconds * CLOCK_HZ)
+        self._most_bytes = most_bytes
+        self._samples: deque[Sample] = deque()
+        self._keyframes: deque[int] = deque()
+        """Times of the keyframes among the samples."""
+        self._bytes = 0
+
+    def add(self, sample: Sample) -> None:
+        """Keep one; those that are too old go. What comes before the first keyframe is of no use."""
+        packet = sample.packet
+        if packet.keyframe:
+            self._keyframes.append(packet.pts)
+        if not self._keyframes:
+            return
+        self._samples.append(sample)
+        self._bytes += _size(sample)
+        while len(self._keyframes) > 1 and (
+            self._keyframes[1] <= packet.pts - self._ticks or self._bytes > self._most_bytes
+        ):
+            self._keyframes.popleft()
+            while self._samples[0].packet.pts < self._keyframes[0]:
+                self._bytes -= _size(self._samples.popleft())
+
+    def take(self) -> list[Sample]:
+        """All samples in order; the ring is empty then."""
+        taken = list(self._samples)
+        self._samples.clear()
+        self._keyframes.clear()
+        self._bytes = 0
+        return taken
+
+
+def _size(sample: Sample) -> int:
+    return len(sample.packet.data) + len(sample.line)

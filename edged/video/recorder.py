@@ -1,0 +1,269 @@
+"""What becomes of encoded samples: one file, or segments in a folder, all the time or only at events."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from edged.video.encoder import CLOCK_HZ
+from edged.video.growing import GrowingFile
+from edged.video.mp4 import Mp4Muxer
+from edged.video.preroll import PreRoll
+from edged.video.segments import Segment, sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edged.video.retention import Retention
+    from edged.video.segments import Sample
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PROBE_BYTES = 1 << 20
+"""About what a fragment takes: when so much can be stored again, it is worth to go on."""
+
+
+class Recorder(Protocol):
+    """Takes samples. Used by one thread; every method may block as long as the disk does."""
+
+    target: Path
+    """What EDGED_OUTPUT names."""
+    one_size: bool
+    """Whether pictures of another size must be brought to that of the first ones."""
+
+    def open(self) -> None:
+        """Find out whether there can be files, without touching any that are there.
+
+        Raises:
+            OSError: there can be none.
+        """
+        ...
+
+    def take(self, sample: Sample) -> None:
+        """Record one sample; the first one of a recording is a keyframe, others before that are dropped.
+
+        Raises:
+            OSError: the disk failed. What is on it plays; the next sample that is used is a keyframe.
+        """
+        ...
+
+    def probe(self) -> None:
+        """After an error: see whether it is worth to go on.
+
+        Raises:
+            OSError: it is not.
+        """
+        ...
+
+    def close(self) -> None:
+        """Store the rest.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        ...
+
+
+class FileRecorder:
+    """Everything in one file, which replaces one that is there when its first fragment is complete.
+
+    Args:
+        path: ends in ``.mp4``.
+    """
+
+    one_size = True
+
+    def __init__(self, path: Path) -> None:
+        self.target = path
+        self._path = path.resolve()
+        self._muxer: Mp4Muxer | None = None
+        self._file: GrowingFile | None = None
+        self._broken = False
+        """After an error, until the next keyframe."""
+        self._gaps = False
+
+    def open(self) -> None:
+        """Create a file beside the place, and remove it."""
+        if self._path.exists() and not self._path.is_file():
+            raise OSError(errno.EINVAL, "it is there and no plain file")
+        _probe(self._path.parent, 0)
+
+    def take(self, sample: Sample) -> None:
+        """Record one sample."""
+        packet = sample.packet
+        if self._broken or self._muxer is None:
+            if not packet.keyframe:
+                return
+            self._broken = False
+        if self._muxer is None or self._file is None:
+            self._muxer = Mp4Muxer(packet)
+            self._file = GrowingFile(self._path, header=self._muxer.header, replace=True)
+        self._store(self._muxer.add(packet))
+
+    def probe(self) -> None:
+        """Store something beside the file, and remove it."""
+        _probe(self._path.parent, _PROBE_BYTES)
+
+    def close(self) -> None:
+        """Store the last fragment, and the index if it is still true."""
+        if self._muxer is None or self._file is None:
+            return
+        muxer, self._muxer = self._muxer, None
+        try:
+            fragment, index = muxer.finish()
+            self._store(fragment)
+            if not self._gaps:
+                self._store(index)
+        finally:
+            self._file.close()
+
+    def _store(self, piece: bytes) -> None:
+        if not piece or self._file is None:
+            return
+        try:
+            self._file.append(piece)
+        except OSError:
+            self._broken = self._gaps = True
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Recording only around what is seen."""
+
+    pre_roll: float
+    """Seconds before."""
+    post_roll: float
+    """Seconds after, up to the next keyframe."""
+
+
+class FolderRecorder:
+    """Segments in a folder.
+
+    Args:
+        folder: created if it is not there.
+        retention: keeps it small.
+        length: seconds of a segment; it ends with the first keyframe after that.
+        events: None records all the time.
+    """
+
+    one_size = False
+
+    def __init__(self, folder: Path, retention: Retention, *, length: float, events: Events | None) -> None:
+        self.target = folder
+        self._retention = retention
+        self._ticks = round(length * CLOCK_HZ)
+        self._events = events
+        self._preroll = PreRoll(events.pre_roll if events else 0.0)
+        self._segment: Segment | None = None
+        self._recording = events is None
+        self._seen_pts: int | None = None
+
+    def open(self) -> None:
+        """Create the folder and a file in it, remove the file, and what a crash has left."""
+        self.target.mkdir(parents=True, exist_ok=True)
+        sweep(self.target)
+        try:
+            _probe(self.target, 0)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            # A disk that is full may be so by our own segments, and detection goes on in any case.
+
+    def take(self, sample: Sample) -> None:
+        """Record one sample, or keep it for the event that may come."""
+        if sample.first:
+            self._preroll.take()
+            self._end()
+        if self._events is None:
+            self._record(sample)
+            return
+        if sample.seen:
+            self._seen_pts = sample.packet.pts
+        wanted = self._wanted(sample, self._events)
+        if not self._recording:
+            self._preroll.add(sample)
+            if wanted:
+                self._recording = True
+                for kept in self._preroll.take():
+                    self._record(kept)
+        elif wanted or not sample.packet.keyframe:
+            self._record(sample)
+        else:
+            # It ends where the next ring can begin: an event right after this one begins without a gap.
+            self._recording = False
+            self._preroll.add(sample)
+            self._end()
+
+    def probe(self) -> None:
+        """Make room for some megabyte, store it, and remove it."""
+        self.target.mkdir(parents=True, exist_ok=True)
+        self._retention.began("")
+        self._retention.make_room(_PROBE_BYTES)
+        _probe(self.target, _PROBE_BYTES)
+
+    def close(self) -> None:
+        """End the segment."""
+        self._end()
+
+    def _wanted(self, sample: Sample, events: Events) -> bool:
+        if self._seen_pts is None:
+            return False
+        return sample.packet.pts - self._seen_pts <= events.post_roll * CLOCK_HZ
+
+    def _record(self, sample: Sample) -> None:
+        packet = sample.packet
+        if packet.keyframe and self._segment is not None and self._is_full(self._segment, sample):
+            self._end()
+        if self._segment is None:
+            if not packet.keyframe:
+                return
+            self._segment = Segment(self.target, sample, self._store)
+            self._retention.began(self._segment.name)
+        try:
+            self._segment.add(sample)
+        except OSError:
+            self._segment.abandon()
+            self._segment = None
+            raise
+
+    def _is_full(self, segment: Segment, sample: Sample) -> bool:
+        largest = self._retention.largest_segment
+        return segment.length(sample.packet) >= self._ticks or (
+            largest is not None and segment.size >= largest
+        )
+
+    def _end(self) -> None:
+        if self._segment is not None:
+            segment, self._segment = self._segment, None
+            segment.finish()
+
+    def _store(self, file: GrowingFile, piece: bytes) -> None:
+        """Append, and if there is no room at the cost of the oldest segments."""
+        self._retention.make_room(len(piece))
+        while True:
+            try:
+                file.append(piece)
+            except OSError as error:
+                if error.errno not in NO_SPACE or not self._retention.delete_oldest():
+                    raise
+            else:
+                return
+
+
+def _probe(folder: Path, size: int) -> None:
+    """Store ``size`` bytes in ``folder``, and remove them.
+
+    Raises:
+        OSError: it could not be done.
+    """
+    path = folder / ".edged-probe.part"
+    try:
+        with path.open("wb", buffering=0) as stream:
+            left = size
+            while left > 0:
+                left -= stream.write(bytes(min(left, 1 << 16)))
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()

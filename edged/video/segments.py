@@ -1,0 +1,148 @@
+"""Segments: one file of video and one of detections, under a common name that tells when they begin."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from typing import TYPE_CHECKING
+
+from edged.video.growing import PART, GrowingFile
+from edged.video.mp4 import Mp4Muxer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edged.video.encoder import Packet
+
+    Store = Callable[[GrowingFile, bytes], None]
+    """Appends a piece to a file, having made room for it; raises OSError."""
+
+VIDEO, LINES = ".mp4", ".jsonl"
+_NAME = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:_\d{2,})?"
+_OWN = re.compile(rf"({_NAME})({re.escape(VIDEO)}|{re.escape(LINES)})", re.ASCII)
+_OWN_PART = re.compile(rf"\.{_NAME}(?:{re.escape(VIDEO)}|{re.escape(LINES)}){re.escape(PART)}", re.ASCII)
+_STALE_S = 60.0
+"""A part lives for a fragment or two; what is older was left by a crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One encoded picture with what was found in it."""
+
+    packet: Packet
+    ts: float
+    """When it was captured: UTC, seconds since the epoch."""
+    line: bytes
+    """The detections, a line of JSON."""
+    seen: bool
+    """Whether there are any."""
+    first: bool = False
+    """Of its encoder; with those before it shares no file of segments."""
+
+
+class Segment:
+    """A segment that is being recorded. Any error of the disk leaves both files whole up to some fragment.
+
+    Args:
+        folder: where; it is created if it is not there.
+        first: the keyframe that it begins with.
+        store: how pieces get into files.
+
+    Raises:
+        OSError: there can be no files here.
+    """
+
+    def __init__(self, folder: Path, first: Sample, store: Store) -> None:
+        self._store = store
+        self._muxer = Mp4Muxer(first.packet)
+        self._first_pts = first.packet.pts
+        self._video, self._lines = _reserve(folder, first.ts, self._muxer.header)
+        self.name = self._video.path.stem
+        self._pending: list[bytes] = []
+
+    @property
+    def size(self) -> int:
+        """Bytes stored."""
+        return self._video.size + self._lines.size
+
+    def length(self, packet: Packet) -> int:
+        """Ticks from the beginning to ``packet``."""
+        return packet.pts - self._first_pts
+
+    def add(self, sample: Sample) -> None:
+        """Take one sample; a keyframe stores what is between it and the one before.
+
+        Raises:
+            OSError: it could not be stored.
+        """
+        self._save(self._muxer.add(sample.packet))
+        self._pending.append(sample.line)
+
+    def finish(self) -> None:
+        """Store the rest.
+
+        Raises:
+            OSError: it could not be stored.
+        """
+        try:
+            fragment, index = self._muxer.finish()
+            self._save(fragment)
+            if index:
+                self._store(self._video, index)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Leave it as it is; nothing stays of a segment that has no fragment."""
+        for file in (self._video, self._lines):
+            with contextlib.suppress(OSError):
+                file.close()
+
+    def _save(self, fragment: bytes) -> None:
+        if fragment:
+            self._store(self._video, fragment)
+            lines, self._pending = b"".join(self._pending), []
+            self._store(self._lines, lines)
+
+
+def own_name(name: str) -> str | None:
+    """The name of the segment that a file belongs to; None for every file that edged has not named."""
+    found = _OWN.fullmatch(name)
+    return found.group(1) if found else None
+
+
+def sweep(folder: Path) -> None:
+    """Away with the parts that a crash has left."""
+    now = time.time()
+    for path in folder.iterdir():
+        if _OWN_PART.fullmatch(path.name):
+            with contextlib.suppress(OSError):
+                if abs(now - path.lstat().st_mtime) > _STALE_S:
+                    path.unlink()
+
+
+def _reserve(folder: Path, ts: float, header: bytes) -> tuple[GrowingFile, GrowingFile]:
+    """Two files of one name that is free, even if the clock has gone back to a time that was recorded."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    for number in count(1):
+        # Sorts right behind the name without a number.
+        name = stamp if number == 1 else f"{stamp}_{number:02d}"
+        video = GrowingFile(folder / f"{name}{VIDEO}", header=header)
+        lines = GrowingFile(folder / f"{name}{LINES}")
+        try:
+            video.reserve()
+            lines.reserve()
+        except FileExistsError:
+            video.close()
+        except OSError:
+            video.close()
+            raise
+        else:
+            return video, lines
+    raise AssertionError("numbers do not end")

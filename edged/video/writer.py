@@ -1,0 +1,119 @@
+"""The disk's own thread: nobody else waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from edged import bridge
+
+if TYPE_CHECKING:
+    from edged.video.recorder import Recorder
+    from edged.video.segments import Sample
+
+_AHEAD = 150
+"""Samples that wait for the disk: five seconds of 30 frames each, some megabytes."""
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+_CALM_S = 60.0
+"""A fault this long after the one before is a new one, and is tried again soon."""
+
+
+class BehindError(Exception):
+    """The disk does not keep up: there is no room for another sample."""
+
+
+class Writer:
+    """Feeds a recorder, and after a fault of the disk tries it again until it is well.
+
+    Args:
+        recorder: used by this thread only, once it is started.
+        patience_s: how long :meth:`put` waits for a disk that is behind, before it gives up on it.
+    """
+
+    def __init__(self, recorder: Recorder, *, patience_s: float) -> None:
+        self.problem = ""
+        """Why nothing is recorded; empty when all is well. Whatever is put meanwhile is lost."""
+        self._recorder = recorder
+        self._patience_s = patience_s
+        self._queue: queue.Queue[Sample | None] = queue.Queue(_AHEAD)
+        self._closing = threading.Event()
+        self._ended = threading.Event()
+        self._ended.set()
+        self._behind = False
+        self._pause_s = _FIRST_PAUSE_S
+        self._failed_at = -_CALM_S
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._ended.clear()
+        bridge.start("video-disk", self._run)
+
+    def put(self, sample: Sample) -> None:
+        """Have a sample recorded.
+
+        Raises:
+            BehindError: it is lost; the next one must be a keyframe.
+        """
+        if self._behind and self._queue.qsize() > _AHEAD // 2:
+            raise BehindError
+        self._behind = False
+        try:
+            self._queue.put(sample, block=self._patience_s > 0, timeout=self._patience_s or None)
+        except queue.Full:
+            self._behind = True
+            raise BehindError from None
+
+    def close(self, timeout_s: float) -> bool:
+        """Record what waits, end the files and the thread; False if the disk did not let us in time.
+
+        :attr:`problem` tells afterwards whether all of it was stored.
+        """
+        deadline = time.monotonic() + timeout_s
+        self._closing.set()
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=timeout_s)
+        return self._ended.wait(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        try:
+            while (sample := self._queue.get()) is not None:
+                try:
+                    self._recorder.take(sample)
+                except OSError as error:
+                    self._recover(error)
+            self._end()
+        except BaseException:
+            self.problem = "the thread that writes has failed"
+            raise
+        finally:
+            self._ended.set()
+
+    def _recover(self, error: OSError) -> None:
+        """Try again, ever more seldom, until the disk takes something or :meth:`close` was called."""
+        if time.monotonic() - self._failed_at > _CALM_S:
+            self._pause_s = _FIRST_PAUSE_S
+        self.problem = _reason(error)
+        while not self._closing.wait(self._pause_s):
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+            try:
+                self._recorder.probe()
+            except OSError as again:
+                self.problem = _reason(again)
+            else:
+                self.problem = ""
+                break
+        self._failed_at = time.monotonic()
+
+    def _end(self) -> None:
+        try:
+            self._recorder.close()
+        except OSError as error:
+            self.problem = _reason(error)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
