@@ -12,19 +12,22 @@ import json
 import os
 import re
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dotenv.parser import parse_stream
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edged.errors import ConfigError
+from edged.mqtt.url import parse_url, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dotenv.parser import Binding
     from pydantic_core import ErrorDetails
 
 PREFIX = "EDGED_"
@@ -323,42 +326,33 @@ class Settings(BaseSettings):
     @classmethod
     def _is_broker(cls, value: str | None) -> str | None:
         if value is not None:
-            from edged.mqtt.url import parse_url  # noqa: PLC0415  # a daemon without MQTT need not know it
-
-            parse_url(value)
+            try:
+                parse_url(value)
+            except ConfigError as error:
+                # Only a ValueError is collected together with what else is wrong.
+                raise ValueError(error.problem) from error
         return value
 
     @field_validator("http")
     @classmethod
     def _is_listener(cls, value: str | None) -> str | None:
         if value is not None:
-            from edged.http.address import parse  # noqa: PLC0415  # as with MQTT
+            from edged.http.address import parse  # noqa: PLC0415  # a daemon without HTTP need not know it
 
-            parse(value)
+            try:
+                parse(value)
+            except ConfigError as error:
+                raise ValueError("not host:port") from error
         return value
-
-    @model_validator(mode="after")
-    def _token_for_others(self) -> Settings:
-        if self.http is not None and self.http_token_file is None:
-            from edged.http.address import parse  # noqa: PLC0415
-
-            if not parse(self.http).loopback:
-                raise ValueError(
-                    f"EDGED_HTTP={self.http!r} can be reached from other machines: set "
-                    "EDGED_HTTP_TOKEN_FILE, or listen on 127.0.0.1"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _key_with_certificate(self) -> Settings:
-        if (self.mqtt_cert is None) != (self.mqtt_key is None):
-            raise ValueError("EDGED_MQTT_CERT and EDGED_MQTT_KEY belong together: set both or none")
-        return self
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all settings, to see from afar which configuration is in force."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """Hash of all settings, to see from afar which configuration is in force.
+
+        Without the passwords in URLs: it is published, and short ones could be found by trying.
+        """
+        values = {name: _redacted(value) for name, value in self.model_dump(mode="json").items()}
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -414,9 +408,14 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
     names = {declaration.name for declaration in declarations()}
     for name in sorted(values.keys() - names):
         begun = sorted(known for known in names if known.startswith(name.upper()))
-        close = begun or difflib.get_close_matches(name.upper(), names, n=1)
+        close = begun or [
+            PREFIX + found
+            for found in difflib.get_close_matches(
+                name.upper().removeprefix(PREFIX), [known.removeprefix(PREFIX) for known in names], n=1
+            )
+        ]
         problems.append(
-            f"{name}={values.pop(name)!r}: there is no such setting"
+            f"{name}={_shown(values.pop(name), name)}: there is no such setting"
             + (f"; did you mean {close[0]}?" if close else "; 'edged env' lists all of them")
         )
     fields = {name.removeprefix(PREFIX).lower(): value for name, value in values.items() if value != ""}
@@ -424,13 +423,27 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
         settings = Settings(**fields)  # type: ignore[arg-type]  # strings, for pydantic to parse
     except ValidationError as error:
         problems += [_sentence(detail) for detail in error.errors(include_url=False)]
-    except ConfigError as error:
-        problems.append(error.problem)
+    problems += _contradictions(fields)
     if problems:
         count = f"{len(problems)} settings are" if len(problems) > 1 else "a setting is"
         where = f" (env file {env_file})" if env_file else ""
         raise ConfigError(f"{count} wrong{where}:" + "".join(f"\n  {problem}" for problem in problems))
     return settings
+
+
+def _contradictions(fields: Mapping[str, str]) -> Iterator[str]:
+    """What no setting can see alone: those that need each other."""
+    if ("mqtt_cert" in fields) != ("mqtt_key" in fields):
+        yield "EDGED_MQTT_CERT and EDGED_MQTT_KEY belong together: set both or none"
+    if "http" in fields and "http_token_file" not in fields:
+        from edged.http.address import parse  # noqa: PLC0415  # as above
+
+        with suppress(ConfigError):  # what is malformed has been told
+            if not parse(fields["http"]).loopback:
+                yield (
+                    f"EDGED_HTTP={fields['http']!r} can be reached from other machines: set "
+                    "EDGED_HTTP_TOKEN_FILE, or listen on 127.0.0.1"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,7 +460,7 @@ def service_manager(environ: Mapping[str, str] | None = None) -> ServiceManager:
     microseconds = environ.get("WATCHDOG_USEC", "")
     return ServiceManager(
         socket=environ.get("NOTIFY_SOCKET") or None,
-        watchdog_s=int(microseconds) / 1e6 if microseconds.isdecimal() else None,
+        watchdog_s=int(microseconds) / 1e6 or None if microseconds.isdecimal() else None,
     )
 
 
@@ -484,16 +497,39 @@ def _read(env_file: Path) -> tuple[dict[str, str], list[str]]:
             mend="Give a readable file to --env-file; 'edged env' prints one to start from",
         ) from error
     problems = [
-        f"line {binding.original.line}: {binding.original.string.strip()!r} is not NAME=value"
+        f"line {_line(binding)}: {_first_word(binding)!r} is not NAME=value"
         for binding in bindings
-        if binding.error
+        if binding.error or (binding.value is None and (binding.key or "").upper().startswith(PREFIX))
     ]
     values = {
         binding.key: binding.value or ""
         for binding in bindings
-        if binding.key and binding.key.upper().startswith(PREFIX)
+        if binding.key and binding.value is not None and binding.key.upper().startswith(PREFIX)
     }
     return values, problems
+
+
+def _line(binding: Binding) -> int:
+    """Where a binding stands; the parser counts from the empty lines before it."""
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+
+
+def _first_word(binding: Binding) -> str:
+    """How a line begins: the rest of it may be a password."""
+    text = binding.original.string.strip()
+    begins = text[: re.match(r"\W*\w*", text).end()]  # type: ignore[union-attr]  # it matches anything
+    return begins if begins == text else f"{begins}..."
+
+
+def _shown(value: object, name: str = "") -> str:
+    """A value as messages show it: what may be a password is not repeated."""
+    return "'***'" if re.search("PASS|SECRET|TOKEN", name.upper()) else repr(_redacted(value))
+
+
+def _redacted(value: object) -> object:
+    """A value without user and password, if it is a URL that has them."""
+    return redact(value) if isinstance(value, str) and ":" in value.rpartition("@")[0] else value
 
 
 def _sentence(detail: ErrorDetails) -> str:
@@ -506,7 +542,9 @@ def _sentence(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"{name} is not set: {meaning}"
     message = str(detail["msg"]).removeprefix("Value error, ")
-    return f"{name}={detail['input']!r}: {message[0].lower()}{message[1:]} ({meaning})"
+    if message.startswith(f"{name}="):  # it says all of it, and what is not to be said it leaves out
+        return message
+    return f"{name}={_shown(detail['input'])}: {message[0].lower()}{message[1:]} ({meaning})"
 
 
 __all__ = [
