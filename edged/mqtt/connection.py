@@ -12,9 +12,10 @@ import selectors
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import structlog
+from paho.mqtt.client import topic_matches_sub
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
@@ -23,6 +24,8 @@ from edged.mqtt import faults
 from edged.mqtt.client import CONNECT_TIMEOUT_S, Limits, build, connect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paho.mqtt import client as paho
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
@@ -44,15 +47,15 @@ _GOODBYE_S = 2.0
 _OK = MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
+Handler: TypeAlias = "Callable[[str, bytes, bool], None]"
+"""Takes topic, payload and whether it was published as retained; called from the connection's thread."""
+
+
 class Listener(Protocol):
     """Who owns the connection. All methods are called from its thread and must not block."""
 
     def connected(self) -> None:
-        """There is a session; nothing has been sent yet."""
-        ...
-
-    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        """A message of a subscription has come."""
+        """There is a session; nothing has been sent yet. The time to subscribe."""
         ...
 
     def acknowledged(self, message: Message) -> None:
@@ -87,6 +90,7 @@ class Connection:
         self._session = False
         self._limits = Limits(WINDOW)
         self._sent: dict[int, Message] = {}
+        self._handlers: dict[str, tuple[Handler, bool]] = {}
         # Over all connections.
         self._tried = False
         self._fault: faults.Fault | None = None
@@ -118,20 +122,21 @@ class Connection:
 
     # For the listener, in the connection's own thread.
 
-    def subscribe(self, topic: str) -> None:
-        """Ask for a topic."""
+    def subscribe(self, topic: str, handler: Handler, *, own: bool = False) -> None:
+        """Ask for a topic, which may end in ``+``.
+
+        With ``own`` it is one of ours, and asked for is only what an earlier start has left there, retained.
+        """
         if self._client is None:
             return
+        self._handlers[topic] = (handler, own)
         if self._access.version == "5":
-            # What was published as retained must be known as such even if it comes fresh.
-            self._client.subscribe(topic, options=SubscribeOptions(qos=1, retainAsPublished=True))
+            # Of commands even a fresh one must show that it was published as retained. What we publish
+            # ourselves does not come back.
+            options = SubscribeOptions(qos=1, noLocal=True, retainAsPublished=not own)
+            self._client.subscribe(topic, options=options)
         else:
             self._client.subscribe(topic, qos=1)
-
-    def unsubscribe(self, topic: str) -> None:
-        """Ask for a topic no more."""
-        if self._client is not None:
-            self._client.unsubscribe(topic)
 
     # The thread.
 
@@ -167,6 +172,7 @@ class Connection:
         had_session, self._session = self._session, False
         self._client = None
         self._sent.clear()
+        self._handlers.clear()
         self._outbox.detach()
         self._tell(had_session=had_session)
         self._tried = True
@@ -303,4 +309,13 @@ class Connection:
             topic = message.topic
         except UnicodeDecodeError:
             return
-        self._listener.received(topic, bytes(message.payload), retained=message.retain)
+        for wanted, (handler, own) in self._handlers.items():
+            if not topic_matches_sub(wanted, topic):
+                continue
+            if not own:
+                handler(topic, bytes(message.payload), message.retain)
+            elif message.retain and message.payload:
+                handler(topic, bytes(message.payload), True)
+            elif self._access.version != "5" and self._client is not None:
+                # Our own word comes back, MQTT 3.1.1 cannot leave it out: what was retained has all come.
+                self._client.unsubscribe(wanted)

@@ -6,7 +6,6 @@ a topic where only the newest matters: a newer one takes the place of one that s
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections import Counter, deque
@@ -17,6 +16,8 @@ from edged.mqtt.message import Delivery, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from edged.mqtt.lineage import Numbers
 
 _GRACE_S = 10.0
 """How long a source that can wait does so for a broker that has gone."""
@@ -30,14 +31,15 @@ class Outbox:
         waits: a full outbox makes :meth:`put` wait while there is hope that it empties, as for a file whose
             frames all matter; else, and without hope, the oldest event goes and is counted.
         wake: called when there is something to send.
+        orders: numbers the messages.
     """
 
-    def __init__(self, *, limit: int, waits: bool, wake: Callable[[], None]) -> None:
+    def __init__(self, *, limit: int, waits: bool, wake: Callable[[], None], orders: Numbers) -> None:
         self._limit = limit
         self._waits = waits
         self._wake = wake
         self._room = threading.Condition()
-        self._orders = itertools.count(1)
+        self._orders = orders
         self._made = 0
         self._acknowledged = 0
         self._dropped: Counter[str] = Counter()
@@ -79,7 +81,7 @@ class Outbox:
                 self._queue.popleft()
                 self._dropped[self._overflow] += 1
             now = time.monotonic()
-            self._queue.append(Message(next(self._orders), topic, payload, made=now, captured=captured))
+            self._queue.append(Message(self._orders.take(), topic, payload, made=now, captured=captured))
             if self._crowded():
                 self.disk_due.set()
         self._wake()
@@ -92,16 +94,13 @@ class Outbox:
         """
         with self._room:
             message = Message(
-                next(self._orders), topic, payload, qos, retain, key or topic, made=time.monotonic()
+                self._orders.take(), topic, payload, qos, retain, key or topic, made=time.monotonic()
             )
             if retain:
                 self._retained[message.key] = message
-                if not payload:
-                    # An empty one clears the topic; it must be said once, but not again on every connect.
-                    self._retained.pop(message.key)
             if self._attached:
                 self._due(message)
-            elif not retain or not payload:
+            elif not retain:
                 self._made += 1
                 self._dropped["shutdown" if self._closed else "disconnected"] += 1
         self._wake()
@@ -135,9 +134,14 @@ class Outbox:
             self._attached = True
             self.disk_due.set()
             self._hope_until = float("inf")
-            for key, message in self._retained.items():
-                if key not in self._values:
-                    self._due(replace(message, order=next(self._orders), made=time.monotonic()))
+            self._renew()
+
+    def renew(self) -> None:
+        """Everything retained is due again, if there is a connection."""
+        with self._room:
+            if self._attached:
+                self._renew()
+        self._wake()
 
     def detach(self) -> None:
         """The connection is gone: what it had not acknowledged is due again, before everything newer."""
@@ -192,6 +196,8 @@ class Outbox:
             if current is None:  # given up before
                 return
             message = current  # it may have lost its place on disk meanwhile
+            if message.retain and not message.payload and self._retained[message.key].payload == b"":
+                del self._retained[message.key]  # the topic is cleared; that need not be said again
             if message.spooled:
                 self._on_disk -= 1
                 self._finished.append(message.order)
@@ -237,7 +243,7 @@ class Outbox:
             self._disk_works = True
             self._recovered = self._on_disk = count
             self._next_on_disk = first
-            self._orders = itertools.count(last + next(self._orders))
+            self._orders.skip_to(last + 1)
 
     def spill(self, older_than: float) -> Sequence[Message]:
         """Events made before the monotonic time ``older_than``, to be put on disk.
@@ -355,6 +361,11 @@ class Outbox:
         if self._spilling and self._spilling[0].order < order:
             return True
         return self._next_on_disk is not None and self._next_on_disk < order
+
+    def _renew(self) -> None:
+        for key, message in self._retained.items():
+            if key not in self._values:
+                self._due(replace(message, order=self._orders.take(), made=time.monotonic()))
 
     def _due(self, message: Message) -> None:
         self._made += 1

@@ -7,7 +7,7 @@ JSON Schema (:mod:`edged.mqtt.contract`) is generated from the same declarations
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping  # noqa: TC003  # the schema is generated from the annotations
+from collections.abc import Iterable, Mapping  # noqa: TC003  # the schema is generated from the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -15,7 +15,8 @@ from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
     from edged.metrics import FrameCounts, StageStats
-    from edged.records import Result
+    from edged.mqtt.message import Delivery
+    from edged.records import Report, Result, State
 
 SCHEMA: Literal[1] = 1
 """Version of the payloads: it rises when a field changes its meaning or goes; new fields do not raise it."""
@@ -147,6 +148,12 @@ class StateMessage(TypedDict):
     commands: CommandCounts
 
 
+class Command(TypedDict, total=False):
+    """What a command may carry."""
+
+    id: Annotated[str, Field(max_length=64, description="repeated in the answer")]
+
+
 class CommandResult(TypedDict):
     """The answer to one command."""
 
@@ -189,6 +196,50 @@ def detections(result: Result, *, boot_id: str, seq: int, now: float) -> Detecti
             for found in result.detections
         ],
         "timings_ms": dict(result.timings_ms),
+    }
+
+
+def timings(report: Report, *, boot_id: str, delivery: Delivery, now: float) -> Timings:
+    """The figures of one stats interval; ``now`` is UTC in seconds."""
+    return {
+        "schema": SCHEMA,
+        "boot_id": boot_id,
+        "ts": round(now, 3),
+        "interval_s": report.interval_s,
+        "fps": report.fps,
+        "stages": {name: stage(stats) for name, stats in report.stages.items()},
+        "frames": frames(report.frames),
+        "sinks": {name: dict(counts) for name, counts in report.sinks.items()},
+        "host": dict(report.host),
+        "messages": delivery.payload(),
+    }
+
+
+def state(
+    record: State,
+    *,
+    boot_id: str,
+    delivery: Delivery,
+    commands: CommandCounts,
+    degraded: Iterable[str],
+    now: float,
+) -> StateMessage:
+    """What the daemon is doing; ``degraded`` adds to the reasons of the record, ``now`` is UTC in seconds."""
+    return {
+        "schema": SCHEMA,
+        "boot_id": boot_id,
+        "ts": round(now, 3),
+        "lifecycle": record.lifecycle,  # type: ignore[typeddict-item]  # the record's own words
+        "device": record.device,
+        "runtime": record.runtime,
+        "model": record.model,
+        "version": record.version,
+        "config_hash": record.config_hash,
+        "camera_online": record.camera_online,
+        "source": dict(record.source),
+        "degraded": [*record.degraded, *degraded],
+        "messages": delivery.payload(),
+        "commands": commands,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,21 +31,36 @@ _FULL_S = 5.0
 """How long to leave a full disk alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class SpoolFile:
+    """Where the spool is, and how much of it there may be."""
+
+    path: Path
+    max_bytes: int = 100_000_000
+    max_age: float = 7 * 86400.0
+    """Seconds after which messages are dropped."""
+
+    def open(self) -> Spool:
+        """The spool in this file.
+
+        Raises:
+            SpoolError: it cannot be opened.
+        """
+        return Spool(self.path, max_bytes=self.max_bytes, max_age=self.max_age)
+
+
 class Spooler:
     """Moves messages between memory and disk. Trouble with the disk is told, and the daemon goes on without.
 
     Args:
         outbox: the memory.
-        path: the spool's file.
-        max_bytes: what it may take.
-        max_age: seconds after which messages are dropped.
+        file: the disk.
     """
 
-    def __init__(self, outbox: Outbox, path: Path, *, max_bytes: int, max_age: float) -> None:
+    def __init__(self, outbox: Outbox, file: SpoolFile) -> None:
         self._outbox = outbox
-        self._path = path
-        self._max_bytes = max_bytes
-        self._max_age = max_age
+        self._file = file
+        self._path = file.path
         self._spool: Spool | None = None
         self._thread: threading.Thread | None = None  # noqa: TID251  # the bridge made it
         self._stopping = False
@@ -73,7 +89,7 @@ class Spooler:
 
     def _open(self) -> Spool | None:
         try:
-            spool = Spool(self._path, max_bytes=self._max_bytes, max_age=self._max_age)
+            spool = self._file.open()
             count, first, last = spool.extent()
         except SpoolError as error:
             self._fail(error)
@@ -162,7 +178,7 @@ class Spooler:
         self._done = []
         try:
             set_aside(self._path, str(error))
-            return Spool(self._path, max_bytes=self._max_bytes, max_age=self._max_age)
+            return self._file.open()
         except SpoolError as another:
             self._fail(another)
             return None

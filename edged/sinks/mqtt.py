@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+import threading
 import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
 
-from edged.mqtt import credentials, payloads
+from edged import bridge
+from edged.mqtt import access, lineage, payloads
 from edged.mqtt.bell import Bell
-from edged.mqtt.client import Access
+from edged.mqtt.commands import Commands
 from edged.mqtt.connection import Connection
+from edged.mqtt.counts import Counts
+from edged.mqtt.discovery import Discovery, Entities
 from edged.mqtt.outbox import Outbox
-from edged.mqtt.spooler import Spooler
+from edged.mqtt.probe import check
+from edged.mqtt.snapshots import Snapshots
+from edged.mqtt.spooler import Spooler, SpoolFile
 from edged.mqtt.topics import Topics, slug
-from edged.mqtt.url import parse_url
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edged.config import Settings
     from edged.metrics import Meter
+    from edged.mqtt.client import Access
     from edged.mqtt.message import Delivery, Message
     from edged.records import Report, Result, State
-    from edged.sinks import Context
+    from edged.sinks import Context, Control
 
 log = structlog.get_logger()
+
+_BIRTH_S = 5.0
+"""Home Assistant asks for a random delay after its birth message, so that not all devices answer at once."""
 
 
 class MqttSink:
@@ -36,14 +43,17 @@ class MqttSink:
     Args:
         access: the broker.
         topics: where everything goes.
-        boot_id: identity of this run.
         meter: gets ``publish`` (send to PUBACK) and ``capture_to_ack``.
+        control: obeys commands; None: there are none.
+        boot_id: identity of this run.
         limit: detections kept in memory while they cannot be sent.
         waits: a full memory makes :meth:`send` wait while there is hope.
         empty: whether frames without detections are published.
-        spool: file that keeps on disk what cannot be sent; None: nothing is kept.
-        spool_max_bytes: what it may take.
-        spool_max_age: seconds after which spooled messages are dropped.
+        labels: labels that are counted from the start; empty: those that turn up.
+        spool: keeps on disk what cannot be sent; None: nothing is kept.
+        snapshot_interval: seconds between pictures; 0: only on command.
+        discovery: Home Assistant's discovery prefix; None: it is not told.
+        stats_interval: seconds between reports.
         stop_timeout: seconds that :meth:`close` may take.
     """
 
@@ -56,30 +66,56 @@ class MqttSink:
         *,
         meter: Meter,
         boot_id: str,
+        control: Control | None = None,
         limit: int = 1000,
         waits: bool = False,
         empty: bool = True,
-        spool: Path | None = None,
-        spool_max_bytes: int = 100_000_000,
-        spool_max_age: float = 7 * 86400.0,
+        labels: tuple[str, ...] = (),
+        spool: SpoolFile | None = None,
+        snapshot_interval: float = 0.0,
+        discovery: str | None = None,
+        stats_interval: float = 10.0,
         stop_timeout: float = 10.0,
     ) -> None:
         self._topics = topics
         self._meter = meter
+        self._boot_id = boot_id
         self._empty = empty
         self._stop_timeout = stop_timeout
-        self._boot_id = boot_id
-        self._seq = 0
-        self._counts: dict[str, int] = {}
+        self._lineage = lineage.of(boot_id)
+        self._opening = threading.Lock()
+        self._opened = False
+        self._closing = threading.Event()
         self._state: State | None = None
+        self._host: frozenset[str] = frozenset()
+        self._previous_model: str | None = None
+        self._greeting = threading.Event()
+
         self._bell = Bell()
-        self._outbox = Outbox(limit=limit, waits=waits, wake=self._bell.ring)
-        self._spooler: Spooler | None = None
-        if spool is not None:
-            self._spooler = Spooler(self._outbox, spool, max_bytes=spool_max_bytes, max_age=spool_max_age)
-        self._connection = Connection(
-            access, self._outbox, self._bell, self, availability=topics.availability
-        )
+        outbox = Outbox(limit=limit, waits=waits, wake=self._bell.ring, orders=self._lineage.orders)
+        self._outbox = outbox
+        self._spooler = Spooler(outbox, spool) if spool is not None else None
+        self._connection = Connection(access, outbox, self._bell, self, availability=topics.availability)
+        self._snapshots = Snapshots(snapshot_interval)
+        self._counts = Counts(self._publish_count, labels)
+        self._commands: Commands | None = None
+        if control is not None:
+            actions = {
+                "snapshot": self._ask_for_snapshot,
+                "pause": control.pause,
+                "resume": control.resume,
+                "reload": control.reload,
+            }
+            self._commands = Commands(topics, outbox, actions)
+        self._discovery: Discovery | None = None
+        if discovery is not None:
+            self._discovery = Discovery(
+                topics,
+                outbox,
+                prefix=discovery,
+                expire_after=max(3 * stats_interval, 30.0),
+                snapshots=snapshot_interval > 0 or control is not None,
+            )
 
     @classmethod
     def create(cls, settings: Settings, context: Context) -> MqttSink:
@@ -88,77 +124,101 @@ class MqttSink:
         Raises:
             ConfigError: the password or a certificate cannot be read.
         """
+        spool = None
+        if settings.spool is not None:
+            spool = SpoolFile(
+                # The node in its name, so that several daemons may share a folder.
+                settings.spool.expanduser() / f"edged-{slug(settings.node)}.sqlite3",
+                max_bytes=settings.spool_max_mb * 1_000_000,
+                max_age=settings.spool_max_age,
+            )
         return cls(
-            access(settings),
+            access.of(settings),
             Topics(settings.mqtt_prefix, settings.node, settings.camera),
             meter=context.meter,
+            boot_id=context.boot_id,
+            control=context.control if settings.commands else None,
             limit=settings.mqtt_queue,
             waits=context.waits,
-            boot_id=context.boot_id,
             empty=settings.mqtt_empty,
-            # The node in its name, so that several daemons may share a folder.
-            spool=settings.spool and settings.spool.expanduser() / f"edged-{slug(settings.node)}.sqlite3",
-            spool_max_bytes=settings.spool_max_mb * 1_000_000,
-            spool_max_age=settings.spool_max_age,
+            labels=settings.classes,
+            spool=spool,
+            snapshot_interval=settings.snapshot_interval,
+            discovery=settings.ha_prefix if settings.ha_discovery else None,
+            stats_interval=settings.stats_interval,
             stop_timeout=settings.stop_timeout,
         )
 
+    # The sink.
+
     def open(self) -> None:
-        """Start to connect. A broker that is away is no error: it is sought for as long as we run."""
+        """Start to connect. A broker that is away is no error: it is sought for as long as we run.
+
+        Where this sink replaces another one in a reload, it starts when that has said goodbye.
+        """
         self._outbox.post(self._topics.availability, b"online")
-        if self._spooler is not None:
-            self._spooler.open()
-        self._connection.open()
+        self._counts.start()
+        if self._lineage.turn.acquire(blocking=False):
+            self._start()
+        else:
+            bridge.start("mqtt-turn", self._start_later)
 
     def send(self, result: Result) -> None:
         """Publish one frame."""
         if result.detections or self._empty:
-            payload = payloads.detections(result, boot_id=self._boot_id, seq=self._seq, now=time.time())
-            self._seq += 1
-            self._outbox.put(
-                self._topics.detections, payloads.encode(payload), captured=result.frame.captured
-            )
-        self._count(result)
-
-    def report(self, report: Report) -> None:
-        """Publish the timings, and the state with a fresh account of the messages."""
-        delivery = self._outbox.delivery()
-        timings: payloads.Timings = {
-            "schema": payloads.SCHEMA,
-            "boot_id": self._boot_id,
-            "ts": round(time.time(), 3),
-            "interval_s": report.interval_s,
-            "fps": report.fps,
-            "stages": {name: payloads.stage(stats) for name, stats in report.stages.items()},
-            "frames": payloads.frames(report.frames),
-            "sinks": {name: dict(counts) for name, counts in report.sinks.items()},
-            "host": dict(report.host),
-            "messages": delivery.payload(),
-        }
-        self._outbox.post(self._topics.timings, payloads.encode(timings), qos=0, retain=False)
-        self._publish_state()
-
-    def state(self, state: State) -> None:
-        """Publish what the daemon is doing."""
-        self._state = state
-        self._publish_state()
-        self._outbox.post(self._topics.status, b"online" if state.camera_online else b"offline")
+            seq = next(self._lineage.seq)
+            message = payloads.detections(result, boot_id=self._boot_id, seq=seq, now=time.time())
+            captured = result.frame.captured
+            self._outbox.put(self._topics.detections, payloads.encode(message), captured=captured)
+        if self._counts.update(result.detections):
+            self._announce()
+        if (jpeg := self._snapshots.of(result)) is not None:
+            self._outbox.post(self._topics.snapshot, jpeg, qos=0)
 
     def close(self) -> None:
         """Send what waits, say ``offline``, wait for the acknowledgements, go; log the account."""
+        with self._opening:
+            self._closing.set()
+            opened = self._opened
         if self._state is not None:
             self._state = dataclasses.replace(self._state, lifecycle="stopped")
             self._publish_state()
         self._outbox.close()
-        self._connection.close(0.7 * self._stop_timeout)
-        self._outbox.detach()
-        if self._spooler is not None:
-            self._spooler.close(0.2 * self._stop_timeout)
+        try:
+            if opened:
+                self._connection.close(0.7 * self._stop_timeout)
+                self._outbox.detach()
+                if self._spooler is not None:
+                    self._spooler.close(0.2 * self._stop_timeout)
+        finally:
+            if opened:
+                self._lineage.turn.release()
         self._outbox.abandon()
         self._bell.close()
         account = self.delivery()
-        tell = log.warning if account.lost else log.info
+        tell = log.error if not account.closes else log.warning if account.lost else log.info
         tell("mqtt_delivery", **dataclasses.asdict(account), closes=account.closes)
+
+    # The reporter.
+
+    def report(self, report: Report) -> None:
+        """Publish the timings, and the state with a fresh account of the messages."""
+        message = payloads.timings(report, boot_id=self._boot_id, delivery=self.delivery(), now=time.time())
+        self._outbox.post(self._topics.timings, payloads.encode(message), qos=0, retain=False)
+        self._publish_state()
+        if report.host.keys() - self._host:
+            self._host |= report.host.keys()
+            self._announce()
+
+    def state(self, state: State) -> None:
+        """Publish what the daemon is doing."""
+        if self._state is not None and self._state.model != state.model:
+            self._counts.forget(seen=True)
+        self._state = state
+        self._compare_models()
+        self._publish_state()
+        self._outbox.post(self._topics.status, b"online" if state.camera_online else b"offline")
+        self._announce()
 
     def delivery(self) -> Delivery:
         """The account of the messages now."""
@@ -167,73 +227,91 @@ class MqttSink:
     # The connection's listener.
 
     def connected(self) -> None:
-        """Nothing to subscribe to."""
-
-    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        """Nothing is subscribed to."""
+        """Ask for commands, for what an earlier start has left, and for news of Home Assistant."""
+        self._connection.subscribe(self._topics.count("+"), self._recall_count, own=True)
+        if self._commands is not None:
+            self._connection.subscribe(self._topics.command("+"), self._commands.handle)
+        if self._discovery is not None:
+            self._connection.subscribe(self._discovery.topic, self._recall_announcement, own=True)
+            self._connection.subscribe(self._discovery.birth_topic, self._hear_birth)
 
     def acknowledged(self, message: Message) -> None:
-        """Measure."""
+        """Measure how long a frame took to the broker."""
         if message.captured is not None:
             now = time.monotonic()
             self._meter.observe("publish", 1e3 * (now - message.made))
             self._meter.observe("capture_to_ack", 1e3 * (now - message.captured))
 
-    def _count(self, result: Result) -> None:
-        """Publish the counts that have changed."""
-        counts = Counter(slug(found.label) for found in result.detections)
-        for label in self._counts.keys() | counts.keys():
-            if counts[label] != self._counts.get(label):
-                self._counts[label] = counts[label]
-                self._outbox.post(self._topics.count(label), b"%d" % counts[label])
+    def _start(self) -> None:
+        with self._opening:
+            if self._closing.is_set():
+                self._lineage.turn.release()
+                return
+            self._opened = True
+            if self._spooler is not None:
+                self._spooler.open()
+            self._connection.open()
 
-    def _problems(self) -> list[str]:
-        """What degrades the delivery."""
-        return [self._spooler.problem] if self._spooler is not None and self._spooler.problem else []
+    def _start_later(self) -> None:
+        while not self._closing.is_set():
+            if self._lineage.turn.acquire(timeout=0.2):
+                self._start()
+                return
+
+    def _recall_count(self, topic: str, _: bytes, __: bool) -> None:  # noqa: FBT001  # a handler
+        if self._counts.adopt(topic.rpartition("/")[2]):
+            self._announce()
+
+    def _recall_announcement(self, _: str, payload: bytes, __: bool) -> None:  # noqa: FBT001
+        if self._discovery is not None:
+            self._previous_model = self._discovery.previous(payload)
+            self._compare_models()
+
+    def _hear_birth(self, _: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001
+        # A retained one only says that Home Assistant runs: it gets everything with this connection anyway.
+        if payload == b"online" and not retained and not self._greeting.is_set():
+            self._greeting.set()
+            bridge.start("mqtt-birth", self._greet)
+
+    def _greet(self) -> None:
+        """Home Assistant has started: tell it everything again."""
+        self._closing.wait(random.uniform(0.5, _BIRTH_S))  # noqa: S311  # no secret
+        self._greeting.clear()
+        self._outbox.renew()
+
+    def _compare_models(self) -> None:
+        """Another model has other labels: what an earlier one has left is cleared."""
+        if self._state is None or self._previous_model is None:
+            return
+        if self._previous_model != self._state.model:
+            self._counts.forget(seen=False)
+            self._announce()
+        self._previous_model = None
+
+    def _announce(self) -> None:
+        if self._discovery is not None:
+            self._discovery.announce(state=self._state, entities=Entities(self._counts.names, self._host))
+
+    def _publish_count(self, key: str, count: int | None) -> None:
+        self._outbox.post(self._topics.count(key), b"" if count is None else b"%d" % count)
 
     def _publish_state(self) -> None:
-        state = self._state
-        if state is None:
+        if self._state is None:
             return
-        message: payloads.StateMessage = {
-            "schema": payloads.SCHEMA,
-            "boot_id": self._boot_id,
-            "ts": round(time.time(), 3),
-            "lifecycle": state.lifecycle,  # type: ignore[typeddict-item]  # the record's own words
-            "device": state.device,
-            "runtime": state.runtime,
-            "model": state.model,
-            "version": state.version,
-            "config_hash": state.config_hash,
-            "camera_online": state.camera_online,
-            "source": dict(state.source),
-            "degraded": [*state.degraded, *self._problems()],
-            "messages": self._outbox.delivery().payload(),
-            "commands": {"accepted": 0, "refused": {}},
-        }
+        problem = self._spooler.problem if self._spooler is not None else ""
+        message = payloads.state(
+            self._state,
+            boot_id=self._boot_id,
+            delivery=self.delivery(),
+            commands=self._commands.counts() if self._commands else {"accepted": 0, "refused": {}},
+            degraded=[problem] if problem else [],
+            now=time.time(),
+        )
         self._outbox.post(self._topics.state, payloads.encode(message))
 
+    def _ask_for_snapshot(self) -> str:
+        self._snapshots.ask()
+        return f"a picture of the next frame goes to {self._topics.snapshot}"
 
-def access(settings: Settings, *, suffix: str = "") -> Access:
-    """The broker of the settings; ``suffix`` tells a second client of the same daemon apart.
 
-    Raises:
-        ConfigError: the URL is malformed, or the password or a certificate cannot be read.
-    """
-    assert settings.mqtt_url is not None  # noqa: S101  # without it nobody asks
-    broker = parse_url(settings.mqtt_url)
-    if settings.mqtt_password_file is not None:
-        secret = credentials.password(settings.mqtt_password_file.expanduser())
-        broker = dataclasses.replace(broker, password=secret)
-    tls = None
-    if broker.tls:
-        tls = credentials.tls_context(settings.mqtt_ca, settings.mqtt_cert, settings.mqtt_key)
-    return Access(
-        broker=broker,
-        # One id a node: a connection that hangs half dead in the broker is taken over, and its will comes
-        # before our "online" and not after.
-        client_id=f"edged-{settings.node}{suffix}",
-        version=settings.mqtt_version,
-        keepalive=settings.mqtt_keepalive,
-        tls=tls,
-    )
+__all__ = ["MqttSink", "check"]

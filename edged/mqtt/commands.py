@@ -1,0 +1,149 @@
+"""Commands that come over MQTT: few, small, counted, answered."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edged.errors import EdgedError
+from edged.mqtt import payloads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from edged.mqtt.outbox import Outbox
+    from edged.mqtt.topics import Topics
+
+log = structlog.get_logger()
+
+_SIZE = 1024
+"""Bytes a command may have."""
+_ID_SIZE = 64
+"""Characters the id may have."""
+_BURST = 10
+_PER_SECOND = 2.0
+_NAME = re.compile(r"[a-z_]{1,32}")
+
+
+class RefusedError(Exception):
+    """A command is not obeyed; carries the cause that is counted, and what is answered, if anything."""
+
+    def __init__(self, cause: str, why: str = "") -> None:
+        self.cause = cause
+        super().__init__(why)
+
+
+class Commands:
+    """Obeys what is allowed and answers it. Called from one thread.
+
+    Args:
+        topics: where they come from and are answered.
+        outbox: takes the answers.
+        actions: what may be asked for, by name: does it, says what was done, or raises EdgedError.
+        per_second: how many are obeyed in the long run; a few more may come at once.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        outbox: Outbox,
+        actions: Mapping[str, Callable[[], str]],
+        *,
+        per_second: float = _PER_SECOND,
+    ) -> None:
+        self._topics = topics
+        self._outbox = outbox
+        self._actions = actions
+        self._per_second = per_second
+        self._numbers = itertools.count()
+        self._accepted = 0
+        self._refused: Counter[str] = Counter()
+        self._tokens = float(_BURST)
+        self._filled_at = time.monotonic()
+
+    def counts(self) -> payloads.CommandCounts:
+        """Commands since the start."""
+        return {"accepted": self._accepted, "refused": dict(self._refused)}
+
+    def handle(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # a handler
+        """Obey or refuse one command.
+
+        The payload is empty, or a JSON object with at most an ``id`` that the answer repeats. Not answered
+        are retained commands (they would be obeyed again at every start), a flood, and names that cannot be
+        commands; they are counted like all others.
+        """
+        name = topic.rpartition("/")[2]
+        identity: str | None = None
+        try:
+            self._admit(name, retained=retained)
+            identity = _identity(payload)
+            ok, words = True, self._obey(name)
+            self._accepted += 1
+        except RefusedError as refusal:
+            self._refused[refusal.cause] += 1
+            log.warning("command_refused", command=name[:64], cause=refusal.cause)
+            ok, words = False, str(refusal)
+        if words:
+            self._answer(name, words, ok=ok, identity=identity)
+
+    def _obey(self, name: str) -> str:
+        action = self._actions.get(name)
+        if action is None:
+            raise RefusedError("unknown", f"there is no such command; there are {', '.join(self._actions)}")
+        try:
+            words = action()
+        except EdgedError as error:
+            raise RefusedError("failed", str(error)) from error
+        log.info("command_obeyed", command=name, done=words)
+        return words
+
+    def _answer(self, name: str, words: str, *, ok: bool, identity: str | None) -> None:
+        result: payloads.CommandResult = {
+            "schema": payloads.SCHEMA,
+            "ts": round(time.time(), 3),
+            "command": name,
+            "ok": ok,
+            "message": words,
+            "id": identity,
+        }
+        topic = self._topics.result(name)
+        # A key of its own: one answer must not replace another that still waits.
+        key = f"{topic}#{next(self._numbers)}"
+        self._outbox.post(topic, payloads.encode(result), retain=False, key=key)
+
+    def _admit(self, name: str, *, retained: bool) -> None:
+        """Refuse without an answer what does not deserve one."""
+        if retained:
+            raise RefusedError("retained")
+        now = time.monotonic()
+        self._tokens = min(_BURST, self._tokens + (now - self._filled_at) * self._per_second)
+        self._filled_at = now
+        if self._tokens < 1:
+            raise RefusedError("too_many")
+        self._tokens -= 1
+        if not _NAME.fullmatch(name):
+            raise RefusedError("unknown")
+
+
+def _identity(payload: bytes) -> str | None:
+    """The id that a command carries."""
+    if len(payload) > _SIZE:
+        raise RefusedError("too_large", f"a command has at most {_SIZE} bytes")
+    if not payload.strip():
+        return None
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict) or not content.keys() <= {"id"}:
+        raise RefusedError("malformed", 'the payload must be empty or a JSON object like {"id": "1"}')
+    identity = content.get("id")
+    if identity is not None and not (isinstance(identity, str) and len(identity) <= _ID_SIZE):
+        raise RefusedError("malformed", f"the id must be a string of at most {_ID_SIZE} characters")
+    return identity

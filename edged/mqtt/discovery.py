@@ -1,0 +1,223 @@
+"""Home Assistant's device discovery: one retained message that describes every entity of the daemon.
+
+https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from edged.mqtt import payloads
+from edged.mqtt.topics import slug
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edged.mqtt.outbox import Outbox
+    from edged.mqtt.topics import Topics
+    from edged.records import State
+
+log = structlog.get_logger()
+
+_HOST_SENSORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "cpu_temperature_c": ("CPU temperature", {"device_class": "temperature", "unit_of_measurement": "°C"}),
+    "memory_used_percent": ("Memory used", {"unit_of_measurement": "%"}),
+    "disk_free_mb": ("Disk free", {"device_class": "data_size", "unit_of_measurement": "MB"}),
+}
+_HOST_PROBLEMS = {"throttled": "Throttled", "undervoltage": "Undervoltage"}
+_STAGES = {"predict": "Inference p95", "capture_to_ack": "Capture to broker p95"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """What decides which entities there are."""
+
+    labels: Mapping[str, str]
+    """By slug."""
+    host: frozenset[str]
+    """Sensors that the machine has."""
+
+
+class Discovery:
+    """Announces the daemon, and takes back what no longer exists. Thread-safe.
+
+    Args:
+        topics: where states are found.
+        outbox: takes the announcement.
+        prefix: Home Assistant's discovery prefix.
+        expire_after: seconds after which a periodic value without news is unknown.
+        snapshots: whether there are pictures.
+    """
+
+    def __init__(
+        self, topics: Topics, outbox: Outbox, *, prefix: str, expire_after: float, snapshots: bool
+    ) -> None:
+        self._topics = topics
+        self._outbox = outbox
+        self._node = f"edged_{slug(topics.node)}"
+        self._camera = slug(topics.camera)
+        self.topic = f"{prefix}/device/{self._node}/config"
+        """Where the announcement goes; what an earlier start has left there is read once."""
+        self.birth_topic = f"{prefix}/status"
+        """Where Home Assistant says that it has started."""
+        self._expire_after = math.ceil(expire_after)
+        self._snapshots = snapshots
+        self._lock = threading.Lock()
+        self._state: State | None = None
+        self._entities = Entities({}, frozenset())
+        self._announced: dict[str, str] = {}
+        """Platform of every component that Home Assistant may know of."""
+        self._published = b""
+
+    def announce(self, *, state: State | None = None, entities: Entities | None = None) -> None:
+        """Publish the announcement if what it says has changed."""
+        with self._lock:
+            self._state = state or self._state
+            self._entities = entities or self._entities
+            self._publish()
+
+    def previous(self, payload: bytes) -> str | None:
+        """Learn what an earlier start has announced.
+
+        Returns:
+            The name of the model it ran, None if it is not known.
+        """
+        try:
+            content = json.loads(payload)
+            components = {
+                str(name): str(component.get("platform") or component.get("p"))
+                for name, component in content["components"].items()
+            }
+            model = content["device"].get("model_id")
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
+            log.warning("mqtt_discovery_unreadable", topic=self.topic)
+            return None
+        with self._lock:
+            self._announced = components | self._announced
+            self._publish()
+        return model if isinstance(model, str) else None
+
+    def _publish(self) -> None:
+        if self._state is None:
+            return
+        content = self._content(self._state)
+        components = content["components"]
+        if gone := {name: what for name, what in self._announced.items() if name not in components}:
+            # A component that is merely left out stays; one that is nothing but its platform is removed.
+            empty = {name: {"platform": what} for name, what in gone.items()}
+            removal = payloads.encode({**content, "components": {**components, **empty}})
+            self._outbox.post(self.topic, removal, retain=False, key=f"{self.topic}#removal")
+        self._announced = {name: component["platform"] for name, component in components.items()}
+        encoded = payloads.encode(content)
+        if gone or encoded != self._published:
+            self._published = encoded
+            self._outbox.post(self.topic, encoded)
+
+    def _content(self, state: State) -> dict[str, Any]:
+        return {
+            "device": {
+                "identifiers": [self._node],
+                "name": f"edged {self._topics.node}",
+                "manufacturer": "edged",
+                "model": f"{state.model} on {state.device}",
+                "model_id": state.model,
+                "sw_version": state.version,
+            },
+            "origin": {"name": "edged", "sw_version": state.version},
+            "availability": [{"topic": self._topics.availability}],
+            "payload_available": "online",
+            "payload_not_available": "offline",
+            "qos": 1,
+            "components": self._components(),
+        }
+
+    def _components(self) -> dict[str, dict[str, Any]]:
+        components = {f"{self._camera}_camera": self._binary("Camera", "connectivity", self._topics.status)}
+        components[f"{self._camera}_camera"] |= {"payload_on": "online", "payload_off": "offline"}
+        for key, label in sorted(self._entities.labels.items()):
+            components[f"{self._camera}_count_{key}"] = self._count(key, label)
+            components[f"{self._camera}_occupancy_{key}"] = self._occupancy(key, label)
+        if self._snapshots:
+            components[f"{self._camera}_snapshot"] = {
+                "platform": "image",
+                "name": self._name("snapshot"),
+                "image_topic": self._topics.snapshot,
+                "content_type": "image/jpeg",
+            }
+        components["fps"] = self._figure("Frames per second", "fps", "fps", {"unit_of_measurement": "fps"})
+        for stage, name in _STAGES.items():
+            options = {"device_class": "duration", "unit_of_measurement": "ms"}
+            path = f"stages.{stage}"
+            components[f"{stage}_p95"] = self._figure(name, f"{path}.p95_ms", path, options)
+        for sensor, (name, options) in _HOST_SENSORS.items():
+            if sensor in self._entities.host:
+                components[sensor] = self._figure(name, f"host.{sensor}", f"host.{sensor}", options)
+        for sensor, name in _HOST_PROBLEMS.items():
+            if sensor in self._entities.host:
+                value = f"value_json.host.{sensor} | default(false)"
+                components[sensor] = {
+                    **self._binary(name, "problem", self._topics.timings),
+                    "value_template": f"{{{{ 'ON' if {value} else 'OFF' }}}}",
+                    "expire_after": self._expire_after,
+                }
+        return {
+            name: {**component, "unique_id": f"{self._node}_{name}"} for name, component in components.items()
+        }
+
+    def _count(self, key: str, label: str) -> dict[str, Any]:
+        return {
+            "platform": "sensor",
+            "name": self._name(label),
+            "state_topic": self._topics.count(key),
+            "state_class": "measurement",
+            **self._with_camera(),
+        }
+
+    def _occupancy(self, key: str, label: str) -> dict[str, Any]:
+        return {
+            "platform": "binary_sensor",
+            "name": self._name(f"{label} occupancy"),
+            "device_class": "occupancy",
+            "state_topic": self._topics.count(key),
+            "value_template": "{{ 'ON' if value | int(0) > 0 else 'OFF' }}",
+            **self._with_camera(),
+        }
+
+    def _figure(self, name: str, path: str, guard: str, options: dict[str, Any]) -> dict[str, Any]:
+        """A periodic number of the timings message; unknown where the message has no ``guard``."""
+        return {
+            "platform": "sensor",
+            "name": name,
+            "state_topic": self._topics.timings,
+            "value_template": f"{{{{ value_json.{path} if value_json.{guard} is defined else none }}}}",
+            "state_class": "measurement",
+            "entity_category": "diagnostic",
+            "expire_after": self._expire_after,
+            **options,
+        }
+
+    @staticmethod
+    def _binary(name: str, device_class: str, topic: str) -> dict[str, Any]:
+        return {
+            "platform": "binary_sensor",
+            "name": name,
+            "device_class": device_class,
+            "state_topic": topic,
+            "entity_category": "diagnostic",
+        }
+
+    def _name(self, what: str) -> str:
+        return f"{self._topics.camera} {what}"
+
+    def _with_camera(self) -> dict[str, Any]:
+        """What is only known while the camera gives pictures."""
+        return {
+            "availability": [{"topic": self._topics.availability}, {"topic": self._topics.status}],
+            "availability_mode": "all",
+        }

@@ -1,0 +1,49 @@
+"""What outlives one MQTT sink when a reload replaces it by another with other settings.
+
+Both use the same client id, the same spool and the same run in their messages: the new one must not connect
+before the old one has said goodbye, and must count on where the old one has stopped.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import threading
+
+
+class Numbers:
+    """Rising numbers. Thread-safe."""
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+        self._lock = threading.Lock()
+
+    def take(self) -> int:
+        """The next number."""
+        with self._lock:
+            self._next += 1
+            return self._next - 1
+
+    def skip_to(self, first: int) -> None:
+        """Give no number below ``first`` any more."""
+        with self._lock:
+            self._next = max(self._next, first)
+
+
+class Lineage:
+    """The MQTT sinks of one run of the daemon, one after the other."""
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+        """Held by the sink whose turn it is to talk to the broker and to use the spool."""
+        self.seq = itertools.count()
+        """Numbers of the detections messages."""
+        self.orders = Numbers(1)
+        """Order of all messages."""
+
+
+@functools.lru_cache(maxsize=16)
+def of(boot_id: str) -> Lineage:
+    """The lineage of a run; there is one run a process, but for tests."""
+    del boot_id
+    return Lineage()
