@@ -109,7 +109,7 @@ def check_inputs(name: str, details: Sequence[Mapping[str, Any]]) -> None:
         ModelError: it does not; the message lists its inputs.
     """
     if len(details) != 1:
-        seen = ", ".join(f"{tensor['name']!r} {list(tensor['shape'])}" for tensor in details)
+        seen = ", ".join(f"{spec.name!r} {spec}" for spec in tensor_specs(details))
         raise ModelError(
             f"{name} has {len(details)} inputs, a detector has one: {seen}",
             mend="Models that carry a state from frame to frame are not supported; export it without",
