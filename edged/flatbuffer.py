@@ -80,8 +80,7 @@ _SCHEMA: dict[str, dict[int, _Field]] = {
     "Opaque": {},
 }
 _CUSTOM_CODE = 1
-_OPERATOR_CODES, _SUBGRAPHS = 1, 2
-_OPERATORS = 3
+_OPERATOR_CODES = 1
 _OPCODE_INDEX, _CUSTOM_OPTIONS = 0, 5
 _BUFFER_OFFSET, _BUFFER_SIZE = 1, 2
 
@@ -100,14 +99,13 @@ def read(data: bytes) -> Graph:
     walk.visit(root, "Model")
     codes = [walk.text(code, _CUSTOM_CODE) for code in walk.tables(root, _OPERATOR_CODES)]
     options: dict[str, Mapping[str, Any]] = {}
-    for subgraph in walk.tables(root, _SUBGRAPHS):
-        for operator in walk.tables(subgraph, _OPERATORS):
-            slot = walk.slot(operator, _OPCODE_INDEX)
-            index = walk.u32(slot) if slot else 0
-            if index >= len(codes):
-                raise MalformedError(f"operation {index} of {len(codes)}")
-            if codes[index] and codes[index] not in options:
-                options[codes[index]] = _flexbuffer_map(walk.bytes(operator, _CUSTOM_OPTIONS))
+    for operator in walk.operators:
+        slot = walk.slot(operator, _OPCODE_INDEX)
+        index = walk.u32(slot) if slot else 0
+        if index >= len(codes):
+            raise MalformedError(f"an operation has the code {index} of {len(codes)}")
+        if codes[index] and codes[index] not in options:
+            options[codes[index]] = _flexbuffer_map(walk.bytes(operator, _CUSTOM_OPTIONS))
     return Graph(options, walk.end)
 
 
@@ -116,11 +114,18 @@ class _Walk:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._seen: set[tuple[int, str]] = set()
         self.end = _LEAST
+        self.operators: list[int] = []
 
     def visit(self, table: int, name: str) -> None:
         """Make sure that a table and everything it refers to lies inside the file."""
+        if (table, name) in self._seen:  # a damaged file may refer to the same table a million times
+            return
+        self._seen.add((table, name))
         self._reach(table, self.u16(self._vtable(table) + 2))
+        if name == "Operator":
+            self.operators.append(table)
         for number, field in _SCHEMA[name].items():
             slot = self.slot(table, number)
             if not slot:
