@@ -34,6 +34,7 @@ SINKS: dict[str, str] = {
     "mqtt_url": "edged.sinks.mqtt:MqttSink",
     "jsonl": "edged.sinks.jsonl:JsonlSink",
     "output": "edged.sinks.video:VideoSink",
+    "http": "edged.sinks.http:HttpSink",
 }
 
 

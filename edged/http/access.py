@@ -1,0 +1,92 @@
+"""Who may look."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from edged.errors import ConfigError
+from edged.http.address import is_loopback
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHALLENGE = 'Basic realm="edged", charset="UTF-8"'
+"""What browsers answer by asking for a name, which does not matter, and a password, the token."""
+_LEAST = 16
+"""Characters of a token: nobody guesses 64 bits over a network."""
+
+
+class Access:
+    """Asks for the token, or without one believes only browsers that know that they talk to this machine.
+
+    The second is against pages that make their own host name lead to 127.0.0.1 (DNS rebinding): a request
+    that names no loopback host was not meant for us.
+
+    Args:
+        token: the secret; None where only this machine can reach us.
+    """
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token.encode() if token else None
+
+    def problem(self, *, host: str, authorization: str) -> int:
+        """The HTTP status that a request deserves: 401 without the token, 421 meant for another, else 0.
+
+        Args:
+            host: of the request's headers.
+            authorization: likewise; ``Basic`` with the token as the password, or ``Bearer``.
+        """
+        if self._token is None:
+            return 0 if _names_loopback(host) else 421
+        offered = _offered(authorization)
+        return 0 if offered is not None and hmac.compare_digest(offered, self._token) else 401
+
+
+def read_token(path: Path) -> str:
+    """The content of ``path`` without blanks around it.
+
+    Raises:
+        ConfigError: it cannot be read, or holds no token that is worth the name.
+    """
+    name = "EDGED_HTTP_TOKEN_FILE"
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"{name}={str(path)!r} cannot be read: {error.strerror}",
+            mend="Correct the path, or give the user of edged the right to read it",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{name}={str(path)!r} is not UTF-8 text", mend="Write the token into it"
+        ) from error
+    if len(token) < _LEAST or not token.isprintable():
+        raise ConfigError(
+            f"{name}={str(path)!r} holds no line of {_LEAST} characters or more",
+            mend=f"Make a token with: openssl rand -hex 16 > {path}",
+        )
+    return token
+
+
+def _offered(authorization: str) -> bytes | None:
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip().encode(errors="replace")
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(credentials.strip(), validate=True).partition(b":")[2]
+        except (binascii.Error, ValueError):
+            return None
+    return None
+
+
+def _names_loopback(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return name is not None and is_loopback(name)

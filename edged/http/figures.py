@@ -1,0 +1,193 @@
+"""The figures of the live view: what the daemon has told, and what the last frames were like."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edged.records import Detection, Report, Result, State
+
+_WINDOW_S = 3.0
+"""How far back rates and latencies look."""
+_WINDOW = 256
+_SIGHTINGS = 12
+_FLICKER_S = 2.0
+"""What is lost and found again within this time was there all the time."""
+_STALL_S = 30.0
+"""So long without a result, while there should be some, is not healthy."""
+_TOTAL = "total"
+
+
+class Figures:
+    """Thread-safe. Taking a result costs some microseconds, whether somebody looks or not."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._results = 0
+        self._recent: deque[_Timed] = deque(maxlen=_WINDOW)
+        self._objects: tuple[float, tuple[Detection, ...]] | None = None
+        self._sightings: deque[_Sighting] = deque(maxlen=_SIGHTINGS)
+        self._frame_id: int | None = None
+        self._report: Report | None = None
+        self._state: State | None = None
+
+    def take(self, result: Result) -> None:
+        """Count one result."""
+        frame = result.frame
+        counts = Counter(found.label for found in result.detections)
+        with self._lock:
+            self._results += 1
+            self._frame_id = frame.frame_id
+            self._recent.append(_Timed(time.monotonic(), result.timings_ms))
+            self._objects = (frame.ts_capture, result.detections)
+            if counts:
+                self._sight(frame.ts_capture, counts)
+
+    def report(self, report: Report) -> None:
+        """Take the figures of the last interval."""
+        self._report = report
+
+    def state(self, state: State) -> None:
+        """Take what the daemon is doing."""
+        before, self._state = self._state, state
+        was = before and (before.lifecycle, before.camera_online)
+        if was != (state.lifecycle, state.camera_online):
+            # Whoever begins again may take as long as whoever begins.
+            self._began = time.monotonic()
+
+    def live(self) -> dict[str, Any]:
+        """Everything for the page, as JSON has it."""
+        now = time.monotonic()
+        with self._lock:
+            recent = [timed for timed in self._recent if now - timed.at <= _WINDOW_S]
+            results, frame_id = self._results, self._frame_id
+            objects = self._objects
+            sightings = [sighting.as_json() for sighting in self._sightings]
+        report, state = self._report, self._state
+        return {
+            "ts": round(time.time(), 3),
+            "health": self.health(),
+            "fps": _rate(recent),
+            "results": results,
+            "frame_id": frame_id,
+            "stages": _stages(recent, report),
+            "objects": _objects(*objects) if objects else None,
+            "sightings": sightings,
+            "state": _state(state),
+            "report": _report(report),
+        }
+
+    def health(self) -> dict[str, Any]:
+        """Whether detection goes on: ``status`` is ok, degraded (it does, but see ``problems``) or failed."""
+        state, now = self._state, time.monotonic()
+        with self._lock:
+            last = max(self._began, self._recent[-1].at if self._recent else 0.0)
+        if state is None:
+            return {"status": "failed", "lifecycle": "starting", "problems": ["edged is still starting"]}
+        problems = []
+        if state.lifecycle not in {"running", "paused"}:
+            problems.append(f"edged is {state.lifecycle}")
+        elif not state.camera_online:
+            problems.append("the source gives no frames")
+        elif state.lifecycle == "running" and now - last > _STALL_S:
+            problems.append(f"there was no result for {now - last:.0f} s")
+        status = "failed" if problems else "degraded" if state.degraded else "ok"
+        return {"status": status, "lifecycle": state.lifecycle, "problems": [*problems, *state.degraded]}
+
+    def _sight(self, ts: float, counts: Counter[str]) -> None:
+        """Go on with the last sighting, or begin a new one."""
+        last = self._sightings[-1] if self._sightings else None
+        if last is not None and last.most.keys() == counts.keys() and 0 <= ts - last.until <= _FLICKER_S:
+            last.until = ts
+            last.most |= counts
+        else:
+            self._sightings.append(_Sighting(ts, ts, counts))
+
+
+@dataclass(slots=True)
+class _Sighting:
+    """The same kinds of things, for a while."""
+
+    since: float
+    """UTC, seconds since the epoch."""
+    until: float
+    most: Counter[str]
+    """By label the largest number at a time."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {"since": round(self.since, 3), "until": round(self.until, 3), "most": dict(self.most)}
+
+
+class _Timed(NamedTuple):
+    at: float
+    timings_ms: Mapping[str, float]
+
+
+def _rate(recent: list[_Timed]) -> float:
+    """Results a second."""
+    if len(recent) < 2:  # noqa: PLR2004  # one result has no rate
+        return 0.0
+    return round((len(recent) - 1) / max(recent[-1].at - recent[0].at, 1e-6), 2)
+
+
+def _stages(recent: list[_Timed], report: Report | None) -> dict[str, dict[str, float]]:
+    """Median and maximum by stage: of the last frames, and of the last report for what sinks measure."""
+    stages: dict[str, dict[str, float]] = {}
+    for name in recent[-1].timings_ms if recent else ():
+        times = [timed.timings_ms[name] for timed in recent if name in timed.timings_ms]
+        stages[name] = {"p50_ms": round(statistics.median(times), 3), "max_ms": round(max(times), 3)}
+    for name, stats in (report.stages if report else {}).items():
+        stages.setdefault(name, {"p50_ms": stats.p50_ms, "max_ms": stats.max_ms})
+    if total := stages.pop(_TOTAL, None):
+        stages[_TOTAL] = total
+    return stages
+
+
+def _objects(ts: float, detections: tuple[Detection, ...]) -> dict[str, Any]:
+    items = [
+        {
+            "label": found.label,
+            "score": round(float(found.score), 3),
+            "box": [round(float(corner), 1) for corner in found.box],
+        }
+        for found in detections
+    ]
+    return {"ts": round(ts, 3), "items": items}
+
+
+def _state(state: State | None) -> dict[str, Any] | None:
+    if state is None:
+        return None
+    return {
+        "device": state.device,
+        "runtime": state.runtime,
+        "model": state.model,
+        "version": state.version,
+        "camera_online": state.camera_online,
+        "source": dict(state.source),
+    }
+
+
+def _report(report: Report | None) -> dict[str, Any] | None:
+    if report is None:
+        return None
+    frames = report.frames
+    return {
+        "interval_s": report.interval_s,
+        "frames": {
+            "captured": frames.captured,
+            "inferred": frames.inferred,
+            "dropped": dict(frames.dropped),
+            "in_flight": frames.in_flight,
+        },
+        "sinks": {name: dict(counts) for name, counts in report.sinks.items()},
+        "host": dict(report.host),
+    }

@@ -1,0 +1,127 @@
+"""Report and state as Prometheus wants them. Totals are those of the last report (EDGED_STATS_INTERVAL)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    StateSetMetricFamily,
+    SummaryMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from edged.records import Report, State
+
+_LIFECYCLES = ("starting", "running", "paused", "stopping", "stopped")
+
+
+class Metrics(Collector):
+    """A registry of its own, with the process's memory, CPU and descriptors beside edged's figures."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._report: Report | None = None
+        self._reported_at = 0.0
+        self._state: State | None = None
+        self._stage_counts: Counter[str] = Counter()
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def report(self, report: Report) -> None:
+        """Take the figures of the last interval."""
+        with self._lock:
+            self._report = report
+            self._reported_at = time.time()
+            self._stage_counts.update({name: stats.count for name, stats in report.stages.items()})
+
+    def state(self, state: State) -> None:
+        """Take what the daemon is doing."""
+        self._state = state
+
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """All metrics in the text format that ``accept`` (the HTTP header) asks for, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing before there is something: registering must not collect."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics now."""
+        if self._state is not None:
+            yield from _of_state(self._state)
+        with self._lock:
+            report, counts, at = self._report, dict(self._stage_counts), self._reported_at
+        if report is not None:
+            yield _gauge("edged_report_timestamp_seconds", "When the figures were taken", at)
+            yield from _of_report(report)
+            yield _latencies(report, counts)
+
+
+def _of_state(state: State) -> Iterator[Metric]:
+    info = {
+        "version": state.version,
+        "model": state.model,
+        "device": state.device,
+        "runtime": state.runtime,
+        "config_hash": state.config_hash,
+    }
+    yield InfoMetricFamily("edged", "What runs", value=info)
+    lifecycle = {name: name == state.lifecycle for name in _LIFECYCLES}
+    yield StateSetMetricFamily("edged_lifecycle", "What the daemon is doing", value=lifecycle)
+    yield _gauge("edged_camera_online", "Whether the source gives frames", state.camera_online)
+    yield _gauge("edged_degraded", "Reasons why not all is well", len(state.degraded))
+
+
+def _of_report(report: Report) -> Iterator[Metric]:
+    frames = report.frames
+    yield _gauge("edged_fps", "Results a second over the last interval", report.fps)
+    yield CounterMetricFamily("edged_frames_captured", "Frames taken from the source", value=frames.captured)
+    yield CounterMetricFamily("edged_frames_inferred", "Frames that became a result", value=frames.inferred)
+    dropped = CounterMetricFamily("edged_frames_dropped", "Frames that became none", labels=["cause"])
+    for cause, count in frames.dropped.items():
+        dropped.add_metric([cause], count)
+    yield dropped
+    yield _gauge("edged_frames_in_flight", "Frames on their way", frames.in_flight)
+    results = CounterMetricFamily("edged_sink_results", "Results by sink and fate", labels=["sink", "fate"])
+    for sink, fates in report.sinks.items():
+        for fate, count in fates.items():
+            results.add_metric([sink, fate], count)
+    yield results
+    host = GaugeMetricFamily("edged_host", "Health of the machine", labels=["sensor"])
+    for sensor, value in report.host.items():
+        host.add_metric([sensor], float(value))
+    yield host
+
+
+def _latencies(report: Report, counts: dict[str, int]) -> Metric:
+    """Quantiles over the last interval, counts since the start. A sum is not kept, so there is none."""
+    family = SummaryMetricFamily(
+        "edged_stage_latency_seconds", "Time that a frame spends in a stage", labels=["stage"]
+    )
+    for stage, stats in report.stages.items():
+        quantiles = {"0.5": stats.p50_ms, "0.95": stats.p95_ms, "0.99": stats.p99_ms, "1": stats.max_ms}
+        for quantile, ms in quantiles.items():
+            family.add_sample(family.name, {"stage": stage, "quantile": quantile}, ms / 1e3)
+    for stage, count in counts.items():
+        family.add_sample(f"{family.name}_count", {"stage": stage}, count)
+    return family
+
+
+def _gauge(name: str, meaning: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, meaning, value=float(value))

@@ -1,0 +1,116 @@
+"use strict";
+
+// An address without the name and password that may stand in the page's own: fetch() refuses those.
+const base = location.origin + location.pathname.replace(/[^/]*$/, "");
+const PERIOD_MS = 1000;
+const MOST_OBJECTS = 8;
+const find = (id) => document.getElementById(id);
+
+function row(tag, cells) {
+  const line = document.createElement(tag);
+  for (const cell of cells) {
+    line.append(cell instanceof Node ? cell : element(tag === "tr" ? "td" : "span", cell));
+  }
+  return line;
+}
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function clock(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString();
+}
+
+function bar(value, most) {
+  const cell = element("td", "", "bar");
+  const meter = document.createElement("meter");
+  meter.max = most;
+  meter.value = value;
+  cell.append(meter);
+  return cell;
+}
+
+function showStages(stages) {
+  const parts = Object.entries(stages);
+  const most = Math.max(0.001, ...parts.filter(([name]) => name !== "total").map(([, stage]) => stage.p50_ms));
+  find("stages").replaceChildren(...parts.map(([name, stage]) => row("tr", [
+    name,
+    name === "total" ? element("td", "") : bar(stage.p50_ms, most),
+    element("td", stage.p50_ms.toFixed(1), "number"),
+    stage.max_ms.toFixed(1),
+  ])));
+}
+
+function showObjects(objects, sightings) {
+  const items = objects ? objects.items.slice(0, MOST_OBJECTS) : [];
+  find("objects").replaceChildren(...(items.length
+    ? items.map((item) => row("li", [item.label || "object", item.score.toFixed(2)]))
+    : [row("li", ["nothing", objects ? clock(objects.ts) : ""])]));
+  find("sightings").replaceChildren(...sightings.slice().reverse().map((sighting) => {
+    const counts = Object.entries(sighting.most).map(([label, count]) => `${count} ${label || "object"}`);
+    const [since, until] = [clock(sighting.since), clock(sighting.until)];
+    return row("li", [counts.join(", "), since === until ? since : `${since} – ${until}`]);
+  }));
+}
+
+function showFrames(report) {
+  if (!report) return;
+  const frames = report.frames;
+  const lines = [["captured", frames.captured], ["inferred", frames.inferred]];
+  for (const [cause, count] of Object.entries(frames.dropped)) lines.push([`dropped: ${cause}`, count]);
+  for (const [sink, fates] of Object.entries(report.sinks)) {
+    for (const [fate, count] of Object.entries(fates)) lines.push([`${sink}: ${fate}`, count]);
+  }
+  find("frames").replaceChildren(...lines.map(([name, count]) => row("tr", [name, String(count)])));
+}
+
+function showStatus(status, problems) {
+  find("status").textContent = status;
+  find("status").className = `status ${status}`;
+  find("problems").hidden = !problems.length;
+  find("problems").textContent = problems.join("\n");
+}
+
+function show(live) {
+  document.title = `${live.title} – edged`;
+  find("title").textContent = live.title;
+  find("fps").textContent = live.fps.toFixed(1);
+  showStatus(live.health.status, live.health.problems);
+  showStages(live.stages);
+  showObjects(live.objects, live.sightings);
+  showFrames(live.report);
+  if (live.state) {
+    const state = live.state;
+    find("source").textContent = Object.entries(state.source).map(([name, value]) => `${name} ${value}`).join(", ");
+    find("model").textContent = `${state.model} on ${state.device}, ${state.runtime}, edged ${state.version}`;
+  }
+}
+
+async function poll() {
+  if (!document.hidden) {
+    try {
+      const answer = await fetch(`${base}live.json`, { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      if (!answer.ok) throw new Error(`the answer was ${answer.status}`);
+      show(await answer.json());
+    } catch (error) {
+      showStatus("lost", [`edged does not answer: ${error.message}`]);
+    }
+  }
+  setTimeout(poll, PERIOD_MS);
+}
+
+const picture = find("picture");
+
+function look() {
+  // While the page cannot be seen, edged need not draw for it.
+  if (document.hidden) picture.removeAttribute("src");
+  else picture.src = `${base}stream.mjpg?${Date.now()}`;
+}
+
+picture.addEventListener("error", () => { if (!document.hidden) setTimeout(look, 2 * PERIOD_MS); });
+document.addEventListener("visibilitychange", look);
+poll();

@@ -1,0 +1,130 @@
+"""Headless Chromium, driven over WebDriver (W3C): plain JSON over HTTP, which needs no package."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_START_S = 30.0
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, port: int, session: str) -> None:
+        self._port = port
+        self._session = session
+
+    def go(self, url: str) -> None:
+        """Open a page and wait until it is loaded."""
+        self._post("/url", {"url": url})
+
+    def run(self, script: str) -> Any:
+        """What a piece of JavaScript returns."""
+        return self._post("/execute/sync", {"script": script, "args": []})
+
+    def text(self, element_id: str) -> str:
+        """What an element says."""
+        return str(self.run(f"return document.getElementById({element_id!r}).textContent"))
+
+    def wait_for(self, script: str, *, seconds: float = 15.0) -> Any:
+        """The first result of ``script`` that is true."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if result := self.run(script):
+                return result
+            time.sleep(0.1)
+        raise AssertionError(f"{seconds} s have passed, and this is still not true: {script}")
+
+    def resize(self, width: int, height: int) -> None:
+        """Another size of the window."""
+        self._post("/window/rect", {"width": width, "height": height})
+
+    def screenshot(self, path: Path | None = None) -> bytes:
+        """The window as PNG."""
+        png = base64.b64decode(_ask(self._port, "GET", f"/session/{self._session}/screenshot"))
+        if path is not None:
+            path.write_bytes(png)
+        return png
+
+    def console(self) -> list[str]:
+        """What the page has complained about since the last call."""
+        entries = self._post("/se/log", {"type": "browser"})
+        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+
+    def _post(self, path: str, content: dict[str, Any]) -> Any:
+        return _ask(self._port, "POST", f"/session/{self._session}{path}", content)
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """A fresh Chromium without a screen."""
+    if shutil.which("chromedriver") is None or shutil.which("chromium") is None:
+        pytest.skip("there is no Chromium with its driver (Debian: chromium chromium-driver)")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    driver = subprocess.Popen(
+        ["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait_until_up(port)
+        options = {
+            "args": [
+                "--headless=new",
+                "--no-sandbox",  # tests may run as root
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--window-size=1280,800",
+            ]
+        }
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
+        session = _ask(port, "POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        try:
+            yield Browser(port, session)
+        finally:
+            _ask(port, "DELETE", f"/session/{session}")
+    finally:
+        driver.terminate()
+        driver.wait(10)
+
+
+def _wait_until_up(port: int) -> None:
+    deadline = time.monotonic() + _START_S
+    while True:
+        try:
+            if _ask(port, "GET", "/status")["ready"]:
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+def _ask(port: int, method: str, path: str, content: dict[str, Any] | None = None) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, body=None if content is None else json.dumps(content))
+        answer = connection.getresponse()
+        value = json.load(answer)["value"]
+    finally:
+        connection.close()
+    if answer.status != http.client.OK:
+        raise AssertionError(value["message"])
+    return value
