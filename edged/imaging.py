@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from edged.errors import ModelError
+from edged.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,15 +58,20 @@ class Geometry:
     pad_y: int
     """Input pixels above the frame."""
     width: int
-    """Of the source frame, pixels."""
+    """Of the part of the source frame that is looked at, pixels."""
     height: int
+    left: int = 0
+    """Where that part begins in the source frame, pixels."""
+    top: int = 0
 
     def to_source(self, boxes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
-        """Corners [n, 4] (x1, y1, x2, y2) in input pixels as source pixels, clipped to the frame."""
+        """Corners [n, 4] (x1, y1, x2, y2) in input pixels as source pixels, clipped to what was looked at."""
         pad = np.array((self.pad_x, self.pad_y, self.pad_x, self.pad_y), np.float64)
         scale = np.array((self.scale_x, self.scale_y, self.scale_x, self.scale_y), np.float64)
         edge = (self.width, self.height, self.width, self.height)
         source: npt.NDArray[np.float64] = np.clip((boxes - pad) / scale, 0.0, edge)
+        if self.left or self.top:
+            source += (self.left, self.top, self.left, self.top)
         return source
 
 
@@ -154,13 +159,18 @@ class Preprocessor:
     Args:
         spec: the input of the model.
         encoding: what its family wants to find there.
+        region: left, top, width and height of the only part of each frame that is looked at, in its pixels;
+            what of it lies outside a frame is left out.
 
     Raises:
         ModelError: no colour picture fits into the input.
     """
 
-    def __init__(self, spec: TensorSpec, encoding: Encoding) -> None:
+    def __init__(
+        self, spec: TensorSpec, encoding: Encoding, region: tuple[int, int, int, int] | None = None
+    ) -> None:
         self._spec = spec
+        self._region = region
         self._size = input_size(spec)
         self._fit = encoding.fit
         self._planar = spec.shape[3] != _CHANNELS
@@ -192,6 +202,12 @@ class Preprocessor:
         height, width = image.shape[:2]
         place = self._placement(width, height)
         self._prepare(out, place)
+        geometry = place.geometry
+        if self._region is not None:
+            image = image[
+                geometry.top : geometry.top + geometry.height, geometry.left : geometry.left + geometry.width
+            ]
+            height, width = image.shape[:2]
         if (width, height) != (place.inner_width, place.inner_height):
             size = (place.inner_width, place.inner_height)
             image = cv2.resize(image, size, dst=self._resized, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
@@ -203,20 +219,35 @@ class Preprocessor:
         else:
             cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self._swapped)
             cv2.LUT(self._swapped, self._table, dst=stored[place.rows, place.columns])
-        return place.geometry
+        return geometry
 
     def _placement(self, width: int, height: int) -> _Placement:
         place = self._placements.get((width, height))
         if place is None:
+            x, y, part_width, part_height = self._part(width, height)
             left, top, inner_width, inner_height = 0, 0, *self._size
             if self._fit == "letterbox":
-                left, top, inner_width, inner_height = letterbox((width, height), self._size)
-            geometry = Geometry(inner_width / width, inner_height / height, left, top, width, height)
+                left, top, inner_width, inner_height = letterbox((part_width, part_height), self._size)
+            geometry = Geometry(
+                inner_width / part_width, inner_height / part_height, left, top, part_width, part_height, x, y
+            )
             place = _Placement(geometry, inner_width, inner_height)
             if len(self._placements) >= _GEOMETRIES:
                 self._placements.clear()
             self._placements[width, height] = place
         return place
+
+    def _part(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Left, top, width and height of what is looked at in a frame of this size."""
+        if self._region is None:
+            return 0, 0, width, height
+        x, y, part_width, part_height = self._region
+        if x >= width or y >= height:
+            raise ConfigError(
+                f"EDGED_ROI begins at {x},{y}, outside the frame of {width}x{height}",
+                mend="Set EDGED_ROI=x,y,width,height in pixels of the frame",
+            )
+        return x, y, min(part_width, width - x), min(part_height, height - y)
 
     def _prepare(self, out: Tensor, place: _Placement) -> None:
         """Bring border and scratch memory in line with where this frame lies; usually they are."""

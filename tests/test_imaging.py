@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.errors import ModelError
+from edged.errors import ConfigError, ModelError
 from edged.imaging import Encoding, Geometry, Preprocessor, annotate, class_colour, letterbox, pixel_table
 from edged.records import Box, Detection, TensorSpec
 
@@ -300,3 +300,23 @@ def test_the_best_score_lies_on_top() -> None:
 def test_classes_have_colours_of_their_own() -> None:
     """No two of the 90 COCO classes share a colour."""
     assert len({class_colour(class_id) for class_id in range(90)}) == 90
+
+
+@pytest.mark.parametrize("encoding", [YOLO, SSD])
+def test_a_region_is_looked_at_as_if_it_were_the_frame(encoding: Encoding) -> None:
+    """The input holds the region and nothing else, and boxes come back in pixels of the whole frame."""
+    of = INPUTS["uint8"]
+    frame = noise((400, 300))
+    whole, part = np.zeros(of.shape, of.dtype), np.zeros(of.shape, of.dtype)
+    alone = Preprocessor(of, encoding)(np.ascontiguousarray(frame[40:240, 50:350]), whole)
+    cropped = Preprocessor(of, encoding, (50, 40, 300, 200))(frame, part)
+    assert np.array_equal(whole, part)
+    boxes = np.array([[3.0, 5.0, 20.0, 25.0], [-9.0, -9.0, 900.0, 900.0]])
+    assert np.allclose(cropped.to_source(boxes), alone.to_source(boxes) + (50, 40, 50, 40))
+
+
+def test_a_region_outside_the_frame_is_refused() -> None:
+    """A region that holds no pixel of the frame is told with both sizes."""
+    of = INPUTS["uint8"]
+    with pytest.raises(ConfigError, match=r"EDGED_ROI begins at 500,0, outside the frame of 400x300"):
+        Preprocessor(of, YOLO, (500, 0, 10, 10))(noise((400, 300)), np.zeros(of.shape, of.dtype))

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from edged.records import Frame
     from edged.sources import Source
 
-_AHEAD = 2
-"""Frames of a file that are decoded ahead. Of a live source one waits, the newest."""
+_WAITING = 1
+"""Frames that wait to be taken: of a file the next, of a live source the newest."""
 
 
 class Intake:
@@ -30,7 +30,7 @@ class Intake:
     def __init__(self, source: Source, *, waits: bool, ledger: Ledger) -> None:
         self.source = source
         self.waits = waits
-        self.frames: Channel[Frame] = Channel(_AHEAD if waits else 1, waits=waits)
+        self.frames: Channel[Frame] = Channel(_WAITING, waits=waits)
         self._ledger = ledger
         self._resumed = threading.Event()
         self._resumed.set()
