@@ -100,6 +100,8 @@ class Model:
     """The exporter's own description (Ultralytics: names, stride, imgsz, task), empty where there is none."""
     labels: tuple[str, ...] = ()
     """Class names by class id, empty where neither the file nor the settings name any; gaps are ``""``."""
+    labels_from: str = ""
+    """Where the labels were read, for messages."""
 
 
 @dataclass(frozen=True, slots=True)

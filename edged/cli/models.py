@@ -107,7 +107,7 @@ def _inspect(options: argparse.Namespace) -> int:
     for kind, tensors in (("input", inputs), ("output", outputs)):
         for tensor in tensors:
             _row(kind, f"{tensor}  {tensor.name}")
-    model = Model(path.stem, inputs, outputs, content.metadata, content.labels)
+    model = Model(path.stem, inputs, outputs, content.metadata, content.labels, content.labels_from)
     try:
         decoder = decoder_class(model)
     except ModelError:

@@ -9,6 +9,8 @@ from edged.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edged.records import Model
+
 _BACKGROUND = frozenset({"background", "__background__", "bg", "unlabeled", "unlabelled", "???"})
 
 
@@ -19,21 +21,24 @@ def label_of(labels: Sequence[str], class_id: int) -> str:
     return f"class_{class_id}"
 
 
-def class_names(model: str, labels: Sequence[str], classes: int) -> tuple[str, ...]:
+def class_names(model: Model, classes: int, labels: Sequence[str] | None = None) -> tuple[str, ...]:
     """A name for each of ``classes`` class ids.
 
     Args:
-        model: its name, for the message.
-        labels: names by class id, empty where nobody gave any.
-        classes: how many the model tells apart.
+        model: what is known of it.
+        classes: how many it tells apart.
+        labels: names by class id, those of the model where none are given; may be empty.
 
     Raises:
         ModelError: there are more labels than classes, or fewer: they belong to another model, and every name
             after the first gap would be wrong.
     """
+    if labels is None:
+        labels = model.labels
     if labels and len(labels) != classes:
+        origin = f" in {model.labels_from}" if model.labels_from else ""
         raise ModelError(
-            f"the model {model!r} tells {classes} classes apart, but there are {len(labels)} labels for it",
+            f"the model {model.name!r} has {classes} classes, but there are {len(labels)} labels{origin}",
             mend="Set EDGED_LABELS to the labels it was trained with, one a line in the order of classes",
         )
     return tuple(label_of(labels, class_id) for class_id in range(classes))

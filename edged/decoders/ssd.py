@@ -117,4 +117,4 @@ def _labels(model: Model) -> tuple[str, ...]:
     """Names by class id, checked against the number of classes where the operation tells it."""
     labels = without_background(model.labels)
     classes = model.metadata.get("num_classes")
-    return class_names(model.name, labels, classes if isinstance(classes, int) else len(labels))
+    return class_names(model, classes if isinstance(classes, int) else len(labels), labels)

@@ -55,7 +55,7 @@ class Yolo:
         self._size = input_size(model.inputs[0])
         self._least = least_stored(score_threshold, self._score_spec)
         self._iou_threshold = iou_threshold
-        self.labels = class_names(model.name, model.labels, _classes(layout, self._score_spec))
+        self.labels = class_names(model, _classes(layout, self._score_spec))
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""

@@ -52,7 +52,7 @@ class YoloEnd2End:
         self._spec = model.outputs[0]
         self._size = input_size(model.inputs[0])
         self._threshold = score_threshold
-        self.labels = class_names(model.name, model.labels, len(model.labels))
+        self.labels = class_names(model, len(model.labels))
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""

@@ -54,7 +54,7 @@ class Yolov5:
         self._threshold = score_threshold
         self._least = least_stored(score_threshold, self._spec)
         self._iou_threshold = iou_threshold
-        self.labels = class_names(model.name, model.labels, self._spec.shape[2] - _FIRST_CLASS)
+        self.labels = class_names(model, self._spec.shape[2] - _FIRST_CLASS)
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""

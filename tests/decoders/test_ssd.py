@@ -96,7 +96,7 @@ def test_labels_must_fit_the_classes_of_the_operation() -> None:
     specs = [spec(tensor.shape, name=TF1[name]) for name, tensor in outputs().items()]
     metadata = {"num_classes": 90}
     for wrong in (80, 91):
-        with pytest.raises(ModelError, match=rf"90 classes .* {wrong} labels"):
+        with pytest.raises(ModelError, match=rf"90 classes, .* {wrong} labels"):
             decoder(model(*specs, metadata=metadata, labels=["thing"] * wrong))
     assert len(decoder(model(*specs, metadata=metadata, labels=["thing"] * 90)).labels) == 90
     assert len(decoder(model(*specs, metadata=metadata, labels=["???"] + ["thing"] * 90)).labels) == 90

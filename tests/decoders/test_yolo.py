@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -235,9 +236,16 @@ def test_unsupported_models_list_what_was_seen(outputs: list[tuple[int, ...]]) -
 def test_labels_must_fit() -> None:
     """More labels or fewer than classes are refused with both numbers; none at all become class_<id>."""
     for output, others in ((spec((1, 84, ANCHORS)), 79), (spec((1, 25200, 85)), 90)):
-        with pytest.raises(ModelError, match=rf"80 classes .* {others} labels.*EDGED_LABELS"):
+        with pytest.raises(ModelError, match=rf"80 classes, .* {others} labels.*EDGED_LABELS"):
             decoder(model(output, labels=["thing"] * others))
         assert decoder(model(output)).labels == tuple(f"class_{number}" for number in range(80))
+
+
+def test_labels_that_do_not_fit_are_told_with_their_file() -> None:
+    """Whoever gave the wrong labels file reads its name."""
+    of = replace(model(spec((1, 84, ANCHORS)), labels=["thing"] * 90), labels_from="/etc/edged/labels.txt")
+    with pytest.raises(ModelError, match=r"90 labels in /etc/edged/labels\.txt\. "):
+        decoder(of)
 
 
 def test_gaps_in_labels_get_a_name() -> None:
