@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
@@ -22,7 +23,7 @@ from edged.records import Result
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from edged.detector import Detector
     from edged.engines import Engine
@@ -45,6 +46,7 @@ class _Job:
     predict_started: float = 0.0
     predicted: float = 0.0
     outputs: Sequence[Tensor] | None = None
+    failed: bool = False
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -76,6 +78,7 @@ class Inference:
         self._meter = meter
         self._ledger = ledger
         self._halted = threading.Event()
+        self._aborted = False
         self._frames: Channel[Frame] | None = None
         self._awaited: _Job | None = None
         self._failure: EdgedError | None = None
@@ -116,17 +119,18 @@ class Inference:
     def abort(self) -> None:
         """Give up what was taken and is not finished; all of it is counted."""
         self.halt()
+        self._aborted = True
         self._work.abort()
         self._ledger.dropped("aborted", len(self._ordered.abort()))
-        if self._awaited is not None:
-            self._awaited.done.set()
+        if (awaited := self._awaited) is not None:
+            awaited.done.set()
 
     # The stages, each in its own thread.
 
     def _preprocess(self, pulse: Pulse) -> None:
         try:
             while (tensor := self._free.get()) is not None and (frame := self._fresh()) is not None:
-                with pulse:
+                with pulse, self._accounted("preprocess_failed"):
                     started = time.monotonic()
                     geometry = self._detector.preprocess(frame.image, tensor)
                     job = _Job(frame, tensor, geometry, started, time.monotonic())
@@ -166,7 +170,10 @@ class Inference:
                         job.predict_started = time.monotonic()
                         job.outputs = engine.invoke(job.tensor)
                         job.predicted = time.monotonic()
-                except EdgedError as error:
+                except BaseException as error:
+                    job.failed = True
+                    if not isinstance(error, EdgedError):
+                        raise
                     self._failure = self._failure or error
                     self.halt()
                 finally:
@@ -178,15 +185,27 @@ class Inference:
     def _postprocess(self, pulse: Pulse) -> None:
         for job in self._ordered:
             self._awaited = job
+            if self._aborted:  # it may have come while nobody was awaited
+                job.done.set()
             job.done.wait()
+            self._awaited = None
             if job.outputs is None:
-                self._ledger.dropped("predict_failed" if self._failure else "aborted")
+                self._ledger.dropped("predict_failed" if job.failed else "aborted")
                 continue
-            with pulse:
+            with pulse, self._accounted("postprocess_failed"):
                 result = self._result(job, job.outputs)
             self._ledger.inferred()
             self._meter.observe_all(result.timings_ms)
             self._emit(result)
+
+    @contextmanager
+    def _accounted(self, cause: str) -> Iterator[None]:
+        """Count the frame in hand if it comes to its end by an error that nobody foresaw."""
+        try:
+            yield
+        except BaseException:
+            self._ledger.dropped(cause)
+            raise
 
     def _result(self, job: _Job, outputs: Sequence[Tensor]) -> Result:
         started = time.monotonic()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edged.records import Result
     from edged.sinks import Sink
 
-_QUEUE = 3
+_QUEUE = 2
 """Results a sink may lag behind; each holds a whole frame."""
 
 log = structlog.get_logger()
@@ -61,6 +61,9 @@ class Outlet:
                 if self.failure != str(error):
                     log.error("sink_failed", sink=self.sink.name, error=str(error))
                     self.failure = str(error)
+            except BaseException:
+                self.lost["failed"] += 1
+                raise
             else:
                 self.sent += 1
                 if self.failure:

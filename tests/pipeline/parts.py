@@ -1,0 +1,252 @@
+"""Parts for pipelines under test: the shipped synthetic source and memory sink with hooks, and an engine that
+can be slow, fail or hang.
+
+The source writes the number of each frame into its pixels, the engine reads it from its input tensor and the
+decoder makes it the class of a detection: a result whose tensor was mixed up with another one's shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edged.detector import Detector
+from edged.imaging import Encoding, Preprocessor
+from edged.metrics import Ledger, Meter
+from edged.pipeline import Intake, Outlet, Pipeline
+from edged.records import Box, Detection, Frame, Model, TensorSpec
+from edged.sinks.memory import MemorySink
+from edged.sources.synthetic import SyntheticSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from edged.imaging import Geometry
+    from edged.metrics import FrameCounts
+    from edged.records import Image, Result, Tensor
+
+SIZE = 32
+"""Of the frames and of the model's input, so that nothing is resized."""
+NAMES = ("capture", "preprocess", "predict", "postprocess", "sink")
+"""How the names of the pipeline's threads begin."""
+_RUN_S = 60.0
+
+
+def nothing(_: int) -> None:
+    """The hook of a part that does as it should."""
+
+
+class Source(SyntheticSource):
+    """The synthetic source; ``before`` is called in the capture thread before each frame.
+
+    ``ended`` is set when its frames have come to an end, whatever the reason.
+    """
+
+    def __init__(
+        self, count: int, *, live: bool = False, fps: float = 0.0, before: Callable[[int], None] = nothing
+    ) -> None:
+        super().__init__(width=SIZE, height=SIZE, fps=fps, count=count, live=live)
+        self._before = before
+        self.given: list[weakref.ref[Image]] = []
+        self.open()
+
+    def frames(self) -> Iterator[Frame]:
+        frames = super().frames()
+        number = 0
+        while True:
+            self._before(number)
+            started = time.monotonic()
+            frame = next(frames, None)
+            if frame is None:
+                return
+            frame.image[0, 0] = (number & 255, number >> 8 & 255, number >> 16)
+            self.given.append(weakref.ref(frame.image))
+            # Being slow is a part of capturing.
+            yield Frame(
+                number,
+                frame.image,
+                time.time(),
+                time.monotonic(),
+                frame.pts,
+                1e3 * (time.monotonic() - started),
+            )
+            number += 1
+            del frame
+
+    @property
+    def alive(self) -> int:
+        """Frames that somebody still holds."""
+        return sum(reference() is not None for reference in self.given)
+
+
+class FakeEngine:
+    """Gives back the number that stands in the picture; ``before`` is called with it, in the worker."""
+
+    device = "fake"
+    runtime = "none"
+    degraded = ""
+    inputs: tuple[TensorSpec, ...] = (TensorSpec("picture", (1, SIZE, SIZE, 3), np.dtype(np.uint8)),)
+    outputs: tuple[TensorSpec, ...] = (TensorSpec("number", (1,), np.dtype(np.int64)),)
+
+    def __init__(self, before: Callable[[int], None] = nothing) -> None:
+        self._before = before
+        self.invoked: list[int] = []
+        self.closed = False
+
+    def invoke(self, tensor: Tensor) -> Sequence[Tensor]:
+        red, green, blue = (int(value) for value in tensor[0, 0, 0])
+        number = red << 16 | green << 8 | blue
+        self._before(number)
+        self.invoked.append(number)
+        return [np.array([number])]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeDecoder:
+    """One detection, its class the number that the engine has read."""
+
+    encoding = Encoding("stretch", low=0.0, high=255.0)
+    labels = ("even", "odd")
+
+    def __init__(self, before: Callable[[int], None] = nothing) -> None:
+        self._before = before
+
+    @classmethod
+    def matches(cls, model: Model) -> bool:
+        del model
+        return True
+
+    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
+        del geometry
+        number = int(outputs[0][0])
+        self._before(number)
+        return [Detection(number, self.labels[number % 2], 0.5, Box(0, 0, 4, 4))]
+
+
+class FakePreprocessor(Preprocessor):
+    """The shipped one with a hook."""
+
+    def __init__(self, before: Callable[[int], None]) -> None:
+        super().__init__(FakeEngine.inputs[0], FakeDecoder.encoding)
+        self._before = before
+
+    def __call__(self, image: Image, out: Tensor) -> Geometry:
+        self._before(int(image[0, 0, 0]))
+        return super().__call__(image, out)
+
+
+def detector(
+    *engines: Callable[[int], None] | FakeEngine,
+    name: str = "fake",
+    decode: Callable[[int], None] = nothing,
+    preprocess: Callable[[int], None] = nothing,
+    keep: frozenset[str] = frozenset(),
+) -> Detector:
+    """A detector with one worker for each engine, or for each hook of one."""
+    made = [engine if isinstance(engine, FakeEngine) else FakeEngine(engine) for engine in engines]
+    model = Model(name, FakeEngine.inputs, FakeEngine.outputs)
+    # The fake decoder is built otherwise than the decoders of the registry, and used as they are.
+    decoder: Any = FakeDecoder(decode)
+    return Detector(model, made or [FakeEngine()], FakePreprocessor(preprocess), decoder, keep)
+
+
+class Sink(MemorySink):
+    """The memory sink; ``before`` is called before each result is taken."""
+
+    def __init__(self, before: Callable[[int], None] = nothing, *, name: str = "memory") -> None:
+        super().__init__()
+        self.name = name
+        self._before = before
+
+    def send(self, result: Result) -> None:
+        self._before(result.frame.frame_id)
+        super().send(result)
+
+    @property
+    def ids(self) -> list[int]:
+        """Numbers of the frames in the order in which their results came."""
+        return [result.frame.frame_id for result in self.results]
+
+
+class Rig:
+    """A pipeline with everything around it."""
+
+    def __init__(
+        self, source: Source, finds: Detector, *sinks: Sink, max_age: float = 1.0, waits: bool | None = None
+    ) -> None:
+        self.ledger, self.meter = Ledger(), Meter()
+        self.source, self.sinks = source, sinks
+        self.waits = not source.live if waits is None else waits
+        self.outlets = [Outlet(sink, waits=self.waits) for sink in sinks]
+        self._detector, self._max_age = finds, max_age
+
+    def intake(self, source: Source) -> Intake:
+        return Intake(source, waits=not source.live, ledger=self.ledger)
+
+    def outlet(self, sink: Sink) -> Outlet:
+        return Outlet(sink, waits=self.waits)
+
+    def build(self) -> Pipeline:
+        """The pipeline; call it inside a running event loop."""
+        self.pipeline = Pipeline(
+            intake=Intake(self.source, waits=self.waits, ledger=self.ledger),
+            detector=self._detector,
+            outlets=self.outlets,
+            max_age=self._max_age,
+            meter=self.meter,
+            ledger=self.ledger,
+        )
+        return self.pipeline
+
+    async def run(self, meanwhile: Callable[[Pipeline], Any] | None = None) -> None:
+        """Until the end; ``meanwhile`` makes a coroutine that acts on the pipeline while it runs."""
+        pipeline = self.build()
+        run = asyncio.ensure_future(asyncio.wait_for(pipeline.run(), _RUN_S))
+        acts = [asyncio.ensure_future(meanwhile(pipeline))] if meanwhile else []
+        done, _ = await asyncio.wait([run, *acts], return_when=asyncio.FIRST_EXCEPTION)
+        for act in acts:
+            if act in done and run not in done:
+                pipeline.abort()
+            elif act not in done:
+                act.cancel()
+        await asyncio.gather(run, *(act for act in acts if act in done))
+
+    def go(self, meanwhile: Callable[[Pipeline], Any] | None = None) -> FrameCounts:
+        """Run in an event loop of its own; the closed account of the frames."""
+        asyncio.run(self.run(meanwhile))
+        return self.closed()
+
+    def closed(self) -> FrameCounts:
+        """The account of the frames, which must close without anything in flight."""
+        counts = self.ledger.counts()
+        assert counts.in_flight == 0, counts
+        assert counts.captured == counts.inferred + sum(counts.dropped.values())
+        assert counts.captured == len(self.source.given) or len(self.sinks) == 0, counts
+        for outlet in self.outlets:
+            handed = outlet.sent + sum(outlet.lost.values())
+            assert handed == counts.inferred, (outlet.sink.name, outlet.sent, outlet.lost)
+        return counts
+
+
+def threads() -> list[str]:
+    """Names of the pipeline's threads that do not end."""
+    deadline = time.monotonic() + 5
+    left = [thread for thread in threading.enumerate() if thread.name.startswith(NAMES)]
+    for thread in left:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread.name for thread in left if thread.is_alive()]
+
+
+async def until(true: Callable[[], object], *, limit_s: float = 20.0) -> None:
+    """Wait until something has become true."""
+    deadline = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < deadline, "it never became true"
+        await asyncio.sleep(0.005)

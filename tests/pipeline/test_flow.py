@@ -1,0 +1,206 @@
+"""Frames on their way: all of them, in order, the stages side by side, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import defaultdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from parts import FakeEngine, Rig, Sink, Source, detector, threads
+
+from edged import config, sources
+from edged.detector import load
+from edged.metrics import Ledger, Meter
+from edged.pipeline import Intake, Outlet, Pipeline
+from edged.sinks.memory import MemorySink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Busy:
+    """Hooks that take their time, and how long that really was."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.took: dict[str, float] = defaultdict(float)
+
+    def __call__(self, stage: str) -> Callable[[int], None]:
+        def work(_: int) -> None:
+            started = time.monotonic()
+            time.sleep(self._seconds)
+            self.took[stage] += time.monotonic() - started
+
+        return work
+
+
+def test_every_frame_becomes_a_result_in_order_at_every_sink() -> None:
+    sinks = Sink(name="one"), Sink(name="two")
+    counts = Rig(Source(200), detector(), *sinks).go()
+    assert (counts.captured, counts.inferred, counts.dropped) == (200, 200, {})
+    for sink in sinks:
+        assert sink.ids == list(range(200))
+        assert [result.detections[0].class_id for result in sink.results] == list(range(200))
+
+
+def test_an_empty_source_ends_at_once_with_nothing() -> None:
+    source = Source(1)
+    source.stop()
+    sink = Sink()
+    assert Rig(source, detector(), sink).go().captured == 0
+    assert sink.ids == []
+
+
+def test_a_pipeline_without_a_sink_still_accounts_for_every_frame() -> None:
+    assert Rig(Source(20), detector()).go().inferred == 20
+
+
+def test_stages_work_at_the_same_time() -> None:
+    busy = Busy(0.02)
+    sinks = Sink(busy("sink-one"), name="one"), Sink(busy("sink-two"), name="two")
+    rig = Rig(Source(40, before=busy("source")), detector(busy("engine"), decode=busy("decoder")), *sinks)
+    started = time.monotonic()
+    rig.go()
+    took = time.monotonic() - started
+    slowest, one_by_one = max(busy.took.values()), sum(busy.took.values())
+    assert one_by_one > 4.5 * 40 * 0.02
+    # As long as the slowest stage, and until the first frame is through; one by one would be five times that.
+    assert took < 1.5 * slowest + 0.2
+
+
+def test_workers_work_at_the_same_time() -> None:
+    busy = Busy(0.03)
+    workers = [busy(f"engine-{number}") for number in range(3)]
+    started = time.monotonic()
+    Rig(Source(60), detector(*workers), Sink()).go()
+    took = time.monotonic() - started
+    assert len(busy.took) == 3, "each has its share"
+    assert took < 0.6 * sum(busy.took.values())
+
+
+def test_results_keep_the_order_of_the_frames_whatever_the_workers_take() -> None:
+    dice = random.Random(3)  # noqa: S311  # no secret
+    naps = [dice.choice((0.0, 0.001, 0.004, 0.012)) for _ in range(250)]
+    engines = [FakeEngine(lambda number: time.sleep(naps[number])) for _ in range(3)]
+    sink = Sink()
+    counts = Rig(Source(250), detector(*engines), sink).go()
+    assert counts.inferred == 250
+    assert sink.ids == list(range(250))
+    assert [result.detections[0].class_id for result in sink.results] == list(range(250))
+    assert sorted(number for engine in engines for number in engine.invoked) == list(range(250))
+    assert all(engine.invoked for engine in engines)
+    in_order = sorted(engines[0].invoked + engines[1].invoked) == engines[0].invoked + engines[1].invoked
+    assert not in_order, "the test has shown nothing: no worker has overtaken another"
+
+
+def test_an_engine_is_called_by_one_thread_only() -> None:
+    seen: dict[int, set[int]] = defaultdict(set)
+
+    def note(worker: int, _: int) -> None:
+        seen[worker].add(threading.get_ident())
+
+    Rig(Source(100), detector(*(partial(note, worker) for worker in range(3))), Sink()).go()
+    assert [len(idents) for idents in seen.values()] == [1, 1, 1]
+    assert len(set.union(*seen.values())) == 3
+
+
+@pytest.mark.parametrize("slow", ["sink", "engine", "decoder"])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_slow_stage_makes_the_source_wait_and_memory_stays_bounded(slow: str, workers: int) -> None:
+    def nap(_: int) -> None:
+        time.sleep(0.004)
+
+    def quick(_: int) -> None:
+        pass
+
+    hooks = {stage: nap if stage == slow else quick for stage in ("sink", "engine", "decoder")}
+    most = 0
+
+    def look(number: int) -> None:
+        nonlocal most
+        most = max(most, source.alive)
+        hooks["sink"](number)
+
+    source = Source(300)
+    counts = Rig(source, detector(*[hooks["engine"]] * workers, decode=hooks["decoder"]), Sinkhole(look)).go()
+    assert counts.inferred == 300
+    # Queues (2 before the model, workers + 2 in order behind it, 3 before the sink), and one in each hand.
+    assert most <= 2 + (workers + 2) + 3 + (1 + 1 + workers + 1 + 1)
+
+
+class Sinkhole(Sink):
+    """Keeps nothing."""
+
+    def send(self, result: object) -> None:
+        super().send(result)  # type: ignore[arg-type]  # the same type as there
+        self.results.clear()
+
+
+def test_nothing_is_kept_after_the_end() -> None:
+    source = Source(100)
+    rig = Rig(source, detector(), Sinkhole())
+    rig.go()
+    assert threads() == []
+    assert source.alive == 0
+
+
+def test_only_labels_that_are_asked_for_are_kept() -> None:
+    sink = Sink()
+    Rig(Source(10), detector(keep=frozenset({"odd"})), sink).go()
+    found = [[item.label for item in result.detections] for result in sink.results]
+    assert found == [[], ["odd"]] * 5
+
+
+def test_timings_say_where_a_frame_has_spent_its_time() -> None:
+    def nap(_: int) -> None:
+        time.sleep(0.01)
+
+    sink = Sink()
+    rig = Rig(Source(20), detector(nap, decode=nap), sink)
+    rig.go()
+    for result in sink.results:
+        timings = dict(result.timings_ms)
+        assert list(timings) == ["capture", "queue", "preprocess", "predict", "postprocess", "total"]
+        assert timings["predict"] >= 10
+        assert timings["postprocess"] >= 10
+        parts = sum(timings[stage] for stage in ("queue", "preprocess", "predict", "postprocess"))
+        assert parts == pytest.approx(timings["total"], abs=0.01)
+    stages = rig.meter.take()
+    assert {stage: figures.count for stage, figures in stages.items()} == dict.fromkeys(timings, 20)
+
+
+def test_the_demo_clip_goes_through_the_real_engine_frame_by_frame(demo_model: Path, demo_clip: Path) -> None:
+    settings = config.load(
+        None, {"EDGED_SOURCE": str(demo_clip), "EDGED_MODEL": str(demo_model), "EDGED_WORKERS": "2"}
+    )
+    finds = load(settings)
+    source, again = sources.create(settings), sources.create(settings)
+    source.open()
+    again.open()
+    sink, ledger = MemorySink(), Ledger()
+
+    async def run() -> None:
+        await Pipeline(
+            intake=Intake(source, waits=True, ledger=ledger),
+            detector=finds,
+            outlets=[Outlet(sink, waits=True)],
+            max_age=1.0,
+            meter=Meter(),
+            ledger=ledger,
+        ).run()
+
+    asyncio.run(run())
+    assert [result.frame.frame_id for result in sink.results] == list(range(200))
+    # The same frames through the same engine, one after the other.
+    tensor = finds.preprocess.new_input()
+    for result, frame in zip(sink.results, again.frames(), strict=True):
+        geometry = finds.preprocess(frame.image, tensor)
+        outputs = finds.engines[0].invoke(tensor)
+        assert list(result.detections) == list(finds.decoder.decode(outputs, geometry))
+    assert any(result.detections for result in sink.results)

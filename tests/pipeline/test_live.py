@@ -1,0 +1,189 @@
+"""A live source: the newest frame counts, latency stays flat, what is left out is counted; and the pause."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from parts import Rig, Sink, Source, detector, threads, until
+
+if TYPE_CHECKING:
+    from edged.pipeline import Pipeline
+
+FPS = 100.0
+
+
+def slow(_: int) -> None:
+    time.sleep(0.05)
+
+
+def test_a_slow_model_gets_the_newest_frame_and_the_others_are_counted() -> None:
+    sink = Sink()
+    counts = Rig(Source(150, live=True, fps=FPS), detector(slow), sink).go()
+    assert counts.captured == 150
+    assert counts.dropped["superseded"] >= 75
+    assert set(counts.dropped) <= {"superseded", "aborted"}
+    assert sink.ids == sorted(set(sink.ids))
+    # A frame that is taken was captured while the one before was in the model, never before that.
+    waited = [result.timings_ms["queue"] for result in sink.results]
+    assert statistics.median(waited) < 2e3 / FPS
+
+
+def test_latency_stays_flat_with_a_model_that_is_too_slow() -> None:
+    sink = Sink()
+    Rig(Source(300, live=True, fps=FPS), detector(slow), sink).go()
+    totals = [result.timings_ms["total"] for result in sink.results]
+    third = len(totals) // 3
+    assert third >= 5
+    first, last = statistics.median(totals[:third]), statistics.median(totals[-third:])
+    assert last < 1.5 * first + 10
+    assert last < 200
+
+
+def test_a_slow_sink_of_a_live_source_loses_the_oldest_and_holds_up_nobody() -> None:
+    lazy, quick = Sink(slow, name="lazy"), Sink(name="quick")
+    rig = Rig(Source(100, live=True, fps=FPS), detector(), lazy, quick)
+    counts = rig.go()
+    assert counts.inferred >= 80
+    assert len(quick.ids) == counts.inferred
+    assert rig.outlets[0].lost["superseded"] >= 40
+    assert lazy.ids == sorted(lazy.ids)
+    assert lazy.ids[-1] == quick.ids[-1], "what is newest is never lost"
+
+
+def test_frames_that_have_waited_too_long_are_not_worth_a_model() -> None:
+    def stall(number: int) -> None:
+        if number == 0:
+            time.sleep(0.6)
+
+    # The source rests after its third frame, so that the second one grows old in the queue.
+    def rest(number: int) -> None:
+        if number == 3:
+            time.sleep(1.0)
+
+    source = Source(6, live=True, fps=20, before=rest)
+    sink = Sink()
+    counts = Rig(source, detector(stall), sink, max_age=0.2).go()
+    assert counts.dropped["stale"] == 1
+    assert counts.dropped["superseded"] >= 1
+    assert 2 not in sink.ids
+    assert sink.ids[-1] == 5
+
+
+def test_frames_of_a_file_are_never_too_old() -> None:
+    sink = Sink()
+    counts = Rig(Source(8), detector(slow), sink, max_age=0.001).go()
+    assert (counts.inferred, counts.dropped) == (8, {})
+
+
+def test_a_live_source_may_be_told_to_wait() -> None:
+    sink = Sink()
+    counts = Rig(Source(10, live=True), detector(slow), sink, waits=True, max_age=0.001).go()
+    assert (counts.inferred, counts.dropped) == (10, {})
+
+
+def test_a_file_may_be_played_like_a_camera() -> None:
+    sink = Sink()
+    counts = Rig(Source(100, fps=FPS), detector(slow), sink, waits=False).go()
+    assert counts.captured == 100
+    assert counts.dropped["superseded"] >= 50
+
+
+def test_a_pause_takes_no_frames_and_counts_those_of_a_live_source() -> None:
+    sink = Sink()
+    rig = Rig(Source(0, live=True, fps=FPS), detector(), sink)
+
+    async def pause(pipeline: Pipeline) -> None:
+        await until(lambda: len(sink.results) >= 5)
+        pipeline.intake.pause()
+        await asyncio.sleep(0.1)
+        before = len(sink.results)
+        await until(lambda: rig.ledger.counts().dropped.get("paused", 0) >= 20)
+        assert len(sink.results) == before
+        pipeline.intake.resume()
+        await until(lambda: len(sink.results) >= before + 5)
+        pipeline.stop()
+
+    counts = rig.go(pause)
+    assert counts.dropped["paused"] >= 20
+    gaps = [later - earlier for earlier, later in pairwise(sink.ids)]
+    assert max(gaps) >= 20, "nothing old came after the pause"
+
+
+def test_a_pause_loses_no_frame_of_a_file() -> None:
+    sink = Sink(lambda _: time.sleep(0.002))
+    rig = Rig(Source(60), detector(), sink)
+
+    async def pause(pipeline: Pipeline) -> None:
+        await until(lambda: len(sink.results) >= 10)
+        pipeline.intake.pause()
+        await asyncio.sleep(0.3)
+        before = len(sink.results)
+        await asyncio.sleep(0.2)
+        assert len(sink.results) == before < 60
+        pipeline.intake.resume()
+
+    counts = rig.go(pause)
+    assert (counts.inferred, counts.dropped) == (60, {})
+    assert sink.ids == list(range(60))
+
+
+def test_a_stop_ends_a_pause() -> None:
+    rig = Rig(Source(0), detector(), Sink(lambda _: time.sleep(0.002)))
+
+    async def pause(pipeline: Pipeline) -> None:
+        await until(lambda: rig.ledger.counts().inferred >= 5)
+        pipeline.intake.pause()
+        await asyncio.sleep(0.1)
+        pipeline.stop()
+
+    started = time.monotonic()
+    counts = rig.go(pause)
+    assert counts.dropped == {"stopped": 1}, "the one that waited for the end of the pause"
+    assert time.monotonic() - started < 10
+    assert threads() == []
+
+
+def test_waiting_is_no_stall_and_work_without_end_is() -> None:
+    def hold(number: int) -> None:
+        if number == 5:
+            time.sleep(1.0)
+
+    sink = Sink(hold, name="slow")
+    rig = Rig(Source(12), detector(), sink)
+    stalls: list[str | None] = []
+
+    async def look(pipeline: Pipeline) -> None:
+        pipeline.intake.pause()
+        await asyncio.sleep(0.4)
+        stalls.append(pipeline.stalled(0.2))
+        pipeline.intake.resume()
+        await until(lambda: len(sink.results) == 5)
+        await asyncio.sleep(0.4)
+        stalls.append(pipeline.stalled(0.2))
+        stalls.append(pipeline.stalled(5))
+        await until(lambda: len(sink.results) > 5)
+        stalls.append(pipeline.stalled(0.5))
+
+    rig.go(look)
+    assert stalls == [None, "sink-slow", None, None]
+
+
+def test_a_stuck_engine_is_the_stall_and_not_those_who_wait_for_it() -> None:
+    def hold(number: int) -> None:
+        if number == 5:
+            time.sleep(1.0)
+
+    rig = Rig(Source(12), detector(hold), Sink())
+    stalls: list[str | None] = []
+
+    async def look(pipeline: Pipeline) -> None:
+        await until(lambda: rig.ledger.counts().inferred == 5)
+        await asyncio.sleep(0.5)
+        stalls.append(pipeline.stalled(0.3))
+
+    rig.go(look)
+    assert stalls == ["predict-0"]
