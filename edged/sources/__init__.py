@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edged import registry
+from edged.sources.url import redacted
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
     from edged.config import Settings
@@ -26,8 +28,15 @@ class Source(Protocol):
     problem: str
     """Why no frames come at the moment (a camera that is being looked for again); empty while they do."""
 
+    skipped: Counter[str]
+    """Pictures that came and were not given, by cause since the start: ``rate`` (over EDGED_FPS), ``corrupt``
+    (damaged), ``superseded`` (nobody took them in time). The keys are there from the beginning."""
+
+    reconnects: int
+    """How often a lost camera has come back."""
+
     def open(self) -> None:
-        """Reach the device or the file.
+        """Reach the device or the file, and make sure that a first picture comes.
 
         Raises:
             SourceError: there is nothing to read; names the source, the cause and the mend.
@@ -43,7 +52,10 @@ class Source(Protocol):
         ...
 
     def properties(self) -> dict[str, Any]:
-        """What the source says of itself: kind, width, height, fps, codec; unknown ones are left out."""
+        """What the source says of itself: kind, width, height, fps, codec; unknown ones are left out.
+
+        They may change while frames come: a camera that was found again may have another size.
+        """
         ...
 
     def stop(self) -> None:
@@ -67,3 +79,6 @@ def create(settings: Settings) -> Source:
     """The source that the settings name, not yet open."""
     source: Source = source_class(settings.source).create(settings)
     return source
+
+
+__all__ = ["Source", "create", "redacted", "source_class"]

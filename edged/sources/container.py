@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
 import av
 import av.error
-import cv2
 
 from edged.errors import SourceError
+from edged.sources.camera import Damaged
+from edged.sources.shape import turned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     from edged.records import Image
 
-_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
-"""OpenCV's name for a display matrix of so many degrees (counter-clockwise, as FFmpeg gives it)."""
+_STRICT = frozenset({"mjpeg"})
+"""Codecs whose decoder hides damage unless it is told to refuse; the others mark damaged pictures."""
 
 
 class Container:
-    """The first video stream of a file or URL, decoded to upright BGR pictures.
+    """The first video stream of a file or URL, picture by picture: ``grab``, then ``image``.
 
     Args:
         url: path or URL.
         name: how messages call it, without a password.
+        mend: what messages advise when it cannot be opened.
         options: FFmpeg's options for opening.
         timeout: seconds for opening and for one read, or None to wait for ever.
+        strict: whether pictures that were repaired count as damaged.
 
     Raises:
         SourceError: nothing there can be decoded.
@@ -38,20 +41,33 @@ class Container:
         url: str,
         *,
         name: str,
+        mend: str,
         options: dict[str, str] | None = None,
         timeout: tuple[float, float] | None = None,
+        strict: bool = True,
     ) -> None:
         self._name = name
+        self._timeout = timeout or (0.0, 0.0)
         try:
             self._container = av.open(url, options=options or {}, timeout=timeout)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"the source {name!r} cannot be opened: {_reason(error)}", mend=_MEND) from error
+            # FFmpeg's own message has the URL in it, and with that the password: it goes no further.
+            reason = self._reason(error, self._timeout[0])
+            raise SourceError(f"{name} cannot be opened: {reason}", mend=mend) from None
         if not self._container.streams.video:
             self._container.close()
-            raise SourceError(f"the source {name!r} has no video in it", mend=_MEND)
+            raise SourceError(f"{name} has no video in it", mend=mend)
         self._stream = self._container.streams.video[0]
         # One thread: frame threads would hold more frames in memory, and cores have better things to do.
         self._stream.codec_context.thread_count = 1
+        self.strict = strict and self._stream.codec_context.name in _STRICT
+        """Whether the decoder was told to refuse what it could repair."""
+        if self.strict:
+            self._stream.codec_context.options = {"err_detect": "explode"}
+        self._packets = self._container.demux(self._stream)
+        self._decoded: deque[av.VideoFrame] = deque()
+        self._picture: av.VideoFrame | None = None
+        self._end: EOFError | SourceError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -66,54 +82,68 @@ class Container:
         self._container.close()
 
     def properties(self) -> dict[str, Any]:
-        """Width, height, codec and, where known, frames per second."""
-        context = self._stream.codec_context
-        found: dict[str, Any] = {"width": context.width, "height": context.height, "codec": context.name}
+        """Codec and, where known, frames per second."""
+        found: dict[str, Any] = {"codec": self._stream.codec_context.name}
         if self._stream.average_rate:
             found["fps"] = round(float(self._stream.average_rate), 3)
         return found
 
-    def pictures(self) -> Iterator[tuple[Image, float]]:
-        """Every picture with its time in seconds since the first one.
-
-        Raises:
-            SourceError: the data ends or breaks before the container says it should.
-        """
-        first: float | None = None
-        last = 0.0
-        count = 0
-        packets = 0
-        try:
-            for packet in self._container.demux(self._stream):
-                packets += packet.size > 0
-                for picture in packet.decode():
-                    now = float(picture.time) if picture.time is not None else last + self._frame_time()
-                    first = now if first is None else first
-                    # Broken timestamps never make time run backwards.
-                    last = max(last, now - first)
-                    image: Image = picture.to_ndarray(format="bgr24")  # type: ignore[assignment]  # bgr24 is uint8
-                    if picture.rotation % 360 in _TURNS:
-                        image = cv2.rotate(image, _TURNS[picture.rotation % 360])  # type: ignore[assignment]
-                    yield image, last
-                    count += 1
-        except av.error.FFmpegError as error:
-            raise SourceError(
-                f"the source {self._name!r} breaks off after {count} frames: {_reason(error)}", mend=_DAMAGED
-            ) from error
-        if count == 0:
-            raise SourceError(f"the source {self._name!r} has no picture in it", mend=_DAMAGED)
-        if self._stream.frames > packets:
-            raise SourceError(
-                f"the source {self._name!r} ends after {count} of {self._stream.frames} frames", mend=_DAMAGED
-            )
-
-    def _frame_time(self) -> float:
+    @property
+    def frame_time(self) -> float:
+        """Seconds from one picture to the next, on average."""
         return 1.0 / float(self._stream.average_rate or 25)
 
+    def grab(self) -> bool:
+        """Read on to the next picture. False: the data that came completes none, there may be more.
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        Raises:
+            Damaged: a picture came and is broken.
+            EOFError: the end; everything that can be decoded was.
+            SourceError: reading failed; everything that came before was grabbed.
+        """
+        if not self._decoded:
+            self._decode()
+        if not self._decoded:
+            return False
+        self._picture = self._decoded.popleft()
+        if self._picture.is_corrupt:
+            raise Damaged
+        return True
 
+    @property
+    def time(self) -> float | None:
+        """Timestamp of what was grabbed, seconds from an arbitrary moment; None where there is none."""
+        assert self._picture is not None  # noqa: S101  # grab() comes first
+        return None if self._picture.time is None else float(self._picture.time)
 
-_MEND = "Set EDGED_SOURCE to something that 'ffprobe' can read"
-_DAMAGED = "The data is damaged or cut short; everything before that was processed"
+    def image(self, rotate: int = 0) -> Image:
+        """What was grabbed as an upright BGR picture, turned clockwise by so many degrees."""
+        assert self._picture is not None  # noqa: S101  # grab() comes first
+        image: Image = self._picture.to_ndarray(format="bgr24")  # type: ignore[assignment]  # bgr24 is uint8
+        # The display matrix of phone clips; FFmpeg gives it counter-clockwise.
+        return turned(image, (rotate - self._picture.rotation) % 360)
+
+    def _decode(self) -> None:
+        """Feed the decoder one packet; at the end let go of what it holds back."""
+        if self._end is not None:
+            raise self._end
+        try:
+            packet = next(self._packets)
+        except StopIteration:
+            self._end = EOFError()
+            return
+        except (av.error.FFmpegError, OSError) as error:
+            self._end = SourceError(f"{self._name} breaks off: {self._reason(error, self._timeout[1])}")
+            packet = None
+        try:
+            self._decoded.extend(self._stream.codec_context.decode(packet))
+        except av.error.FFmpegError:
+            raise Damaged from None
+        if self.strict and not self._decoded and packet is not None and packet.size:
+            raise Damaged  # there, a packet is a picture
+
+    @staticmethod
+    def _reason(error: Exception, timeout_s: float) -> str:
+        if isinstance(error, av.error.ExitError):
+            return f"no answer within {timeout_s:g} s"
+        return getattr(error, "strerror", None) or type(error).__name__

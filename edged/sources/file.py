@@ -1,91 +1,109 @@
-"""Video and image files."""
+"""Video and image files: one, a folder of them, or all that fit a pattern."""
 
 from __future__ import annotations
 
+import glob
+import re
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
 from edged.records import Frame
+from edged.sources import media
+from edged.sources.shape import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edged.config import Settings
-    from edged.records import Image
 
-_IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_MEND = "Set EDGED_SOURCE to a video or image, a folder of them, /dev/video0, rtsp://..., csi:0 or synthetic:"
 
 
 class FileSource:
-    """A video file in any container that FFmpeg reads, or an image: one frame.
+    """Clips in any container that FFmpeg reads, and images; frame numbers and media time go on over all.
+
+    A file that is damaged does not keep the others back: what is wrong is raised after the last one.
 
     Args:
-        path: the file.
-        loop: begin again at the end, with frame numbers and media time going on.
-        realtime: give frames at the pace of their timestamps, as a camera would, not as fast as they are taken.
+        spec: a file, a folder, or a pattern such as ``clips/*.mp4`` (``**`` stands for any depth). Of a
+            folder only media files count, by their suffix; ``2.jpg`` comes before ``10.jpg``.
+        loop: begin again at the end.
+        realtime: give frames at the pace of their timestamps, as a camera would, not as fast as they are
+            taken.
+        fps: frames a second of media time at the most, or None for all; images always count.
+        rotate: degrees clockwise.
     """
 
     live = False
     problem = ""
+    reconnects = 0
 
-    def __init__(self, path: Path, *, loop: bool, realtime: bool) -> None:
-        self._path = path
+    def __init__(
+        self,
+        spec: str,
+        *,
+        loop: bool = False,
+        realtime: bool = False,
+        fps: float | None = None,
+        rotate: int = 0,
+    ) -> None:
+        self.skipped: Counter[str] = Counter({"rate": 0, "corrupt": 0})
+        self._spec = spec
         self._loop = loop
         self._realtime = realtime
+        self._pace = Pace(fps)
+        self._rotate = rotate
         self._stopped = threading.Event()
+        self._paths: list[Path] = []
         self._properties: dict[str, Any] = {}
 
     @classmethod
     def create(cls, settings: Settings) -> FileSource:
         """As the settings say."""
         return cls(
-            Path(settings.source).expanduser(), loop=settings.loop, realtime=settings.policy == "latest"
+            settings.source,
+            loop=settings.loop,
+            realtime=settings.policy == "latest",
+            fps=settings.fps,
+            rotate=settings.rotate,
         )
 
     def open(self) -> None:
-        """Find out whether there is a picture in the file at all."""
-        if not self._path.exists():
-            raise SourceError(f"the source {str(self._path)!r} does not exist", mend=_MEND)
-        if not self._path.is_file():
-            raise SourceError(f"the source {str(self._path)!r} is not a file", mend=_MEND)
-        if self._path.stat().st_size == 0:
-            raise SourceError(f"the source {str(self._path)!r} is empty", mend=_MEND)
-        if self._is_image():
-            height, width = self._read_image().shape[:2]
-            self._properties = {"kind": "image", "width": width, "height": height}
+        """List the files, and find out whether there is a picture in any of them."""
+        self._paths = listed(self._spec)
+        first: SourceError | None = None
+        for path in self._paths:
+            try:
+                self._properties = media.probe(path, self._rotate)
+            except SourceError as error:
+                first = first or error
+                continue
+            if len(self._paths) > 1:
+                self._properties["files"] = len(self._paths)
             return
-        from edged.sources.container import Container  # noqa: PLC0415  # FFmpeg is slow to import
-
-        with Container(str(self._path), name=str(self._path)) as container:
-            self._properties = {"kind": "file", **container.properties()}
+        assert first is not None  # noqa: S101  # listed() gives at least one
+        raise first
 
     def frames(self) -> Iterator[Frame]:
-        """Every frame of the file, in order."""
-        count = 0
-        offset = 0.0
-        begun = time.monotonic()
-        while True:
-            pts = 0.0
-            asked = time.monotonic()
-            for image, media_time in self._pictures():
-                pts = media_time
-                capture_ms = 1e3 * (time.monotonic() - asked)
-                if self._realtime:
-                    self._stopped.wait(max(0.0, begun + offset + pts - time.monotonic()))
-                if self._stopped.is_set():
-                    return
-                yield Frame(count, image, time.time(), time.monotonic(), offset + pts, capture_ms)
-                count += 1
-                asked = time.monotonic()
-            if not self._loop or self._stopped.is_set():
+        """Every frame of every file, in order."""
+        begun = asked = time.monotonic()
+        for number, (picture, pts) in enumerate(self._pictures()):
+            image = picture.pixels(self._rotate)
+            now = time.monotonic()
+            capture_ms = 1e3 * (now - asked)
+            if self._realtime and self._stopped.wait(max(0.0, begun + pts - now)):
                 return
-            offset += pts + self._frame_time()
+            yield Frame(number, image, time.time(), time.monotonic(), pts, capture_ms)
+            if self._stopped.is_set():
+                return
+            asked = time.monotonic()
 
     def properties(self) -> dict[str, Any]:
-        """Kind, width, height, and of a video codec and frame rate."""
+        """Kind, width, height, and of a clip codec and frame rate; of several files those of the first."""
         return self._properties
 
     def stop(self) -> None:
@@ -93,30 +111,68 @@ class FileSource:
         self._stopped.set()
 
     def close(self) -> None:
-        """Nothing is left open between passes."""
+        """Nothing is left open between files."""
 
-    def _is_image(self) -> bool:
-        return self._path.suffix.lower() in _IMAGES
+    def _pictures(self) -> Iterator[tuple[media.Picture, float]]:
+        """Those within the limit, from all files, each with its media time since the start."""
+        offset = 0.0
+        while True:
+            failures: list[SourceError] = []
+            for path in self._paths:
+                end = offset
+                try:
+                    for picture in media.pictures(path, self.skipped):
+                        pts = offset + picture.time
+                        end = pts + picture.frame_time
+                        if media.is_image(path):
+                            yield picture, pts
+                        elif self._pace.due(pts):
+                            self._pace.given(pts)
+                            yield picture, pts
+                        else:
+                            self.skipped["rate"] += 1
+                except SourceError as error:
+                    failures.append(error)
+                offset = end
+            if failures:
+                raise self._summary(failures)
+            if not self._loop:
+                return
 
-    def _frame_time(self) -> float:
-        return 1.0 / float(self._properties.get("fps") or 1.0)
-
-    def _pictures(self) -> Iterator[tuple[Image, float]]:
-        if self._is_image():
-            yield self._read_image(), 0.0
-            return
-        from edged.sources.container import Container  # noqa: PLC0415
-
-        with Container(str(self._path), name=str(self._path)) as container:
-            yield from container.pictures()
-
-    def _read_image(self) -> Image:
-        import cv2  # noqa: PLC0415  # slow to import, and not needed to look at a path
-
-        image = cv2.imread(str(self._path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise SourceError(f"the source {str(self._path)!r} is no image that can be read", mend=_MEND)
-        return image  # type: ignore[return-value]  # IMREAD_COLOR gives uint8
+    def _summary(self, failures: list[SourceError]) -> SourceError:
+        if len(failures) == 1:
+            return failures[0]
+        return SourceError(
+            f"{len(failures)} of {len(self._paths)} files of {self._spec!r} were damaged; "
+            f"the first: {failures[0].problem}",
+            mend=failures[0].mend,
+        )
 
 
-_MEND = "Set EDGED_SOURCE to a video or image file, /dev/video0, rtsp://..., http://... or synthetic:"
+def listed(spec: str) -> list[Path]:
+    """The files that ``spec`` names, in the order of their names, numbers by their value.
+
+    Raises:
+        SourceError: there is none.
+    """
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        found = [entry for entry in path.iterdir() if entry.suffix.lower() in media.IMAGES | media.CLIPS]
+        if not found:
+            raise SourceError(f"the folder {spec!r} has no video or image file in it", mend=_MEND)
+    elif path.exists() or not glob.has_magic(spec):
+        found = [path]
+    else:
+        found = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207  # takes absolute ones
+        if not found:
+            raise SourceError(f"no file fits the pattern {spec!r}", mend=_MEND)
+    if found == [path]:
+        if not path.exists():
+            raise SourceError(f"the source {spec!r} does not exist", mend=_MEND)
+        return found
+    return sorted((entry for entry in found if entry.is_file()), key=_natural)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

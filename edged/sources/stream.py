@@ -1,84 +1,103 @@
-"""Network streams: RTSP and HTTP (MJPEG, MPEG-TS, HLS)."""
+"""Network streams: RTSP, HTTP (MJPEG, MPEG-TS) and bare MPEG-TS over TCP or UDP."""
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from edged.errors import SourceError
-from edged.records import Frame
+from edged.sources.camera import Damaged
+from edged.sources.container import Container
+from edged.sources.live import LiveSource
+from edged.sources.reader import Deadlines
+from edged.sources.url import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from edged.config import Settings
-    from edged.sources.container import Container
+    from edged.records import Image
 
-_OPEN_S = 10.0
-_READ_S = 5.0
-"""A stream that stays silent for so long is lost. FFmpeg ends the read itself, so no thread is left behind."""
+_DOUBTFUL = 10
+"""Pictures that a strict decoder may refuse, with none that it accepts, before a lenient one is tried."""
 
 
-class StreamSource:
-    """A camera that is reached by URL. Its end is always a fault: a camera has none.
+class StreamCamera:
+    """One connection by FFmpeg.
 
-    RTSP runs over TCP: over UDP one lost packet smears the picture until the next keyframe.
+    Args:
+        url: with user and password, if any.
+        transport: ``tcp`` or ``udp``, for RTSP. Over UDP a lost packet smears the picture until the next
+            keyframe; over TCP it costs time.
+        deadlines: FFmpeg ends what takes longer by itself, so that no thread stays behind.
     """
 
-    live = True
-    problem = ""
+    mend = "Look after the camera and the network; 'ffprobe' shows what comes from that address"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, transport: str, deadlines: Deadlines) -> None:
+        self.name = f"the stream {redacted(url)!r}"
         self._url = url
-        self._stopped = threading.Event()
+        self._transport = transport
+        self._deadlines = deadlines
         self._container: Container | None = None
-
-    @classmethod
-    def create(cls, settings: Settings) -> StreamSource:
-        """As ``EDGED_SOURCE`` says."""
-        return cls(settings.source)
-
-    @property
-    def name(self) -> str:
-        """The URL without user and password."""
-        parts = urlsplit(self._url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self._strict = True
+        self._refused = 0
 
     def open(self) -> None:
         """Connect, and learn what kind of video comes."""
-        from edged.sources.container import Container  # noqa: PLC0415  # FFmpeg is slow to import
+        options = {"rtsp_transport": self._transport} if self._url.startswith("rtsp") else {}
+        # FFmpeg counts twice, for connecting and for probing.
+        timeout = (self._deadlines.open_s / 2, self._deadlines.read_s)
+        self._container = Container(
+            self._url, name=self.name, mend=self.mend, options=options, timeout=timeout, strict=self._strict
+        )
 
-        options = {"fflags": "nobuffer", "flags": "low_delay"}
-        if self._url.startswith("rtsp"):
-            options["rtsp_transport"] = "tcp"
-        self._container = Container(self._url, name=self.name, options=options, timeout=(_OPEN_S, _READ_S))
-
-    def frames(self) -> Iterator[Frame]:
-        """Pictures as they arrive."""
+    def grab(self) -> bool:
+        """The next picture, decoded."""
         assert self._container is not None  # noqa: S101  # open() comes first
-        begun = asked = time.monotonic()
-        for count, (image, _) in enumerate(self._container.pictures()):
-            if self._stopped.is_set():
-                return
-            now = time.monotonic()
-            yield Frame(count, image, time.time(), now, now - begun, 1e3 * (now - asked))
-            asked = time.monotonic()
-        if not self._stopped.is_set():
-            raise SourceError(
-                f"the stream {self.name!r} has ended", mend="Look after the camera; systemd starts edged again"
-            )
+        try:
+            found = self._container.grab()
+        except EOFError:
+            raise SourceError(f"{self.name} has ended", mend=self.mend) from None
+        except Damaged:
+            self._refused += 1
+            if self._refused == _DOUBTFUL and self._container.strict:
+                # Some cameras never send a picture that a strict decoder accepts: rather theirs than none.
+                self._strict = False
+                self._container.close()
+                self.open()
+            raise
+        if found:
+            self._refused = _DOUBTFUL
+        return found
+
+    def retrieve(self) -> Image:
+        """Its pixels."""
+        assert self._container is not None  # noqa: S101  # open() comes first
+        return self._container.image()
 
     def properties(self) -> dict[str, Any]:
-        """Kind, width, height, codec, frame rate."""
+        """Kind, codec, and the frame rate where the stream tells it."""
         return {"kind": "stream", **(self._container.properties() if self._container else {})}
 
-    def stop(self) -> None:
-        """End after the frame, or the timeout, that is being waited for."""
-        self._stopped.set()
+    def interrupt(self) -> None:
+        """FFmpeg heeds its timeouts only."""
 
     def close(self) -> None:
         """Hang up."""
         if self._container is not None:
             self._container.close()
+
+
+class StreamSource(LiveSource):
+    """A camera that is reached by URL. Its end is a fault: a camera has none."""
+
+    @classmethod
+    def create(cls, settings: Settings) -> StreamSource:
+        """As the settings say."""
+        url, transport = settings.source, settings.stream_transport
+        deadlines = Deadlines(settings.open_timeout, settings.read_timeout)
+        return cls(
+            lambda: StreamCamera(url, transport=transport, deadlines=deadlines),
+            deadlines=deadlines,
+            fps=settings.fps,
+            rotate=settings.rotate,
+            waits=settings.policy == "all",
+        )

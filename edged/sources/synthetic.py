@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +15,7 @@ import numpy as np
 
 from edged.errors import ConfigError
 from edged.records import Frame
+from edged.sources.shape import Pace, turned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,60 +38,89 @@ class SyntheticSource:
         fps: frames a second; 0 gives them as fast as they are taken.
         count: frames until the end; 0 goes on for ever.
         live: whether it behaves as a camera (frames not taken are lost) or as a file (it waits).
+        limit: frames a second at the most, or None for all.
+        rotate: degrees clockwise.
     """
 
     problem = ""
+    reconnects = 0
 
-    def __init__(self, *, width: int, height: int, fps: float, count: int, live: bool) -> None:
+    def __init__(
+        self,
+        *,
+        width: int = 640,
+        height: int = 480,
+        fps: float = 30.0,
+        count: int = 0,
+        live: bool = True,
+        limit: float | None = None,
+        rotate: int = 0,
+    ) -> None:
         self.live = live
+        self.skipped: Counter[str] = Counter({"rate": 0})
         self._width = width
         self._height = height
         self._fps = fps
         self._count = count
+        self._pace = Pace(limit)
+        self._rotate = rotate
         self._stopped = threading.Event()
         self._ring: list[Image] = []
 
     @classmethod
     def create(cls, settings: Settings) -> SyntheticSource:
-        """As ``EDGED_SOURCE`` says behind ``synthetic:``."""
+        """As ``EDGED_SOURCE`` says behind ``synthetic:``, and the settings for all sources."""
         text = settings.source.removeprefix("synthetic:").removeprefix("?")
         chosen = _DEFAULTS | dict(parse_qsl(text, keep_blank_values=True))
         try:
-            if unknown := sorted(chosen.keys() - _DEFAULTS.keys()):
-                raise ValueError(f"there is no {unknown[0]!r}")
-            if chosen["live"] not in {"true", "false"}:
-                raise ValueError(f"live={chosen['live']!r} is neither true nor false")
             width, height, count = (int(chosen[name]) for name in ("width", "height", "count"))
             fps = float(chosen["fps"])
-            if min(width, height) < _SMALLEST or min(count, fps) < 0 or not fps < float("inf"):
-                raise ValueError(f"sizes start at {_SMALLEST} pixels, counts and rates at 0")
+            wrong = _wrong(chosen, min(width, height), min(count, fps), fps)
         except ValueError as error:
+            wrong = str(error)
+        if wrong:
             raise ConfigError(
-                f"EDGED_SOURCE={settings.source!r} is malformed: {error}",
-                mend="Write synthetic:?width=640&height=480&fps=30&count=0&live=true; any part may be left out",
-            ) from error
-        return cls(width=width, height=height, fps=fps, count=count, live=chosen["live"] == "true")
+                f"EDGED_SOURCE={settings.source!r} is malformed: {wrong}",
+                mend="Write synthetic:?width=640&height=480&fps=30&count=0&live=true, or parts of it",
+            )
+        return cls(
+            width=width,
+            height=height,
+            fps=fps,
+            count=count,
+            live=chosen["live"] == "true",
+            limit=settings.fps,
+            rotate=settings.rotate,
+        )
 
     def open(self) -> None:
         """Draw the pictures."""
-        self._ring = [self._draw(step / _RING) for step in range(_RING)]
+        self._ring = [turned(self._draw(step / _RING), self._rotate) for step in range(_RING)]
 
     def frames(self) -> Iterator[Frame]:
         """Pictures at the chosen rate; one that is late does not delay those after it."""
         begun = time.monotonic()
-        number = 0
-        while not self._stopped.is_set() and not (self._count and number >= self._count):
+        given = 0
+        for number in range(self._count) if self._count else itertools.count():
             due = number / self._fps if self._fps else time.monotonic() - begun
-            if (pause := begun + due - time.monotonic()) > 0 and self._stopped.wait(pause):
+            pause = begun + due - time.monotonic()
+            if self._stopped.is_set() or (pause > 0 and self._stopped.wait(pause)):
                 return
+            if not self._pace.due(due):
+                self.skipped["rate"] += 1
+                continue
+            self._pace.given(due)
             # A copy, as from a camera: whoever draws on a frame must not draw on a later one.
             image = self._ring[number % _RING].copy()
-            yield Frame(number, image, time.time(), time.monotonic(), due)
-            number += 1
+            yield Frame(given, image, time.time(), time.monotonic(), due)
+            given += 1
 
     def properties(self) -> dict[str, Any]:
         """Kind, width, height and frame rate."""
-        found: dict[str, Any] = {"kind": "synthetic", "width": self._width, "height": self._height}
+        width, height = (
+            (self._width, self._height) if self._rotate % 180 == 0 else (self._height, self._width)
+        )
+        found: dict[str, Any] = {"kind": "synthetic", "width": width, "height": height}
         if self._fps:
             found["fps"] = self._fps
         return found
@@ -113,3 +145,14 @@ class SyntheticSource:
         x, y = self._width - x, self._height - y
         cv2.rectangle(image, (x - radius, y - radius), (x + radius, y + radius), (200, 120, 40), -1)
         return image
+
+
+def _wrong(chosen: dict[str, str], size: int, least: float, fps: float) -> str:
+    """What is wrong with the parts of the URL; empty if nothing is."""
+    if unknown := sorted(chosen.keys() - _DEFAULTS.keys()):
+        return f"there is no {unknown[0]!r}"
+    if chosen["live"] not in {"true", "false"}:
+        return f"live={chosen['live']!r} is neither true nor false"
+    if size < _SMALLEST or least < 0 or not math.isfinite(fps):
+        return f"sizes start at {_SMALLEST} pixels, counts and rates at 0"
+    return ""

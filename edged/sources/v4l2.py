@@ -2,90 +2,143 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import structlog
 
 from edged.errors import SourceError
-from edged.records import Frame
+from edged.sources.camera import Damaged
+from edged.sources.live import LiveSource
+from edged.sources.reader import Deadlines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from edged.config import Settings
     from edged.records import Image
 
+log = structlog.get_logger()
 
-class V4l2Source:
-    """``/dev/video0``.
 
-    OpenCV's answers are not to be trusted: after an unplug ``isOpened()`` stays true. Only a frame counts.
+class V4l2Camera:
+    """One opening of a device by OpenCV.
+
+    OpenCV's answers are not to be trusted: after an unplug ``isOpened()`` stays true, and a driver may block
+    a read for as long as it likes. Only pictures count, and the deadlines are watched from outside. Its own
+    timeouts must not be set: the V4L2 backend does not know them and refuses to open.
+
+    Args:
+        device: ``/dev/video0``, or a lasting name such as ``/dev/v4l/by-id/...``.
+        size: width and height to ask for, or None for the camera's own.
+        fps: frames a second to ask for, or None.
+        pixel_format: four letters to ask for, or None.
     """
 
-    live = True
-    problem = ""
+    mend = "Look after its cable and power, and whether another program uses it"
 
-    def __init__(self, device: str) -> None:
+    def __init__(
+        self, device: str, *, size: tuple[int, int] | None, fps: float | None, pixel_format: str | None
+    ) -> None:
+        self.name = f"the camera {device!r}"
         self._device = device
-        self._stopped = threading.Event()
-        self._camera = cv2.VideoCapture()
-        self._first: Image | None = None
-
-    @classmethod
-    def create(cls, settings: Settings) -> V4l2Source:
-        """As ``EDGED_SOURCE`` says."""
-        return cls(settings.source)
+        self._size = size
+        self._fps = fps
+        self._pixel_format = pixel_format
+        self._capture = cv2.VideoCapture()
+        self._differs = False
 
     def open(self) -> None:
-        """Open the device and wait for a first frame."""
-        if not Path(self._device).exists():
+        """Open the device and ask for what was chosen."""
+        self._check()
+        # What is wrong is told by our own messages, once; OpenCV would print it at every attempt.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        if not self._capture.open(self._device, cv2.CAP_V4L2):
             raise SourceError(
-                f"the camera {self._device!r} does not exist", mend="'edged devices' lists the cameras there are"
+                f"{self.name} is no camera that can be read, or another program uses it", mend=self.mend
             )
-        # No timeout properties: with CAP_V4L2 they make the open fail.
-        self._camera.open(self._device, cv2.CAP_V4L2)
-        ok, image = self._camera.read() if self._camera.isOpened() else (False, None)
-        if not ok:
-            self._camera.release()
-            raise SourceError(
-                f"the camera {self._device!r} gives no frame",
-                mend="Is another program using it, and is the user in the group 'video'",
-            )
-        self._first = image  # type: ignore[assignment]  # BGR uint8 by default
+        if self._pixel_format is not None:
+            self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*self._pixel_format))
+        if self._size is not None:
+            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
+            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
+        if self._fps is not None:
+            self._capture.set(cv2.CAP_PROP_FPS, self._fps)
+        self._compare()
 
-    def frames(self) -> Iterator[Frame]:
-        """Pictures as the camera gives them."""
-        begun = asked = time.monotonic()
-        count = 0
-        while not self._stopped.is_set():
-            ok, image = (True, self._first) if self._first is not None else self._camera.read()
-            self._first = None
-            now = time.monotonic()
-            if not ok or image is None:
-                raise SourceError(
-                    f"the camera {self._device!r} has stopped giving frames after {count}",
-                    mend="Look after its cable and power; systemd starts edged again",
-                )
-            yield Frame(count, image, time.time(), now, now - begun, 1e3 * (now - asked))  # type: ignore[arg-type]
-            count += 1
-            asked = time.monotonic()
+    def grab(self) -> bool:
+        """Wait for the driver to fill a buffer."""
+        if not self._capture.grab():
+            raise SourceError(f"{self.name} has stopped giving pictures", mend=self.mend)
+        return True
+
+    def retrieve(self) -> Image:
+        """The buffer as pixels; this is where motion JPEG is decoded."""
+        whole, image = self._capture.retrieve()
+        if not whole or image is None:
+            raise Damaged
+        return image  # type: ignore[return-value]  # BGR uint8 by default
 
     def properties(self) -> dict[str, Any]:
-        """Kind, width, height, frame rate."""
-        return {
-            "kind": "v4l2",
-            "width": int(self._camera.get(cv2.CAP_PROP_FRAME_WIDTH)),
-            "height": int(self._camera.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-            "fps": self._camera.get(cv2.CAP_PROP_FPS),
-        }
+        """Kind, pixel format and, where the driver tells it, frames per second."""
+        found: dict[str, Any] = {"kind": "v4l2"}
+        if pixel_format := self._current_format():
+            found["codec"] = pixel_format
+        if (fps := self._capture.get(cv2.CAP_PROP_FPS)) > 0:
+            found["fps"] = round(fps, 3)
+        return found
 
-    def stop(self) -> None:
-        """End after the frame that is being waited for."""
-        self._stopped.set()
+    def interrupt(self) -> None:
+        """Nothing can interrupt a driver."""
 
     def close(self) -> None:
         """Give the device back."""
-        self._camera.release()
+        self._capture.release()
+
+    def _check(self) -> None:
+        """Tell apart what OpenCV would not."""
+        path = Path(self._device)
+        if not path.exists():
+            raise SourceError(
+                f"{self.name} does not exist", mend="'edged devices' lists the cameras there are"
+            )
+        if not stat.S_ISCHR(path.stat().st_mode):
+            raise SourceError(f"{self.name} is no device", mend="'edged devices' lists the cameras there are")
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise SourceError(
+                f"{self.name} may not be read",
+                mend="Add the user to the group 'video' (SupplementaryGroups=video)",
+            )
+
+    def _compare(self) -> None:
+        """Say where the camera gives something else than was asked for; it is better than nothing."""
+        width, height = (
+            int(self._capture.get(what)) for what in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        if self._size is not None and self._size != (width, height):
+            log.warning("camera_size_differs", source=self.name, asked=self._size, given=(width, height))
+        given = self._current_format()
+        if self._pixel_format is not None and self._pixel_format != given:
+            log.warning("camera_format_differs", source=self.name, asked=self._pixel_format, given=given)
+
+    def _current_format(self) -> str:
+        code = int(self._capture.get(cv2.CAP_PROP_FOURCC))
+        return code.to_bytes(4, "little", signed=code < 0).decode("ascii", "replace").strip("\0 ")
+
+
+class V4l2Source(LiveSource):
+    """``/dev/video0``."""
+
+    @classmethod
+    def create(cls, settings: Settings) -> V4l2Source:
+        """As the settings say."""
+        device, size = settings.source, settings.camera_size
+        fps, pixel_format = settings.camera_fps, settings.camera_format
+        return cls(
+            lambda: V4l2Camera(device, size=size, fps=fps, pixel_format=pixel_format),
+            deadlines=Deadlines(settings.open_timeout, settings.read_timeout),
+            fps=settings.fps,
+            rotate=settings.rotate,
+            waits=settings.policy == "all",
+        )

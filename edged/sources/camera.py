@@ -1,0 +1,64 @@
+"""What a live source has to know of its camera: how to open it and how to read from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from edged.records import Image
+
+
+class Damaged(Exception):  # noqa: N818  # a picture that does not count, not an error
+    """A picture is broken or incomplete; the next one may be whole."""
+
+
+class Camera(Protocol):
+    """One connection to a camera, used once, by one thread: ``open``, ``grab`` and ``retrieve``, ``close``.
+
+    ``close`` is also called when ``open`` has failed. What is lost is not looked for again here: the
+    :class:`~edged.sources.live.LiveSource` makes a new one.
+    """
+
+    name: str
+    """How messages call it: ``the camera '/dev/video0'``; without a password."""
+    mend: str
+    """What to look after when it gives no pictures."""
+
+    def open(self) -> None:
+        """Reach it.
+
+        Raises:
+            SourceError: it is not there, or refuses.
+        """
+        ...
+
+    def grab(self) -> bool:
+        """Wait for the next picture, without the work of turning it into pixels.
+
+        False is for "not yet": data came that completes no picture. It must come back now and then.
+
+        Raises:
+            Damaged: a picture came and is broken.
+            SourceError: the connection is over.
+        """
+        ...
+
+    def retrieve(self) -> Image:
+        """The pixels of what was grabbed last; nobody else writes into them.
+
+        Raises:
+            Damaged: they are broken.
+        """
+        ...
+
+    def properties(self) -> dict[str, Any]:
+        """As :meth:`edged.sources.Source.properties`, size excepted; asked after a picture has come."""
+        ...
+
+    def interrupt(self) -> None:
+        """Make ``open`` or ``grab`` end soon, if there is a way; the only call from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...

@@ -1,0 +1,151 @@
+"""One media file, a clip or an image: its pictures with their times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edged.errors import SourceError
+from edged.sources.camera import Damaged
+from edged.sources.shape import turned
+from edged.sources.wholeness import is_cut_short
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from edged.records import Image
+    from edged.sources.container import Container
+
+IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+CLIPS = frozenset(
+    {
+        ".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".h265", ".hevc", ".ivf", ".m2ts",
+        ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
+        ".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+    }
+)  # fmt: skip
+"""Suffixes that count in a folder; a file that is named may have any."""
+_IMAGE_S = 1.0
+"""How long an image is shown."""
+_MEND = "Set EDGED_SOURCE to something that 'ffprobe' can read"
+_DAMAGED = "The data is damaged or cut short; everything before that was processed"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture of a file, not yet turned into pixels."""
+
+    time: float
+    """Seconds since the first one; always more than before."""
+    frame_time: float
+    """How long it is shown, seconds, on average."""
+    pixels: Callable[[int], Image]
+    """BGR, upright and turned clockwise by so many degrees. Valid until the next picture is asked for."""
+
+
+def is_image(path: Path) -> bool:
+    """Whether it holds one picture and no time."""
+    return path.suffix.lower() in IMAGES
+
+
+def probe(path: Path, rotate: int) -> dict[str, Any]:
+    """Kind, width and height as given, and of a clip codec and frame rate.
+
+    Raises:
+        SourceError: there is not one whole picture in it.
+    """
+    _check(path)
+    if is_image(path):
+        height, width = _read_image(path, rotate).shape[:2]
+        return {"kind": "image", "width": width, "height": height}
+    with _clip(path) as container:
+        while True:
+            try:
+                if container.grab():
+                    break
+            except Damaged:
+                continue
+            except EOFError:
+                raise SourceError(f"the source {str(path)!r} has no picture in it", mend=_MEND) from None
+        height, width = container.image(rotate).shape[:2]
+        return {"kind": "file", "width": width, "height": height, **container.properties()}
+
+
+def pictures(path: Path, skipped: Counter[str]) -> Iterator[Picture]:
+    """All whole pictures of a file, in order; ``skipped`` counts the damaged ones.
+
+    Raises:
+        SourceError: the file breaks off; what comes before that was given.
+    """
+    _check(path)
+    if is_image(path):
+        yield Picture(0.0, _IMAGE_S, lambda rotate: _read_image(path, rotate))
+        return
+    with _clip(path) as container:
+        yield from _grabbed(container, path, skipped)
+
+
+def _grabbed(container: Container, path: Path, skipped: Counter[str]) -> Iterator[Picture]:
+    step = container.frame_time
+    origin = 0.0
+    last = -step
+    count = 0
+    while True:
+        try:
+            if not container.grab():
+                continue
+        except Damaged:
+            skipped["corrupt"] += 1
+            continue
+        except EOFError:
+            break
+        except SourceError as error:
+            raise SourceError(f"{error.problem} after {count} frames", mend=_DAMAGED) from None
+        now = container.time
+        if now is None or now - origin <= last or count == 0:
+            # At the seams of joined recordings, and where timestamps are missing, time goes on evenly.
+            origin = 0.0 if now is None else now - (last + step)
+            now = origin + last + step
+        last = now - origin
+        count += 1
+        yield Picture(last, step, container.image)
+    if count == 0:
+        raise SourceError(f"the source {str(path)!r} has no picture in it", mend=_DAMAGED)
+    if is_cut_short(path):
+        raise SourceError(
+            f"the source {str(path)!r} is cut short: it ends after {count} frames", mend=_DAMAGED
+        )
+
+
+def _check(path: Path) -> None:
+    """Find out what FFmpeg would only call invalid."""
+    if not path.exists():
+        raise SourceError(f"the source {str(path)!r} does not exist", mend=_MEND)
+    if path.stat().st_size == 0:
+        raise SourceError(f"the source {str(path)!r} is empty", mend=_MEND)
+
+
+def _clip(path: Path) -> Container:
+    from edged.sources.container import Container  # noqa: PLC0415  # FFmpeg is slow to import
+
+    try:
+        # As a file: URL, a name with a colon or a percent sign in it is just a name.
+        return Container(f"file:{path}", name=f"the source {str(path)!r}", mend=_MEND)
+    except SourceError as error:
+        if is_cut_short(path):
+            raise SourceError(f"{error.problem}; it is cut short", mend=_MEND) from None
+        raise
+
+
+def _read_image(path: Path, rotate: int) -> Image:
+    import cv2  # noqa: PLC0415  # slow to import, and not needed to look at a path
+    import numpy as np  # noqa: PLC0415
+
+    if is_cut_short(path):
+        raise SourceError(f"the source {str(path)!r} is cut short", mend=_MEND)
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise SourceError(f"the source {str(path)!r} is no image that can be read", mend=_MEND)
+    return turned(image, rotate)  # type: ignore[arg-type]  # IMREAD_COLOR gives uint8

@@ -1,0 +1,188 @@
+"""A thread that reads from one camera, and that can be left behind when it gets stuck."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edged import bridge
+from edged.channel import Closed
+from edged.errors import SourceError
+from edged.sources.camera import Damaged
+from edged.sources.shape import turned
+
+if TYPE_CHECKING:
+    import threading
+    from collections import Counter
+
+    from edged.records import Image
+    from edged.sources.camera import Camera
+    from edged.sources.shape import Pace
+
+_AHEAD = 2
+"""Pictures between the two threads; whoever takes them takes them at once, so this is for hiccups only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a camera may keep us waiting, seconds."""
+
+    open_s: float = 10.0
+    """From the beginning to the first whole picture."""
+    read_s: float = 5.0
+    """From one picture to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A picture as it came."""
+
+    image: Image
+    ts: float
+    """UTC, seconds since the epoch."""
+    taken: float
+    """The same moment on the monotonic clock."""
+    decode_ms: float
+    properties: dict[str, Any]
+    """What the camera said of itself when the picture came."""
+
+
+class Reader:
+    """One connection to a camera: opens it, reads until it fails or is told to leave, and closes it.
+
+    All of that happens in a thread of its own, because no library can be trusted to come back: a driver may
+    hang in an ioctl, a name server may not answer. Nobody else touches the camera, so a stuck thread can be
+    left behind; when it comes back at last it finds that it was told to leave, closes the camera and ends.
+
+    Args:
+        camera: not yet open.
+        deadlines: watched over in :meth:`take`, by whoever waits for pictures.
+        pace: which pictures are wanted; the others are not even converted.
+        rotate: degrees clockwise.
+        waits: whether a picture that is not taken makes the camera wait, or gives way to the next one.
+        skipped: counts pictures that were not given, by cause.
+        changed: the lock of all that both threads see.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        *,
+        deadlines: Deadlines,
+        pace: Pace,
+        rotate: int,
+        waits: bool,
+        skipped: Counter[str],
+        changed: threading.Condition,
+    ) -> None:
+        self.ended = False
+        """Whether the thread is through with the camera."""
+        self._camera = camera
+        self._deadlines = deadlines
+        self._pace = pace
+        self._rotate = rotate
+        self._waits = waits
+        self._skipped = skipped
+        self._changed = changed
+        self._shots: deque[Shot] = deque()
+        self._error: BaseException | None = None
+        self._leaving = False
+        self._first: float | None = None
+        self._heard = time.monotonic()
+        self._size = (0, 0)
+        self._properties: dict[str, Any] = {}
+        bridge.start("camera", self._run)
+
+    @property
+    def good_s(self) -> float:
+        """For how long pictures came."""
+        return 0.0 if self._first is None else self._heard - self._first
+
+    def take(self) -> Shot:
+        """The next picture.
+
+        Raises:
+            Closed: :meth:`leave` was called.
+            SourceError: the camera has failed, or a deadline has passed; what came before was taken.
+        """
+        with self._changed:
+            while not self._leaving:
+                if self._shots:
+                    self._changed.notify_all()
+                    return self._shots.popleft()
+                if self._error is not None:
+                    raise self._error
+                limit = self._deadlines.read_s if self._first is not None else self._deadlines.open_s
+                left = self._heard + limit - time.monotonic()
+                if left <= 0:
+                    kind = "first picture" if self._first is None else "picture"
+                    raise SourceError(
+                        f"{self._camera.name} has given no {kind} for {limit:g} s", mend=self._camera.mend
+                    )
+                self._changed.wait(left)
+        raise Closed
+
+    def leave(self) -> None:
+        """Tell the thread to end; do not wait for it."""
+        with self._changed:
+            self._leaving = True
+            self._shots.clear()
+            self._changed.notify_all()
+        self._camera.interrupt()
+
+    # In the thread.
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            try:
+                self._camera.open()
+                self._read()
+            finally:
+                self._camera.close()
+        except BaseException as caught:  # noqa: BLE001  # raised again where somebody waits
+            error = caught
+        with self._changed:
+            self._error = error
+            self.ended = True
+            self._changed.notify_all()
+
+    def _read(self) -> None:
+        while not self._leaving:
+            try:
+                if not self._camera.grab():
+                    continue
+                taken, ts = time.monotonic(), time.time()
+                if self._pace.due(taken):
+                    image = turned(self._camera.retrieve(), self._rotate)
+                    self._pace.given(taken)
+                    self._put(image, taken, ts)
+                else:
+                    self._skipped["rate"] += 1
+                    self._heard = taken
+            except Damaged:
+                self._skipped["corrupt"] += 1
+
+    def _put(self, image: Image, taken: float, ts: float) -> None:
+        done = time.monotonic()
+        height, width = image.shape[:2]
+        if self._size != (width, height):
+            self._size = (width, height)
+            self._properties = {**self._camera.properties(), "width": width, "height": height}
+        shot = Shot(image, ts + done - taken, done, 1e3 * (done - taken), self._properties)
+        with self._changed:
+            while self._waits and len(self._shots) >= _AHEAD and not self._leaving:
+                self._changed.wait()
+            if self._leaving:
+                return
+            if len(self._shots) >= _AHEAD:
+                self._shots.popleft()
+                self._skipped["superseded"] += 1
+            self._shots.append(shot)
+            # Time that we have spent waiting is not time that the camera has let us wait.
+            self._heard = time.monotonic()
+            if self._first is None:
+                self._first = self._heard
+            self._changed.notify_all()

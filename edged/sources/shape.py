@@ -1,0 +1,48 @@
+"""How many frames a source gives, and which way up: the same for all of them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edged.records import Image
+
+
+class Pace:
+    """At most so many frames a second, evenly spread.
+
+    The moments may be media time or the monotonic clock, as long as they do not run backwards. Frames are due
+    at even distances, and of each the one that lies nearest is given: a camera whose frames jitter keeps its
+    rate, and over time the limit is not exceeded.
+
+    Args:
+        fps: frames a second, or None for all of them.
+    """
+
+    def __init__(self, fps: float | None) -> None:
+        self._period = 1.0 / fps if fps else 0.0
+        self._due = -math.inf
+        self._last = -math.inf
+
+    def due(self, moment: float) -> bool:
+        """Whether a frame of this moment (seconds) is to be given. To be asked once for each frame."""
+        # The next frame will probably come as long after this one as this one after the last.
+        half_gap = min(moment - self._last, self._period) / 2
+        self._last = moment
+        return moment + half_gap >= self._due
+
+    def given(self, moment: float) -> None:
+        """Count a frame that was given; one that turned out to be damaged does not count."""
+        late = moment >= self._due + self._period
+        self._due = (moment if late else self._due) + self._period
+
+
+def turned(image: Image, degrees: int) -> Image:
+    """The picture turned clockwise by 0, 90, 180 or 270 degrees."""
+    if degrees == 0:
+        return image
+    import cv2  # noqa: PLC0415  # slow to import, and most pictures are upright
+
+    turn = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}[degrees]
+    return cv2.rotate(image, turn)  # type: ignore[return-value]  # uint8 as given

@@ -1,0 +1,100 @@
+"""Whether a media file is all there, by what its container says of its own length.
+
+FFmpeg reads what there is of a file that was cut short, and does not tell. Counting frames against the
+container's count is no way to find out: hidden frames, edit lists and dropped frames all change it.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MP4_BEGINS = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide"})
+_EBML = b"\x1a\x45\xdf\xa3"
+_SEGMENT = b"\x18\x53\x80\x67"
+_UNFINISHED_RIFF = frozenset({0, 0xFFFF_FFFF})
+
+
+def is_cut_short(path: Path) -> bool:
+    """Whether the file says that it is longer than it is. False where it does not say (MPEG-TS, FLV, ...)."""
+    length = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(12)
+        stream.seek(0)
+        if head[4:8] in _MP4_BEGINS:
+            return _mp4_end(stream, length) > length
+        if head[:4] == b"RIFF":
+            return _riff_end(stream, length) > length
+        if head[:4] == _EBML:
+            return _matroska_end(stream) > length
+        if head[:2] == b"\xff\xd8":
+            return not _jpeg_ends(stream.read())
+    return False
+
+
+def _mp4_end(stream: BinaryIO, length: int) -> int:
+    """Where the last box ends: a row of boxes, each with a 32-bit or 64-bit length, 0 for "to the end"."""
+    at = 0
+    while at < length:
+        stream.seek(at)
+        head = stream.read(16)
+        if len(head) < 8:  # noqa: PLR2004  # the size of the smallest box
+            return at + 8
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        at += size or length
+        if size and size < 8:  # noqa: PLR2004  # garbage: FFmpeg may know what to make of it
+            return length
+    return at
+
+
+def _riff_end(stream: BinaryIO, length: int) -> int:
+    """Where the last RIFF chunk ends (AVI; large ones are a row of them), padded to even."""
+    at = 0
+    while at < length:
+        stream.seek(at)
+        head = stream.read(8)
+        if head[:4] != b"RIFF" or len(head) < 8:  # noqa: PLR2004
+            break
+        (size,) = struct.unpack("<I", head[4:])
+        if size in _UNFINISHED_RIFF:
+            break
+        at += 8 + size + size % 2
+    return at
+
+
+def _matroska_end(stream: BinaryIO) -> int:
+    """Where the segment ends (Matroska, WebM); 0 where it was written without knowing."""
+    stream.seek(4)
+    header = _vint(stream)
+    if header is None:
+        return 0
+    stream.seek(header, 1)
+    if stream.read(4) != _SEGMENT:
+        return 0
+    size = _vint(stream)
+    return 0 if size is None else stream.tell() + size
+
+
+def _vint(stream: BinaryIO) -> int | None:
+    """An EBML length: as many leading zero bits as bytes follow; all ones is "unknown"."""
+    first = stream.read(1)
+    if not first or not first[0]:
+        return None
+    more = 8 - first[0].bit_length()
+    value = int.from_bytes(bytes([first[0] & (0x7F >> more)]) + stream.read(more), "big")
+    return None if value == (1 << (7 * (more + 1))) - 1 else value
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Whether the end marker comes after the pixels; one before them belongs to a thumbnail."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:  # noqa: PLR2004
+        if data[at + 1] == 0xDA:  # noqa: PLR2004  # start of scan
+            return data.find(b"\xff\xd9", at) >= 0
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return False

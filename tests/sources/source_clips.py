@@ -1,0 +1,80 @@
+"""Clips made on the spot: each frame shows its number, so that order can be read off the pixels."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edged.records import Image
+
+_BITS = 8
+_BLOCK = 16
+
+
+def numbered(number: int, size: tuple[int, int] = (160, 96)) -> Image:
+    """A picture of noise with ``number`` as a row of black and white blocks in its upper left corner."""
+    width, height = size
+    image = np.random.default_rng(number).integers(60, 120, (height, width, 3), np.uint8)
+    for bit in range(_BITS):
+        value = 235 if number >> bit & 1 else 20
+        image[:_BLOCK, bit * _BLOCK : (bit + 1) * _BLOCK] = value
+    return image
+
+
+def number_of(image: Image) -> int:
+    """The number a picture shows."""
+    middle = _BLOCK // 2
+    return sum((int(image[middle, bit * _BLOCK + middle, 0]) > 128) << bit for bit in range(_BITS))
+
+
+def make(
+    path: Path,
+    *,
+    frames: int = 50,
+    fps: int = 25,
+    codec: str = "libx264",
+    b_frames: int = 2,
+    rotation: int = 0,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Encode numbered pictures into ``path``; its suffix chooses the container."""
+    with av.open(str(path), "w", container_options=options or {}) as container:
+        stream = container.add_stream(codec, rate=fps)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = 160, 96
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.codec_context.time_base = Fraction(1, fps)
+        stream.codec_context.gop_size = 10
+        if codec == "libx264":
+            stream.codec_context.max_b_frames = b_frames
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(numbered(number), format="bgr24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def make_sound(path: Path) -> Path:
+    """A file without video."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(
+            "aac" if path.suffix == ".mp4" else "pcm_s16le", rate=16000, layout="mono"
+        )
+        assert isinstance(stream, av.AudioStream)
+        for number in range(10):
+            kind = "fltp" if path.suffix == ".mp4" else "s16"
+            dtype = np.float32 if kind == "fltp" else np.int16
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype), format=kind, layout="mono")
+            frame.sample_rate, frame.pts = 16000, 1024 * number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

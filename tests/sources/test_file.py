@@ -1,0 +1,307 @@
+"""The file source."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from itertools import islice, pairwise
+from shutil import which
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from source_clips import make, make_sound, number_of, numbered
+
+from edged.errors import SourceError
+from edged.sources.file import FileSource, listed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edged.records import Frame
+
+CONTAINERS = {
+    "mp4": {"options": {"movflags": "+faststart"}},
+    "mkv": {},
+    "avi": {"codec": "mjpeg"},
+}
+
+
+def played(source: FileSource) -> tuple[list[Frame], SourceError | None]:
+    """All frames, and what was raised after the last."""
+    source.open()
+    frames: list[Frame] = []
+    try:
+        frames.extend(source.frames())  # extend() keeps what came before the error
+    except SourceError as error:
+        return frames, error
+    finally:
+        source.close()
+    return frames, None
+
+
+def in_order(frames: list[Frame]) -> bool:
+    """Whether numbers have no gaps and times rise."""
+    return [frame.frame_id for frame in frames] == list(range(len(frames))) and all(
+        earlier.pts < later.pts for earlier, later in pairwise(frames)
+    )
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts", "mov", "flv", "webm"])
+def test_every_frame_of_a_clip_comes_in_order(tmp_path: Path, suffix: str) -> None:
+    """Every frame of a clip comes once, in order, at its time, whatever the container; B-frames included."""
+    codec = {"avi": "mjpeg", "webm": "libvpx-vp9"}.get(suffix, "libx264")
+    frames, error = played(FileSource(str(make(tmp_path / f"clip.{suffix}", codec=codec))))
+    assert error is None
+    assert [number_of(frame.image) for frame in frames] == list(range(50))
+    assert in_order(frames)
+    assert frames[0].pts == 0.0
+    assert frames[-1].pts == pytest.approx(49 / 25, abs=0.01)
+    assert all(frame.capture_ms > 0 for frame in frames)
+
+
+def test_real_clips_come_whole(shared: Path) -> None:
+    """Of real footage every frame comes that ffprobe decodes, hidden VP9 frames and reordering or not."""
+    if which("ffprobe") is None:
+        pytest.skip("ffprobe is not installed (package ffmpeg)")
+    clips = sorted((shared / "clips").iterdir())
+    assert clips
+    for clip in clips:
+        probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-count_frames"]
+        show = ["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", str(clip)]
+        expected = int(subprocess.run([*probe, *show], check=True, capture_output=True).stdout.strip(b",\n"))
+        source = FileSource(str(clip))
+        source.open()
+        count, last = 0, -1.0
+        for frame in source.frames():
+            assert frame.frame_id == count
+            assert frame.pts > last, f"{clip.name}: time stands still at frame {count}"
+            count, last = count + 1, frame.pts
+        assert count == expected, clip.name
+        assert source.skipped.total() == 0, clip.name
+
+
+def test_folder_is_played_in_the_order_of_names(tmp_path: Path) -> None:
+    """Clips and images of a folder come in the order of their names, with one count and one clock for all."""
+    make(tmp_path / "2.mp4", frames=5)
+    make(tmp_path / "10.mkv", frames=5)
+    cv2.imwrite(str(tmp_path / "1.png"), numbered(77))
+    (tmp_path / "notes.txt").write_text("not media")
+    (tmp_path / ".hidden").write_text("")
+    source = FileSource(str(tmp_path))
+    frames, error = played(source)
+    assert error is None
+    assert [number_of(frame.image) for frame in frames] == [77, *range(5), *range(5)]
+    assert in_order(frames)
+    assert frames[1].pts == pytest.approx(1.0)
+    assert source.properties()["files"] == 3
+
+
+def test_pattern_chooses_files(tmp_path: Path) -> None:
+    """A glob takes what fits it, at any depth with ``**``, and no folder."""
+    (tmp_path / "a" / "b.mp4").mkdir(parents=True)
+    wanted = [make(tmp_path / "a" / "x.mp4", frames=3), make(tmp_path / "z.mp4", frames=3)]
+    make(tmp_path / "y.mkv", frames=3)
+    assert listed(f"{tmp_path}/**/*.mp4") == wanted
+
+
+@pytest.mark.parametrize("name", ["a b.mp4", "http:x.mp4", "100%d.mp4", "[x].mp4", "-i.mp4", "ünï.mp4"])
+def test_odd_names_are_just_names(tmp_path: Path, name: str) -> None:
+    """A file is opened by its name even if FFmpeg or glob would read something else into it."""
+    frames, error = played(FileSource(str(make(tmp_path / name, frames=3))))
+    assert error is None
+    assert len(frames) == 3
+
+
+def test_loop_goes_on_counting(tmp_path: Path) -> None:
+    """A replayed clip goes on with frame numbers and media time."""
+    source = FileSource(str(make(tmp_path / "clip.mp4", frames=10)), loop=True)
+    source.open()
+    frames = list(islice(source.frames(), 25))
+    assert [number_of(frame.image) for frame in frames] == [*range(10), *range(10), *range(5)]
+    assert in_order(frames)
+    assert frames[10].pts == pytest.approx(10 / 25)
+
+
+def test_rate_limit_skips_evenly_and_counts(tmp_path: Path) -> None:
+    """EDGED_FPS leaves frames out by media time, evenly, and counts every one."""
+    source = FileSource(str(make(tmp_path / "clip.mp4", frames=100)), fps=5)
+    frames, _ = played(source)
+    assert [number_of(frame.image) for frame in frames] == list(range(0, 100, 5))
+    assert source.skipped["rate"] == 80
+    assert in_order(frames)
+
+
+def test_rate_limit_spares_images(tmp_path: Path) -> None:
+    """Images have no rate: all of them count."""
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), numbered(number))
+    frames, _ = played(FileSource(str(tmp_path), fps=0.1))
+    assert len(frames) == 4
+
+
+@pytest.mark.parametrize(("degrees", "corner"), [(0, (0, 0)), (90, (0, -1)), (180, (-1, -1)), (270, (-1, 0))])
+def test_frames_are_turned_clockwise(tmp_path: Path, degrees: int, corner: tuple[int, int]) -> None:
+    """EDGED_ROTATE turns clockwise; the upper left corner goes where it should, and the size follows."""
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[:8, :8] = 255
+    cv2.imwrite(str(tmp_path / "image.png"), image)
+    source = FileSource(str(tmp_path / "image.png"), rotate=degrees)
+    frames, _ = played(source)
+    assert frames[0].image[corner].tolist() == [255, 255, 255]
+    expected = (60, 40) if degrees in {0, 180} else (40, 60)
+    assert (frames[0].width, frames[0].height) == expected
+    assert (source.properties()["width"], source.properties()["height"]) == expected
+
+
+def test_phone_clips_stand_upright(tmp_path: Path) -> None:
+    """The display matrix is obeyed, and EDGED_ROTATE comes on top of it."""
+    # 90 in FFmpeg's words: the player must turn the picture counter-clockwise.
+    path = str(make(tmp_path / "phone.mp4", frames=3, rotation=90))
+    source = FileSource(path)
+    frames, _ = played(source)
+    assert (frames[1].width, frames[1].height) == (96, 160)
+    assert (source.properties()["width"], source.properties()["height"]) == (96, 160)
+    assert number_of(cv2.rotate(frames[1].image, cv2.ROTATE_90_CLOCKWISE)) == 1  # type: ignore[arg-type]
+    undone, _ = played(FileSource(path, rotate=90))
+    assert [number_of(frame.image) for frame in undone] == [0, 1, 2]
+
+
+def test_realtime_keeps_the_pace(tmp_path: Path) -> None:
+    """With the policy ``latest`` a clip plays as fast as it was filmed."""
+    source = FileSource(str(make(tmp_path / "clip.mp4", frames=15)), realtime=True)
+    source.open()
+    begun = time.monotonic()
+    assert len(list(source.frames())) == 15
+    assert 0.5 < time.monotonic() - begun < 2.0
+
+
+def test_stop_ends_a_clip_that_waits(tmp_path: Path) -> None:
+    """A stop ends the frames at once, even while a frame is not due yet."""
+    source = FileSource(str(make(tmp_path / "slow.mp4", frames=5, fps=1)), realtime=True)
+    source.open()
+    begun = time.monotonic()
+    for _ in source.frames():
+        source.stop()
+    assert time.monotonic() - begun < 0.5
+
+
+@pytest.mark.parametrize("suffix", sorted(CONTAINERS))
+def test_cut_clip_gives_all_it_has_and_fails(tmp_path: Path, suffix: str) -> None:
+    """Of a clip cut in the middle all frames come that are there; then it fails as unavailable (exit 69)."""
+    path = make(tmp_path / f"clip.{suffix}", **CONTAINERS[suffix])  # type: ignore[arg-type]  # the table is typed loosely
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10])
+    frames, error = played(FileSource(str(path)))
+    assert error is not None
+    assert error.exit_code == 69
+    assert str(path) in str(error)
+    assert "cut short" in str(error)
+    # Half a group of pictures may hang on what is missing.
+    assert [number_of(frame.image) for frame in frames] == list(range(len(frames)))
+    assert 20 <= len(frames) < 40
+
+
+def test_cut_clip_without_its_index_says_so(tmp_path: Path) -> None:
+    """A phone's clip has its index at the end: cut, nothing can be decoded, and the message knows why."""
+    path = make(tmp_path / "clip.mp4")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(SourceError, match="cut short"):
+        FileSource(str(path)).open()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_cut_image_is_refused(tmp_path: Path, suffix: str) -> None:
+    """Half an image is no image, although decoders fill the rest with grey."""
+    path = tmp_path / f"image.{suffix}"
+    cv2.imwrite(str(path), np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(SourceError, match=path.name):
+        FileSource(str(path)).open()
+
+
+def test_damage_in_the_middle_is_counted_and_skipped(tmp_path: Path) -> None:
+    """Damaged pictures are left out and counted; the rest of the clip comes, and the clip does not fail."""
+    path = make(tmp_path / "clip.avi", codec="mjpeg")
+    data = bytearray(path.read_bytes())
+    noise = np.random.default_rng(1)
+    for somewhere in (len(data) // 3, len(data) // 2):
+        at = data.index(b"\xff\xda", somewhere) + 20  # pixels, not the container's own words
+        data[at : at + 100] = noise.bytes(100)
+    path.write_bytes(data)
+    source = FileSource(str(path))
+    frames, error = played(source)
+    assert error is None
+    assert source.skipped["corrupt"] == 2
+    assert len(frames) + source.skipped["corrupt"] == 50
+    assert in_order(frames)
+
+
+def test_joined_recordings_never_turn_time_back(tmp_path: Path) -> None:
+    """Where one recording follows the other in one file, and timestamps begin anew, media time goes on."""
+    one = make(tmp_path / "one.ts", frames=20).read_bytes()
+    two = make(tmp_path / "two.ts", frames=20).read_bytes()
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(one + two)
+    frames, error = played(FileSource(str(joined)))
+    assert error is None
+    assert len(frames) >= 38
+    assert in_order(frames)
+    assert frames[-1].pts < 3.0
+
+
+def test_trimmed_clip_is_no_cut_clip(tmp_path: Path) -> None:
+    """An edit list hides frames on purpose: that is no damage."""
+    if which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed (package ffmpeg)")
+    path, trimmed = make(tmp_path / "clip.mp4"), tmp_path / "trimmed.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-ss", "0.9", "-i", str(path), "-c", "copy", str(trimmed)], check=True
+    )
+    frames, error = played(FileSource(str(trimmed)))
+    assert error is None
+    assert 20 <= len(frames) < 50
+
+
+def test_one_bad_file_does_not_keep_back_the_others(tmp_path: Path) -> None:
+    """Of a folder everything good is played; what was bad is told at the end."""
+    make(tmp_path / "a.mp4", frames=5)
+    (tmp_path / "b.mp4").write_bytes(b"garbage" * 100)
+    make(tmp_path / "c.mp4", frames=5)
+    (tmp_path / "d.mp4").write_bytes(b"")
+    frames, error = played(FileSource(str(tmp_path)))
+    assert len(frames) == 10
+    assert in_order(frames)
+    assert error is not None
+    assert "2 of 4 files" in str(error)
+    assert "b.mp4" in str(error)
+
+
+def test_what_is_wrong_is_said_in_one_sentence_with_a_mend(tmp_path: Path) -> None:
+    """Missing, empty, garbage, soundtrack, empty folder, pattern without a match: each names itself."""
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "garbage.mp4").write_bytes(b"garbage" * 1000)
+    (tmp_path / "garbage.jpg").write_bytes(b"garbage" * 1000)
+    make_sound(tmp_path / "sound.wav")
+    make_sound(tmp_path / "sound.mp4")
+    (tmp_path / "folder").mkdir()
+    expected = {
+        "missing.mp4": "does not exist",
+        "empty.mp4": "is empty",
+        "garbage.mp4": "cannot be opened",
+        "garbage.jpg": "no image",
+        "sound.wav": "has no video",
+        "sound.mp4": "has no video",
+        "folder": "has no video or image file",
+        "*.xyz": "no file fits the pattern",
+    }
+    for name, problem in expected.items():
+        with pytest.raises(SourceError) as caught:
+            FileSource(str(tmp_path / name)).open()
+        assert problem in str(caught.value), name
+        assert str(tmp_path / name) in str(caught.value)
+        assert "EDGED_SOURCE" in caught.value.mend
+        assert "\n" not in str(caught.value)
