@@ -25,7 +25,11 @@ SOURCES: dict[str, str] = {
     "rtsps://": "edged.sources.stream:StreamSource",
     "http://": "edged.sources.stream:StreamSource",
     "https://": "edged.sources.stream:StreamSource",
+    "tcp://": "edged.sources.stream:StreamSource",
+    "udp://": "edged.sources.stream:StreamSource",
+    "csi:": "edged.sources.csi:CsiSource",
     "/dev/video": "edged.sources.v4l2:V4l2Source",
+    "/dev/v4l/": "edged.sources.v4l2:V4l2Source",
     "": "edged.sources.file:FileSource",
 }
 

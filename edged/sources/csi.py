@@ -1,0 +1,53 @@
+"""Cameras on the Raspberry Pi's own connector, by its camera program or by picamera2."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from edged.errors import ConfigError
+from edged.sources.live import LiveSource
+from edged.sources.reader import Deadlines
+from edged.sources.rpicam import RpicamCamera, rpicam_program
+
+if TYPE_CHECKING:
+    from edged.config import Settings
+    from edged.sources.camera import Camera
+
+_SIZE = (1280, 720)
+_FPS = 30.0
+
+
+class CsiSource(LiveSource):
+    """``csi:0``: the first camera that libcamera finds.
+
+    The camera program comes first, because a process can be killed when a driver hangs. picamera2 is used
+    where there is no such program and it is importable, which in a virtual environment it mostly is not.
+    """
+
+    @classmethod
+    def create(cls, settings: Settings) -> CsiSource:
+        """As the settings say."""
+        number = settings.source.removeprefix("csi:")
+        if not (number.isascii() and number.isdecimal()):
+            raise ConfigError(
+                f"EDGED_SOURCE={settings.source!r} names no camera", mend="Write csi:0, csi:1 ..."
+            )
+        size, fps = settings.camera_size or _SIZE, settings.camera_fps or _FPS
+        pixel_format, read_s = settings.camera_format or "MJPG", settings.read_timeout
+        return cls(
+            lambda: _camera(int(number), size, fps, pixel_format, read_s),
+            deadlines=Deadlines(settings.open_timeout, read_s),
+            fps=settings.fps,
+            rotate=settings.rotate,
+            waits=settings.policy == "all",
+        )
+
+
+def _camera(number: int, size: tuple[int, int], fps: float, pixel_format: str, read_s: float) -> Camera:
+    """The connection of choice; imports only what it needs."""
+    if rpicam_program() is None and find_spec("picamera2") is not None:
+        from edged.sources.picamera import PicameraCamera  # noqa: PLC0415
+
+        return PicameraCamera(number, size=size, fps=fps)
+    return RpicamCamera(number, size=size, fps=fps, pixel_format=pixel_format, read_s=read_s)
