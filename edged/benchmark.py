@@ -12,12 +12,11 @@ import resource
 import statistics
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from edged import bridge, detector, sinks, sources
@@ -28,18 +27,20 @@ from edged.pipeline import Intake, Outlet, Pipeline
 from edged.records import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from edged.config import Settings
     from edged.detector import Detector
     from edged.engines import Engine
     from edged.metrics import StageStats
-    from edged.records import Frame
     from edged.sinks import Sink
     from edged.sources import Source
 
 _WARM_UP = 3
 """Invokes before anything is measured: the first ones of an interpreter prepare its weights."""
+
+_MOST = 4
+"""Workers, and threads of a worker, that are tried: more have never paid on small machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,48 @@ class Benchmark:
     """Stages in the pipeline, where they compete for the cores."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One way to share the cores."""
+
+    workers: int
+    threads: int
+    fps: float
+    """Of the pipeline, median over all rounds."""
+    predict_ms: float
+    """Median of one inference: what a live frame waits for at least."""
+
+
+def tune(settings: Settings, *, frames: int, rounds: int) -> list[Trial]:
+    """Try every even share of the cores among workers; the fastest first.
+
+    Raises:
+        EdgedError: as :func:`measure`.
+    """
+    cores = len(os.sched_getaffinity(0))
+    shares = [
+        (workers, threads)
+        for workers in range(1, min(cores, _MOST) + 1)
+        for threads in range(1, min(cores, _MOST) + 1)
+        if workers * threads <= cores
+    ]
+    rates: dict[tuple[int, int], list[float]] = {share: [] for share in shares}
+    meters = {share: Meter() for share in shares}
+    for _ in range(rounds):
+        for share in shares:
+            workers, threads = share
+            chosen = settings.model_copy(update={"workers": workers, "threads": threads})
+            with closing(detector.load(chosen)) as parts:
+                _warm_up(parts)
+                bench = _Bench(chosen, parts, frames, together=meters[share])
+                rates[share].append(asyncio.run(bench.pipeline()))
+    trials = [
+        Trial(*share, statistics.median(rates[share]), meters[share].take()["predict"].p50_ms)
+        for share in shares
+    ]
+    return sorted(trials, key=lambda trial: trial.fps, reverse=True)
+
+
 def measure(settings: Settings, *, frames: int, rounds: int) -> Benchmark:
     """Measure what the settings describe; video goes to a temporary file, MQTT to topics of its own.
 
@@ -86,19 +129,14 @@ def measure(settings: Settings, *, frames: int, rounds: int) -> Benchmark:
         ConfigError: the source is a camera, whose frame rate would be all that is measured.
         EdgedError: something cannot be opened.
     """
-    parts = detector.load(settings)
-    try:
-        for engine in parts.engines:
-            for _ in range(_WARM_UP):
-                engine.invoke(parts.preprocess.new_input())
-        bench = _Bench(settings, parts, frames)
+    with closing(detector.load(settings)) as parts:
+        _warm_up(parts)
+        bench = _Bench(settings, parts, frames, together=Meter())
         raw, sequential, piped = [], [], []
         for _ in range(rounds):
             raw.append(asyncio.run(bench.raw()))
             sequential.append(bench.sequential())
             piped.append(asyncio.run(bench.pipeline()))
-    finally:
-        parts.close()
     alone = bench.alone()
     cores = len(os.sched_getaffinity(0))
     return Benchmark(
@@ -123,14 +161,14 @@ def measure(settings: Settings, *, frames: int, rounds: int) -> Benchmark:
 class _Bench:
     """The three ways of doing the same work."""
 
-    def __init__(self, settings: Settings, parts: Detector, frames: int) -> None:
+    def __init__(self, settings: Settings, parts: Detector, frames: int, *, together: Meter) -> None:
         self._settings = settings.model_copy(update={"loop": True, "node": f"{settings.node}-bench"})
         self._parts = parts
         self._frames = frames
         self._walls = Meter()
         self._cpu_s: dict[str, float] = {}
         self._measured = 0
-        self.together = Meter()
+        self.together = together
 
     async def raw(self) -> float:
         """Invoke on all engines side by side."""
@@ -172,11 +210,11 @@ class _Bench:
 
     async def pipeline(self) -> float:
         """As the daemon does it."""
-        clock = _Clock()
         with self._opened(self.together) as (source, opened):
+            clock = _Clock(self._frames, source.stop)
             ledger = Ledger()
             await Pipeline(
-                intake=Intake(_Limited(source, self._frames), waits=True, ledger=ledger),
+                intake=Intake(source, waits=True, ledger=ledger),
                 detector=self._parts,
                 outlets=[Outlet(sink, waits=True) for sink in [*opened, clock]],
                 max_age=self._settings.max_age,
@@ -224,41 +262,14 @@ class _Bench:
             yield source, opened
 
 
-class _Limited:
-    """The first frames of a source."""
-
-    live = False
-    problem = ""
-
-    def __init__(self, source: Source, count: int) -> None:
-        self._source = source
-        self._count = count
-
-    def open(self) -> None:
-        """Already open."""
-
-    def frames(self) -> Iterator[Frame]:
-        """So many frames."""
-        return islice(self._source.frames(), self._count)
-
-    def properties(self) -> dict[str, Any]:
-        """Those of the source."""
-        return self._source.properties()
-
-    def stop(self) -> None:
-        """Stop the source."""
-        self._source.stop()
-
-    def close(self) -> None:
-        """Left to its owner."""
-
-
 class _Clock:
-    """A sink that notes when results come."""
+    """A sink that notes when results come, and has seen enough after a while."""
 
     name = "clock"
 
-    def __init__(self) -> None:
+    def __init__(self, count: int, enough: Callable[[], None]) -> None:
+        self._count = count
+        self._enough = enough
         self.ends: list[float] = []
 
     def open(self) -> None:
@@ -267,10 +278,19 @@ class _Clock:
     def send(self, result: Result) -> None:
         """Note the moment."""
         del result
-        self.ends.append(time.perf_counter())
+        if len(self.ends) < self._count:
+            self.ends.append(time.perf_counter())
+            if len(self.ends) == self._count:
+                self._enough()
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def _warm_up(parts: Detector) -> None:
+    for engine in parts.engines:
+        for _ in range(_WARM_UP):
+            engine.invoke(parts.preprocess.new_input())
 
 
 def _rate(ends: list[float]) -> float:

@@ -12,7 +12,7 @@ from edged import config
 if TYPE_CHECKING:
     import argparse
 
-    from edged.benchmark import Benchmark
+    from edged.benchmark import Benchmark, Trial
 
 _BAR = 32
 
@@ -24,6 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--frames", type=int, default=150, metavar="N", help="frames a round (default: 150)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (default: 5)")
+    parser.add_argument(
+        "--tune", action="store_true", help="try every share of the cores and print the settings for the best"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -34,11 +37,32 @@ def run(options: argparse.Namespace) -> int:
     from edged import benchmark, logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
     logs.configure(log_format=settings.log_format, level="warning")
-    found = benchmark.measure(settings, frames=max(2, options.frames), rounds=max(1, options.rounds))
+    frames, rounds = max(2, options.frames), max(1, options.rounds)
+    if options.tune:
+        return _tune(benchmark.tune(settings, frames=frames, rounds=rounds), as_json=options.json)
+    found = benchmark.measure(settings, frames=frames, rounds=rounds)
     if options.json:
         print(json.dumps(dataclasses.asdict(found), indent=1))
     else:
         _print(found)
+    return 0
+
+
+def _tune(trials: list[Trial], *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps([dataclasses.asdict(trial) for trial in trials], indent=1))
+        return 0
+    print("# workers  threads   frames/s   ms an inference")
+    for trial in trials:
+        print(f"# {trial.workers:7} {trial.threads:8} {trial.fps:10.1f} {trial.predict_ms:17.1f}")
+    best = trials[0]
+    quick = min(trials, key=lambda trial: trial.predict_ms)
+    print(f"# most frames (files, or a camera faster than the model):\nEDGED_WORKERS={best.workers}")
+    print(f"EDGED_THREADS={best.threads}")
+    if quick != best:
+        print(
+            f"# least delay (a live camera):\n#EDGED_WORKERS={quick.workers}\n#EDGED_THREADS={quick.threads}"
+        )
     return 0
 
 
