@@ -21,6 +21,7 @@ from dotenv.parser import parse_stream
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from edged.engines import address
 from edged.errors import ConfigError
 from edged.mqtt.url import parse_url, redact
 
@@ -181,7 +182,40 @@ class Settings(BaseSettings):
     )
 
     # Device
-    device: Literal["auto", "cpu"] = _setting("auto", "Device", "where the model runs: auto or cpu")
+    device: Annotated[tuple[str, ...], NoDecode, BeforeValidator(address.devices)] = _setting(
+        (address.AUTO,),
+        "Device",
+        "where the model runs: cpu, edgetpu (any), edgetpu:usb:N, edgetpu:pci:N, or several of these with "
+        "numbers, comma separated, with a worker each; auto: an Edge TPU if the model is compiled for it and "
+        "one answers, else the CPU",
+        shown="auto",
+    )
+    model_cpu: Path | None = _setting(
+        None,
+        "Device",
+        "path of the same model for the CPU, which goes on while the Edge TPU does not answer",
+        shown="none; with auto MODEL.tflite beside MODEL_edgetpu.tflite",
+    )
+    edgetpu_library: str = _setting("libedgetpu.so.1", "Device", "name or path of the library", min_length=1)
+    edgetpu_options: Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(address.options)] = (
+        _setting(
+            (),
+            "Device",
+            "for the library, comma separated: Performance=Low|Medium|High|Max, Usb.AlwaysDfu=True|False, "
+            "Usb.MaxBulkInQueueLength=0..255",
+            shown="the library's own",
+        )
+    )
+    device_timeout: float = _setting(
+        20.0,
+        "Device",
+        "seconds for each step of opening an Edge TPU: library, device, model, first invoke",
+        gt=0,
+        le=600,
+    )
+    invoke_timeout: float = _setting(
+        5.0, "Device", "seconds for one invoke, after which an Edge TPU counts as lost", gt=0, le=600
+    )
     runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = _setting(
         "auto", "Device", "ai-edge-litert or tflite-runtime; auto takes the first that is installed"
     )

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import structlog
 
 from edged import modelfile
 from edged.decoders import decoder_class
-from edged.engines.cpu import CpuEngine
+from edged.engines import address
+from edged.engines.edgetpu import Access
+from edged.engines.selection import Wanted, open_engines
 from edged.errors import ConfigError
 from edged.imaging import Preprocessor
 from edged.records import Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from edged.config import Settings
     from edged.decoders import Decoder
     from edged.engines import Engine
+    from edged.modelfile import ModelFile
+
+log = structlog.get_logger()
 
 _MOST_THREADS = 4
 """More threads than this have never paid for models of the size that a Raspberry Pi can run."""
@@ -51,16 +59,67 @@ def load(settings: Settings) -> Detector:
         DeviceError: the device does not answer.
     """
     content = modelfile.read(settings.model, labels=settings.labels)
-    threads = settings.threads or default_threads(settings.workers)
-    engines = [
-        CpuEngine(settings.model, runtime=settings.runtime, threads=threads) for _ in range(settings.workers)
-    ]
+    engines = open_engines(_wanted(settings, content))
+    try:
+        return _detector(settings, content, engines)
+    except BaseException:
+        for engine in engines:
+            engine.close()
+        raise
+
+
+def accesses(settings: Settings) -> list[Access]:
+    """How every Edge TPU of the settings is reached; with ``auto`` any one."""
+    access = Access(
+        library=settings.edgetpu_library,
+        options=settings.edgetpu_options,
+        runtime=settings.runtime,
+        threads=settings.threads or default_threads(len(settings.device)),
+        open_timeout=settings.device_timeout,
+        invoke_timeout=settings.invoke_timeout,
+    )
+    numbered = [name for name in settings.device if name not in {address.AUTO, address.CPU}]
+    return [replace(access, device=name) for name in numbered] or [access]
+
+
+def _wanted(settings: Settings, content: ModelFile) -> Wanted:
+    return Wanted(
+        model=settings.model,
+        compiled=content.edgetpu,
+        twin=_twin(settings) if content.edgetpu else None,
+        devices=settings.device,
+        workers=settings.workers,
+        threads=settings.threads or default_threads(settings.workers),
+        twin_threads=settings.threads or default_threads(1),
+        access=accesses(settings)[0],
+    )
+
+
+def _twin(settings: Settings) -> Path | None:
+    """The model's build for the CPU: the one that is named, or with ``auto`` the one that lies beside it."""
+    twin = settings.model_cpu
+    if twin is None and settings.device == (address.AUTO,):
+        beside = settings.model.with_name(settings.model.name.replace("_edgetpu.tflite", ".tflite"))
+        if beside != settings.model and beside.is_file():
+            twin = beside
+            log.info("cpu_twin_found", model=settings.model.name, twin=str(twin))
+    # tflite-runtime does not look whether what it loads is whole.
+    if twin is not None and modelfile.read(twin).edgetpu:
+        raise ConfigError(
+            f"EDGED_MODEL_CPU={str(twin)!r} is compiled for the Edge TPU, too",
+            mend="Give the model that was given to the Edge TPU compiler",
+        )
+    return twin
+
+
+def _detector(settings: Settings, content: ModelFile, engines: Sequence[Engine]) -> Detector:
     model = Model(
         name=settings.model.stem,
         inputs=engines[0].inputs,
         outputs=engines[0].outputs,
         metadata=content.metadata,
         labels=content.labels,
+        labels_from=content.labels_from,
     )
     decoder = decoder_class(model)(
         model, score_threshold=settings.score_threshold, iou_threshold=settings.iou_threshold
@@ -71,7 +130,7 @@ def load(settings: Settings) -> Detector:
             f"EDGED_CLASSES names {unknown[0]!r}, which the model {model.name!r} cannot find",
             mend=f"It finds {', '.join(decoder.labels) or 'classes without names'}",
         )
-    return Detector(model, engines, Preprocessor(model.inputs[0], decoder.encoding), decoder, keep)
+    return Detector(model, engines, Preprocessor(model.inputs[0], decoder.encoding, settings.roi), decoder, keep)
 
 
 def default_threads(workers: int) -> int:

@@ -16,14 +16,20 @@ class Engine(Protocol):
     ``invoke`` is called by one thread at a time; it blocks and releases the interpreter lock of Python.
     """
 
-    device: str
-    """Where it runs: ``cpu``, ``edgetpu:usb:0``."""
     runtime: str
     """Name and version of the runtime: ``ai-edge-litert 2.3.0``."""
-    degraded: str
-    """Why it does not run where it should (a CPU standing in for a lost Edge TPU); empty while it does."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+    @property
+    def device(self) -> str:
+        """Where it runs now: ``cpu``, ``edgetpu:usb:0``."""
+        ...
+
+    @property
+    def degraded(self) -> str:
+        """Why it does not run where it should (a CPU stands in for a lost Edge TPU); empty while it does."""
+        ...
 
     def invoke(self, tensor: Tensor) -> Sequence[Tensor]:
         """Run the model once on an input of shape and dtype ``inputs[0]``; the outputs are the caller's own.
