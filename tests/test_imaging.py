@@ -312,7 +312,7 @@ def test_a_region_is_looked_at_as_if_it_were_the_frame(encoding: Encoding) -> No
     cropped = Preprocessor(of, encoding, (50, 40, 300, 200))(frame, part)
     assert np.array_equal(whole, part)
     boxes = np.array([[3.0, 5.0, 20.0, 25.0], [-9.0, -9.0, 900.0, 900.0]])
-    assert np.allclose(cropped.to_source(boxes), alone.to_source(boxes) + (50, 40, 50, 40))
+    assert np.allclose(cropped.to_source(boxes), alone.to_source(boxes) + np.array((50, 40, 50, 40)))
 
 
 def test_a_region_outside_the_frame_is_refused() -> None:

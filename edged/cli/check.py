@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged import config
-from edged.errors import EdgedError, SourceError
+from edged.errors import ConfigError, DeviceError, EdgedError, ModelError, SourceError
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check everything; the exit code is that of the first thing that is wrong."""
+    """Check everything; 78 if something must be corrected, else 69 if something does not answer, else 0."""
     settings = config.load(options.env_file)
     print(f"ok    settings: {len(settings.model_fields_set)} set, the others have their defaults")
 
@@ -41,7 +41,10 @@ def run(options: argparse.Namespace) -> int:
             print(f"ok    {name}: {check(settings)}")
         except EdgedError as error:
             print(f"WRONG {name}: {error}")
-            worst = worst or error.exit_code
+            worst = max(
+                worst,
+                error.exit_code if isinstance(error, ConfigError | ModelError) else DeviceError.exit_code,
+            )
     return worst
 
 
@@ -85,9 +88,9 @@ def _source(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    from edged.sinks import mqtt  # noqa: PLC0415
+    from edged.mqtt import probe  # noqa: PLC0415
 
-    return mqtt.check(settings)
+    return probe.check(settings)
 
 
 def _outputs(settings: Settings) -> str:

@@ -1,0 +1,33 @@
+"""``edged schema``: the machine-readable contract of the MQTT topics and payloads."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "payload", nargs="?", help="only the JSON Schema of this payload (default: the AsyncAPI 3 document)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print it."""
+    from edged.errors import ConfigError  # noqa: PLC0415
+    from edged.mqtt import contract  # noqa: PLC0415  # pydantic makes the schemas
+
+    if options.payload is None:
+        print(json.dumps(contract.document(), indent=2))
+        return 0
+    schemas = contract.schemas()
+    if options.payload not in schemas:
+        raise ConfigError(
+            f"there is no payload {options.payload!r}", mend=f"There are {', '.join(sorted(schemas))}"
+        )
+    print(json.dumps(schemas[options.payload], indent=2))
+    return 0
