@@ -40,10 +40,13 @@ log = structlog.get_logger()
 WINDOW = 64
 """Messages sent and not yet acknowledged: enough for 200 a second over 300 ms of round trip."""
 _BACKOFF_S = (0.5, 30.0)
+_STABLE_S = 10.0
+"""A session that ends sooner is no success: two clients with one id throw each other out for ever."""
 _REFUSED_S = 60.0
 """A broker that said no needs somebody to mend it; asking more often only fills its log."""
 _GOODBYE_S = 2.0
 """How much of the time to stop is kept for ``offline`` and its acknowledgement."""
+_NOT_AUTHORIZED = "refused_not_authorized"
 _OK = MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
@@ -91,11 +94,13 @@ class Connection:
         self._limits = Limits(WINDOW)
         self._sent: dict[int, Message] = {}
         self._handlers: dict[str, tuple[Handler, bool]] = {}
+        self._asked: dict[int | None, str] = {}
         # Over all connections.
         self._tried = False
         self._fault: faults.Fault | None = None
         self._told: str = ""
-        self._refusals: set[tuple[str, str]] = set()
+        self._refused_until: dict[str, float] = {}
+        self._complaints: set[tuple[str, str]] = set()
 
     # For other threads.
 
@@ -134,9 +139,10 @@ class Connection:
             # Of commands even a fresh one must show that it was published as retained. What we publish
             # ourselves does not come back.
             options = SubscribeOptions(qos=1, noLocal=True, retainAsPublished=not own)
-            self._client.subscribe(topic, options=options)
+            _, mid = self._client.subscribe(topic, options=options)
         else:
-            self._client.subscribe(topic, qos=1)
+            _, mid = self._client.subscribe(topic, qos=1)
+        self._asked[mid] = topic
 
     # The thread.
 
@@ -145,7 +151,7 @@ class Connection:
         while not (self._closing.is_set() and self._tried):
             started = time.monotonic()
             self._attempt()
-            if time.monotonic() - started > delay:
+            if time.monotonic() - started > _STABLE_S:
                 delay = _BACKOFF_S[0]
             pause = _REFUSED_S if self._fault is not None and self._fault.refused else delay
             # Half fixed, half random: a fleet must not come back in one moment.
@@ -154,11 +160,13 @@ class Connection:
 
     def _attempt(self) -> None:
         """One connection from its beginning to its end."""
+        started = time.monotonic()
         client = self._client = build(self._access)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
         client.will_set(self._availability, "offline", qos=1, retain=True)
         self._fault = None
         try:
@@ -170,19 +178,22 @@ class Connection:
             # A broker must not be able to end the thread by what it sends; the next attempt starts afresh.
             log.exception("mqtt_connection_failed")
         had_session, self._session = self._session, False
+        brief = time.monotonic() - started < _STABLE_S
         self._client = None
         self._sent.clear()
         self._handlers.clear()
+        self._asked.clear()
         self._outbox.detach()
-        self._tell(had_session=had_session)
+        self._tell(had_session=had_session, brief=brief)
         self._tried = True
 
-    def _tell(self, *, had_session: bool) -> None:
+    def _tell(self, *, had_session: bool, brief: bool) -> None:
         """Say why the connection has ended: once, not at every attempt."""
         if self._closing.is_set() and had_session:
             return
         if self._fault is None:
-            self._fault = faults.hung_up(self._access.broker, session=had_session)
+            taken = self._access.client_id if brief else ""
+            self._fault = faults.hung_up(self._access.broker, session=had_session, maybe_taken=taken)
         text = str(self._fault)
         if had_session or text != self._told:
             log.warning("mqtt_disconnected" if had_session else "mqtt_not_connected", reason=text)
@@ -250,8 +261,8 @@ class Connection:
             message = self._outbox.take(events=events)
             if message is None:
                 return
-            if not limits.fits(message.topic, message.payload):
-                self._settle(message, "too_large")
+            if cause := self._hopeless(message):
+                self._settle(message, cause)
                 continue
             qos = min(message.qos, limits.qos)
             info = client.publish(message.topic, message.payload, qos, message.retain and limits.retain)
@@ -262,12 +273,20 @@ class Connection:
             else:
                 self._sent[info.mid] = message
 
+    def _hopeless(self, message: Message) -> str:
+        """Why it is no use to send a message; empty if it is some."""
+        if not self._limits.fits(message.topic, message.payload):
+            return "too_large"
+        if time.monotonic() < self._refused_until.get(message.topic, 0.0):
+            return _NOT_AUTHORIZED
+        return ""
+
     def _settle(self, message: Message, cause: str = "") -> None:
         self._outbox.settle(message, cause)
         if not cause:
             self._listener.acknowledged(message)
-        elif (cause, message.topic) not in self._refusals:
-            self._refusals.add((cause, message.topic))
+        elif (cause, message.topic) not in self._complaints:
+            self._complaints.add((cause, message.topic))
             log.error("mqtt_message_refused", topic=message.topic, cause=cause, size=len(message.payload))
 
     # paho's callbacks.
@@ -290,8 +309,12 @@ class Connection:
         self, client: paho.Client, _: Any, flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
         del client, properties
-        if flags.is_disconnect_packet_from_server and reason.is_failure:
+        if not reason.is_failure:
+            return
+        if flags.is_disconnect_packet_from_server:
             self._fault = faults.refused(self._access.broker, reason)
+        elif reason.getName() == "Keep alive timeout":  # paho's own finding
+            self._fault = faults.unreachable(self._access.broker, TimeoutError())
 
     def _on_publish(
         self, client: paho.Client, _: Any, mid: int, reason: ReasonCode, properties: Properties | None
@@ -301,7 +324,20 @@ class Connection:
         # QoS 0 may be written before publish() returns: then _send() sees it.
         if message is not None:
             cause = "refused_" + reason.getName().lower().replace(" ", "_") if reason.is_failure else ""
+            if cause == _NOT_AUTHORIZED:
+                # The topic is left alone for a while: mosquitto ends the session as well (its issue 2579).
+                self._refused_until[message.topic] = time.monotonic() + _REFUSED_S
             self._settle(message, cause)
+
+    def _on_subscribe(
+        self, client: paho.Client, _: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
+    ) -> None:
+        del client, properties
+        topic = self._asked.pop(mid, "")
+        for reason in reasons:
+            if reason.is_failure and ("subscription", topic) not in self._complaints:
+                self._complaints.add(("subscription", topic))
+                log.error("mqtt_subscription_refused", topic=topic, reason=reason.getName().lower())
 
     def _on_message(self, client: paho.Client, _: Any, message: paho.MQTTMessage) -> None:
         del client

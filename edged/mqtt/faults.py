@@ -95,10 +95,12 @@ def refused(broker: Broker, reason: ReasonCode) -> Fault:
     return Fault(f"the broker {broker} refused {user}: {name.lower()}", mend, refused=True)
 
 
-def hung_up(broker: Broker, *, session: bool) -> Fault:
-    """The connection ended without a word."""
+def hung_up(broker: Broker, *, session: bool, maybe_taken: str = "") -> Fault:
+    """The connection ended without a word; ``maybe_taken`` is our client id if it had only just begun."""
     if session:
-        return Fault(f"the connection to the broker {broker} was lost", "It is tried again")
+        twins = f"; if this goes on, another client has our id {maybe_taken!r}: " if maybe_taken else ""
+        mend = "give every daemon an EDGED_NODE of its own" if maybe_taken else ""
+        return Fault(f"the connection to the broker {broker} was lost", f"It is tried again{twins}{mend}")
     scheme = "" if broker.tls else "; if the port speaks TLS, write mqtts:// in EDGED_MQTT_URL"
     return Fault(
         f"the broker {broker} hung up without an answer",

@@ -178,9 +178,9 @@ class Spool:
             ).rowcount
 
     def shrink(self) -> None:
-        """Give the room of removed messages back to the disk."""
+        """Give the room of removed messages back to the disk; cheap, if there are hardly any others."""
         with self._translated():
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            self._db.execute("VACUUM")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
@@ -194,7 +194,6 @@ class Spool:
             db = sqlite3.connect(self._path, timeout=0.5, check_same_thread=False)
             try:
                 db.execute(f"PRAGMA page_size = {_PAGE}")
-                db.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 db.execute("PRAGMA locking_mode = EXCLUSIVE")
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")

@@ -73,4 +73,4 @@ def slug(label: str) -> str:
     plain = unicodedata.normalize("NFKC", label).strip().lower()
     kept = re.sub(r"[\s_]+", "_", plain)
     safe = re.sub(r"[^a-z0-9_-]+", "_", kept).strip("_")[:48]
-    return safe if safe == kept else f"{safe or 'label'}_{zlib.crc32(label.encode()):08x}"
+    return safe if safe and safe == kept else f"{safe or 'label'}_{zlib.crc32(label.encode()):08x}"

@@ -1,0 +1,33 @@
+"""Fixtures of the MQTT tests. A plugin, since only the tests' own root may have a conftest.py for mypy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+import rig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def needs_mosquitto() -> None:
+    """Skip where there is no broker to test against."""
+    if rig.MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed (apt install mosquitto mosquitto-clients)")
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path, needs_mosquitto: None) -> Iterator[rig.Mosquitto]:  # noqa: ARG001
+    """A broker without passwords."""
+    with rig.Mosquitto(tmp_path / "mosquitto") as broker:
+        yield broker
+
+
+@pytest.fixture
+def boot_id() -> str:
+    """A run of the daemon."""
+    return uuid4().hex

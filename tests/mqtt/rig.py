@@ -1,0 +1,299 @@
+"""The real parts that the MQTT tests and benchmarks run against: a mosquitto of their own and its clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from uuid import uuid4
+
+import numpy as np
+from jsonschema import Draft202012Validator
+
+from edged.metrics import FrameCounts, Meter, StageStats
+from edged.mqtt import contract
+from edged.mqtt.client import Access
+from edged.mqtt.topics import Topics
+from edged.mqtt.url import Broker, parse_url
+from edged.records import Box, Detection, Frame, Report, Result, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+SCHEMAS = contract.schemas()
+TOPICS = Topics("edged", "lab1", "front")
+MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], object], timeout: float = 10.0) -> bool:
+    """Wait for a condition; whether it came true."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+class Mosquitto:
+    """A broker on a loopback port of its own, that can be stopped, killed, frozen and started again."""
+
+    def __init__(self, folder: Path, *lines: str, listener: str = "", anonymous: bool = True) -> None:
+        assert MOSQUITTO is not None, "mosquitto is not installed"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.folder = folder
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(
+            "\n".join(
+                [
+                    f"listener {self.port} 127.0.0.1",
+                    *listener.splitlines(),
+                    f"allow_anonymous {str(anonymous).lower()}",
+                    "persistence true",
+                    f"persistence_location {folder}/",
+                    "max_queued_messages 0",
+                    "user root",
+                    *lines,
+                    "",
+                ]
+            )
+        )
+        self._log = folder / "mosquitto.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def broker(self) -> Broker:
+        """As edged names it."""
+        return parse_url(f"mqtt://127.0.0.1:{self.port}")
+
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text(errors="replace")
+
+    def start(self) -> Self:
+        """Start, and wait until it listens."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(MOSQUITTO), "-v", "-c", str(self._config)], stdout=log, stderr=log
+            )
+        assert until(self._listens), self.log
+        return self
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it by a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(10)
+            self._process = None
+
+    def freeze(self) -> None:
+        """It neither reads nor writes any more; its connections stay."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.thaw()
+        self.stop()
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(0.2)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class Received(NamedTuple):
+    """One message as a subscriber got it."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retained: bool
+
+
+class Subscriber:
+    """mosquitto_sub: a client that shares no code with edged, and comes back by itself."""
+
+    def __init__(self, port: int, *topics: str, options: tuple[str, ...] = ("-V", "5")) -> None:
+        self.received: list[Received] = []
+        self._port = port
+        self._options = options
+        self._probe = f"probe/{uuid4().hex}"
+        self._subscribed = threading.Event()
+        command = ["mosquitto_sub", "-p", str(port), "-q", "1", "-F", "%q %r %x %t", *options]
+        for topic in {*(topics or ("#",)), self._probe}:
+            command += ["-t", topic]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self._thread = threading.Thread(target=self._read, daemon=True)  # not in the package
+        self._thread.start()
+
+    def on(self, topic: str) -> list[bytes]:
+        """Payloads of one topic, in order."""
+        return [message.payload for message in list(self.received) if message.topic == topic]
+
+    def wait_for(self, topic: str, payload: bytes | None = None, timeout: float = 10.0) -> bytes:
+        """The first payload on a topic, or that very payload."""
+
+        def found() -> list[bytes]:
+            return [content for content in self.on(topic) if payload is None or content == payload]
+
+        assert until(found, timeout), f"nothing like {payload!r} on {topic}: {self.on(topic)[-3:]}"
+        return found()[-1]
+
+    def close(self) -> None:
+        """End the client; what it got must have been what the contract says."""
+        self._process.terminate()
+        self._process.wait(10)
+        self._thread.join(10)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        assert_contract(self.received)
+
+    def __enter__(self) -> Self:
+        """It is subscribed when this returns."""
+        while not self._subscribed.wait(0.05):
+            publish(self._port, self._probe, b"", *self._options)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            qos, retained, payload, topic = line.rstrip(b"\n").decode().split(" ", 3)
+            if topic == self._probe:
+                self._subscribed.set()
+            else:
+                self.received.append(Received(topic, bytes.fromhex(payload), int(qos), retained == "1"))
+
+
+def closed(schema: Any) -> Any:
+    """A schema that takes nothing but what it names: the published ones are open for later fields."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    strict = {name: closed(part) for name, part in schema.items()}
+    if "properties" in strict:
+        strict["additionalProperties"] = False
+    return strict
+
+
+VALIDATORS = {name: Draft202012Validator(closed(schema)) for name, schema in SCHEMAS.items()}
+
+
+def channel_of(topic: str, topics: Topics = TOPICS) -> str:
+    """The channel of the contract that a topic belongs to; empty where there is none."""
+    fixed = {
+        topics.availability: "availability",
+        topics.state: "state",
+        topics.status: "status",
+        topics.detections: "detections",
+        topics.timings: "timings",
+        topics.snapshot: "snapshot",
+    }
+    if topic.startswith(topics.count("")):
+        return "count"
+    if topic.startswith(topics.command("")):
+        return "command_result" if topic.endswith("/result") else "command"
+    return fixed.get(topic, "")
+
+
+def assert_contract(messages: Iterable[Received], topics: Topics = TOPICS) -> int:
+    """Every message of edged is what the contract says; returns how many there were."""
+    checked = 0
+    for message in messages:
+        channel = channel_of(message.topic, topics)
+        if not message.topic.startswith(topics.base) or channel == "command":
+            continue
+        assert channel, f"{message.topic} is not in the contract"
+        if channel == "snapshot":
+            assert message.payload.startswith(b"\xff\xd8")
+        elif message.payload or channel != "count":  # an empty one clears a count
+            text = message.payload.decode()
+            content = text if channel in {"availability", "status"} else json.loads(text)
+            VALIDATORS[channel].validate(content)
+        checked += 1
+    return checked
+
+
+def publish(port: int, topic: str, payload: bytes = b"", *options: str) -> None:
+    """Send one message with mosquitto_pub."""
+    body = "-s" if payload else "-n"
+    command = ["mosquitto_pub", "-p", str(port), "-q", "1", "-t", topic, body, *options]
+    subprocess.run(command, input=payload, check=True, timeout=10)
+
+
+def access(
+    broker: Broker, *, version: str = "5", keepalive: int = 15, client_id: str = "edged-lab1"
+) -> Access:
+    """How edged gets to a broker."""
+    return Access(broker, client_id, version=version, keepalive=keepalive)
+
+
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+PERSON = Detection(0, "person", 0.875, Box(1.0, 2.0, 30.5, 40.25))
+CAT = Detection(16, "tabby cat", 0.5, Box(5.0, 6.0, 20.0, 30.0))
+
+
+def result(frame_id: int, *detections: Detection, model: str = "yolov8n") -> Result:
+    """What the pipeline makes of a small frame."""
+    frame = Frame(frame_id, IMAGE, time.time(), time.monotonic(), frame_id / 30)
+    timings = {"capture": 1.5, "queue": 0.25, "preprocess": 2.0, "predict": 30.125, "postprocess": 0.5}
+    return Result(frame, model, detections, timings, IMAGE.copy)
+
+
+def results(rate: float, seconds: float) -> Iterator[Result]:
+    """Results at a steady rate: every third frame shows somebody."""
+    start = time.monotonic()
+    for number in range(round(rate * seconds)):
+        delay = start + number / rate - time.monotonic()
+        if delay > 0:
+            time.sleep(delay)
+        yield result(number, *((PERSON,) if number % 3 == 0 else ()))
+
+
+def state(**changes: object) -> State:
+    """The state of a daemon that runs."""
+    known: dict[str, object] = {
+        "lifecycle": "running",
+        "device": "cpu",
+        "runtime": "ai-edge-litert 2.3.0",
+        "model": "yolov8n",
+        "version": "0.1.0",
+        "config_hash": "0123456789ab",
+        "camera_online": True,
+        "source": {"kind": "file", "width": 64, "height": 48, "fps": 30.0},
+    }
+    return State(**(known | changes))  # type: ignore[arg-type]
+
+
+def report(meter: Meter | None = None, **host: float) -> Report:
+    """The figures of an interval."""
+    stages = meter.take() if meter is not None else {"predict": StageStats(3, 30.0, 31.0, 32.0, 33.0)}
+    counts = FrameCounts(captured=10, inferred=8, dropped={"stale": 1}, in_flight=1)
+    return Report(10.0, 29.97, stages, counts, {"mqtt": {"sent": 8}}, host)

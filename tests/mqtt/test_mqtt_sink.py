@@ -1,0 +1,467 @@
+"""What edged publishes through a real mosquitto, as mosquitto_sub sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+import rig
+from rig import CAT, PERSON, TOPICS, Mosquitto, Subscriber, publish
+from structlog.testing import capture_logs
+
+import edged
+from edged.metrics import Meter
+from edged.mqtt.lineage import Numbers
+from edged.mqtt.outbox import Outbox
+from edged.mqtt.spooler import SpoolFile
+from edged.sinks.mqtt import MqttSink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytest_plugins = ("mqtt_fixtures",)
+pytestmark = pytest.mark.usefixtures("needs_mosquitto")
+
+SUBSCRIBER_OPTIONS = {"5": ("-V", "5"), "3.1.1": ("-V", "311")}
+
+
+@pytest.fixture(params=["5", "3.1.1"])
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def subscriber(mosquitto: Mosquitto) -> Iterator[Subscriber]:
+    with Subscriber(mosquitto.port) as listener:
+        yield listener
+
+
+def open_sink(broker: Mosquitto, boot_id: str, *, version: str = "5", **options: Any) -> MqttSink:
+    options.setdefault("meter", Meter())
+    target = rig.access(broker.broker, version=version)
+    sink = MqttSink(target, TOPICS, boot_id=boot_id, **options)
+    sink.open()
+    return sink
+
+
+def drained(sink: MqttSink, timeout: float = 10.0) -> bool:
+    def quiet() -> bool:
+        account = sink.delivery()
+        return account.queued + account.in_flight + account.spooled == 0
+
+    return rig.until(quiet, timeout)
+
+
+def contents(subscriber: Subscriber, topic: str) -> list[dict[str, Any]]:
+    return [json.loads(payload) for payload in subscriber.on(topic)]
+
+
+def test_a_run_from_online_to_offline(
+    mosquitto: Mosquitto, subscriber: Subscriber, boot_id: str, version: str
+) -> None:
+    """Every message is what the contract says (the subscriber checks that), and the account closes."""
+    meter = Meter()
+    sink = open_sink(mosquitto, boot_id, version=version, meter=meter)
+    sink.state(rig.state())
+    for number in range(30):
+        sink.send(rig.result(number, *((PERSON, CAT) if number % 2 else ())))
+    assert drained(sink)
+    stages = meter.take()
+    assert stages["publish"].count == stages["capture_to_ack"].count == 30
+    sink.report(rig.report(cpu_temperature_c=51.5))
+    subscriber.wait_for(TOPICS.timings)
+    sink.close()
+    subscriber.wait_for(TOPICS.availability, b"offline")
+
+    found = contents(subscriber, TOPICS.detections)
+    assert [message["seq"] for message in found] == list(range(30))
+    assert [message["frame_id"] for message in found] == list(range(30))
+    assert {message["boot_id"] for message in found} == {boot_id}
+    assert found[1]["detections"][0] == {
+        "label": "person",
+        "class_id": 0,
+        "score": 0.875,
+        "box": [1.0, 2.0, 30.5, 40.25],
+    }
+    assert found[1]["image"] == {"w": 64, "h": 48}
+    assert found[1]["model"] == "yolov8n"
+    assert abs(found[1]["ts_publish"] - time.time()) < 60
+    assert found[1]["timings_ms"]["predict"] == 30.125
+    assert subscriber.on(TOPICS.availability) == [b"online", b"offline"]
+    assert subscriber.on(TOPICS.status) == [b"online"]
+    timings = contents(subscriber, TOPICS.timings)[-1]
+    assert timings["host"] == {"cpu_temperature_c": 51.5}
+    assert timings["frames"]["in_flight"] == 1
+    last = contents(subscriber, TOPICS.state)[-1]
+    assert last["lifecycle"] == "stopped"
+    account = sink.delivery()
+    assert account.closes
+    assert account.lost == 0
+    assert {message.qos for message in subscriber.received if message.topic == TOPICS.detections} == {1}
+
+
+def test_retained_topics_are_retained_and_events_are_not(mosquitto: Mosquitto, boot_id: str) -> None:
+    sink = open_sink(mosquitto, boot_id, snapshot_interval=0.001)
+    sink.state(rig.state())
+    sink.send(rig.result(0, PERSON))
+    sink.report(rig.report())
+    assert drained(sink)
+    with Subscriber(mosquitto.port) as late:
+        late.wait_for(TOPICS.snapshot)
+        assert {message.topic for message in late.received} == {
+            TOPICS.availability,
+            TOPICS.state,
+            TOPICS.status,
+            TOPICS.count("person"),
+            TOPICS.snapshot,
+        }
+        assert all(message.retained for message in late.received)
+    sink.close()
+
+
+def test_offline_is_acknowledged_before_the_disconnect(mosquitto: Mosquitto, boot_id: str) -> None:
+    sink = open_sink(mosquitto, boot_id)
+    sink.send(rig.result(0))
+    assert drained(sink)
+    sink.close()
+    assert rig.until(lambda: "Received DISCONNECT from edged-lab1" in mosquitto.log)
+    tail = mosquitto.log[mosquitto.log.rindex("Received PUBLISH from edged-lab1") :]
+    assert re.search(r"availability.*\n.*Sending PUBACK to edged-lab1.*\n(.*\n)*?.*DISCONNECT from", tail)
+    assert sink.delivery().in_flight == 0
+
+
+def test_after_sigkill_the_will_says_offline(mosquitto: Mosquitto, subscriber: Subscriber) -> None:
+    code = (
+        "import sys, time, rig; from edged.metrics import Meter; from edged.sinks.mqtt import MqttSink\n"
+        "from edged.mqtt.url import parse_url\n"
+        "sink = MqttSink(rig.access(parse_url(sys.argv[1])), rig.TOPICS, meter=Meter(), boot_id='0' * 32)\n"
+        "sink.open(); time.sleep(60)"
+    )
+    paths = [str(Path(edged.__file__).parents[1]), str(Path(__file__).parent)]
+    daemon = subprocess.Popen(
+        [sys.executable, "-c", code, str(mosquitto.broker)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )
+    subscriber.wait_for(TOPICS.availability, b"online")
+    daemon.send_signal(signal.SIGKILL)
+    daemon.wait(10)
+    subscriber.wait_for(TOPICS.availability, b"offline")
+
+
+def test_frames_without_detections_can_be_left_out(
+    mosquitto: Mosquitto, subscriber: Subscriber, boot_id: str
+) -> None:
+    sink = open_sink(mosquitto, boot_id, empty=False)
+    for number in range(6):
+        sink.send(rig.result(number, *((PERSON,) if number % 3 == 2 else ())))
+    assert drained(sink)
+    sink.close()
+    found = contents(subscriber, TOPICS.detections)
+    assert [(message["seq"], message["frame_id"]) for message in found] == [(0, 2), (1, 5)]
+
+
+def test_counts_come_only_when_they_change(
+    mosquitto: Mosquitto, subscriber: Subscriber, boot_id: str
+) -> None:
+    sink = open_sink(mosquitto, boot_id)
+    scenes: list[tuple[Any, ...]] = [(PERSON,), (PERSON,), (PERSON, PERSON, CAT), (CAT,), (), ()]
+    for number, scene in enumerate(scenes):
+        sink.send(rig.result(number, *scene))
+        assert drained(sink)
+    sink.close()
+    assert subscriber.on(TOPICS.count("person")) == [b"1", b"2", b"0"]
+    assert subscriber.on(TOPICS.count("tabby_cat")) == [b"1", b"0"]
+
+
+def test_a_count_that_an_earlier_start_has_left_becomes_zero(
+    mosquitto: Mosquitto, subscriber: Subscriber, boot_id: str, version: str
+) -> None:
+    publish(mosquitto.port, TOPICS.count("person"), b"2", "-r")
+    publish(mosquitto.port, TOPICS.count("dog"), b"1", "-r")
+    sink = open_sink(mosquitto, boot_id, version=version)
+    sink.send(rig.result(0, PERSON))
+    subscriber.wait_for(TOPICS.count("dog"), b"0")
+    subscriber.wait_for(TOPICS.count("person"), b"1")
+    for number in range(1, 5):
+        sink.send(rig.result(number, *((PERSON,) if number % 2 else ())))
+        assert drained(sink)
+    sink.close()
+    assert subscriber.on(TOPICS.count("dog")) == [b"1", b"0"]
+    assert subscriber.on(TOPICS.count("person"))[-1] == b"0"
+
+
+def test_labels_that_are_no_longer_wanted_are_cleared(mosquitto: Mosquitto, boot_id: str) -> None:
+    publish(mosquitto.port, TOPICS.count("dog"), b"1", "-r")
+    sink = open_sink(mosquitto, boot_id, labels=("person", "tabby cat"))
+    assert rig.until(lambda: "count/dog', ... (0 bytes)" in mosquitto.log)
+    assert drained(sink)
+    sink.close()
+    with Subscriber(mosquitto.port, TOPICS.count("+")) as late:
+        late.wait_for(TOPICS.count("tabby_cat"))
+        late.wait_for(TOPICS.count("person"))
+        assert {message.topic: message.payload for message in late.received} == {
+            TOPICS.count("person"): b"0",
+            TOPICS.count("tabby_cat"): b"0",
+        }
+
+
+def test_snapshots_are_pictures_and_rare(mosquitto: Mosquitto, subscriber: Subscriber, boot_id: str) -> None:
+    sink = open_sink(mosquitto, boot_id, snapshot_interval=0.5)
+    for number, item in enumerate(rig.results(50, 1.8)):
+        sink.send(item)
+        assert number < 100
+    assert drained(sink)
+    sink.close()
+    pictures = subscriber.on(TOPICS.snapshot)
+    assert 3 <= len(pictures) <= 4
+    decoded = cv2.imdecode(np.frombuffer(pictures[0], np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert decoded.shape == (48, 64, 3)
+
+
+def test_no_picture_is_drawn_that_nobody_wants(mosquitto: Mosquitto, boot_id: str) -> None:
+    def draw() -> Any:
+        raise AssertionError
+
+    sink = open_sink(mosquitto, boot_id, snapshot_interval=0.0)
+    frame = rig.result(0, PERSON)
+    sink.send(type(frame)(frame.frame, "m", frame.detections, frame.timings_ms, draw))
+    sink.close()
+
+
+def test_a_broker_that_comes_later_gets_everything(tmp_path: Path, boot_id: str) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    with capture_logs() as logs:
+        sink = open_sink(broker, boot_id)
+        sink.state(rig.state())
+        for number in range(20):
+            sink.send(rig.result(number, PERSON))
+        assert rig.until(lambda: logs)
+    assert logs[0]["event"] == "mqtt_not_connected"
+    assert "nothing listens at mqtt://127.0.0.1" in logs[0]["reason"]
+    assert "Start the broker" in logs[0]["reason"]
+    broker.start()
+    try:
+        with Subscriber(broker.port) as subscriber:
+            subscriber.wait_for(TOPICS.state)
+            assert drained(sink)
+            sink.close()
+            subscriber.wait_for(TOPICS.availability, b"offline")
+    finally:
+        broker.stop()
+    account = sink.delivery()
+    assert account.closes
+    assert account.dropped == {}
+
+
+def test_everything_retained_comes_again_after_the_broker_has_lost_its_memory(
+    mosquitto: Mosquitto, boot_id: str
+) -> None:
+    sink = open_sink(mosquitto, boot_id)
+    sink.state(rig.state())
+    sink.send(rig.result(0, PERSON))
+    assert drained(sink)
+    mosquitto.stop(signal.SIGKILL)
+    for file in mosquitto.folder.glob("*.db"):
+        file.unlink()
+    mosquitto.start()
+    with Subscriber(mosquitto.port) as subscriber:
+        subscriber.wait_for(TOPICS.availability, b"online")
+        subscriber.wait_for(TOPICS.status, b"online")
+        subscriber.wait_for(TOPICS.count("person"), b"1")
+        subscriber.wait_for(TOPICS.state)
+        sink.close()
+
+
+def test_a_broker_that_never_comes_holds_up_nobody(tmp_path: Path, boot_id: str) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    sink = open_sink(broker, boot_id, limit=50)
+    for number in range(80):
+        sink.send(rig.result(number))
+    time.sleep(0.3)
+    started = time.monotonic()
+    with capture_logs() as logs:
+        sink.close()
+    assert time.monotonic() - started < 1.5
+    assert sink.delivery().dropped == {"queue_full": 30, "shutdown": 50}
+    assert sink.delivery().closes
+    assert logs[-1]["event"] == "mqtt_delivery"
+    assert logs[-1]["log_level"] == "warning"
+
+
+def test_what_could_not_be_sent_is_sent_by_the_next_start(tmp_path: Path, boot_id: str) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    spool = SpoolFile(tmp_path / "spool" / "spool.sqlite3")
+    sink = open_sink(broker, boot_id, limit=50, spool=spool)
+    for item in rig.results(400, 0.5):
+        sink.send(item)
+    sink.close()
+    account = sink.delivery()
+    assert account.closes
+    assert account.spooled == 200
+    broker.start()
+    try:
+        with Subscriber(broker.port) as subscriber:
+            following = open_sink(broker, "b" * 32, spool=spool)
+            following.send(rig.result(0))
+            assert drained(following)
+            following.close()
+            found = contents(subscriber, TOPICS.detections)
+    finally:
+        broker.stop()
+    old, new = (boot_id, "b" * 32)
+    assert [(message["boot_id"], message["seq"]) for message in found] == [
+        *((old, seq) for seq in range(200)),
+        (new, 0),
+    ]
+    assert following.delivery().recovered == 200
+    assert following.delivery().closes
+
+
+def test_a_spool_is_drained_at_a_pace(tmp_path: Path, boot_id: str) -> None:
+    """A broker drops what a slow subscriber cannot take; a backlog must not come as one flood."""
+    broker = Mosquitto(tmp_path / "broker")
+    spool = SpoolFile(tmp_path / "spool.sqlite3")
+    sink = open_sink(broker, boot_id, spool=spool, limit=5000)
+    for number in range(2000):
+        sink.send(rig.result(number))
+    sink.close()
+    with broker:
+        following = open_sink(broker, "b" * 32, spool=spool)
+        assert rig.until(lambda: following.delivery().acknowledged > 0)
+        started = time.monotonic()
+        assert drained(following, 20)
+        took = time.monotonic() - started
+        following.close()
+    assert 1.5 < took < 10
+
+
+def test_a_sink_that_replaces_another_goes_on_where_that_has_stopped(
+    mosquitto: Mosquitto, subscriber: Subscriber, boot_id: str, tmp_path: Path
+) -> None:
+    """A reload opens the new sink before it closes the old one."""
+    spool = SpoolFile(tmp_path / "spool.sqlite3")
+    first = open_sink(mosquitto, boot_id, spool=spool)
+    first.state(rig.state())
+    for number in range(10):
+        first.send(rig.result(number))
+    second = open_sink(mosquitto, boot_id, spool=spool, empty=True)
+    second.state(rig.state(config_hash="changed"))
+    for number in range(10, 20):
+        second.send(rig.result(number))
+    time.sleep(0.5)
+    assert subscriber.on(TOPICS.availability) == [b"online"]
+    first.close()
+    subscriber.wait_for(TOPICS.availability, b"offline")
+    assert drained(second)
+    assert subscriber.on(TOPICS.availability) == [b"online", b"offline", b"online"]
+    second.close()
+    found = contents(subscriber, TOPICS.detections)
+    assert [message["seq"] for message in found] == list(range(20))
+    assert first.delivery().lost == second.delivery().lost == 0
+    assert "already connected" not in mosquitto.log
+
+
+def test_a_sink_that_never_gets_its_turn_can_be_closed(mosquitto: Mosquitto, boot_id: str) -> None:
+    """A reload that fails closes the new sink and keeps the old one."""
+    first = open_sink(mosquitto, boot_id)
+    second = open_sink(mosquitto, boot_id)
+    second.close()
+    first.send(rig.result(0))
+    assert drained(first)
+    first.close()
+    assert first.delivery().dropped == {}
+
+
+def test_a_live_source_is_never_blocked_by_a_full_outbox(tmp_path: Path, boot_id: str) -> None:
+    sink = open_sink(Mosquitto(tmp_path / "broker"), boot_id, limit=10)
+    started = time.monotonic()
+    for number in range(2000):
+        sink.send(rig.result(number))
+    assert time.monotonic() - started < 2
+    sink.close()
+
+
+def test_a_file_loses_nothing_to_a_slow_broker(
+    mosquitto: Mosquitto, subscriber: Subscriber, boot_id: str
+) -> None:
+    sink = open_sink(mosquitto, boot_id, limit=5, waits=True)
+    thaw = threading.Timer(1.0, mosquitto.thaw)
+    for number in range(500):
+        if number == 100:
+            mosquitto.freeze()
+            thaw.start()
+        sink.send(rig.result(number))
+    assert drained(sink)
+    sink.close()
+    assert [message["seq"] for message in contents(subscriber, TOPICS.detections)] == list(range(500))
+
+
+def test_the_outbox_stays_within_what_the_broker_can_take(tmp_path: Path, boot_id: str) -> None:
+    """MQTT 5: Receive Maximum and Maximum Packet Size of the CONNACK hold."""
+    lines = ("max_inflight_messages 3", "max_packet_size 2000")
+    with Mosquitto(tmp_path / "small", *lines) as broker:
+        sink = open_sink(broker, boot_id, snapshot_interval=0.01)
+        noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+        frame = rig.result(0, PERSON)
+        sink.send(type(frame)(frame.frame, "m", frame.detections, frame.timings_ms, lambda: noise))
+        for number in range(300):
+            sink.send(rig.result(number))
+        assert drained(sink)
+        sink.close()
+    account = sink.delivery()
+    assert account.dropped.get("too_large", 0) >= 1
+    assert account.lost == account.dropped["too_large"]
+    assert account.closes
+
+
+def test_a_message_the_broker_refuses_is_counted_and_told_once(tmp_path: Path, boot_id: str) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text(
+        f"topic readwrite {TOPICS.availability}\ntopic write {TOPICS.state}\ntopic write {TOPICS.status}\n"
+        f"topic write {TOPICS.count('+')}\n"
+    )
+    with Mosquitto(tmp_path / "strict", f"acl_file {acl}") as broker, capture_logs() as logs:
+        sink = open_sink(broker, boot_id)
+        for number in range(5):
+            sink.send(rig.result(number))
+        assert drained(sink)
+        sink.close()
+    account = sink.delivery()
+    assert account.dropped == {"refused_not_authorized": 5}
+    assert account.closes
+    refusals = [entry for entry in logs if entry["event"] == "mqtt_message_refused"]
+    assert [entry["topic"] for entry in refusals] == [TOPICS.detections]
+
+
+def test_two_daemons_with_one_node_are_told(mosquitto: Mosquitto, boot_id: str) -> None:
+    with capture_logs() as logs:
+        first = open_sink(mosquitto, boot_id)
+        assert rig.until(lambda: any(entry["event"] == "mqtt_connected" for entry in logs))
+        second = open_sink(mosquitto, "b" * 32)
+        assert rig.until(lambda: any(entry["event"] == "mqtt_disconnected" for entry in logs))
+    told = next(entry for entry in logs if entry["event"] == "mqtt_disconnected")
+    assert "give every daemon an EDGED_NODE of its own" in told["reason"]
+    second.close()
+    first.close()
+
+
+def test_values_do_not_pile_up(boot_id: str) -> None:
+    """A thousand changes while nothing can be sent are one message each."""
+    del boot_id
+    box = Outbox(limit=5, waits=False, wake=lambda: None, orders=Numbers(1))
+    box.attach()
+    for number in range(1000):
+        box.post("count/person", b"%d" % number)
+    assert box.delivery().queued == 1

@@ -1,0 +1,289 @@
+"""What was put on disk comes back in order, and a disk that fails is told and survived."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import rig
+from structlog.testing import capture_logs
+
+from edged.mqtt.lineage import Numbers
+from edged.mqtt.message import Message
+from edged.mqtt.outbox import Outbox
+from edged.mqtt.spool import Spool, SpoolError
+from edged.mqtt.spooler import Spooler, SpoolFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def messages(count: int, first: int = 1, size: int = 500) -> list[Message]:
+    return [Message(order, "a/b", b"%08d" % order + b"x" * size) for order in range(first, first + count)]
+
+
+def open_spool(path: Path, *, max_bytes: int = 10_000_000, max_age: float = 1e6) -> Spool:
+    return Spool(path, max_bytes=max_bytes, max_age=max_age)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "spool.sqlite3"
+
+
+def test_messages_come_back_in_order_over_a_restart(path: Path) -> None:
+    spool = open_spool(path)
+    spool.write(messages(10))
+    spool.close()
+    spool = open_spool(path)
+    assert spool.extent() == (10, 1, 10)
+    first, following, _ = spool.read(1, 4)
+    assert [message.order for message in first] == [1, 2, 3, 4]
+    assert following == 5
+    assert first[0].payload == messages(1)[0].payload
+    assert first[0].spooled
+    rest, following, _ = spool.read(5, 100)
+    assert [message.order for message in rest] == [5, 6, 7, 8, 9, 10]
+    assert following is None
+    spool.remove([1, 2])
+    assert spool.extent() == (8, 3, 10)
+
+
+def test_the_oldest_go_when_the_file_is_too_large(path: Path) -> None:
+    spool = open_spool(path, max_bytes=200_000)
+    for batch in range(20):
+        spool.write(messages(100, 1 + 100 * batch))
+        if spool.oversized:
+            dropped, following = spool.trim(1)
+            assert dropped.keys() == {"spool_full"}
+            assert spool.extent()[1] == following
+    count, first, last = spool.extent()
+    assert last == 2000
+    assert count == 2000 - (first or 0) + 1
+    assert 200 < count < 400, "about 200 kB of messages of 500 bytes are left"
+    assert path.stat().st_size < 400_000
+
+
+def test_what_is_loaded_is_never_trimmed(path: Path) -> None:
+    spool = open_spool(path, max_bytes=50_000)
+    spool.write(messages(400))
+    spool.trim(51)
+    assert [message.order for message in spool.read(1, 50)[0]] == list(range(1, 51))
+
+
+def test_messages_are_dropped_when_they_are_too_old(path: Path) -> None:
+    spool = open_spool(path)
+    spool.write(messages(5))
+    spool.close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE messages SET created = created - 100 WHERE id <= 3")
+    database.close()
+    spool = open_spool(path, max_age=60)
+    assert spool.trim(1) == ({"spool_age": 3}, 4)
+
+
+def test_messages_of_a_clock_that_was_not_set_are_not_taken_for_old(path: Path) -> None:
+    spool = open_spool(path)
+    spool.write(messages(2))
+    spool.close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE messages SET created = 1000")
+    database.close()
+    assert open_spool(path, max_age=60).trim(1) == ({}, 1)
+
+
+def test_an_empty_spool_gives_its_room_back(path: Path) -> None:
+    spool = open_spool(path)
+    spool.write(messages(2000))
+    spool.remove(range(1, 2001))
+    spool.shrink()
+    assert path.stat().st_size < 100_000
+
+
+def test_a_second_user_of_the_file_is_told(path: Path) -> None:
+    open_spool(path)
+    code = (
+        "import sys; from pathlib import Path; from edged.mqtt.spool import Spool\n"
+        "Spool(Path(sys.argv[1]), max_bytes=1, max_age=1)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "another process uses it" in run.stderr
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_a_file_that_is_no_spool_is_set_aside_under_another_name(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with capture_logs() as logs:
+        spool = open_spool(path)
+    assert spool.extent() == (0, None, 0)
+    assert path.with_name("spool.sqlite3.damaged").read_bytes() == content
+    assert [entry["event"] for entry in logs] == ["mqtt_spool_set_aside"]
+
+
+def test_a_spool_of_another_version_is_set_aside(path: Path) -> None:
+    open_spool(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 7")
+    database.close()
+    with capture_logs() as logs:
+        open_spool(path)
+    assert logs[0]["reason"] == "it has the format 7, this edged writes the format 1"
+
+
+def test_a_database_of_somebody_else_is_set_aside(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE mine (x)")
+    database.close()
+    with capture_logs() as logs:
+        open_spool(path)
+    assert "not a spool of edged" in logs[0]["reason"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolError, match="folder cannot be made"):
+        open_spool(tmp_path / "file" / "spool.sqlite3")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_damage_is_never_published(path: Path, seed: int) -> None:
+    """Random bytes of the file change: every message read is whole, or it is counted as damaged."""
+    chance = random.Random(seed)  # noqa: S311
+    spool = open_spool(path)
+    originals = messages(300)
+    spool.write(originals)
+    spool.close()
+    content = bytearray(path.read_bytes())
+    for _ in range(20):
+        content[chance.randrange(len(content))] = chance.randrange(256)
+    path.write_bytes(content)
+    with capture_logs():
+        try:
+            spool = open_spool(path)
+            found, _, damaged = spool.read(1, 1000)
+        except SpoolError:
+            return
+    wanted = {message.order: message.payload for message in originals}
+    assert all(wanted[message.order] == message.payload for message in found)
+    assert len(found) + damaged <= 300 + 20
+    spool.close()
+
+
+# With the outbox in front of it.
+
+
+def outbox(limit: int = 50) -> Outbox:
+    return Outbox(limit=limit, waits=False, wake=lambda: None, orders=Numbers(1))
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a file system of its own needs the right to mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def put(box: Outbox, count: int, size: int = 1000) -> None:
+    for _ in range(count):
+        box.put("t", b"x" * size)
+
+
+def test_a_full_disk_is_told_and_detection_goes_on(tiny_disk: Path) -> None:
+    box = outbox()
+    spooler = Spooler(box, SpoolFile(tiny_disk / "spool.sqlite3"))
+    spooler.open()
+    with capture_logs() as logs:
+        for _ in range(100):
+            put(box, 25)
+            rig.until(lambda: len(box._queue) < 25, 0.1)  # noqa: SLF001
+            if spooler.problem:
+                break
+        put(box, 200)
+    assert "no room left on the disk" in spooler.problem
+    assert [entry["event"] for entry in logs] == ["mqtt_spool_fails"]
+    account = box.delivery()
+    assert account.closes
+    assert account.spooled > 100
+    assert account.dropped["disk_full"] >= 150
+    assert account.queued <= 100
+    spooler.close(5)
+    box.abandon()
+    assert box.delivery().closes
+
+
+def test_room_on_the_disk_is_used_again(tiny_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.mqtt.spooler._FULL_S", 0.2)
+    ballast = tiny_disk / "ballast"
+    ballast.write_bytes(b"x" * 900_000)
+    box = outbox(limit=200)
+    spooler = Spooler(box, SpoolFile(tiny_disk / "spool.sqlite3"))
+    spooler.open()
+    put(box, 150)
+    assert rig.until(lambda: spooler.problem)
+    ballast.unlink()
+    assert rig.until(lambda: not spooler.problem and box.on_disk == 150)
+    spooler.close(5)
+    assert box.delivery().dropped == {}
+
+
+def test_a_file_damaged_while_in_use_is_replaced(path: Path) -> None:
+    count = 6000  # more than SQLite keeps in memory
+    box = outbox(limit=count)
+    spooler = Spooler(box, SpoolFile(path))
+    spooler.open()
+    put(box, count)
+    assert rig.until(lambda: box.on_disk == count)
+    for file in (path, Path(f"{path}-wal")):
+        file.write_bytes(os.urandom(file.stat().st_size))
+    with capture_logs() as logs:
+        box.attach()
+        assert rig.until(lambda: _drain(box) or "spool_damaged" in box.delivery().dropped), box.delivery()
+        put(box, 40)
+        assert rig.until(lambda: _drain(box) >= 40)
+        box.detach()
+    assert {"mqtt_spool_set_aside"} <= {entry["event"] for entry in logs}
+    assert box.delivery().closes
+    assert path.with_name(path.name + ".damaged").exists()
+    spooler.close(5)
+    box.abandon()
+    assert box.delivery().closes
+
+
+def _drain(box: Outbox) -> int:
+    """Send what can be sent; how many were."""
+    sent = 0
+    while (message := box.take()) is not None:
+        box.settle(message)
+        sent += 1
+    return sent
+
+
+def test_a_spool_that_cannot_be_opened_is_told_and_memory_serves(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    box = outbox()
+    spooler = Spooler(box, SpoolFile(tmp_path / "file" / "spool.sqlite3"))
+    with capture_logs() as logs:
+        spooler.open()
+    assert logs[0]["event"] == "mqtt_spool_fails"
+    put(box, 60)
+    assert box.delivery().dropped == {"queue_full": 10}
+    spooler.close(1)
