@@ -6,7 +6,7 @@ import re
 import time
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import av.error
@@ -14,8 +14,6 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from av.video.codeccontext import VideoCodecContext
 
     from edged.records import Image
@@ -81,7 +79,7 @@ class Encoder:
         self._keyframe_pts = 0.0
         self._keyframe_at = 0.0
         self._delayed = 0
-        self._parameters = b""
+        self._packets = Packets()
         try:
             self._context = _open(codec, width, height)
         except (av.error.FFmpegError, ValueError, OSError) as error:
@@ -127,22 +125,38 @@ class Encoder:
             found = self._context.encode(frame)
         except (av.error.FFmpegError, OSError) as error:
             raise EncoderError(f"the encoder {self.codec} failed: {error}") from error
-        packets = list(self._packets(found))
+        packets = [
+            packet
+            for raw in found
+            if (packet := self._packets.take(bytes(raw), self._last_pts if raw.pts is None else raw.pts))
+        ]
         self._delayed -= len(packets)
         return packets
 
-    def _packets(self, found: Iterable[Any]) -> Iterable[Packet]:
-        for packet in found:
-            data = bytes(packet)
-            kinds = nal_types(data)
-            if not kinds & _SLICES:
-                # V4L2 encoders give the parameter sets in a buffer of their own, once.
+
+class Packets:
+    """Makes packets of what an encoder gives.
+
+    libx264 begins every keyframe with the parameter sets. V4L2 encoders may give them only once, and in a
+    buffer of their own.
+    """
+
+    def __init__(self) -> None:
+        self._parameters = b""
+
+    def take(self, data: bytes, pts: int) -> Packet | None:
+        """The packet, or nothing if there is no picture in the data."""
+        kinds = nal_types(data)
+        if not kinds & _SLICES:
+            if _SPS in kinds:
+                self._parameters = data
+            else:
                 self._parameters += data
-                continue
-            keyframe = _IDR in kinds
-            if keyframe and _SPS not in kinds:
-                data = self._parameters + data
-            yield Packet(data, self._last_pts if packet.pts is None else packet.pts, keyframe)
+            return None
+        keyframe = _IDR in kinds
+        if keyframe and _SPS not in kinds:
+            data = self._parameters + data
+        return Packet(data, pts, keyframe)
 
 
 def nal_types(data: bytes) -> set[int]:

@@ -29,7 +29,8 @@ class GrowingFile:
         self.path = path
         self.size = 0
         """Bytes stored."""
-        self._part = path.with_name(f".{path.name}{PART}")
+        self.part = path.with_name(f".{path.name}{PART}")
+        """Where it is before it has its name; may stay behind if the disk goes away just then."""
         self._header = header
         self._replace = replace
         self._fd: int | None = None
@@ -58,7 +59,7 @@ class GrowingFile:
         try:
             _write(self._fd, data, self.size)
             if not self.size:
-                self._part.rename(self.path)
+                self.part.rename(self.path)
         except OSError:
             self._undo()
             raise
@@ -74,12 +75,12 @@ class GrowingFile:
         empty = not self.size
         self._let_go()
         if empty:
-            self._part.unlink(missing_ok=True)
+            self.part.unlink(missing_ok=True)
 
     def _create(self) -> None:
         if self._replace:
-            self._part.unlink(missing_ok=True)
-        self._fd = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            self.part.unlink(missing_ok=True)
+        self._fd = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         # Only now: whoever else was after this name has it by now, or finds the part.
         if not self._replace and self.path.exists():
             self._undo()
@@ -105,7 +106,7 @@ class GrowingFile:
         self._let_go()
         if not self.size:
             with contextlib.suppress(OSError):
-                self._part.unlink()
+                self.part.unlink()
 
     def _forget(self) -> None:
         self._let_go()

@@ -159,6 +159,7 @@ class FolderRecorder:
         self._segment: Segment | None = None
         self._recording = events is None
         self._seen_pts: int | None = None
+        self._debris: list[Path] = []
 
     def open(self) -> None:
         """Create the folder and a file in it, remove the file, and what a crash has left."""
@@ -197,11 +198,14 @@ class FolderRecorder:
             self._end()
 
     def probe(self) -> None:
-        """Make room for some megabyte, store it, and remove it."""
+        """Make room for a megabyte, store it, and remove it and what the fault has left."""
         self.target.mkdir(parents=True, exist_ok=True)
         self._retention.began("")
         self._retention.make_room(_PROBE_BYTES)
         _probe(self.target, _PROBE_BYTES)
+        while self._debris:
+            self._debris[-1].unlink(missing_ok=True)
+            self._debris.pop()
 
     def close(self) -> None:
         """End the segment."""
@@ -225,6 +229,7 @@ class FolderRecorder:
             self._segment.add(sample)
         except OSError:
             self._segment.abandon()
+            self._debris = self._segment.parts
             self._segment = None
             raise
 
@@ -237,7 +242,9 @@ class FolderRecorder:
     def _end(self) -> None:
         if self._segment is not None:
             segment, self._segment = self._segment, None
+            self._debris = segment.parts
             segment.finish()
+            self._debris = []
 
     def _store(self, file: GrowingFile, piece: bytes) -> None:
         """Append, and if there is no room at the cost of the oldest segments."""

@@ -70,6 +70,11 @@ class Segment:
         """Bytes stored."""
         return self._video.size + self._lines.size
 
+    @property
+    def parts(self) -> list[Path]:
+        """What may stay behind if the disk goes away."""
+        return [self._video.part, self._lines.part]
+
     def length(self, packet: Packet) -> int:
         """Ticks from the beginning to ``packet``."""
         return packet.pts - self._first_pts

@@ -1,0 +1,106 @@
+"""Pictures in, packets out."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from made import picture
+
+from edged.video.encoder import (
+    CLOCK_HZ,
+    HARDWARE,
+    SOFTWARE,
+    Encoder,
+    EncoderError,
+    Packet,
+    Packets,
+    nal_types,
+)
+
+SPS, PPS, IDR = 7, 8, 5
+
+
+def encode(count: int, *, fps: float = 30.0) -> list[Packet]:
+    encoder = Encoder(SOFTWARE, 160, 120)
+    packets = [packet for number in range(count) for packet in encoder.encode(picture(number), number / fps)]
+    return packets + encoder.finish()
+
+
+def test_every_picture_becomes_one_packet_at_its_time() -> None:
+    assert [packet.pts for packet in encode(50, fps=25)] == [number * CLOCK_HZ // 25 for number in range(50)]
+
+
+@pytest.mark.parametrize("fps", [0.5, 7.0, 30.0, 240.0])
+def test_there_is_a_keyframe_at_least_every_second(fps: float) -> None:
+    packets = encode(max(8, round(3 * fps)), fps=fps)
+    keyframes = [packet.pts / CLOCK_HZ for packet in packets if packet.keyframe]
+    assert keyframes[0] == 0
+    gaps = np.diff([*keyframes, packets[-1].pts / CLOCK_HZ])
+    assert max(gaps) <= max(1.0, 1 / fps) + 1 / fps
+
+
+def test_a_keyframe_comes_when_it_is_asked_for() -> None:
+    encoder = Encoder(SOFTWARE, 160, 120)
+    found = [encoder.encode(picture(n), n / 30, keyframe=n == 7)[0].keyframe for n in range(12)]
+    assert found == [n in {0, 7} for n in range(12)]
+
+
+def test_a_file_can_begin_with_any_keyframe() -> None:
+    for packet in encode(70):
+        assert ({SPS, PPS, IDR} <= nal_types(packet.data)) == packet.keyframe
+
+
+def test_times_that_stand_still_or_go_back_still_rise() -> None:
+    encoder = Encoder(SOFTWARE, 160, 120)
+    times = [encoder.encode(picture(n), pts)[0].pts for n, pts in enumerate([0.0, 0.1, 0.1, 0.05, 0.2])]
+    assert times == sorted(set(times))
+    assert times[-1] == CLOCK_HZ // 5
+
+
+def test_parameter_sets_that_come_alone_and_once_are_in_every_keyframe() -> None:
+    # As V4L2 encoders give them: cut them off libx264's packets.
+    whole = encode(70)
+    first = whole[0].data
+    header = first[: first.index(b"\x00\x00\x01\x65")]
+    packets = Packets()
+    assert packets.take(header, 0) is None
+    joined = [packets.take(packet.data.removeprefix(header), packet.pts) for packet in whole]
+    keyframes = [packet for packet in joined if packet and packet.keyframe]
+    assert len(keyframes) == 3
+    assert all({SPS, PPS, IDR} <= nal_types(packet.data) for packet in keyframes)
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    pictures = [shown for packet in joined if packet for shown in decoder.decode(av.Packet(packet.data))]
+    assert len(pictures + decoder.decode(None)) == 70
+
+
+@pytest.mark.parametrize("size", [(320, 240), (159, 119), (40, 200), (200, 40), (161, 121)])
+def test_pictures_of_another_size_are_brought_to_that_of_the_video(size: tuple[int, int]) -> None:
+    encoder = Encoder(SOFTWARE, 160, 120)
+    packets = encoder.encode(picture(0), 0.0) + encoder.encode(picture(1, size), 0.1)
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    shown = [frame for packet in packets for frame in decoder.decode(av.Packet(packet.data))]
+    shown += decoder.decode(None)
+    assert {(frame.width, frame.height) for frame in shown} == {(160, 120)}
+    # The picture keeps its shape: what is beside it is black.
+    pixels = shown[1].to_ndarray(format="bgr24")
+    corner = int(pixels[2, 2].mean())
+    assert corner == pytest.approx(40 if abs(size[0] / size[1] - 4 / 3) < 0.05 else 0, abs=12)
+
+
+def test_hardware_encodes_or_says_that_it_is_not_there() -> None:
+    try:
+        encoder = Encoder(HARDWARE, 640, 480)
+    except EncoderError as error:
+        told = str(error)
+    else:
+        told = ""
+    if told:
+        assert HARDWARE in told
+        return
+    packets = [made for n in range(60) for made in encoder.encode(picture(n, (640, 480)), n / 30)]
+    packets += encoder.finish()
+    assert [packet.pts for packet in packets] == [n * CLOCK_HZ // 30 for n in range(60)]
+    assert packets[0].keyframe

@@ -1,0 +1,171 @@
+"""The oldest segments go first, and nothing that is not ours ever."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from film import segments
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import results
+from recording import into_folder, record
+
+from edged.video.encoder import SOFTWARE, Encoder
+from edged.video.recorder import FolderRecorder
+from edged.video.retention import Retention
+from edged.video.segments import Sample, own_name
+
+FOREIGN = ("holiday.mp4", "2026-11-23.mp4", "2026-11-23T03-01-22Z.mkv", "notes.jsonl", ".hidden", "x")
+
+
+def store(folder: Path, name: str, size: int) -> None:
+    """A sparse file."""
+    with (folder / name).open("wb") as stream:
+        stream.truncate(size)
+
+
+def own_bytes(folder: Path) -> int:
+    ours = [path.lstat() for path in folder.iterdir() if own_name(path.name)]
+    return sum(found.st_size for found in ours if stat.S_ISREG(found.st_mode))
+
+
+@dataclass(frozen=True)
+class Append:
+    """A piece for the segment that is being recorded."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The next segment."""
+
+
+stamps = st.integers(0, 300).map(lambda n: f"2026-11-23T03-{n // 60:02d}-{n % 60:02d}Z")
+steps = st.lists(st.one_of(st.builds(Append, st.integers(1, 400)), st.just(Begin())), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    old=st.dictionaries(stamps, st.tuples(st.integers(0, 600), st.integers(0, 100)), max_size=12),
+    foreign=st.dictionaries(st.sampled_from(FOREIGN), st.integers(0, 5000)),
+    budget=st.integers(500, 3000),
+    steps=steps,
+)
+def test_whatever_is_recorded_stays_within_the_budget_and_foreign_files_stay(
+    old: dict[str, tuple[int, int]], foreign: dict[str, int], budget: int, steps: list[Append | Begin]
+) -> None:
+    folder = Path(tempfile.mkdtemp())
+    try:
+        for name, (video, lines) in old.items():
+            store(folder, f"{name}.mp4", video)
+            store(folder, f"{name}.jsonl", lines)
+        for name, size in foreign.items():
+            store(folder, name, size)
+        (folder / "2026-11-23T03-09-09Z.mp4").mkdir()
+        (folder / "2026-11-23T03-09-08Z.mp4").symlink_to("/etc/hostname")
+        retention = Retention(folder, budget=budget, reserve=0)
+        recorded: list[str] = []
+        stored: list[str] = []
+        current = 0
+        for step in [Begin(), *steps]:
+            if isinstance(step, Begin):
+                recorded.append(f"2026-11-23T04-00-{len(recorded):02d}Z")
+                current = 0
+                retention.began(recorded[-1])
+                continue
+            retention.make_room(step.size)
+            if not current:
+                stored.append(recorded[-1])
+            current += step.size
+            store(folder, f"{recorded[-1]}.mp4", current)
+            # Over the budget is at most the one segment that cannot go because it is being recorded.
+            assert own_bytes(folder) <= max(budget, current)
+        for name, size in foreign.items():
+            assert (folder / name).stat().st_size == size
+        assert (folder / "2026-11-23T03-09-09Z.mp4").is_dir()
+        assert (folder / "2026-11-23T03-09-08Z.mp4").is_symlink()
+        # What is left are the newest, without a gap, each with both of its files.
+        everything = [*sorted(old), *stored]
+        left = [name for name in everything if (folder / f"{name}.mp4").exists()]
+        assert left == everything[len(everything) - len(left) :]
+        for name in old:
+            assert (folder / f"{name}.mp4").exists() == (folder / f"{name}.jsonl").exists()
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_the_disk_keeps_its_reserve_or_nothing_is_stored(tmp_path: Path) -> None:
+    for minute in range(5):
+        store(tmp_path, f"2026-11-23T03-{minute:02d}-00Z.mp4", 1000)
+    free = shutil.disk_usage(tmp_path).free
+    retention = Retention(tmp_path, budget=None, reserve=2 * free)
+    retention.began("2026-11-23T04-00-00Z")
+    with pytest.raises(OSError, match="EDGED_DISK_FREE_GB") as told:
+        retention.make_room(100)
+    assert told.value.errno == errno.ENOSPC
+    assert segments(tmp_path) == []
+
+
+def test_no_more_goes_than_is_missing(tmp_path: Path) -> None:
+    for minute in range(5):
+        store(tmp_path, f"2026-11-23T03-{minute:02d}-00Z.mp4", 1 << 40)
+    free = shutil.disk_usage(tmp_path).free
+    # By what the files say of themselves: the disk itself gives nothing back for sparse ones.
+    retention = Retention(tmp_path, budget=None, reserve=free + (1 << 40) + (1 << 39))
+    retention.began("2026-11-23T04-00-00Z")
+    retention.make_room(100)
+    assert [path.stem for path in segments(tmp_path)] == [
+        "2026-11-23T03-02-00Z",
+        "2026-11-23T03-03-00Z",
+        "2026-11-23T03-04-00Z",
+    ]
+
+
+def test_recordings_of_a_wrong_clock_go_first(tmp_path: Path) -> None:
+    for name in ("2020-01-01T00-00-00Z", "2026-11-01T00-00-00Z", "2099-01-01T00-00-00Z"):
+        store(tmp_path, f"{name}.mp4", 400)
+    retention = Retention(tmp_path, budget=1000, reserve=0)
+    retention.began("2026-11-02T00-00-00Z")
+    retention.make_room(100)
+    assert [path.stem for path in segments(tmp_path)] == ["2020-01-01T00-00-00Z", "2026-11-01T00-00-00Z"]
+    retention.make_room(200)
+    assert [path.stem for path in segments(tmp_path)] == ["2026-11-01T00-00-00Z"]
+
+
+def test_what_others_have_deleted_is_no_error(tmp_path: Path) -> None:
+    for minute in range(3):
+        store(tmp_path, f"2026-11-23T03-{minute:02d}-00Z.mp4", 400)
+    retention = Retention(tmp_path, budget=1000, reserve=0)
+    retention.began("2026-11-23T04-00-00Z")
+    (tmp_path / "2026-11-23T03-00-00Z.mp4").unlink()
+    retention.make_room(500)
+    assert [path.stem for path in segments(tmp_path)] == ["2026-11-23T03-02-00Z"]
+
+
+@pytest.mark.parametrize("budget", [1_500_000, 4_000_000])
+def test_a_recording_stays_within_its_budget(tmp_path: Path, budget: int) -> None:
+    encoder = Encoder(SOFTWARE, 96, 72)
+    recorder = FolderRecorder(
+        tmp_path, Retention(tmp_path, budget=budget, reserve=0), length=3600, events=None
+    )
+    most = 0
+    for made in results(30, noise=True, size=(96, 72)):
+        for packet in encoder.encode(made.frame.image, made.frame.pts):
+            recorder.take(Sample(packet, made.frame.ts_capture, b"{}\n", seen=False))
+            most = max(most, own_bytes(tmp_path))
+    recorder.close()
+    assert budget / 2 < most <= budget
+    assert own_bytes(tmp_path) <= budget
+    assert len(segments(tmp_path)) >= 2
+
+
+def test_without_limits_everything_stays(tmp_path: Path) -> None:
+    record(into_folder(tmp_path, length=1), results(10))
+    assert len(segments(tmp_path)) == 10
