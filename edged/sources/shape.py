@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from edged.records import Image
 
 
+_SMOOTHING = 0.1
+"""Share of the newest gap between frames in the mean gap."""
+
+
 class Pace:
     """At most so many frames a second, evenly spread.
 
@@ -23,14 +27,17 @@ class Pace:
     def __init__(self, fps: float | None) -> None:
         self._period = 1.0 / fps if fps else 0.0
         self._due = -math.inf
-        self._last = -math.inf
+        self._last: float | None = None
+        self._gap: float | None = None
 
     def due(self, moment: float) -> bool:
         """Whether a frame of this moment (seconds) is to be given. To be asked once for each frame."""
-        # The next frame will probably come as long after this one as this one after the last.
-        half_gap = min(moment - self._last, self._period) / 2
+        if self._last is not None:
+            gap = min(moment - self._last, self._period)
+            self._gap = gap if self._gap is None else self._gap + _SMOOTHING * (gap - self._gap)
         self._last = moment
-        return moment + half_gap >= self._due
+        # The next one will probably come a gap later: is this one nearer?
+        return moment + (self._gap or 0.0) / 2 >= self._due
 
     def given(self, moment: float) -> None:
         """Count a frame that was given; one that turned out to be damaged does not count."""

@@ -9,7 +9,7 @@ _PARTS = re.compile(
     re.DOTALL,
 )
 _SECRET = re.compile(
-    r"([?&][^=&]*(?:pass|pwd|token|key|secret|auth|user|usr|login|sig)[^=&]*=)[^&]*", re.IGNORECASE
+    r"([?&][^=&]*(?:pass|pwd|token|key|secret|auth|user|usr|login|sig)[^=&]*=)[^&#]*", re.IGNORECASE
 )
 """Cameras without HTTP authentication take the password as ``?user=admin&pwd=...``."""
 
