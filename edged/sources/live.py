@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edged.sources.reader import Shot
 
 _PATIENCE_S = 60.0
-_CLOSE_S = 2.0
+_CLOSE_S = 1.0
 
 log = structlog.get_logger()
 

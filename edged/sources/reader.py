@@ -107,6 +107,7 @@ class Reader:
             Closed: :meth:`leave` was called.
             SourceError: the camera has failed, or a deadline has passed; what came before was taken.
         """
+        asked = time.monotonic()
         with self._changed:
             while not self._leaving:
                 if self._shots:
@@ -115,7 +116,8 @@ class Reader:
                 if self._error is not None:
                     raise self._error
                 limit = self._deadlines.read_s if self._first is not None else self._deadlines.open_s
-                left = self._heard + limit - time.monotonic()
+                # A camera that had to wait for us gets its whole time from now on.
+                left = max(self._heard, asked) + limit - time.monotonic()
                 if left <= 0:
                     kind = "first picture" if self._first is None else "picture"
                     raise SourceError(
@@ -181,7 +183,6 @@ class Reader:
                 self._shots.popleft()
                 self._skipped["superseded"] += 1
             self._shots.append(shot)
-            # Time that we have spent waiting is not time that the camera has let us wait.
             self._heard = time.monotonic()
             if self._first is None:
                 self._first = self._heard
