@@ -75,7 +75,7 @@ def main() -> int:
             continue
         with tempfile.TemporaryDirectory() as folder:
             outcome = run(Path(folder) / "broker")
-        assert outcome.account is not None  # noqa: S101
+        assert outcome.account is not None
         print(
             f"{name:21}{outcome.made:7}{len(outcome.acked):7}{len(outcome.received):7}{len(outcome.missing):9}"
             f"{outcome.duplicates:7}{outcome.restarts:8}{outcome.rss_growth_mb:8.1f}"

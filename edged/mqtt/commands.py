@@ -78,7 +78,7 @@ class Commands:
         are retained commands (they would be obeyed again at every start), a flood, and names that cannot be
         commands; they are counted like all others.
         """
-        name = topic.rpartition("/")[2]
+        name = topic.removeprefix(self._topics.command(""))
         identity: str | None = None
         try:
             self._admit(name, retained=retained)

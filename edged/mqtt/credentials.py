@@ -14,6 +14,17 @@ _PASSWORD_LIMIT = 65535
 """Bytes; MQTT has no longer one."""
 
 
+class _Socket(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho would leave that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  # as it is inherited
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def password(path: Path) -> str:
     """The content of ``path`` without the line break at its end.
 
@@ -53,6 +64,7 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
             raise ConfigError(
                 f"EDGED_MQTT_CA={str(ca)!r} holds no certificates", mend="It must be a file in PEM format"
             ) from error
+    context.sslsocket_class = _Socket
     if cert is not None:
         _read(cert, "EDGED_MQTT_CERT")
         if key is not None:

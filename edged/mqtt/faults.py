@@ -42,16 +42,8 @@ class Fault:
 
 def unreachable(broker: Broker, error: OSError) -> Fault:
     """What the network or TLS said when the broker was sought."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Fault(
-            f"the certificate of the broker {broker} is not trusted: {error.verify_message}",
-            "Set EDGED_MQTT_CA to the CA that signed it, and use the host name that the certificate has",
-        )
     if isinstance(error, ssl.SSLError):
-        return Fault(
-            f"TLS with the broker {broker} failed: {error.reason or error}",
-            "Check that this port speaks TLS (usually 8883), and EDGED_MQTT_CA, _CERT and _KEY",
-        )
+        return _insecure(broker, error)
     if isinstance(error, socket.gaierror):
         return Fault(
             f"the host {broker.host!r} of the broker is unknown: {error.strerror}",
@@ -63,6 +55,8 @@ def unreachable(broker: Broker, error: OSError) -> Fault:
             "Start the broker, or correct host and port in EDGED_MQTT_URL; "
             "mosquitto needs a 'listener' line to be reached from other machines",
         )
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return hung_up(broker, session=False)
     if isinstance(error, TimeoutError):
         return Fault(
             f"the broker {broker} does not answer in time",
@@ -71,6 +65,19 @@ def unreachable(broker: Broker, error: OSError) -> Fault:
     return Fault(
         f"the broker {broker} cannot be reached: {error.strerror or error}",
         "Check the network and EDGED_MQTT_URL",
+    )
+
+
+def _insecure(broker: Broker, error: ssl.SSLError) -> Fault:
+    """What TLS said."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Fault(
+            f"the certificate of the broker {broker} is not trusted: {error.verify_message}",
+            "Set EDGED_MQTT_CA to the CA that signed it, and use the host name that the certificate has",
+        )
+    return Fault(
+        f"TLS with the broker {broker} failed: {error.reason or error}",
+        "Check that this port speaks TLS (usually 8883), and EDGED_MQTT_CA, _CERT and _KEY",
     )
 
 
@@ -101,8 +108,12 @@ def hung_up(broker: Broker, *, session: bool, maybe_taken: str = "") -> Fault:
         twins = f"; if this goes on, another client has our id {maybe_taken!r}: " if maybe_taken else ""
         mend = "give every daemon an EDGED_NODE of its own" if maybe_taken else ""
         return Fault(f"the connection to the broker {broker} was lost", f"It is tried again{twins}{mend}")
-    scheme = "" if broker.tls else "; if the port speaks TLS, write mqtts:// in EDGED_MQTT_URL"
+    tls = "if the port speaks TLS, write mqtts:// in EDGED_MQTT_URL"
+    if broker.tls:
+        tls = (
+            "check that the port speaks TLS, and set EDGED_MQTT_CERT if the broker wants a client certificate"
+        )
     return Fault(
         f"the broker {broker} hung up without an answer",
-        f"Check EDGED_MQTT_URL and EDGED_MQTT_VERSION (5 or 3.1.1){scheme}",
+        f"Check EDGED_MQTT_URL and EDGED_MQTT_VERSION (5 or 3.1.1); {tls}",
     )
