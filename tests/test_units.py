@@ -1,0 +1,124 @@
+"""The units as systemd reads them: no faults, little exposed, and in agreement with the daemon."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edged.errors import ConfigError, ModelError
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "systemd"
+UNITS = ("edged.service", "edged@.service")
+INSTANCES = ("edged.service", "edged@front.service")
+MOST_EXPOSURE = 12
+"""Tenths; systemd calls up to 20 safe."""
+
+
+def _analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)
+
+
+def _version() -> int:
+    found = re.match(r"systemd (\d+)", _analyze("--version").stdout)
+    assert found
+    return int(found[1])
+
+
+def _settings(path: Path) -> list[tuple[str, str]]:
+    lines = (line.partition("=") for line in path.read_text().splitlines() if not line.startswith(("#", "[")))
+    return [(name, value) for name, _, value in lines if name]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root folder with the units, and with the programs that they start."""
+    for program in ("opt/edged/bin/edged", "bin/kill"):
+        path = tmp_path / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o755)
+    units = tmp_path / "etc/systemd/system"
+    units.mkdir(parents=True)
+    for name in UNITS:
+        shutil.copy(FOLDER / name, units)
+    return tmp_path
+
+
+def _verify(root: Path) -> subprocess.CompletedProcess[str]:
+    return _analyze("verify", f"--root={root}", "--man=no", "--recursive-errors=no", *INSTANCES)
+
+
+def test_systemd_finds_no_fault(root: Path) -> None:
+    """Verification passes without a word."""
+    found = _verify(root)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_systemd_finds_no_fault_with_the_drop_ins_for_its_version(root: Path) -> None:
+    """The number before a drop-in's name is the first version that understands it."""
+    for drop_in in (FOLDER / "drop-ins").iterdir():
+        if int(drop_in.name.partition("-")[0]) <= _version():
+            folder = root / "etc/systemd/system/edged.service.d"
+            folder.mkdir(exist_ok=True)
+            shutil.copy(drop_in, folder)
+    found = _verify(root)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_a_misspelt_directive_is_found(root: Path) -> None:
+    """Verification looks at the files that it is meant to look at."""
+    path = root / "etc/systemd/system/edged.service"
+    path.write_text(path.read_text().replace("ProtectHome=", "ProtectHoem="))
+    assert _verify(root).returncode != 0
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_little_is_exposed(name: str) -> None:
+    """The score of systemd stays within the limit."""
+    found = _analyze("security", "--offline=true", f"--threshold={MOST_EXPOSURE}", str(FOLDER / name))
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (FOLDER / "examples").iterdir()))
+def test_examples_are_understood(name: str, root: Path) -> None:
+    """What people copy works."""
+    folder = root / "etc/systemd/system/edged.service.d"
+    folder.mkdir()
+    shutil.copy(FOLDER / "examples" / name, folder)
+    found = _verify(root)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_the_template_differs_in_names_only() -> None:
+    """What is said of the one unit holds for the other."""
+    unit, template = (_settings(FOLDER / name) for name in UNITS)
+    changes = difflib.ndiff([f"{n}={v}" for n, v in unit], [f"{n}={v}" for n, v in template])
+    assert {line[2:].partition("=")[0] for line in changes if line[0] in "-+"} == {
+        "Description",
+        "ExecStart",
+        "StateDirectory",
+        "WorkingDirectory",
+        "LoadCredential",
+    }
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_unit_and_daemon_agree(name: str) -> None:
+    """Only an error that will not mend itself ends the attempts to start."""
+    settings = dict(_settings(FOLDER / name))
+    assert settings["RestartPreventExitStatus"] == str(ConfigError.exit_code) == str(ModelError.exit_code)
+    assert settings["StartLimitIntervalSec"] == "0"
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_what_must_not_be_in_it(name: str) -> None:
+    """The env file is the daemon's to read, again at every reload; the runtime needs /proc/cpuinfo."""
+    names = {setting for setting, _ in _settings(FOLDER / name)}
+    assert not names & {"EnvironmentFile", "ProcSubset", "DynamicUser"}
