@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -69,14 +69,17 @@ class Channel(Generic[T]):
             self._emptied.notify()
             return self._items.popleft()
 
-    def __iter__(self) -> Iterator[T]:
-        """All items until the channel is closed and empty."""
+    def each(self, take: Callable[[T], None]) -> None:
+        """Hand every item to ``take`` until the channel is closed and empty.
+
+        No reference to an item is kept while the next one is waited for: items hold whole frames.
+        """
         while True:
             try:
-                item = self.get()
+                items = [self.get()]
             except Closed:
                 return
-            yield item
+            take(items.pop())
 
     def wake(self) -> None:
         """Have whoever waits in :meth:`get` look at ``unless``."""

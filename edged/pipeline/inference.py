@@ -92,7 +92,7 @@ class Inference:
         self._stages: list[tuple[Pulse, Callable[[Pulse], None]]] = [
             (Pulse("preprocess"), self._preprocess),
             *(
-                (Pulse(f"predict-{number}"), self._worker(engine))
+                (Pulse(f"predict-{number}"), partial(self._predict, engine))
                 for number, engine in enumerate(detector.engines)
             ),
             (Pulse("postprocess"), self._postprocess),
@@ -129,15 +129,23 @@ class Inference:
 
     def _preprocess(self, pulse: Pulse) -> None:
         try:
-            while (tensor := self._free.get()) is not None and (frame := self._fresh()) is not None:
-                with pulse, self._accounted("preprocess_failed"):
-                    started = time.monotonic()
-                    geometry = self._detector.preprocess(frame.image, tensor)
-                    job = _Job(frame, tensor, geometry, started, time.monotonic())
-                self._submit(job)
+            while (tensor := self._free.get()) is not None and self._admit(tensor, pulse):
+                pass
         finally:
             self._work.close()
             self._ordered.close()
+
+    def _admit(self, tensor: Tensor, pulse: Pulse) -> bool:
+        """Bring the next frame on its way; False when there are no more."""
+        frame = self._fresh()
+        if frame is None:
+            return False
+        with pulse, self._accounted("preprocess_failed"):
+            started = time.monotonic()
+            geometry = self._detector.preprocess(frame.image, tensor)
+            job = _Job(frame, tensor, geometry, started, time.monotonic())
+        self._submit(job)
+        return True
 
     def _fresh(self) -> Frame | None:
         """The next frame that is not too old; None when there are no more for us."""
@@ -162,41 +170,43 @@ class Inference:
         except Closed:  # given up in between; who takes the job out of the order accounts for it
             job.done.set()
 
-    def _worker(self, engine: Engine) -> Callable[[Pulse], None]:
-        def predict(pulse: Pulse) -> None:
-            for job in self._work:
-                try:
-                    with pulse:
-                        job.predict_started = time.monotonic()
-                        job.outputs = engine.invoke(job.tensor)
-                        job.predicted = time.monotonic()
-                except BaseException as error:
-                    job.failed = True
-                    if not isinstance(error, EdgedError):
-                        raise
-                    self._failure = self._failure or error
-                    self.halt()
-                finally:
-                    job.done.set()
-                    self._free.put(job.tensor)
+    def _predict(self, engine: Engine, pulse: Pulse) -> None:
+        self._work.each(partial(self._invoke, engine, pulse))
 
-        return predict
+    def _invoke(self, engine: Engine, pulse: Pulse, job: _Job) -> None:
+        try:
+            with pulse:
+                job.predict_started = time.monotonic()
+                job.outputs = engine.invoke(job.tensor)
+                job.predicted = time.monotonic()
+        except BaseException as error:
+            job.failed = True
+            if not isinstance(error, EdgedError):
+                raise
+            self._failure = self._failure or error
+            self.halt()
+        finally:
+            job.done.set()
+            self._free.put(job.tensor)
 
     def _postprocess(self, pulse: Pulse) -> None:
-        for job in self._ordered:
-            self._awaited = job
-            if self._aborted:  # it may have come while nobody was awaited
-                job.done.set()
-            job.done.wait()
-            self._awaited = None
-            if job.outputs is None:
-                self._ledger.dropped("predict_failed" if job.failed else "aborted")
-                continue
-            with pulse, self._accounted("postprocess_failed"):
-                result = self._result(job, job.outputs)
-            self._ledger.inferred()
-            self._meter.observe_all(result.timings_ms)
-            self._emit(result)
+        self._ordered.each(partial(self._finish, pulse))
+
+    def _finish(self, pulse: Pulse, job: _Job) -> None:
+        """Wait for the outputs of the next frame in order, and make them a result."""
+        self._awaited = job
+        if self._aborted:  # it may have come while nobody was awaited
+            job.done.set()
+        job.done.wait()
+        self._awaited = None
+        if job.outputs is None:
+            self._ledger.dropped("predict_failed" if job.failed else "aborted")
+            return
+        with pulse, self._accounted("postprocess_failed"):
+            result = self._result(job, job.outputs)
+        self._ledger.inferred()
+        self._meter.observe_all(result.timings_ms)
+        self._emit(result)
 
     @contextmanager
     def _accounted(self, cause: str) -> Iterator[None]:

@@ -52,23 +52,25 @@ class Outlet:
 
     def run(self) -> None:
         """Feed the sink until :meth:`close`; blocks."""
-        for result in self._queue:
-            try:
-                with self.pulse:
-                    self.sink.send(result)
-            except SinkError as error:
-                self.lost["failed"] += 1
-                if self.failure != str(error):
-                    log.error("sink_failed", sink=self.sink.name, error=str(error))
-                    self.failure = str(error)
-            except BaseException:
-                self.lost["failed"] += 1
-                raise
-            else:
-                self.sent += 1
-                if self.failure:
-                    log.info("sink_recovered", sink=self.sink.name)
-                    self.failure = ""
+        self._queue.each(self._send)
+
+    def _send(self, result: Result) -> None:
+        try:
+            with self.pulse:
+                self.sink.send(result)
+        except SinkError as error:
+            self.lost["failed"] += 1
+            if self.failure != str(error):
+                log.error("sink_failed", sink=self.sink.name, error=str(error))
+                self.failure = str(error)
+        except BaseException:
+            self.lost["failed"] += 1
+            raise
+        else:
+            self.sent += 1
+            if self.failure:
+                log.info("sink_recovered", sink=self.sink.name)
+                self.failure = ""
 
     def close(self) -> None:
         """Nothing more comes; what is in the queue is still sent."""
