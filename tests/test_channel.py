@@ -99,13 +99,13 @@ def test_close_ends_the_waiting_on_both_sides() -> None:
         except Closed:
             refused.append(1)
 
-    consumer, producer = waiting(lambda: list(empty)), waiting(produce)
+    consumer, producer = waiting(lambda: rest(empty)), waiting(produce)
     empty.close()
     full.close()
     assert ended(consumer)
     assert ended(producer)
     assert refused == [1]
-    assert list(full) == [0]
+    assert rest(full) == [0]
 
 
 def test_abort_hands_back_what_was_inside() -> None:
