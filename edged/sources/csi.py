@@ -34,20 +34,20 @@ class CsiSource(LiveSource):
                 f"EDGED_SOURCE={settings.source!r} names no camera", mend="Write csi:0, csi:1 ..."
             )
         size, fps = settings.camera_size or _SIZE, settings.camera_fps or _FPS
-        pixel_format, read_s = settings.camera_format or "MJPG", settings.read_timeout
+        pixel_format = settings.camera_format or "MJPG"
         return cls(
-            lambda: _camera(int(number), size, fps, pixel_format, read_s),
-            deadlines=Deadlines(settings.open_timeout, read_s),
+            lambda: _camera(int(number), size, fps, pixel_format),
+            deadlines=Deadlines(settings.open_timeout, settings.read_timeout),
             fps=settings.fps,
             rotate=settings.rotate,
             waits=settings.policy == "all",
         )
 
 
-def _camera(number: int, size: tuple[int, int], fps: float, pixel_format: str, read_s: float) -> Camera:
+def _camera(number: int, size: tuple[int, int], fps: float, pixel_format: str) -> Camera:
     """The connection of choice; imports only what it needs."""
     if rpicam_program() is None and find_spec("picamera2") is not None:
         from edged.sources.picamera import PicameraCamera  # noqa: PLC0415
 
         return PicameraCamera(number, size=size, fps=fps)
-    return RpicamCamera(number, size=size, fps=fps, pixel_format=pixel_format, read_s=read_s)
+    return RpicamCamera(number, size=size, fps=fps, pixel_format=pixel_format)

@@ -28,6 +28,7 @@ _ALIGNMENT = 64
 _CHUNK = 1 << 16
 _SAID = 2000
 """Characters of the program's messages that are kept."""
+_LOOK_UP_S = 1.0
 _END_S = 1.0
 
 
@@ -47,7 +48,6 @@ class RpicamCamera:
         size: width and height.
         fps: frames a second.
         pixel_format: ``MJPG`` or ``YU12``.
-        read_s: seconds after which a silent program is given up.
     """
 
     mend = "Look after its ribbon cable; 'rpicam-vid --list-cameras' shows the cameras there are"
@@ -59,7 +59,6 @@ class RpicamCamera:
         size: tuple[int, int],
         fps: float,
         pixel_format: str,
-        read_s: float,
     ) -> None:
         if pixel_format not in _CODECS:
             raise ConfigError(
@@ -79,7 +78,6 @@ class RpicamCamera:
         self._size = size
         self._fps = fps
         self._format = pixel_format
-        self._read_s = read_s
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._interrupted = False
@@ -168,12 +166,11 @@ class RpicamCamera:
         return [pipe.fileno() for pipe in (self._process.stdout, self._process.stderr) if pipe is not None]
 
     def _wait(self) -> None:
-        """Take in what the program has written since, or wait until it writes."""
+        """Take in what the program has written since, or wait a while until it writes."""
         output, messages = self._streams()
         watched = [output] if self._silent else [output, messages]
-        ready, _, _ = select.select(watched, [], [], self._read_s)
-        if not ready:
-            raise SourceError(f"{self.name} has given no picture for {self._read_s:g} s", mend=self.mend)
+        # For how long silence is borne is watched from outside; it ends with the program being killed.
+        ready, _, _ = select.select(watched, [], [], _LOOK_UP_S)
         if messages in ready:
             self._listen(messages)
         if output in ready:
