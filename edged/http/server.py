@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from typing import TYPE_CHECKING
 
 import structlog
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 
 from edged import bridge
 from edged.errors import SinkError
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from tornado.iostream import IOStream
@@ -41,7 +40,7 @@ class Server:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._sockets: list[socket.socket] = []
+        self._listener: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -50,7 +49,8 @@ class Server:
     @property
     def port(self) -> int:
         """The port that is listened on, once it is bound."""
-        return int(self._sockets[0].getsockname()[1])
+        assert self._listener is not None  # noqa: S101  # bind() comes first
+        return int(self._listener.getsockname()[1])
 
     def bind(self) -> None:
         """Take the port.
@@ -58,12 +58,15 @@ class Server:
         Raises:
             SinkError: it is in use, or not ours to take.
         """
+        host, port = self._address.host, self._address.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._sockets = bind_sockets(self._address.port, self._address.host)
+            self._listener = socket.create_server((host, port), family=family, backlog=_MOST_CONNECTIONS)
+            self._listener.setblocking(False)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise SinkError(
-                f"the live view cannot listen on {self._address.host}:{self._address.port}: {reason}",
+                f"the live view cannot listen on {host}:{port}: {reason}",
                 mend="Set EDGED_HTTP to a free port of this machine, or restart edged if it is its own",
             ) from error
 
@@ -85,9 +88,9 @@ class Server:
         if stop is not None:
             self.call(stop.set)
             self._ended.wait(timeout_s)
-        for listener in self._sockets:
-            listener.close()
-        self._sockets = []
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     def _run(self, application: Application, on_stop: Callable[[], None]) -> None:
         try:
@@ -107,7 +110,8 @@ class Server:
             max_body_size=_MOST_BYTES,
             max_buffer_size=_MOST_BYTES * 4,
         )
-        server.add_sockets(self._sockets)
+        assert self._listener is not None  # noqa: S101  # bind() comes first
+        server.add_socket(self._listener)
         self._ready.set()
         await self._stop.wait()
         server.stop()

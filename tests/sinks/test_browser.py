@@ -1,0 +1,123 @@
+"""The page of a running daemon in headless Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from browser import open_browser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TOKEN = "0123456789abcdef"  # noqa: S105  # of nobody
+
+HASH = """
+    const canvas = document.createElement("canvas"), picture = document.getElementById("picture");
+    canvas.width = picture.naturalWidth; canvas.height = picture.naturalHeight;
+    if (!canvas.width) return "";
+    const context = canvas.getContext("2d");
+    context.drawImage(picture, 0, 0);
+    let sum = 0;
+    const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
+    for (const byte of pixels) sum = (sum * 31 + byte) | 0;
+    return String(sum);
+"""
+"""A number for what the picture on the page shows at the moment."""
+
+
+@contextmanager
+def daemon(folder: Path, model: Path, clip: Path, **settings: str) -> Iterator[str]:
+    """A daemon that plays the demo's clip as a camera would; gives the URL of its page."""
+    environment = {
+        "EDGED_SOURCE": str(clip),
+        "EDGED_POLICY": "latest",
+        "EDGED_LOOP": "true",
+        "EDGED_MODEL": str(model),
+        "EDGED_HTTP": "127.0.0.1:0",
+        "EDGED_STATS_INTERVAL": "1",
+        "EDGED_LOG_FORMAT": "json",
+        "EDGED_CAMERA": "door",
+        "PATH": os.environ["PATH"],
+        **settings,
+    }
+    log = folder / "log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen([sys.executable, "-m", "edged", "run"], env=environment, stderr=stream)
+    try:
+        deadline = time.monotonic() + 60
+        while '"running"' not in (text := log.read_text()):
+            assert process.poll() is None, text
+            assert time.monotonic() < deadline, text
+            time.sleep(0.1)
+        found = re.search(r"http://[^\"]+", text)
+        assert found
+        yield found.group()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, log.read_text()
+
+
+def test_pictures_change_and_numbers_move(tmp_path: Path, demo_model: Path, demo_clip: Path) -> None:
+    with daemon(tmp_path, demo_model, demo_clip) as url, open_browser() as browser:
+        browser.go(url)
+        browser.wait_for("return document.getElementById('status').textContent === 'ok'")
+        assert browser.text("title").startswith("door on ")
+        first = browser.wait_for(HASH)
+        seen = {first}
+        deadline = time.monotonic() + 15
+        while len(seen) < 4 and time.monotonic() < deadline:
+            seen.add(browser.run(HASH))
+            time.sleep(0.1)
+        assert len(seen) >= 4
+
+        browser.wait_for("return parseFloat(document.getElementById('fps').textContent) > 5")
+        captured = "return document.querySelector('#frames td:last-child').textContent"
+        before = int(browser.wait_for(captured))
+        browser.wait_for(f"return Number((() => {{ {captured} }})()) > {before}")
+        stages = browser.run(
+            "return [...document.querySelectorAll('#stages tr')].map((row) => row.firstChild.textContent)"
+        )
+        assert {"capture", "predict", "total"} <= set(stages)
+        browser.wait_for("return document.querySelector('#objects').textContent.includes('face')", seconds=30)
+        assert "face" in browser.text("sightings")
+        assert "face_detection" in browser.text("model")
+        browser.screenshot(tmp_path / "page.png")
+
+        # On a telephone everything stays within the width.
+        browser.resize(400, 800)
+        assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
+        # Nothing was refused by the page's own policy, and nothing has failed.
+        assert browser.console() == []
+
+
+def test_the_page_tells_when_the_daemon_is_gone(tmp_path: Path, demo_model: Path, demo_clip: Path) -> None:
+    with open_browser() as browser:
+        with daemon(tmp_path, demo_model, demo_clip) as url:
+            browser.go(url)
+            browser.wait_for("return document.getElementById('status').textContent === 'ok'")
+        browser.wait_for("return document.getElementById('status').textContent === 'lost'")
+        assert not browser.run("return document.getElementById('problems').hidden")
+
+
+def test_with_a_token_the_page_works_and_without_it_does_not(
+    tmp_path: Path, demo_model: Path, demo_clip: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(f"{TOKEN}\n")
+    with (
+        daemon(tmp_path, demo_model, demo_clip, EDGED_HTTP_TOKEN_FILE=str(token)) as url,
+        open_browser() as browser,
+    ):
+        browser.go(url)
+        assert not browser.run("return document.getElementById('picture')")
+        browser.go(url.replace("http://", f"http://me:{TOKEN}@"))
+        browser.wait_for("return document.getElementById('status').textContent === 'ok'")
+        assert browser.wait_for(HASH)

@@ -1,0 +1,459 @@
+"""The live view over HTTP, as its visitors see it."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import re
+import socket
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Self
+
+import cv2
+import numpy as np
+import pytest
+from made import START, result
+from prometheus_client.parser import text_string_to_metric_families
+
+from edged import bridge
+from edged.errors import SinkError
+from edged.http.address import parse
+from edged.metrics import FrameCounts, StageStats
+from edged.records import Report, Result, State
+from edged.sinks.http import HttpSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edged.records import Image
+
+TOKEN = "0123456789abcdef"  # noqa: S105  # of nobody
+
+RUNNING = State(
+    lifecycle="running",
+    device="cpu",
+    runtime="a-runtime 1.0",
+    model="a-model",
+    version="0.1.0",
+    config_hash="abc",
+    camera_online=True,
+    source={"kind": "synthetic", "width": 160, "height": 120},
+)
+REPORT = Report(
+    interval_s=10.0,
+    fps=29.5,
+    stages={"predict": StageStats(295, 5.0, 7.0, 9.0, 11.0), "encode": StageStats(295, 2.0, 3.0, 4.0, 5.0)},
+    frames=FrameCounts(captured=310, inferred=295, dropped={"superseded": 14}, in_flight=1),
+    sinks={"video": {"sent": 290, "failed": 5}},
+    host={"load_1min": 0.5, "throttled": True},
+)
+
+
+@contextmanager
+def serving(address: str = "127.0.0.1:0", token: str | None = None) -> Iterator[HttpSink]:
+    """A live view that is open."""
+    sink = HttpSink(parse(address), token=token, title="front door")
+    sink.open()
+    try:
+        yield sink
+    finally:
+        sink.close()
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    """A live view for this machine."""
+    with serving() as opened:
+        yield opened
+
+
+def port(sink: HttpSink) -> int:
+    return int(sink.url.rstrip("/").rpartition(":")[2])
+
+
+def get(
+    sink: HttpSink, path: str, *, host: str = "127.0.0.1", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body."""
+    connection = http.client.HTTPConnection(host, port(sink), timeout=10)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, {name.title(): value for name, value in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+class Camera:
+    """Feeds a sink with results from a thread of its own, and counts the pictures that were drawn."""
+
+    def __init__(
+        self, sink: HttpSink, *, fps: float = 50, size: tuple[int, int] = (160, 120), noise: bool = False
+    ) -> None:
+        self.drawn = 0
+        self.sent = 0
+        self._sink = sink
+        self._pause_s = 1 / fps
+        self._size = size
+        self._noise = noise
+        self._going = True
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        bridge.start("camera", self._run)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._going = False
+        while not self._ended:
+            time.sleep(0.01)
+
+    def _run(self) -> None:
+        while self._going:
+            self._sink.send(self._result())
+            self.sent += 1
+            time.sleep(self._pause_s)
+        self._ended = True
+
+    def _result(self) -> Result:
+        made = result(
+            self.sent,
+            pts=self.sent / 50,
+            ts=START + self.sent / 50,
+            size=self._size,
+            seen=self.sent % 40 < 20,
+        )
+
+        def picture() -> Image:
+            self.drawn += 1
+            return made.picture()
+
+        return Result(made.frame, made.model, made.detections, made.timings_ms, picture)
+
+
+class Viewer:
+    """Reads the stream picture by picture."""
+
+    def __init__(self, sink: HttpSink) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port(sink), timeout=10)
+        self.connection.request("GET", "/stream.mjpg")
+        self.answer = self.connection.getresponse()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.answer.close()
+        self.connection.close()
+
+    def picture(self) -> Image:
+        """The next picture."""
+        length = 0
+        while (line := self.answer.readline()) != b"\r\n" or not length:
+            assert line
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        jpeg = self.answer.read(length)
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        return image  # type: ignore[return-value]  # uint8 as decoded
+
+
+def wait(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "says"),
+    [
+        ("/", "text/html", b"<!doctype html>"),
+        ("/view.css", "text/css", b"body"),
+        ("/view.js", "text/javascript", b"stream.mjpg"),
+        ("/icon.svg", "image/svg+xml", b"<svg"),
+    ],
+)
+def test_the_page_is_served_whole_and_needs_nothing_from_elsewhere(
+    sink: HttpSink, path: str, kind: str, says: bytes
+) -> None:
+    status, headers, body = get(sink, path)
+    assert status == 200
+    assert headers["Content-Type"].startswith(kind)
+    assert says in body
+    assert not re.search(rb"""["'(]\s*(https?:)?//""", body.replace(b"http://www.w3.org/2000/svg", b""))
+    assert headers["Content-Security-Policy"].startswith("default-src 'none';")
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in headers
+    assert not [name for name in headers if name.lower().startswith("access-control")]
+
+
+def test_other_paths_and_methods_are_refused(sink: HttpSink) -> None:
+    assert get(sink, "/nothing")[0] == 404
+    assert get(sink, "/../../etc/passwd")[0] == 404
+    connection = http.client.HTTPConnection("127.0.0.1", port(sink), timeout=10)
+    connection.request("POST", "/live.json", body=b"x" * 100)
+    assert connection.getresponse().status in {403, 405}
+    connection.close()
+
+
+def test_figures_are_those_of_the_last_frames(sink: HttpSink) -> None:
+    sink.state(RUNNING)
+    sink.report(REPORT)
+    with Camera(sink, fps=40) as camera:
+        wait(lambda: camera.sent > 60)
+        live = json.loads(get(sink, "/live.json")[2])
+    assert live["title"] == "front door"
+    assert live["health"] == {"status": "ok", "lifecycle": "running", "problems": []}
+    assert 15 < live["fps"] < 45
+    assert live["results"] >= 60
+    assert list(live["stages"])[-1] == "total"
+    assert live["stages"]["predict"]["p50_ms"] == 6.0
+    assert live["stages"]["predict"]["max_ms"] == 7.0
+    # What only sinks know comes from the report.
+    assert live["stages"]["encode"] == {"p50_ms": 2.0, "max_ms": 5.0}
+    assert live["sightings"][0]["most"] == {"person": 1}
+    assert live["state"]["source"] == RUNNING.source
+    assert live["report"]["frames"]["dropped"] == {"superseded": 14}
+
+
+def test_health_tells_whether_detection_goes_on(sink: HttpSink) -> None:
+    def health() -> tuple[int, str]:
+        status, _, body = get(sink, "/healthz")
+        return status, json.loads(body)["status"]
+
+    from dataclasses import replace
+
+    assert health() == (503, "failed")  # still starting
+    sink.state(RUNNING)
+    assert health() == (200, "ok")
+    sink.state(replace(RUNNING, degraded=("the disk is full",)))
+    assert health() == (200, "degraded")
+    sink.state(replace(RUNNING, camera_online=False))
+    assert health() == (503, "failed")
+    sink.state(replace(RUNNING, lifecycle="paused"))
+    assert health() == (200, "ok")
+    sink.state(replace(RUNNING, lifecycle="stopping"))
+    assert health() == (503, "failed")
+
+
+def test_metrics_are_what_prometheus_reads(sink: HttpSink) -> None:
+    sink.state(RUNNING)
+    sink.report(REPORT)
+    sink.report(REPORT)
+    status, headers, body = get(sink, "/metrics")
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/plain")
+    samples = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+    assert samples["edged_frames_captured_total",] == 310
+    assert samples["edged_frames_dropped_total", ("cause", "superseded")] == 14
+    assert samples["edged_sink_results_total", ("fate", "failed"), ("sink", "video")] == 5
+    assert samples["edged_fps",] == 29.5
+    assert samples["edged_stage_latency_seconds", ("quantile", "0.95"), ("stage", "predict")] == 0.007
+    # Counts go on from interval to interval, quantiles are those of the last one.
+    assert samples["edged_stage_latency_seconds_count", ("stage", "predict")] == 590
+    assert samples["edged_lifecycle", ("edged_lifecycle", "running")] == 1
+    assert samples["edged_host", ("sensor", "throttled")] == 1
+    assert samples["process_resident_memory_bytes",] > 1e6
+    openmetrics = get(sink, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    assert openmetrics[1]["Content-Type"].startswith("application/openmetrics-text")
+
+
+def test_metrics_before_there_is_anything_to_tell(sink: HttpSink) -> None:
+    status, _, body = get(sink, "/metrics")
+    assert status == 200
+    assert b"edged_frames" not in body
+
+
+def test_a_snapshot_is_a_picture_of_now(sink: HttpSink) -> None:
+    with Camera(sink, size=(320, 240)):
+        status, headers, body = get(sink, "/snapshot.jpg")
+    assert (status, headers["Content-Type"]) == (200, "image/jpeg")
+    image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape == (240, 320, 3)
+
+
+def test_the_stream_moves(sink: HttpSink) -> None:
+    with Camera(sink), Viewer(sink) as viewer:
+        assert viewer.answer.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=frame"
+        pictures = [viewer.picture() for _ in range(5)]
+    assert all(picture.shape == (120, 160, 3) for picture in pictures)
+    assert all((before != after).any() for before, after in itertools.pairwise(pictures))
+
+
+def test_opencv_reads_the_stream(sink: HttpSink) -> None:
+    with Camera(sink):
+        capture = cv2.VideoCapture(f"{sink.url}stream.mjpg")
+        try:
+            shapes = [capture.read()[1].shape for _ in range(3)]
+        finally:
+            capture.release()
+    assert shapes == [(120, 160, 3)] * 3
+
+
+def test_while_nobody_looks_nothing_is_drawn(sink: HttpSink) -> None:
+    sink.state(RUNNING)
+    with Camera(sink, fps=200) as camera:
+        wait(lambda: camera.sent > 50)
+        for path in ("/", "/live.json", "/healthz", "/metrics"):
+            get(sink, path)
+        assert camera.drawn == 0
+        with Viewer(sink) as viewer:
+            viewer.picture()
+        assert camera.drawn > 0
+        time.sleep(0.5)  # the server notices that the viewer has left
+        drawn = camera.drawn
+        sent = camera.sent
+        wait(lambda: camera.sent > sent + 50)
+        assert camera.drawn == drawn
+
+
+def test_pictures_are_drawn_once_for_all_and_not_faster_than_anybody_needs(sink: HttpSink) -> None:
+    with Camera(sink, fps=200) as camera, Viewer(sink) as first, Viewer(sink) as second:
+        begun = time.monotonic()
+        for _ in range(20):
+            first.picture()
+            second.picture()
+        seconds = time.monotonic() - begun
+        drawn = camera.drawn
+    assert 20 <= drawn <= 15 * seconds + 5
+    assert seconds > 1
+
+
+def test_a_slow_viewer_skips_pictures_and_holds_up_nobody(sink: HttpSink) -> None:
+    slow = socket.create_connection(("127.0.0.1", port(sink)))
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with Camera(sink, size=(1280, 720), noise=True) as camera, Viewer(sink) as quick:
+        seen = sum(quick.picture().nbytes > 0 for _ in range(30))
+        assert camera.sent >= 30
+    # All that the slow one still gets is what the kernel holds for it and the picture it was waiting for.
+    slow.settimeout(1)
+    waiting = bytearray()
+    with suppress(TimeoutError):
+        while data := slow.recv(1 << 20):
+            waiting += data
+    slow.close()
+    assert 0 < waiting.count(b"image/jpeg") < seen / 2
+
+
+def test_a_viewer_that_leaves_makes_room_for_the_next(sink: HttpSink) -> None:
+    with Camera(sink):
+        for _ in range(3):
+            viewers = [Viewer(sink) for _ in range(8)]
+            assert {viewer.answer.status for viewer in viewers} == {200}
+            for viewer in viewers:
+                viewer.picture()
+            assert get(sink, "/stream.mjpg")[0] == 503
+            for viewer in viewers:
+                viewer.close()
+            time.sleep(0.5)
+
+
+def test_a_viewer_that_leaves_while_there_are_no_pictures_is_noticed(sink: HttpSink) -> None:
+    for _ in range(3):
+        waiting = []
+        for _ in range(8):
+            connection = socket.create_connection(("127.0.0.1", port(sink)))
+            connection.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            waiting.append(connection)
+        time.sleep(0.3)
+        for connection in waiting:
+            connection.close()
+        time.sleep(0.3)
+    with Camera(sink) as camera, Viewer(sink) as viewer:
+        viewer.picture()
+        assert camera.drawn > 0
+
+
+def test_too_many_connections_are_hung_up_on(sink: HttpSink) -> None:
+    crowd = [socket.create_connection(("127.0.0.1", port(sink))) for _ in range(64)]
+    try:
+        time.sleep(0.3)
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+            get(sink, "/healthz")
+    finally:
+        for connection in crowd:
+            connection.close()
+    wait(lambda: get(sink, "/live.json")[0] == 200)
+
+
+def test_garbage_is_survived(sink: HttpSink) -> None:
+    for garbage in (b"\x00" * 100, b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 100_000, b"\r\n\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", port(sink))) as connection:
+            connection.sendall(garbage)
+            connection.settimeout(2)
+            with suppress(OSError):
+                connection.recv(1000)
+    assert get(sink, "/live.json")[0] == 200
+
+
+def test_closing_sends_everybody_home_at_once() -> None:
+    sink = HttpSink(parse("127.0.0.1:0"), token=None)
+    sink.open()
+    idle = socket.create_connection(("127.0.0.1", port(sink)))
+    with Camera(sink), Viewer(sink) as viewer:
+        viewer.picture()
+        begun = time.monotonic()
+        sink.close()
+        assert time.monotonic() - begun < 2
+        with suppress(http.client.IncompleteRead, ConnectionError):
+            assert viewer.answer.read() is not None
+    idle.close()
+    sink.send(result(0, pts=0, ts=START))  # what still comes disturbs nobody
+
+
+def test_a_port_that_is_taken_is_told(sink: HttpSink) -> None:
+    second = HttpSink(parse(f"127.0.0.1:{port(sink)}"), token=None)
+    with pytest.raises(SinkError, match="EDGED_HTTP") as told:
+        second.open()
+    assert told.value.exit_code == 73
+
+
+def test_a_port_can_be_taken_again_at_once() -> None:
+    with serving() as first, Camera(first), Viewer(first) as viewer:
+        viewer.picture()
+        taken = port(first)
+    with serving(f"127.0.0.1:{taken}") as second:
+        assert get(second, "/live.json")[0] == 200
+
+
+def own_address() -> str:
+    """An address of this machine that others could use."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but 127.0.0.1")
+        address: str = probe.getsockname()[0]
+    return address
+
+
+def test_from_elsewhere_nothing_is_shown_without_the_token() -> None:
+    with serving("0.0.0.0:0", TOKEN) as sink, Camera(sink):  # that is the case
+        outside = own_address()
+        for path in ("/", "/live.json", "/stream.mjpg", "/snapshot.jpg", "/metrics", "/healthz", "/nothing"):
+            status, headers, body = get(sink, path, host=outside)
+            assert status == 401
+            assert headers["Www-Authenticate"].startswith("Basic")
+            assert len(body) < 50
+            assert get(sink, path, host=outside, Authorization="Bearer wrong")[0] == 401
+        sink.state(RUNNING)
+        for path in ("/", "/live.json", "/snapshot.jpg", "/metrics", "/healthz"):
+            assert get(sink, path, host=outside, Authorization=f"Bearer {TOKEN}")[0] == 200
+
+
+def test_a_name_that_was_made_to_lead_here_is_refused(sink: HttpSink) -> None:
+    assert get(sink, "/live.json", Host="evil.example")[0] == 421
