@@ -270,7 +270,7 @@ class _Service:
             raise
         self._settings, self._assembly = settings, following
         self._follow_pause(following)
-        await self._close(present.closers(but=following))
+        await self._close(present.closers(but=following, stuck=pipeline.stuck))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

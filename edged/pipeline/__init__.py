@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _ABORT_DEADLINE_S = 2.0
 """How long threads get to leave once their queues were taken away, or the source was told to stop."""
 
+_LET_GO_S = 10.0
+"""How long a source that is exchanged may take to give back its thread: longer than one read of a camera."""
+
 _SINK_NICE = 10
 """Sinks give way: drawing and encoding must not take a core from the model, they have a queue to catch up."""
 
@@ -74,6 +77,9 @@ class Pipeline:
         self._failure: BaseException | None = None
         self._inference = self._infer(detector, max_age)
         self._exchange: Callable[[], Awaitable[Inference]] | None = None
+        self._exchanged: asyncio.Future[None] | None = None
+        self._stopped = False
+        self._over = False
 
     async def run(self) -> None:
         """Until the source has ended and everything has drained.
@@ -92,12 +98,16 @@ class Pipeline:
                     break
                 exchange, self._exchange = self._exchange, None
                 self._inference = await exchange()
+            self._over = True
             self._failure = self._failure or self._inference.failure
             self.intake.abort()
             await self._drain(self.outlets)
         finally:
             self.running = False
+            self._over = True
             self.abort()
+            if self._exchanged is not None and not self._exchanged.done():
+                self._exchanged.set_exception(_too_late())
             await asyncio.wait(self._threads.values(), timeout=_ABORT_DEADLINE_S)
             self.stuck = tuple(name for name, thread in self._threads.items() if not thread.done())
             if self.stuck:
@@ -116,9 +126,15 @@ class Pipeline:
         """Go on with other parts from the next frame on. Parts that are not named stay as they are.
 
         Frames that were taken become results of the old detector and reach the old outlets; only then do
-        the new ones begin. The caller opens new parts before and closes old ones after.
+        the new ones begin. The caller opens new parts before and closes old ones after, but for what
+        :attr:`stuck` says is still used.
+
+        Raises:
+            EdgedError: the run has come to its end; the parts are as they were.
         """
-        exchanged = asyncio.get_running_loop().create_future()
+        if self._over:
+            raise _too_late()
+        exchanged = self._exchanged = asyncio.get_running_loop().create_future()
 
         async def at_the_boundary() -> Inference:
             if outlets is not None:
@@ -129,10 +145,13 @@ class Pipeline:
                 self.outlets = list(outlets)
             if intake is not None:
                 self.intake.abort()
-                await self._ended([self._threads["capture"]])
+                await self._let_go()
                 self.intake = intake
                 self._start("capture", intake.run)
-            exchanged.set_result(None)
+                if self._stopped:  # it was meant for whatever source there is
+                    intake.stop()
+            if not exchanged.done():
+                exchanged.set_result(None)
             return self._infer(detector, max_age)
 
         self._exchange = at_the_boundary
@@ -141,6 +160,7 @@ class Pipeline:
 
     def stop(self) -> None:
         """End the source; what was taken drains."""
+        self._stopped = True
         self.intake.stop()
 
     def abort(self) -> None:
@@ -159,6 +179,18 @@ class Pipeline:
         """
         pulses = [*self._inference.pulses, *(outlet.pulse for outlet in self.outlets)]
         return next((pulse.name for pulse in pulses if pulse.busy_s() > limit_s), None)
+
+    async def _let_go(self) -> None:
+        """Wait for the thread of the old source; one that never comes back must not stop the new one."""
+        capture = self._threads.pop("capture")
+        aborting = asyncio.create_task(self._aborting.wait(), name="aborting")
+        either: list[asyncio.Future[Any]] = [capture, aborting]
+        await asyncio.wait(either, timeout=_LET_GO_S, return_when=asyncio.FIRST_COMPLETED)
+        aborting.cancel()
+        if not capture.done():
+            self._threads["capture-old"] = capture
+            self.stuck = ("capture-old",)
+            log.error("threads_stuck", threads=self.stuck)
 
     def _infer(self, detector: Detector, max_age: float) -> Inference:
         waits = self.intake.waits
@@ -206,6 +238,10 @@ class Pipeline:
         if waiting:
             await asyncio.wait(waiting, timeout=_ABORT_DEADLINE_S)
         aborting.cancel()
+
+
+def _too_late() -> EdgedError:
+    return EdgedError("nothing can be exchanged any more: the run has come to its end")
 
 
 __all__ = ["Intake", "Outlet", "Pipeline"]

@@ -1,0 +1,265 @@
+"""Other parts at a frame boundary: no frame is lost or doubled, nothing old comes after something new."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from parts import FakeEngine, Rig, Sink, Source, detector, threads, until
+
+from edged.errors import DeviceError, EdgedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edged.pipeline import Pipeline
+
+
+def nap(_: int) -> None:
+    time.sleep(0.004)
+
+
+def test_another_detector_takes_over_between_two_frames() -> None:
+    sink = Sink()
+    old, new = detector(nap, nap, name="old"), detector(nap, name="new")
+    rig = Rig(Source(120), old, sink)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(sink.results) >= 20)
+        await pipeline.exchange(detector=new, max_age=1.0)
+
+    counts = rig.go(exchange)
+    assert (counts.inferred, counts.dropped) == (120, {})
+    assert sink.ids == list(range(120))
+    models = [result.model for result in sink.results]
+    change = models.index("new")
+    assert 20 <= change < 120
+    assert models == ["old"] * change + ["new"] * (120 - change)
+
+
+def test_many_exchanges_lose_nothing() -> None:
+    sink = Sink()
+    rig = Rig(Source(300), detector(name="0"), sink)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        for number in range(1, 15):
+            await until(partial(reached, 15 * number))
+            new = detector(*[nap] * (number % 3 + 1), name=str(number))
+            await pipeline.exchange(detector=new, max_age=1.0)
+
+    def reached(count: int) -> bool:
+        return len(sink.results) >= count
+
+    counts = rig.go(exchange)
+    assert (counts.inferred, counts.dropped) == (300, {})
+    assert sink.ids == list(range(300))
+    order = [int(result.model) for result in sink.results]
+    assert order == sorted(order)
+    assert set(order) == set(range(15))
+    assert threads() == []
+
+
+def test_a_sink_that_goes_gets_all_results_before_the_boundary_and_one_that_comes_all_after() -> None:
+    stays, goes, comes = Sink(name="stays"), Sink(nap, name="goes"), Sink(name="comes")
+    rig = Rig(Source(100), detector(nap), stays, goes)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(stays.results) >= 20)
+        new = rig.outlet(comes)
+        await pipeline.exchange(detector=detector(nap), max_age=1.0, outlets=[pipeline.outlets[0], new])
+        assert rig.outlets[1].sent == len(goes.ids), "it may be closed now"
+
+    asyncio.run(rig.run(exchange))
+    assert rig.ledger.counts().inferred == 100
+    assert stays.ids == list(range(100))
+    boundary = len(goes.ids)
+    assert 20 <= boundary < 100
+    assert goes.ids == list(range(boundary))
+    assert comes.ids == list(range(boundary, 100))
+
+
+def test_another_source_begins_where_the_old_one_is_cut_off_and_the_account_goes_over_both() -> None:
+    sink = Sink()
+    first, second = Source(0), Source(30)
+    rig = Rig(first, detector(nap), sink)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(sink.results) >= 10)
+        await pipeline.exchange(detector=detector(nap), max_age=1.0, intake=rig.intake(second))
+
+    asyncio.run(rig.run(exchange))
+    counts = rig.ledger.counts()
+    assert counts.in_flight == 0
+    assert counts.captured == len(first.given) + len(second.given)
+    cut = len(sink.ids) - 30
+    assert sink.ids == [*range(cut), *range(30)]
+    assert counts.inferred == cut + 30
+    assert sum(counts.dropped.values()) == len(first.given) - cut
+    assert threads() == []
+
+
+def test_a_live_source_can_follow_a_file() -> None:
+    sink = Sink()
+    first, second = Source(0), Source(50, live=True, fps=100)
+    rig = Rig(first, detector(nap), sink)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(sink.results) >= 10)
+        slow = detector(lambda _: time.sleep(0.05), name="slow")
+        await pipeline.exchange(detector=slow, max_age=1.0, intake=rig.intake(second))
+
+    asyncio.run(rig.run(exchange))
+    counts = rig.ledger.counts()
+    assert counts.in_flight == 0
+    assert counts.dropped["superseded"] >= 10, "the newest frame counts from now on"
+
+
+def test_an_exchange_while_the_source_ends_still_comes_about() -> None:
+    sink = Sink()
+    rig = Rig(Source(10), detector(lambda _: time.sleep(0.05), name="old"), sink)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(rig.source.given) == 10)
+        await pipeline.exchange(detector=detector(name="new"), max_age=1.0)
+
+    counts = rig.go(exchange)
+    assert (counts.inferred, counts.dropped) == (10, {})
+    assert sink.ids == list(range(10))
+
+
+def test_an_exchange_does_not_wait_for_a_frame_that_never_comes() -> None:
+    sink = Sink()
+    rig = Rig(Source(0, live=True, fps=0.02), detector(name="old"), sink)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(sink.results) == 1)
+        started = time.monotonic()
+        await pipeline.exchange(detector=detector(name="new"), max_age=1.0)
+        assert time.monotonic() - started < 5
+        pipeline.stop()
+
+    assert rig.go(exchange).inferred == 1
+
+
+def test_an_exchange_while_paused_keeps_what_waits() -> None:
+    sink = Sink(nap)
+    rig = Rig(Source(40), detector(name="old"), sink)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(sink.results) >= 5)
+        pipeline.intake.pause()
+        await asyncio.sleep(0.2)
+        before = len(sink.results)
+        await pipeline.exchange(detector=detector(name="new"), max_age=1.0)
+        await asyncio.sleep(0.1)
+        assert len(sink.results) == before
+        pipeline.intake.resume()
+
+    assert (rig.go(exchange).inferred, sink.ids) == (40, list(range(40)))
+
+
+def test_a_stop_during_an_exchange_of_the_source_stops_the_new_one() -> None:
+    sink = Sink(lambda _: time.sleep(0.02))
+    second = Source(0)
+    rig = Rig(Source(0), detector(), sink)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(sink.results) >= 3)
+        change = asyncio.create_task(
+            pipeline.exchange(detector=detector(), max_age=1.0, intake=rig.intake(second))
+        )
+        await asyncio.sleep(0)
+        pipeline.stop()
+        await change
+
+    started = time.monotonic()
+    asyncio.run(rig.run(exchange))
+    assert time.monotonic() - started < 10
+    assert rig.ledger.counts().in_flight == 0
+    assert threads() == []
+
+
+def test_an_exchange_that_comes_when_everything_is_over_is_refused() -> None:
+    rig = Rig(Source(3), detector(), Sink(lambda _: time.sleep(0.3)))
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: rig.ledger.counts().inferred == 3)
+        await asyncio.sleep(0.1)
+        with pytest.raises(EdgedError, match="come to its end"):
+            await pipeline.exchange(detector=detector(), max_age=1.0)
+
+    assert rig.go(exchange).inferred == 3
+
+
+def test_an_exchange_that_an_abort_overtakes_is_refused() -> None:
+    rig = Rig(Source(0), detector(lambda _: time.sleep(0.5)), Sink())
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: rig.source.given)
+        change = asyncio.create_task(pipeline.exchange(detector=detector(), max_age=1.0))
+        await asyncio.sleep(0)
+        pipeline.abort()
+        with pytest.raises(EdgedError, match="come to its end"):
+            await change
+
+    rig.go(exchange)
+    assert threads() == []
+
+
+def test_a_device_that_fails_just_before_an_exchange_is_replaced_and_its_frame_is_counted() -> None:
+    broken = FakeEngine(fail_after(5))
+    sink = Sink()
+    rig = Rig(Source(40), detector(broken, name="old"), sink)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(sink.results) == 5)
+        await pipeline.exchange(detector=detector(name="new"), max_age=1.0)
+
+    counts = rig.go(exchange)
+    failed = counts.dropped["predict_failed"]
+    assert failed in {1, 2}, "of those that were taken none becomes a result, and none is lost on the way"
+    assert sink.ids == [*range(5), *range(5 + failed, 40)]
+
+
+def fail_after(count: int) -> Callable[[int], None]:
+    """Works, then takes half a second to find out that it does not."""
+
+    def fail(number: int) -> None:
+        if number >= count:
+            time.sleep(0.5)
+            raise DeviceError("the device is gone")
+
+    return fail
+
+
+def test_a_source_that_never_gives_its_thread_back_does_not_stop_the_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.pipeline._LET_GO_S", 0.3)
+    stuck, release = threading.Event(), threading.Event()
+
+    def hang(number: int) -> None:
+        if number == 5:
+            stuck.set()
+            release.wait(60)
+
+    sink, second = Sink(), Source(20)
+    rig = Rig(Source(0, before=hang), detector(), sink)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: stuck.is_set() and len(sink.results) == 5)
+        await pipeline.exchange(detector=detector(), max_age=1.0, intake=rig.intake(second))
+        assert pipeline.stuck == ("capture-old",)
+
+    try:
+        asyncio.run(rig.run(exchange))
+        assert sink.ids == [*range(5), *range(20)]
+        assert rig.ledger.counts().in_flight == 0
+        assert rig.pipeline.stuck == ("capture-old",)
+    finally:
+        release.set()
+        assert threads() == []
