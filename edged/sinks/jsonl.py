@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from edged.errors import SinkError
 from edged.mqtt import payloads
@@ -20,7 +23,8 @@ class JsonlSink:
     """Lines to a file, or to standard output for ``-``.
 
     A file that is there is continued, for a daemon that starts again must not wipe out what it has seen;
-    ``boot_id`` tells the runs apart.
+    ``boot_id`` tells the runs apart. Lines are stored whole or not at all; after an error, or if somebody
+    has taken the file away, the next one opens it anew.
 
     Args:
         target: path, or ``-``.
@@ -31,9 +35,10 @@ class JsonlSink:
 
     def __init__(self, target: str, *, boot_id: str) -> None:
         self._target = target
+        self._path = None if target == "-" else Path(target).expanduser()
         self._boot_id = boot_id
-        self._stream: TextIO | None = None
-        self._created: Path | None = None
+        self._fd: int | None = None
+        self._created = False
         self._count = 0
 
     @classmethod
@@ -44,43 +49,65 @@ class JsonlSink:
 
     def open(self) -> None:
         """Open the file, or create it."""
-        if self._target == "-":
-            self._stream = sys.stdout
+        if self._path is None:
             return
-        path = Path(self._target).expanduser()
-        existed = path.exists()
+        self._created = not self._path.exists()
         try:
-            # Line buffered: who follows the file sees whole lines, and a crash costs at most one.
-            self._stream = path.open("a", buffering=1, encoding="utf-8")
+            self._fd = _open(self._path)
         except OSError as error:
             raise self._error(error) from error
-        self._created = None if existed else path
 
     def send(self, result: Result) -> None:
         """Write one line."""
-        assert self._stream is not None  # noqa: S101  # open() comes first
         payload = payloads.detections(result, boot_id=self._boot_id, seq=self._count, now=time.time())
+        line = payloads.encode(payload) + b"\n"
         try:
-            self._stream.write(payloads.encode(payload).decode() + "\n")
+            if self._path is None:
+                sys.stdout.write(line.decode())
+                sys.stdout.flush()
+            else:
+                self._append(self._path, line)
         except OSError as error:
+            self._let_go()
             raise self._error(error) from error
         self._count += 1
 
     def close(self) -> None:
-        """Flush, and close what is ours to close."""
-        if self._stream is None:
-            return
+        """Close what is ours to close; a file that was made for nothing goes."""
+        self._let_go()
+        if self._path is not None and self._created and not self._count:
+            # No frame came: leave no file that looks like an answer.
+            with suppress(OSError):
+                self._path.unlink()
+
+    def _append(self, path: Path, line: bytes) -> None:
+        if self._fd is not None and os.fstat(self._fd).st_nlink == 0:
+            self._let_go()
+        if self._fd is None:
+            self._fd = _open(path)
+        before = os.fstat(self._fd)
         try:
-            self._stream.flush()
-            if self._stream is not sys.stdout:
-                self._stream.close()
-            if self._created is not None and self._count == 0:
-                self._created.unlink()  # no frame came: leave no file that looks like an answer
-        except OSError as error:
-            raise self._error(error) from error
+            view = memoryview(line)
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:
+            if stat.S_ISREG(before.st_mode):
+                with suppress(OSError):
+                    os.ftruncate(self._fd, before.st_size)
+            raise
+
+    def _let_go(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            with suppress(OSError):  # what we know of was stored
+                os.close(fd)
 
     def _error(self, error: OSError) -> SinkError:
         return SinkError(
             f"the output {self._target!r} cannot be written: {error.strerror}",
             mend="Set EDGED_JSONL to a file that the user of edged may write, or to - for standard output",
         )
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
