@@ -1,0 +1,282 @@
+"""Home Assistant finds the daemon, sees what it publishes, and forgets what no longer exists."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import rig
+from rig import CAT, PERSON, TOPICS, Mosquitto, Subscriber, publish
+from structlog.testing import capture_logs
+
+from edged.metrics import Meter
+from edged.mqtt.topics import Topics
+from edged.sinks.mqtt import MqttSink
+
+pytest_plugins = ("mqtt_fixtures",)
+
+CONFIG = "homeassistant/device/edged_lab1/config"
+DUMP = os.environ.get("EDGED_TESTS_DUMP")
+"""Where to leave the messages for home_assistant.py."""
+KNOWN = json.loads(Path(__file__).with_name("home_assistant.json").read_text())
+"""What Home Assistant's schemas know, printed by home_assistant.py."""
+
+
+def open_sink(broker: Mosquitto, boot_id: str, **options: Any) -> MqttSink:
+    options.setdefault("meter", Meter())
+    options.setdefault("snapshot_interval", 0.001)
+    options["discovery"] = "homeassistant"
+    sink = MqttSink(rig.access(broker.broker), TOPICS, boot_id=boot_id, **options)
+    sink.open()
+    return sink
+
+
+def config(subscriber: Subscriber) -> dict[str, Any]:
+    """The newest announcement."""
+    content: dict[str, Any] = json.loads(subscriber.wait_for(CONFIG))
+    return content
+
+
+def platforms(content: dict[str, Any]) -> dict[str, str]:
+    return {name: component["platform"] for name, component in content["components"].items()}
+
+
+@pytest.fixture
+def messages(mosquitto: Mosquitto, boot_id: str) -> dict[str, bytes]:
+    """The newest message of every topic of a daemon that has run for a while."""
+    meter = Meter()
+    sink = open_sink(mosquitto, boot_id, meter=meter)
+    with Subscriber(mosquitto.port) as subscriber:
+        sink.state(rig.state())
+        for number in range(10):
+            sink.send(rig.result(number, PERSON, CAT))
+        meter.observe("predict", 31.0)
+        assert rig.until(lambda: sink.delivery().queued + sink.delivery().in_flight == 0)
+        host = {"cpu_temperature_c": 51.5, "throttled": False, "undervoltage": True}
+        sink.report(rig.report(meter, **host, memory_used_percent=40.1, disk_free_mb=1000.5))
+        subscriber.wait_for(TOPICS.timings)
+        assert rig.until(lambda: "undervoltage" in config(subscriber)["components"])
+        newest = {message.topic: message.payload for message in subscriber.received}
+    sink.close()
+    if DUMP is not None:
+        texts = {topic: payload.decode(errors="replace") for topic, payload in newest.items()}
+        Path(DUMP).write_text(json.dumps(texts))
+    return newest
+
+
+def test_the_announcement_has_only_fields_that_home_assistant_knows(messages: dict[str, bytes]) -> None:
+    content = json.loads(messages[CONFIG])
+    assert content.keys() - {"components"} <= set(KNOWN["root"])
+    assert content["device"].keys() <= set(KNOWN["device"])
+    assert content["origin"].keys() <= set(KNOWN["origin"])
+    for name, component in content["components"].items():
+        assert component.keys() - {"platform"} <= set(KNOWN["platforms"][component["platform"]]), name
+        if component["platform"] == "sensor":
+            assert component["state_class"] in KNOWN["state_classes"]
+            if device_class := component.get("device_class"):
+                assert component["unit_of_measurement"] in KNOWN["sensor_units"][device_class]
+        elif component["platform"] == "binary_sensor":
+            assert component["device_class"] in KNOWN["binary_sensor_classes"]
+
+
+def test_every_entity_reads_a_real_message(messages: dict[str, bytes]) -> None:
+    """Each template, evaluated on the newest message of its topic, gives what the entity can show."""
+    environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined)  # noqa: S701  # no HTML
+    content = json.loads(messages[CONFIG])
+    values: dict[str, str] = {}
+    for name, component in content["components"].items():
+        payload = messages[component.get("state_topic") or component["image_topic"]]
+        for place in component.get("availability", content["availability"]):
+            assert messages[place["topic"]] == content["payload_available"].encode()
+        if component["platform"] == "image":
+            assert payload.startswith(b"\xff\xd8")
+            continue
+        text = payload.decode()
+        template = environment.from_string(component.get("value_template", "{{ value }}"))
+        parsed = json.loads(text) if text.startswith("{") else None
+        values[name] = template.render(value=text, value_json=parsed)
+    assert float(values.pop("capture_to_ack_p95")) > 0
+    assert values == {
+        "front_camera": "online",
+        "front_count_person": "1",
+        "front_occupancy_person": "ON",
+        "front_count_tabby_cat": "1",
+        "front_occupancy_tabby_cat": "ON",
+        "fps": "29.97",
+        "predict_p95": "31.0",
+        "cpu_temperature_c": "51.5",
+        "memory_used_percent": "40.1",
+        "disk_free_mb": "1000.5",
+        "throttled": "OFF",
+        "undervoltage": "ON",
+    }
+
+
+def test_a_value_that_a_message_does_not_have_is_unknown(messages: dict[str, bytes]) -> None:
+    """A paused daemon has no stages; Home Assistant takes None for unknown."""
+    environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined)  # noqa: S701
+    bare = json.loads(messages[TOPICS.timings]) | {"stages": {}, "host": {}}
+    for name, component in json.loads(messages[CONFIG])["components"].items():
+        if component.get("state_topic") == TOPICS.timings:
+            value = environment.from_string(component["value_template"]).render(value_json=bare)
+            assert value in {"None", "OFF", "29.97"}, name
+
+
+def test_ids_are_unique_and_stable(messages: dict[str, bytes]) -> None:
+    content = json.loads(messages[CONFIG])
+    ids = [component["unique_id"] for component in content["components"].values()]
+    assert len(set(ids)) == len(ids)
+    assert "edged_lab1_front_count_person" in ids
+    assert content["device"]["identifiers"] == ["edged_lab1"]
+
+
+def test_only_periodic_values_expire(messages: dict[str, bytes]) -> None:
+    for component in json.loads(messages[CONFIG])["components"].values():
+        periodic = component.get("state_topic") == TOPICS.timings
+        assert (component.get("expire_after", 0) >= 30) == periodic
+
+
+def test_new_labels_are_announced_when_they_turn_up(mosquitto: Mosquitto, boot_id: str) -> None:
+    sink = open_sink(mosquitto, boot_id)
+    with Subscriber(mosquitto.port) as subscriber:
+        sink.state(rig.state())
+        assert "front_count_person" not in config(subscriber)["components"]
+        sink.send(rig.result(0, PERSON))
+        assert rig.until(lambda: "front_count_person" in config(subscriber)["components"])
+        count = len(subscriber.on(CONFIG))
+        sink.send(rig.result(1, PERSON))
+        sink.state(rig.state(lifecycle="paused"))
+        sink.close()
+    assert len(subscriber.on(CONFIG)) == count, "nothing new, nothing said"
+
+
+def test_wanted_labels_are_announced_at_once_with_a_state(mosquitto: Mosquitto, boot_id: str) -> None:
+    sink = open_sink(mosquitto, boot_id, labels=("person",))
+    with Subscriber(mosquitto.port) as subscriber:
+        sink.state(rig.state())
+        assert "front_count_person" in config(subscriber)["components"]
+        subscriber.wait_for(TOPICS.count("person"), b"0")
+        sink.close()
+
+
+def test_what_an_earlier_start_announced_and_is_gone_is_removed(mosquitto: Mosquitto, boot_id: str) -> None:
+    first = open_sink(mosquitto, boot_id, labels=("person", "dog"))
+    first.state(rig.state())
+    first.close()
+    with Subscriber(mosquitto.port, CONFIG) as subscriber:
+        subscriber.wait_for(CONFIG)
+        second = open_sink(mosquitto, "b" * 32, labels=("person",), snapshot_interval=0.0)
+        second.state(rig.state())
+        assert rig.until(lambda: len(subscriber.on(CONFIG)) >= 3)
+        second.close()
+        sent = [json.loads(payload) for payload in subscriber.on(CONFIG)[1:]]
+    gone = {"front_count_dog": "sensor", "front_occupancy_dog": "binary_sensor", "front_snapshot": "image"}
+    removal = next(content for content in sent if "front_count_dog" in content["components"])
+    assert {name: removal["components"][name] for name in gone} == {
+        name: {"platform": platform} for name, platform in gone.items()
+    }
+    assert not gone.keys() & sent[-1]["components"].keys(), "the last word is without them"
+    with Subscriber(mosquitto.port, "#") as late:
+        late.wait_for(CONFIG)
+        assert not gone.keys() & config(late)["components"].keys()
+        assert late.on(TOPICS.count("dog")) == []
+
+
+def test_labels_of_an_earlier_start_stay_while_the_model_does(mosquitto: Mosquitto, boot_id: str) -> None:
+    first = open_sink(mosquitto, boot_id)
+    first.state(rig.state())
+    first.send(rig.result(0, PERSON))
+    first.close()
+    second = open_sink(mosquitto, "b" * 32)
+    second.state(rig.state())
+    with Subscriber(mosquitto.port) as subscriber:
+        assert rig.until(lambda: "front_count_person" in config(subscriber)["components"])
+        subscriber.wait_for(TOPICS.count("person"), b"0")
+        second.close()
+        assert platforms(config(subscriber))["front_count_person"] == "sensor"
+
+
+def test_labels_of_another_model_are_removed(mosquitto: Mosquitto, boot_id: str) -> None:
+    first = open_sink(mosquitto, boot_id)
+    first.state(rig.state())
+    first.send(rig.result(0, PERSON, CAT))
+    first.close()
+    second = open_sink(mosquitto, "b" * 32)
+    second.state(rig.state(model="faces"))
+    second.send(rig.result(0, CAT, model="faces"))
+    with Subscriber(mosquitto.port) as subscriber:
+        assert rig.until(lambda: config(subscriber)["device"]["model_id"] == "faces")
+        assert rig.until(lambda: second.delivery().queued + second.delivery().in_flight == 0)
+        second.close()
+    with Subscriber(mosquitto.port) as late:
+        content = config(late)
+        assert "front_count_person" not in content["components"]
+        assert "front_count_tabby_cat" in content["components"]
+        assert late.on(TOPICS.count("person")) == []
+        assert late.on(TOPICS.count("tabby_cat")) == [b"1"]
+
+
+def test_a_model_that_is_exchanged_takes_its_labels_with_it(mosquitto: Mosquitto, boot_id: str) -> None:
+    sink = open_sink(mosquitto, boot_id)
+    sink.state(rig.state())
+    sink.send(rig.result(0, PERSON))
+    sink.state(rig.state(model="faces"))
+    sink.send(rig.result(1, CAT, model="faces"))
+    with Subscriber(mosquitto.port) as subscriber:
+        assert rig.until(lambda: "front_count_tabby_cat" in config(subscriber)["components"])
+        assert "front_count_person" not in config(subscriber)["components"]
+        sink.close()
+
+
+def test_home_assistant_gets_everything_again_when_it_starts(
+    mosquitto: Mosquitto, boot_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.sinks.mqtt._BIRTH_S", 0.6)
+    sink = open_sink(mosquitto, boot_id)
+    sink.state(rig.state())
+    with Subscriber(mosquitto.port) as subscriber:
+        subscriber.wait_for(CONFIG)
+        assert rig.until(lambda: sink.delivery().queued + sink.delivery().in_flight == 0)
+        before = len(subscriber.on(CONFIG))
+        for _ in range(3):
+            publish(mosquitto.port, "homeassistant/status", b"online")
+        assert rig.until(lambda: len(subscriber.on(CONFIG)) == before + 1)
+        subscriber.wait_for(TOPICS.state)
+        sink.close()
+        assert len(subscriber.on(CONFIG)) == before + 1
+
+
+@pytest.mark.parametrize(
+    "left", [b"nonsense", b"[]", b'{"components": 3}', b'{"components": {}, "device": 1}']
+)
+def test_a_foreign_announcement_on_our_topic_is_replaced(
+    mosquitto: Mosquitto, boot_id: str, left: bytes
+) -> None:
+    publish(mosquitto.port, CONFIG, left, "-r")
+    with capture_logs():
+        sink = open_sink(mosquitto, boot_id)
+        sink.state(rig.state())
+        with Subscriber(mosquitto.port) as subscriber:
+            assert rig.until(
+                lambda: b"components" in subscriber.wait_for(CONFIG) and len(config(subscriber)) > 3
+            )
+            sink.close()
+
+
+def test_ids_hold_only_what_home_assistant_allows(mosquitto: Mosquitto, boot_id: str) -> None:
+    topics = Topics("edged", "küche.1", "Hof Süd")
+    sink = MqttSink(
+        rig.access(mosquitto.broker), topics, meter=Meter(), boot_id=boot_id, discovery="homeassistant"
+    )
+    sink.open()
+    sink.state(rig.state())
+    with Subscriber(mosquitto.port, "homeassistant/#") as subscriber:
+        assert rig.until(lambda: subscriber.received)
+        topic = subscriber.received[0].topic
+    sink.close()
+    assert topic.isascii()
+    assert all(character.isalnum() or character in "_-" for character in topic.split("/")[2])
