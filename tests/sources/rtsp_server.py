@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--codec", choices=["h264", "jpeg"], default="h264")
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
+    parser.add_argument("--hang-up", type=float, default=0, help="throw everybody out every so many seconds")
     options = parser.parse_args()
 
     Gst.init(None)
@@ -57,6 +58,13 @@ def main() -> None:
         factory.set_permissions(permissions)
     server.get_mount_points().add_factory("/camera", factory)
     server.attach(None)
+    if options.hang_up:
+
+        def hang_up() -> bool:
+            server.client_filter(lambda *_: GstRtspServer.RTSPFilterResult.REMOVE)
+            return True
+
+        GLib.timeout_add(int(1000 * options.hang_up), hang_up)
     print(server.get_bound_port(), flush=True)
     GLib.MainLoop().run()
 
