@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _SUFFIXES = frozenset({".mp4", ".m4v", ".mov"})
 _GIGABYTE = 10**9
-_PATIENCE_S = 5.0
+_PATIENCE_S = 2.0
 """How long a source that waits is held up by a slow disk, before video is left out."""
 
 log = structlog.get_logger()
@@ -129,8 +129,8 @@ class VideoSink:
             self._finish_encoder()
         except (EncoderError, BehindError) as error:
             log.warning("video_cut_short", error=str(error))
-        # A little less than the daemon grants, so that it is told here what does not end.
-        if not self._writer.close(0.8 * self._stop_timeout):
+        # Less than the daemon grants, so that it is told here what does not end.
+        if not self._writer.close(0.7 * self._stop_timeout):
             raise self._error("the disk does not answer")
         if self._writer.problem:
             raise self._error(self._writer.problem)

@@ -223,6 +223,7 @@ class FolderRecorder:
         if self._segment is None:
             if not packet.keyframe:
                 return
+            sweep(self.target)
             self._segment = Segment(self.target, sample, self._store)
             self._retention.began(self._segment.name)
         try:

@@ -122,7 +122,13 @@ def own_name(name: str) -> str | None:
 
 
 def sweep(folder: Path) -> None:
-    """Away with the parts that a crash has left."""
+    """Away with the parts that a crash has left.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    if not folder.is_dir():
+        return
     now = time.time()
     for path in folder.iterdir():
         if _OWN_PART.fullmatch(path.name):
