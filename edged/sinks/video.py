@@ -221,7 +221,7 @@ def recorder(settings: Settings) -> Recorder:
     if target.suffix.lower() not in _SUFFIXES:
         raise SinkError(
             f"the output {str(target)!r} is no folder and does not end in .mp4",
-            mend="Set EDGED_OUTPUT to a folder for segments, or to a file such as out.mp4",
+            mend="Set it to a file such as out.mp4, or to a folder; one with a dot in its name must be there",
         )
     if settings.events:
         raise ConfigError(
