@@ -116,10 +116,10 @@ class Ledger:
         self._inferred = 0
         self._dropped: Counter[str] = Counter()
 
-    def captured(self) -> None:
-        """A frame left the source."""
+    def captured(self, count: int = 1) -> None:
+        """Frames left the source."""
         with self._lock:
-            self._captured += 1
+            self._captured += count
 
     def inferred(self) -> None:
         """A frame became a result."""

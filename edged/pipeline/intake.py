@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from edged.channel import Channel, Closed
@@ -32,6 +33,7 @@ class Intake:
         self.waits = waits
         self.frames: Channel[Frame] = Channel(_WAITING, waits=waits)
         self._ledger = ledger
+        self._skipped: Counter[str] = Counter()
         self._resumed = threading.Event()
         self._resumed.set()
 
@@ -44,6 +46,7 @@ class Intake:
         try:
             for frame in self.source.frames():
                 self._ledger.captured()
+                self._count_skipped()
                 if not self._resumed.is_set():
                     if self.source.live:
                         self._ledger.dropped("paused")
@@ -54,7 +57,16 @@ class Intake:
         except Closed:
             self._ledger.dropped("stopped")
         finally:
+            self._count_skipped()
             self.frames.close()
+
+    def _count_skipped(self) -> None:
+        """Enter pictures that the source itself left out: they were captured, and dropped for its reasons."""
+        for cause, count in self.source.skipped.items():
+            if more := count - self._skipped[cause]:
+                self._skipped[cause] = count
+                self._ledger.captured(more)
+                self._ledger.dropped(cause, more)
 
     def stop(self) -> None:
         """End the source. What it has given can still be taken, nothing more comes."""
