@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _DISK_MB = 40
+_BUDGET_MB = 4
+"""A few segments, which a full disk has soon eaten up: then nothing can be recorded."""
 _SAMPLE_S = 1.0
 _TOLD_EVERY_S = 15.0
 _MOST_GROWTH = 0.05
@@ -233,7 +235,7 @@ def soak(options: argparse.Namespace, model: Path, scratch: Path, stack: ExitSta
         "EDGED_MODEL": str(model),
         "EDGED_OUTPUT": f"{disk}/video",
         "EDGED_SEGMENT": "5",
-        "EDGED_OUTPUT_MAX_GB": str(_DISK_MB / 2000),
+        "EDGED_OUTPUT_MAX_GB": str(_BUDGET_MB / 1000),
         "EDGED_DISK_FREE_GB": "0",
         "EDGED_HTTP": f"127.0.0.1:{view}",
         "EDGED_MQTT_URL": f"mqtt://127.0.0.1:{broker.port}",

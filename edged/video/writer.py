@@ -18,7 +18,7 @@ _AHEAD = 150
 """Samples that wait for the disk: five seconds of 30 frames each, some megabytes."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
-_CALM_S = 60.0
+_CALM_S = 10.0
 """A fault this long after the one before is a new one, and is tried again soon."""
 
 
