@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "the whole job with nothing to set up",
     "check": "check settings, model, source, broker and output, and say how to mend what is wrong",
     "bench": "measure the pipeline against the bare model",
+    "devices": "list cameras and Edge TPUs with the setting for each",
     "env": "print the complete commented env file",
     "models": "list and pull models, inspect a .tflite",
     "schema": "print the machine-readable contract of the MQTT topics",

@@ -39,7 +39,7 @@ _VERDICTS = {
     signal.SIGBUS: "crashed (SIGBUS)",
     signal.SIGILL: "crashed (SIGILL)",
     signal.SIGABRT: "gave up (SIGABRT)",
-    signal.SIGKILL: "was killed (SIGKILL), by hand or because memory ran out",
+    signal.SIGKILL: "was killed (SIGKILL: by hand, or memory ran out)",
 }
 
 

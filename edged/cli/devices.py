@@ -1,0 +1,50 @@
+"""``edged devices``: cameras and Edge TPUs, each with the setting that chooses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edged import config, devices
+from edged.engines import runtime as runtimes
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    fields = config.Settings.model_fields
+    parser.add_argument(
+        "--library",
+        default=fields["edgetpu_library"].default,
+        metavar="FILE",
+        help="as EDGED_EDGETPU_LIBRARY (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--runtime",
+        default=fields["runtime"].default,
+        choices=runtimes.NAMES,
+        help="as EDGED_RUNTIME (default: %(default)s)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Look and print; finding nothing is no error."""
+    _print("Cameras", devices.cameras(), "none; files, rtsp:// and http:// need no device")
+    print()
+    _print(
+        "Edge TPUs", devices.edge_tpus(options.library, options.runtime), "none; EDGED_DEVICE=cpu needs none"
+    )
+    return 0
+
+
+def _print(title: str, listing: devices.Listing, nothing: str) -> None:
+    print(title)
+    if not listing.devices:
+        print(f"  {nothing}")
+    for found in listing.devices:
+        print(f"  {found.setting or '(not usable)':<32} {found.name}")
+        for detail in found.details:
+            print(f"  {'':<32}   {detail}")
+    for remark in listing.remarks:
+        print(f"  # {remark}")
