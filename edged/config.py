@@ -214,7 +214,7 @@ class Settings(BaseSettings):
         le=600,
     )
     invoke_timeout: float = _setting(
-        5.0, "Device", "seconds for one invoke, after which an Edge TPU counts as lost", gt=0, le=600
+        3.0, "Device", "seconds for one invoke, after which an Edge TPU counts as lost", gt=0, le=600
     )
     runtime: Literal["auto", "ai-edge-litert", "tflite-runtime"] = _setting(
         "auto", "Device", "ai-edge-litert or tflite-runtime; auto takes the first that is installed"

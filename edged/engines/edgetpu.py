@@ -44,7 +44,7 @@ class Access:
     """For the operations that the Edge TPU does not take."""
     open_timeout: float = 20.0
     """Seconds for each step of opening: start, library, device, model, first invoke."""
-    invoke_timeout: float = 5.0
+    invoke_timeout: float = 3.0
     """Seconds for one invoke."""
 
     def delegate_options(self) -> dict[str, str]:
