@@ -40,6 +40,14 @@ class Runner(Protocol):
         ...
 
 
+class Closer(Protocol):
+    """Closes parts, even if the daemon is about to stop."""
+
+    def __call__(self, closers: list[tuple[str, Callable[[], None]]], /) -> Awaitable[object]:
+        """One after the other; what goes wrong is told and holds up nobody."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all parts of one daemon share, for as long as it runs."""
@@ -49,6 +57,7 @@ class Surroundings:
     control: Control
     boot_id: str
     run: Runner
+    close: Closer
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +125,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
                 sink = registry.load(path)
                 await builder.part(setting, partial(builder.outlet, sink, intake.waits), f"sink-{sink.name}")
     except BaseException:
-        for opened in reversed(builder.fresh):
-            await around.run(f"close-{opened.name}", opened.close)
+        await around.close([(opened.name, opened.close) for opened in reversed(builder.fresh)])
         raise
     return Assembly(settings, builder.parts)
 
@@ -171,4 +179,4 @@ def _detector(settings: Settings) -> _Opened:
     return loaded, loaded.close
 
 
-__all__ = ["Assembly", "Runner", "Surroundings", "build"]
+__all__ = ["Assembly", "Closer", "Runner", "Surroundings", "build"]

@@ -103,7 +103,7 @@ class _Service:
         self._counted_since = time.monotonic()
         self._counted = 0
         self._around = assembly.Surroundings(
-            self._meter, self._ledger, self, uuid4().hex, self._run_unless_stopped
+            self._meter, self._ledger, self, uuid4().hex, self._run_unless_stopped, self._close
         )
 
     async def run(self) -> Outcome:
@@ -148,6 +148,7 @@ class _Service:
                 failure = error
             for task in side:
                 task.cancel()
+        self._look_if_ready()  # a short file is over before anybody has looked
         seconds = time.monotonic() - started
         self._report()
         self._tell(lifecycle="stopping")
@@ -207,10 +208,7 @@ class _Service:
         due = time.monotonic() + self._settings.stats_interval
         while True:
             await asyncio.sleep(max(0.0, min(tick_s, due - time.monotonic())))
-            if not self._ready and self._ledger.counts().inferred:
-                # A frame has gone all the way: the model works and the source gives pictures.
-                self._ready = True
-                self._notifier.ready()
+            self._look_if_ready()
             # Half the limit, so that silence and the stall before it stay within it together.
             stalled = None if watchdog_s is None else pipeline.stalled(watchdog_s / 2)
             if stalled is None:
@@ -223,6 +221,12 @@ class _Service:
             if time.monotonic() >= due:
                 self._report()
                 due = time.monotonic() + self._settings.stats_interval
+
+    def _look_if_ready(self) -> None:
+        """Ready is when a frame has gone all the way: the model works and the source gives pictures."""
+        if not self._ready and self._ledger.counts().inferred:
+            self._ready = True
+            self._notifier.ready()
 
     async def _stop_when_asked(self, pipeline: Pipeline) -> None:
         await self._stopping.wait()
@@ -237,7 +241,8 @@ class _Service:
         while True:
             await self._reload_asked.wait()
             self._reload_asked.clear()
-            self._notifier.reloading()
+            if was_ready := self._ready:  # else the start is still going on
+                self._notifier.reloading()
             try:
                 await self._reload(pipeline)
             except _Stopped:
@@ -249,7 +254,8 @@ class _Service:
                 self._reload_problem = ""
                 log.info("reloaded", config_hash=self._settings.fingerprint)
             self._tell()
-            self._notifier.ready()
+            if was_ready:
+                self._notifier.ready()
 
     async def _reload(self, pipeline: Pipeline) -> None:
         """Put new settings in force at a frame boundary, or leave everything as it is."""
@@ -258,6 +264,7 @@ class _Service:
             raise ConfigError("there is no env file to read again", mend="Start edged with --env-file FILE")
         settings = await self._run_unless_stopped("read-settings", self._reread)
         following = await assembly.build(settings, self._around, previous=present)
+        self._follow_pause(following)
         try:
             await pipeline.exchange(
                 detector=following.detector,
@@ -269,7 +276,9 @@ class _Service:
             await self._close(following.closers(but=present))
             raise
         self._settings, self._assembly = settings, following
-        self._follow_pause(following)
+        self._follow_pause(following)  # it may have been changed meanwhile
+        for reporter in self._reporters():
+            reporter.state(self._state)  # a new one has not heard of it
         await self._close(present.closers(but=following, stuck=pipeline.stuck))
 
     @contextmanager

@@ -1,0 +1,41 @@
+"""``edged run`` with an engine that does something wrong from its n-th invoke on: a program for tests.
+
+python faulty_daemon.py hang|fail|break N [arguments of edged run]
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from edged.cli import main
+from edged.engines.cpu import CpuEngine
+from edged.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edged.records import Tensor
+
+FAULT, FROM = sys.argv[1], int(sys.argv[2])
+_invoke = CpuEngine.invoke
+_numbers = itertools.count()
+
+
+def invoke(self: CpuEngine, tensor: Tensor) -> Sequence[Tensor]:
+    """As the engine does it, until it does not."""
+    if next(_numbers) < FROM:
+        return _invoke(self, tensor)
+    if FAULT == "hang":
+        time.sleep(3600)
+    if FAULT == "fail":
+        raise DeviceError("the device is gone", mend="Plug it in again")
+    raise ZeroDivisionError("a mistake in edged")
+
+
+CpuEngine.invoke = invoke  # type: ignore[method-assign]  # the one fault that no real part can be made to have
+
+if __name__ == "__main__":
+    sys.exit(main(["run", *sys.argv[3:]]))
