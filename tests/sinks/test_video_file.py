@@ -159,7 +159,7 @@ def test_settings_that_make_no_sense_are_refused(
         },
     )
     context = Context(Meter(), NoControl(), "b" * 32, waits=True)
-    with pytest.raises(error, match="out.avi|EDGED_OUTPUT"):
+    with pytest.raises(error, match=r"out\.avi|EDGED_OUTPUT"):
         VideoSink.create(settings, context)
 
 
