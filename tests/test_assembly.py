@@ -145,7 +145,9 @@ def test_a_reload_that_fails_leaves_everything_as_it_was(world: World) -> None:
         present = await world.build()
         world.did.clear()
         with pytest.raises(SinkError):
-            await world.build(previous=present, EDGED_SCORE_THRESHOLD="0.7", EDGED_OUTPUT="/nowhere/out.mp4")
+            await world.build(
+                {"EDGED_SCORE_THRESHOLD": "0.7", "EDGED_OUTPUT": "/nowhere/out.mp4"}, previous=present
+            )
         assert world.did == ["open-detector", "open-output", "close-detector"]
         # The engine of the present one still works.
         tensor = present.detector.preprocess.new_input()
