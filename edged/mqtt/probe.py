@@ -50,13 +50,16 @@ def probe(target: Access, *, timeout: float) -> str:
     try:
         connect(client, target)
         _wait(client, answers, timeout)
+        client.disconnect()
     except OSError as error:
         raise _error(faults.unreachable(broker, error)) from error
+    finally:
+        if (sock := client.socket()) is not None:
+            sock.close()
     if not answers:
         raise _error(faults.hung_up(broker, session=False))
     if answers[0].is_failure:
         raise _error(faults.refused(broker, answers[0]))
-    client.disconnect()
     secured = " over TLS" if broker.tls else ""
     return f"the broker {broker} takes us{secured}, MQTT {target.version}"
 

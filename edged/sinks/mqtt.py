@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edged.metrics import Meter
     from edged.mqtt.client import Access
     from edged.mqtt.message import Delivery, Message
+    from edged.mqtt.session import Session
     from edged.records import Report, Result, State
     from edged.sinks import Context, Control
 
@@ -226,14 +227,14 @@ class MqttSink:
 
     # The connection's listener.
 
-    def connected(self) -> None:
+    def connected(self, session: Session) -> None:
         """Ask for commands, for what an earlier start has left, and for news of Home Assistant."""
-        self._connection.subscribe(self._topics.count("+"), self._recall_count, own=True)
+        session.subscribe(self._topics.count("+"), self._recall_count, own=True)
         if self._commands is not None:
-            self._connection.subscribe(self._topics.command("+"), self._commands.handle)
+            session.subscribe(self._topics.command("+"), self._commands.handle)
         if self._discovery is not None:
-            self._connection.subscribe(self._discovery.topic, self._recall_announcement, own=True)
-            self._connection.subscribe(self._discovery.birth_topic, self._hear_birth)
+            session.subscribe(self._discovery.topic, self._recall_announcement, own=True)
+            session.subscribe(self._discovery.birth_topic, self._hear_birth)
 
     def acknowledged(self, message: Message) -> None:
         """Measure how long a frame took to the broker."""

@@ -125,6 +125,16 @@ class Mosquitto:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a mosquitto_sub; now and then it misses the signal."""
+    process.terminate()
+    try:
+        process.wait(2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
 class Received(NamedTuple):
     """One message as a subscriber got it."""
 
@@ -165,8 +175,7 @@ class Subscriber:
 
     def close(self) -> None:
         """End the client; what it got must have been what the contract says."""
-        self._process.terminate()
-        self._process.wait(10)
+        end(self._process)
         self._thread.join(10)
         if self._process.stdout is not None:
             self._process.stdout.close()

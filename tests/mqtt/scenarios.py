@@ -101,8 +101,7 @@ class Listener:
             if (now := self._file.stat().st_size) != size:
                 size, since = now, time.monotonic()
             time.sleep(0.1)
-        self._process.terminate()
-        self._process.wait(10)
+        rig.end(self._process)
         return self.received()
 
 

@@ -465,3 +465,31 @@ def test_values_do_not_pile_up(boot_id: str) -> None:
     for number in range(1000):
         box.post("count/person", b"%d" % number)
     assert box.delivery().queued == 1
+
+
+def test_offline_comes_by_the_will_when_the_broker_takes_too_long(mosquitto: Mosquitto, boot_id: str) -> None:
+    """A goodbye that is not acknowledged must not end in a DISCONNECT: that would suppress the will."""
+    sink = open_sink(mosquitto, boot_id, stop_timeout=1.0)
+    sink.send(rig.result(0))
+    assert drained(sink)
+    mosquitto.freeze()
+    sink.close()
+    with capture_logs():
+        mosquitto.thaw()
+    with Subscriber(mosquitto.port) as subscriber:
+        subscriber.wait_for(TOPICS.availability, b"offline")
+    assert "Received DISCONNECT from edged-lab1" not in mosquitto.log
+
+
+def test_closing_within_the_limit_whatever_the_broker_does(mosquitto: Mosquitto, boot_id: str) -> None:
+    sink = open_sink(mosquitto, boot_id, stop_timeout=2.0)
+    assert drained(sink)
+    mosquitto.freeze()
+    for number in range(200):
+        sink.send(rig.result(number))
+    started = time.monotonic()
+    sink.close()
+    assert time.monotonic() - started < 2.0
+    account = sink.delivery()
+    assert account.closes
+    assert account.dropped["shutdown"] >= 200
