@@ -11,6 +11,7 @@ import cv2
 import structlog
 
 from edged.errors import SourceError
+from edged.sources.backoff import Backoff
 from edged.sources.camera import Damaged
 from edged.sources.live import LiveSource
 from edged.sources.reader import Deadlines
@@ -18,6 +19,8 @@ from edged.sources.reader import Deadlines
 if TYPE_CHECKING:
     from edged.config import Settings
     from edged.records import Image
+
+_MOST_S = 5.0
 
 log = structlog.get_logger()
 
@@ -55,9 +58,7 @@ class V4l2Camera:
         # What is wrong is told by our own messages, once; OpenCV would print it at every attempt.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         if not self._capture.open(self._device, cv2.CAP_V4L2):
-            raise SourceError(
-                f"{self.name} is no camera that can be read, or another program uses it", mend=self.mend
-            )
+            raise SourceError(f"{self.name} cannot be opened as a camera", mend=self.mend)
         if self._pixel_format is not None:
             self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*self._pixel_format))
         if self._size is not None:
@@ -141,4 +142,6 @@ class V4l2Source(LiveSource):
             fps=settings.fps,
             rotate=settings.rotate,
             waits=settings.policy == "all",
+            # To look whether a device is there costs nothing, and bothers nobody.
+            backoff=Backoff(most_s=_MOST_S),
         )

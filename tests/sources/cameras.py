@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import shutil
 import signal
 import socket
@@ -132,11 +133,11 @@ def free_port() -> int:
 
 
 def listening(port: int, timeout_s: float = 5.0) -> bool:
-    """Wait until somebody listens, without connecting: some servers take one client only."""
-    wanted = f":{port:04X} 00000000:0000 0A"
+    """Wait until somebody listens or serves, without connecting: some servers take one client only."""
+    wanted = re.compile(rf":{port:04X} \S+ (0A|01) ")
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        if wanted in Path("/proc/net/tcp").read_text():
+        if wanted.search(Path("/proc/net/tcp").read_text()):
             return True
         time.sleep(0.02)
     return False
