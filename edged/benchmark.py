@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from edged import bridge, detector, sinks, sources
-from edged.errors import ConfigError
+from edged.errors import ConfigError, SourceError
 from edged.metrics import Ledger, Meter
 from edged.picture import Picture
 from edged.pipeline import Intake, Outlet, Pipeline
@@ -189,9 +189,15 @@ class _Bench:
         tensor = self._parts.preprocess.new_input()
         with self._opened(Meter()) as (source, opened):
             frames = iter(source.frames())
-            for _ in range(self._frames):
+            for number in range(self._frames):
                 with self._stage("capture"):
-                    frame = next(frames)
+                    frame = next(frames, None)
+                if frame is None:
+                    raise SourceError(
+                        f"the source {sources.redacted(self._settings.source)!r} ends after {number} frames, "
+                        f"a round takes {self._frames}",
+                        mend="Give a longer one, or fewer --frames",
+                    )
                 with self._stage("preprocess"):
                     geometry = self._parts.preprocess(frame.image, tensor)
                 with self._stage("predict"):
@@ -250,7 +256,8 @@ class _Bench:
             source = sources.create(settings)
             if source.live:
                 raise ConfigError(
-                    f"EDGED_SOURCE={settings.source!r} is live: its own rate would be all that is measured",
+                    f"EDGED_SOURCE={sources.redacted(settings.source)!r} is live: its own rate would be "
+                    "all that is measured",
                     mend="Give a video file or synthetic:?fps=0&live=false",
                 )
             source.open()

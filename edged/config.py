@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from edged.engines import address
 from edged.errors import ConfigError
 from edged.mqtt.url import parse_url, redact
+from edged.sources.url import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -562,8 +563,10 @@ def _shown(value: object, name: str = "") -> str:
 
 
 def _redacted(value: object) -> object:
-    """A value without user and password, if it is a URL that has them."""
-    return redact(value) if isinstance(value, str) and ":" in value.rpartition("@")[0] else value
+    """A value without user, password and token, if it is a URL that has them."""
+    if not isinstance(value, str):
+        return value
+    return redacted(value) if "://" in value else redact(value) if ":" in value.rpartition("@")[0] else value
 
 
 def _sentence(detail: ErrorDetails) -> str:

@@ -203,6 +203,7 @@ def test_auto_stands_for_no_number_of_threads() -> None:
         {"EDGED_NODE": f"mqtt://user:{SECRET}@broker"},
         {"EDGED_HTTP": f"http://user:{SECRET}@host"},
         {"EDGED_CAMERA": f"rtsp://user:{SECRET}@camera/stream"},
+        {"EDGED_CAMERA": f"http://camera/stream?user=admin&pwd={SECRET}"},
     ],
     ids=str,
 )
