@@ -29,12 +29,15 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def edged(
-    *arguments: str, cwd: Path | None = None, timeout: float = 120.0, **settings: str
+    *arguments: str,
+    settings: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float = 120.0,
 ) -> subprocess.CompletedProcess[str]:
     """One command, until it ends by itself."""
     return subprocess.run(
         [*EDGED, *arguments],
-        env=environment(**settings),
+        env=environment(**settings or {}),
         cwd=cwd,
         capture_output=True,
         text=True,
