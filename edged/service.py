@@ -153,6 +153,8 @@ class _Service:
         self._report()
         self._tell(lifecycle="stopping")
         frames = self._ledger.counts()
+        if self._progress is not None:
+            self._progress(frames, self._state)
         outcome = Outcome(frames, self._sink_counts(), seconds)
         tell = log.error if frames.in_flight else log.info
         tell("ledger", captured=frames.captured, inferred=frames.inferred, dropped=dict(frames.dropped),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
 from edged import __version__
-from edged.errors import EdgedError
+from edged.errors import EdgedError, SinkError
 
 COMMANDS = {
     "run": "run the daemon",
@@ -41,11 +42,21 @@ def main(argv: list[str] | None = None) -> int:
         code: int = import_module(f"edged.cli.{options.command}").run(options)
     except EdgedError as error:
         print(f"edged: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has heard enough ('edged env | head'); Python must not flush into it again.
-        sys.stdout = None
-        return 0
+        code = error.exit_code
+    except BrokenPipeError:  # whoever read our output has heard enough ('edged env | head')
+        code = 0
     except KeyboardInterrupt:
-        return 130
+        code = 130
+    return _flushed(code)
+
+
+def _flushed(code: int) -> int:
+    """Flush now, when it can still be told that it did not work; the exit code."""
+    try:
+        getattr(sys.stdout, "flush", int)()  # there may be no standard output at all
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"edged: standard output cannot be written: {error.strerror}.", file=sys.stderr)
+            return code or SinkError.exit_code
     return code

@@ -43,4 +43,10 @@ def _show(frames: FrameCounts, state: State) -> None:
     if total:
         share = min(1.0, frames.captured / total)
         bar = "#" * round(30 * share)
-        print(f"\r[{bar:<30}] {share:4.0%} {frames.inferred}/{total} frames", end="", file=sys.stderr)
+        over = state.lifecycle == "stopping" and not frames.in_flight
+        print(
+            f"\r[{bar:<30}] {share:4.0%} {frames.inferred}/{total} frames",
+            end="\n" if over else "",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -82,10 +82,12 @@ class Container:
         self._container.close()
 
     def properties(self) -> dict[str, Any]:
-        """Codec and, where known, frames per second."""
+        """Codec and, where known, frames per second and their number."""
         found: dict[str, Any] = {"codec": self._stream.codec_context.name}
         if self._stream.average_rate:
             found["fps"] = round(float(self._stream.average_rate), 3)
+        if self._stream.frames:
+            found["frames"] = self._stream.frames
         return found
 
     @property

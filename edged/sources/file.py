@@ -84,6 +84,7 @@ class FileSource:
                 continue
             if len(self._paths) > 1:
                 self._properties["files"] = len(self._paths)
+                self._properties.pop("frames", None)  # of the first one only
             return
         assert first is not None  # noqa: S101  # listed() gives at least one
         raise first
@@ -103,7 +104,7 @@ class FileSource:
             asked = time.monotonic()
 
     def properties(self) -> dict[str, Any]:
-        """Kind, width, height, and of a clip codec and frame rate; of several files those of the first."""
+        """Kind, width, height, and of a clip codec, rate and frames; of several files those of the first."""
         return self._properties
 
     def stop(self) -> None:
