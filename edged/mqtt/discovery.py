@@ -51,12 +51,20 @@ class Discovery:
         topics: where states are found.
         outbox: takes the announcement.
         prefix: Home Assistant's discovery prefix.
+        wanted: whether to announce at all; if not, what an earlier start has announced is taken back.
         expire_after: seconds after which a periodic value without news is unknown.
         snapshots: whether there are pictures.
     """
 
     def __init__(
-        self, topics: Topics, outbox: Outbox, *, prefix: str, expire_after: float, snapshots: bool
+        self,
+        topics: Topics,
+        outbox: Outbox,
+        *,
+        prefix: str,
+        expire_after: float,
+        snapshots: bool,
+        wanted: bool = True,
     ) -> None:
         self._topics = topics
         self._outbox = outbox
@@ -68,6 +76,7 @@ class Discovery:
         """Where Home Assistant says that it has started."""
         self._expire_after = math.ceil(expire_after)
         self._snapshots = snapshots
+        self._wanted = wanted
         self._lock = threading.Lock()
         self._state: State | None = None
         self._entities = Entities({}, frozenset())
@@ -99,12 +108,15 @@ class Discovery:
             log.warning("mqtt_discovery_unreadable", topic=self.topic)
             return None
         with self._lock:
-            self._announced = components | self._announced
-            self._publish()
+            if self._wanted:
+                self._announced = components | self._announced
+                self._publish()
+            elif content["device"].get("identifiers") == [self._node]:
+                self._outbox.post(self.topic, b"")
         return model if isinstance(model, str) else None
 
     def _publish(self) -> None:
-        if self._state is None:
+        if self._state is None or not self._wanted:
             return
         content = self._content(self._state)
         components = content["components"]

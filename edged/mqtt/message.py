@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from edged.mqtt.payloads import Messages
 
 
+_OUT_OF_DATE = {"superseded", "disconnected"}
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message on its way."""
@@ -51,8 +54,8 @@ class Delivery:
 
     @property
     def lost(self) -> int:
-        """Messages dropped, but for values that a newer one has replaced."""
-        return sum(self.dropped.values()) - self.dropped.get("superseded", 0)
+        """Messages dropped, but for values that were out of date before they could be sent."""
+        return sum(count for cause, count in self.dropped.items() if cause not in _OUT_OF_DATE)
 
     def payload(self) -> Messages:
         """As it is published."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edged.mqtt.message import Delivery, Message
+from edged.mqtt.values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,8 +47,7 @@ class Outbox:
         self._overflow = "queue_full"
         self._disk_works = False
 
-        self._retained: dict[str, Message] = {}
-        self._values: dict[str, Message] = {}
+        self._values = Values()
         self._ready: deque[Message] = deque()
         """Events older than the queue: they were sent and lost with the connection, or are off the disk."""
         self._queue: deque[Message] = deque()
@@ -70,10 +70,10 @@ class Outbox:
     def put(self, topic: str, payload: bytes, *, captured: float | None = None) -> None:
         """Append an event, QoS 1."""
         with self._room:
-            self._made += 1
             while self._waits and self._full() and not self._closed and self._hope():
                 self.disk_due.set()
                 self._room.wait(0.5)
+            self._made += 1
             if self._closed:
                 self._dropped["shutdown"] += 1
                 return
@@ -97,7 +97,7 @@ class Outbox:
                 self._orders.take(), topic, payload, qos, retain, key or topic, made=time.monotonic()
             )
             if retain:
-                self._retained[message.key] = message
+                self._values.remember(message)
             if self._attached:
                 self._due(message)
             elif not retain:
@@ -108,7 +108,7 @@ class Outbox:
     def delivery(self) -> Delivery:
         """The account now."""
         with self._room:
-            in_memory = [*self._values.values(), *self._queue, *self._spilling, *self._ready]
+            in_memory = [*self._values, *self._queue, *self._spilling, *self._ready]
             return Delivery(
                 made=self._made,
                 recovered=self._recovered,
@@ -154,12 +154,10 @@ class Outbox:
             for message in lost:
                 if not message.key:
                     continue
-                if message.key in self._values:
-                    self._dropped["superseded"] += 1
-                elif message.qos == 0 and not message.retain:
+                if message.qos == 0 and not message.retain:
                     self._dropped["disconnected"] += 1
-                else:
-                    self._values[message.key] = message
+                elif not self._values.give_back(message):
+                    self._dropped["superseded"] += 1
             # What is on disk comes from there again.
             events = sorted(
                 [message for message in (*lost, *self._ready) if not message.key],
@@ -179,10 +177,10 @@ class Outbox:
         """
         with self._room:
             if self._values:
-                message = self._values.pop(next(iter(self._values)))
+                message = self._values.take()
             else:
-                lane = self._ready or self._queue
-                if not events or not lane or self._older_on_disk(lane[0].order):
+                lane = self._next_event() if events else None
+                if lane is None:
                     return None
                 message = lane.popleft()
                 self._room.notify_all()
@@ -196,8 +194,8 @@ class Outbox:
             if current is None:  # given up before
                 return
             message = current  # it may have lost its place on disk meanwhile
-            if message.retain and not message.payload and self._retained[message.key].payload == b"":
-                del self._retained[message.key]  # the topic is cleared; that need not be said again
+            if message.key:
+                self._values.settled(message)
             if message.spooled:
                 self._on_disk -= 1
                 self._finished.append(message.order)
@@ -212,24 +210,15 @@ class Outbox:
         """Messages that were taken and have not come to their end."""
         return len(self._flight)
 
-    @property
-    def quiet(self) -> bool:
-        """Whether no value waits and nothing is in flight."""
+    def idle(self, *, events: bool = True) -> bool:
+        """Whether nothing is in flight and :meth:`take` would give nothing."""
         with self._room:
-            return not self._values and not self._flight
-
-    @property
-    def drained(self) -> bool:
-        """Whether nothing is left that could be sent from memory."""
-        with self._room:
-            lane = self._ready or self._queue
-            sendable = bool(lane) and not self._older_on_disk(lane[0].order)
-            return not (self._values or self._flight or sendable)
+            return not (self._values or self._flight or (events and self._next_event() is not None))
 
     def abandon(self) -> None:
         """The end: what is still in memory is lost."""
         with self._room:
-            left = [*self._values.values(), *self._flight.values(), *self._ready, *self._queue]
+            left = [*self._values, *self._flight.values(), *self._ready, *self._queue]
             self._dropped["shutdown"] += sum(not message.spooled for message in left)
             for lane in (self._values, self._flight, self._ready, self._queue):
                 lane.clear()
@@ -356,19 +345,21 @@ class Outbox:
     def _hope(self) -> bool:
         return self._attached or self._disk_works or time.monotonic() < self._hope_until
 
-    def _older_on_disk(self, order: int) -> bool:
-        """Whether what is on its way to the disk or only there must be sent before ``order``."""
-        if self._spilling and self._spilling[0].order < order:
-            return True
-        return self._next_on_disk is not None and self._next_on_disk < order
+    def _next_event(self) -> deque[Message] | None:
+        """Where the next event is; None if there is none, or an older one is on disk or on its way there."""
+        lane = self._ready or self._queue
+        if not lane:
+            return None
+        order = lane[0].order
+        on_its_way = bool(self._spilling) and self._spilling[0].order < order
+        on_disk = self._next_on_disk is not None and self._next_on_disk < order
+        return None if on_its_way or on_disk else lane
 
     def _renew(self) -> None:
-        for key, message in self._retained.items():
-            if key not in self._values:
-                self._due(replace(message, order=self._orders.take(), made=time.monotonic()))
+        for message in self._values.due_again(self._orders, time.monotonic()):
+            self._due(message)
 
     def _due(self, message: Message) -> None:
         self._made += 1
-        if self._values.pop(message.key, None) is not None:
+        if self._values.add(message):
             self._dropped["superseded"] += 1
-        self._values[message.key] = message

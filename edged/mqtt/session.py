@@ -185,7 +185,7 @@ class Session:
                     goodbye = goodbye or self._say_goodbye()
                     if time.monotonic() >= self._ending.end_at:
                         return  # without a DISCONNECT, so that the broker publishes our will
-                    if goodbye and self._outbox.quiet:
+                    if goodbye and self._outbox.idle(events=False):
                         client.disconnect()
                         return
                 self._send(client, events=not goodbye)
@@ -204,7 +204,7 @@ class Session:
 
     def _say_goodbye(self) -> bool:
         """Publish ``offline`` once everything else is out, or when it is high time; whether that is done."""
-        if not self._outbox.drained and time.monotonic() < self._ending.drain_until:
+        if not self._outbox.idle() and time.monotonic() < self._ending.drain_until:
             return False
         self._outbox.post(self._availability, b"offline")
         return True
@@ -289,8 +289,9 @@ class Session:
     ) -> None:
         del client, properties
         topic = self._asked.pop(mid, "")
+        _, own = self._handlers.get(topic, (None, False))
         for reason in reasons:
-            if reason.is_failure:
+            if reason.is_failure and not own:  # our own topics may be for writing only
                 self._experience.complain("mqtt_subscription_refused", topic, reason.getName().lower())
 
     def _on_message(self, client: paho.Client, _: Any, message: paho.MQTTMessage) -> None:

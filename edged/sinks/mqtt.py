@@ -53,7 +53,8 @@ class MqttSink:
         labels: labels that are counted from the start; empty: those that turn up.
         spool: keeps on disk what cannot be sent; None: nothing is kept.
         snapshot_interval: seconds between pictures; 0: only on command.
-        discovery: Home Assistant's discovery prefix; None: it is not told.
+        discovery: whether Home Assistant is told.
+        discovery_prefix: its discovery prefix.
         stats_interval: seconds between reports.
         stop_timeout: seconds that :meth:`close` may take.
     """
@@ -74,7 +75,8 @@ class MqttSink:
         labels: tuple[str, ...] = (),
         spool: SpoolFile | None = None,
         snapshot_interval: float = 0.0,
-        discovery: str | None = None,
+        discovery: bool = False,
+        discovery_prefix: str = "homeassistant",
         stats_interval: float = 10.0,
         stop_timeout: float = 10.0,
     ) -> None:
@@ -108,15 +110,15 @@ class MqttSink:
                 "reload": control.reload,
             }
             self._commands = Commands(topics, outbox, actions)
-        self._discovery: Discovery | None = None
-        if discovery is not None:
-            self._discovery = Discovery(
-                topics,
-                outbox,
-                prefix=discovery,
-                expire_after=max(3 * stats_interval, 30.0),
-                snapshots=snapshot_interval > 0 or control is not None,
-            )
+        self._announcing = discovery
+        self._discovery = Discovery(
+            topics,
+            outbox,
+            prefix=discovery_prefix,
+            expire_after=max(3 * stats_interval, 30.0),
+            snapshots=snapshot_interval > 0 or control is not None,
+            wanted=discovery,
+        )
 
     @classmethod
     def create(cls, settings: Settings, context: Context) -> MqttSink:
@@ -145,7 +147,8 @@ class MqttSink:
             labels=settings.classes,
             spool=spool,
             snapshot_interval=settings.snapshot_interval,
-            discovery=settings.ha_prefix if settings.ha_discovery else None,
+            discovery=settings.ha_discovery,
+            discovery_prefix=settings.ha_prefix,
             stats_interval=settings.stats_interval,
             stop_timeout=settings.stop_timeout,
         )
@@ -232,8 +235,8 @@ class MqttSink:
         session.subscribe(self._topics.count("+"), self._recall_count, own=True)
         if self._commands is not None:
             session.subscribe(self._topics.command("+"), self._commands.handle)
-        if self._discovery is not None:
-            session.subscribe(self._discovery.topic, self._recall_announcement, own=True)
+        session.subscribe(self._discovery.topic, self._recall_announcement, own=True)
+        if self._announcing:
             session.subscribe(self._discovery.birth_topic, self._hear_birth)
 
     def acknowledged(self, message: Message) -> None:
@@ -264,9 +267,8 @@ class MqttSink:
             self._announce()
 
     def _recall_announcement(self, _: str, payload: bytes, __: bool) -> None:  # noqa: FBT001
-        if self._discovery is not None:
-            self._previous_model = self._discovery.previous(payload)
-            self._compare_models()
+        self._previous_model = self._discovery.previous(payload)
+        self._compare_models()
 
     def _hear_birth(self, _: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001
         # A retained one only says that Home Assistant runs: it gets everything with this connection anyway.
@@ -290,8 +292,7 @@ class MqttSink:
         self._previous_model = None
 
     def _announce(self) -> None:
-        if self._discovery is not None:
-            self._discovery.announce(state=self._state, entities=Entities(self._counts.names, self._host))
+        self._discovery.announce(state=self._state, entities=Entities(self._counts.names, self._host))
 
     def _publish_count(self, key: str, count: int | None) -> None:
         self._outbox.post(self._topics.count(key), b"" if count is None else b"%d" % count)

@@ -147,11 +147,13 @@ class Received(NamedTuple):
 class Subscriber:
     """mosquitto_sub: a client that shares no code with edged, and comes back by itself."""
 
-    def __init__(self, port: int, *topics: str, options: tuple[str, ...] = ("-V", "5")) -> None:
+    def __init__(
+        self, port: int, *topics: str, options: tuple[str, ...] = ("-V", "5"), probe: str = "probe"
+    ) -> None:
         self.received: list[Received] = []
         self._port = port
         self._options = options
-        self._probe = f"probe/{uuid4().hex}"
+        self._probe = f"{probe}/{uuid4().hex}"
         self._subscribed = threading.Event()
         command = ["mosquitto_sub", "-p", str(port), "-q", "1", "-F", "%q %r %x %t", *options]
         for topic in {*(topics or ("#",)), self._probe}:
@@ -183,7 +185,9 @@ class Subscriber:
 
     def __enter__(self) -> Self:
         """It is subscribed when this returns."""
+        end = time.monotonic() + 10
         while not self._subscribed.wait(0.05):
+            assert time.monotonic() < end, "mosquitto_sub gets nothing"
             publish(self._port, self._probe, b"", *self._options)
         return self
 

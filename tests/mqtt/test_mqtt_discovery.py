@@ -29,7 +29,7 @@ KNOWN = json.loads(Path(__file__).with_name("home_assistant.json").read_text())
 def open_sink(broker: Mosquitto, boot_id: str, **options: Any) -> MqttSink:
     options.setdefault("meter", Meter())
     options.setdefault("snapshot_interval", 0.001)
-    options["discovery"] = "homeassistant"
+    options.setdefault("discovery", True)
     sink = MqttSink(rig.access(broker.broker), TOPICS, boot_id=boot_id, **options)
     sink.open()
     return sink
@@ -269,9 +269,7 @@ def test_a_foreign_announcement_on_our_topic_is_replaced(
 
 def test_ids_hold_only_what_home_assistant_allows(mosquitto: Mosquitto, boot_id: str) -> None:
     topics = Topics("edged", "küche.1", "Hof Süd")
-    sink = MqttSink(
-        rig.access(mosquitto.broker), topics, meter=Meter(), boot_id=boot_id, discovery="homeassistant"
-    )
+    sink = MqttSink(rig.access(mosquitto.broker), topics, meter=Meter(), boot_id=boot_id, discovery=True)
     sink.open()
     sink.state(rig.state())
     with Subscriber(mosquitto.port, "homeassistant/#") as subscriber:
@@ -280,3 +278,27 @@ def test_ids_hold_only_what_home_assistant_allows(mosquitto: Mosquitto, boot_id:
     sink.close()
     assert topic.isascii()
     assert all(character.isalnum() or character in "_-" for character in topic.split("/")[2])
+
+
+def test_an_announcement_that_is_no_longer_wanted_is_taken_back(mosquitto: Mosquitto, boot_id: str) -> None:
+    first = open_sink(mosquitto, boot_id)
+    first.state(rig.state())
+    first.close()
+    with Subscriber(mosquitto.port, CONFIG) as subscriber:
+        subscriber.wait_for(CONFIG)
+        second = open_sink(mosquitto, "b" * 32, discovery=False)
+        second.state(rig.state())
+        subscriber.wait_for(CONFIG, b"")
+        second.close()
+
+
+def test_an_announcement_of_somebody_else_is_left_alone(mosquitto: Mosquitto, boot_id: str) -> None:
+    foreign = {"device": {"identifiers": ["other"]}, "components": {}}
+    publish(mosquitto.port, CONFIG, json.dumps(foreign).encode(), "-r")
+    sink = open_sink(mosquitto, boot_id, discovery=False)
+    sink.state(rig.state())
+    sink.send(rig.result(0))
+    assert rig.until(lambda: sink.delivery().queued + sink.delivery().in_flight == 0)
+    sink.close()
+    with Subscriber(mosquitto.port, CONFIG) as subscriber:
+        assert config(subscriber) == foreign

@@ -1,0 +1,119 @@
+"""The access list in deploy/mosquitto lets a node do its work, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import rig
+from rig import PERSON, TOPICS, Mosquitto, Subscriber, publish
+from structlog.testing import capture_logs
+
+from edged.metrics import Meter
+from edged.mqtt.topics import Topics
+from edged.sinks.mqtt import MqttSink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytest_plugins = ("mqtt_fixtures",)
+pytestmark = pytest.mark.usefixtures("needs_mosquitto")
+
+ACL = Path(__file__).parents[2] / "deploy" / "mosquitto" / "edged.acl"
+WORD = "word"
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker with the access list, and an account for everybody in it."""
+    passwords = tmp_path / "passwords"
+    passwords.touch()
+    for user in ("lab1", "lab2", "viewer", "homeassistant"):
+        subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, WORD], check=True)
+    lines = (f"acl_file {ACL}", f"password_file {passwords}")
+    with Mosquitto(tmp_path / "strict", *lines, anonymous=False) as broker:
+        yield broker
+
+
+def as_user(user: str) -> tuple[str, ...]:
+    return ("-V", "5", "-u", user, "-P", WORD)
+
+
+def node_sink(broker: Mosquitto, boot_id: str, topics: Topics = TOPICS) -> MqttSink:
+    target = rig.access(broker.broker)
+    target = dataclasses.replace(
+        target, broker=dataclasses.replace(target.broker, username="lab1", password=WORD)
+    )
+    return MqttSink(
+        target,
+        topics,
+        meter=Meter(),
+        boot_id=boot_id,
+        discovery=True,
+        snapshot_interval=0.01,
+        control=Silent(),
+    )
+
+
+class Silent:
+    """A daemon that does as it is told."""
+
+    def pause(self) -> str:
+        return "paused"
+
+    resume = reload = pause
+
+
+def test_a_node_may_do_all_that_it_does(strict: Mosquitto, boot_id: str) -> None:
+    sink = node_sink(strict, boot_id)
+    publish(strict.port, TOPICS.count("dog"), b"1", "-r", *as_user("lab1"))
+    with capture_logs() as logs:
+        sink.open()
+        sink.state(rig.state())
+        sink.send(rig.result(0, PERSON))
+        sink.report(rig.report(cpu_temperature_c=50.0))
+        assert rig.until(lambda: sink.delivery().queued + sink.delivery().in_flight == 0)
+        with Subscriber(
+            strict.port, "edged/#", options=as_user("homeassistant"), probe="edged/probe/cmd"
+        ) as subscriber:
+            assert rig.until(lambda: subscriber.on(TOPICS.count("dog"))[-1:] == [b"0"])
+            publish(strict.port, TOPICS.command("pause"), b"", *as_user("homeassistant"))
+            assert json.loads(subscriber.wait_for(TOPICS.result("pause")))["ok"]
+            subscriber.wait_for(TOPICS.snapshot)
+            sink.close()
+            subscriber.wait_for(TOPICS.availability, b"offline")
+    assert sink.delivery().lost == 0
+    assert not [entry for entry in logs if "refused" in entry["event"]]
+    assert "Denied" not in strict.log
+
+
+def test_a_node_may_not_speak_for_another(strict: Mosquitto, boot_id: str) -> None:
+    other = Topics("edged", "lab2", "front")
+    sink = node_sink(strict, boot_id, other)
+    with capture_logs():
+        sink.open()
+        for number in range(3):
+            sink.send(rig.result(number, PERSON))
+        assert rig.until(lambda: sink.delivery().dropped.get("refused_not_authorized", 0) >= 3, 30)
+        sink.close()
+    assert "Denied PUBLISH" in strict.log
+    assert sink.delivery().closes
+
+
+@pytest.mark.parametrize("user", ["lab2", "viewer"])
+def test_only_home_assistant_may_give_commands(strict: Mosquitto, boot_id: str, user: str) -> None:
+    sink = node_sink(strict, boot_id)
+    sink.open()
+    assert rig.until(lambda: "cmd/+ (QoS 1)" in strict.log)
+    options = ["-t", TOPICS.command("pause"), "-n", *as_user(user)]
+    # Whether mosquitto_pub succeeds says nothing; the broker's log does.
+    subprocess.run(["mosquitto_pub", "-p", str(strict.port), "-q", "1", *options], check=False, timeout=10,
+                   capture_output=True)  # fmt: skip
+    assert rig.until(lambda: "Denied PUBLISH" in strict.log)
+    sink.close()
+    assert sink._commands is not None  # noqa: SLF001
+    assert sink._commands.counts() == {"accepted": 0, "refused": {}}  # noqa: SLF001
