@@ -278,7 +278,7 @@ def goes_on(server: cameras.Server, *sinks: Sink, seconds: float) -> tuple[Outco
     """The server does something odd, and nothing is lost for it; also the sizes of the frames that came."""
     outcome = Outcome()
     with cameras.running(server), Watched(source_of(server), *sinks) as run:
-        run.until_frames(5, count=20)
+        run.until_frames(5)
         gauge = Gauge()
         time.sleep(seconds)
         run.until_frames(PROMISE_S)
