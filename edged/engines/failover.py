@@ -168,8 +168,9 @@ class FailoverEngine:
 
     Args:
         slots: its own device first.
-        twin: the same model on the CPU; loaded, because a switch must not wait for it and because a twin that
-            does not fit must be found when edged starts, not at night.
+        twin: the same model on the CPU, loaded from the start: a twin that does not fit must be found when
+            edged starts and not at night, and a frame in flight must not wait for it. That costs 12 to 26 MB
+            with the runtime (YOLOv8n 320, SSD 300; measured on x86), about 1 % of a board with 2 GB.
         like: an engine that says what all of them say of the model.
     """
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +26,6 @@ from edged.errors import ConfigError, DeviceError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from coral_rig import Plug
 
@@ -355,3 +357,15 @@ def test_malformed_settings_are_told_at_the_start(name: str, value: str, reason:
     environ = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite", f"EDGED_{name}": value}
     with pytest.raises(ConfigError, match=reason):
         config.load(environ=environ)
+
+
+def test_random_kills_leave_nothing_behind(shared: Path) -> None:
+    """benchmarks/edgetpu_kills.py, shortened: no process, descriptor, segment or thread, no wrong result."""
+    root = Path(__file__).parents[3]
+    script = root / "benchmarks" / "edgetpu_kills.py"
+    options = ["--invokes", "500", "--kills", "15", "--models", str(shared / "models")]
+    command = [sys.executable, str(script), *options]
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ", 0 wrong" in ran.stdout
