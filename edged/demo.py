@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import socket
 import sys
 import time
-import warnings
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edged import catalog
-from edged.errors import ConfigError, EdgedError, SinkError
+from edged import catalog, smallbroker
+from edged.errors import EdgedError, SinkError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -148,7 +146,7 @@ class Demo:
             SinkError: the folder cannot be written.
         """
         model = catalog.find_package_file(catalog.load().find(MODEL).model)
-        _import_broker()
+        smallbroker.load()
         with socket.create_server((_HOST, 0)) as probe:
             port: int = probe.getsockname()[1]
         demo = cls(folder.resolve(), model, catalog.assets() / CLIP, port)
@@ -194,7 +192,7 @@ class Demo:
             DemoError: the daemon failed, or frames or messages are missing.
         """
         tally = Tally()
-        async with _broker(self.port), _subscriber(self.port) as arrivals:
+        async with smallbroker.serve(_HOST, self.port), _subscriber(self.port) as arrivals:
             listening = asyncio.create_task(_listen(arrivals, tally, show), name="listen")
             try:
                 daemon = asyncio.create_task(self._daemon(), name="daemon")
@@ -324,44 +322,6 @@ async def _listen(arrivals: asyncio.Queue[Message], tally: Tally, show: Callable
         message = await arrivals.get()
         tally.take(message)
         show(message)
-
-
-def _import_broker() -> Any:
-    """The class ``Broker`` of amqtt.
-
-    Raises:
-        ConfigError: amqtt is not installed.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # amqtt's own use of what is deprecated concerns nobody here
-        try:
-            from amqtt.broker import Broker  # noqa: PLC0415  # an extra that only the demo needs
-        except ImportError as error:
-            raise ConfigError(
-                f"the demo's broker cannot be imported: {error}", mend="Run: pip install 'edged[demo]'"
-            ) from error
-    return Broker
-
-
-@asynccontextmanager
-async def _broker(port: int) -> AsyncIterator[None]:
-    """An MQTT 3.1.1 broker on the loopback interface, in this event loop."""
-    # It tells every connection and every packet it dislikes; what matters here is what arrives.
-    for noisy in ("amqtt", "transitions"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        broker = _import_broker()(
-            {
-                "listeners": {"default": {"type": "tcp", "bind": f"{_HOST}:{port}"}},
-                "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
-            }
-        )
-        await broker.start()
-    try:
-        yield
-    finally:
-        await broker.shutdown()
 
 
 @asynccontextmanager
