@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,11 @@ from edged import config
 if TYPE_CHECKING:
     import argparse
 
+    from edged.config import Settings
     from edged.metrics import FrameCounts
     from edged.records import State
+
+_VIEW = "127.0.0.1:8080"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,21 +25,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
     )
+    parser.add_argument(
+        "--view", action="store_true", help=f"show what is seen on a page, as EDGED_HTTP={_VIEW} does"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run until the source ends or a signal comes."""
-    settings = config.load(options.env_file)
+    settings = _settings(options)
 
     from edged import logs  # noqa: PLC0415  # a bad setting must be told before anything heavy is imported
     from edged.service import serve  # noqa: PLC0415
 
     logs.configure(log_format=settings.log_format, level=settings.log_level)
     on_terminal = sys.stderr.isatty() and not settings.loop
-    env_file = options.env_file
-    reread = (lambda: config.load(env_file)) if env_file else None
+    reread = partial(_settings, options) if options.env_file else None
     asyncio.run(serve(settings, reread=reread, progress=_show if on_terminal else None))
     return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    settings = config.load(options.env_file)
+    if options.view and settings.http is None:
+        settings = settings.model_copy(update={"http": _VIEW})
+    return settings
 
 
 def _show(frames: FrameCounts, state: State) -> None:
