@@ -8,14 +8,26 @@ EXTRAS := demo,test,check$(if $(filter tflite-runtime,$(RUNTIME)),$(comma)tflite
 comma := ,
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What 'make test-system' and 'make test-arm64' keep: the roots of Debian systems, and packages for them.
+SYSTEM_CACHE ?= /var/tmp/edged-system
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-system test-arm64 check format clean
 
 demo: $(READY)
 	$(BIN)/edged demo
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Installs edged on Debian 12 and 13 as users do. Needs root, and what .ci/run installs for it.
+test-system: export EDGED_SYSTEM_CACHE = $(SYSTEM_CACHE)
+test-system: $(READY)
+	$(BIN)/python -m pytest -x tests/system --ignore tests/system/test_arm64.py $(ARGS)
+
+# Runs it as on a 64-bit Raspberry Pi, emulated. Needs the same.
+test-arm64: export EDGED_SYSTEM_CACHE = $(SYSTEM_CACHE)
+test-arm64: $(READY)
+	$(BIN)/python -m pytest tests/system/test_arm64.py $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .

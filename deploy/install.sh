@@ -3,7 +3,8 @@
 #
 # What lies where afterwards:
 #   /opt/edged/releases/*              one virtual environment a version, with its own copy of the units
-#   /opt/edged/bin                     link to the version in force; an upgrade turns it at the very end
+#   /opt/edged/current                 link to the version in force; an upgrade turns it at the very end
+#   /opt/edged/bin, lib, pyvenv.cfg    links by way of it, so that /opt/edged is an environment, too
 #   /usr/local/bin/edged               the command for people
 #   /usr/local/lib/systemd/system/     units and their drop-ins; /etc/systemd/system stays the user's
 #   /etc/udev/rules.d/60-edged-*       who may use the Edge TPU
@@ -35,6 +36,7 @@ wheel=
 wheelhouse=
 python=python3
 runtime=
+changes=0
 
 usage() {
   cat <<'END'
@@ -71,6 +73,7 @@ die() {
 
 # run COMMAND...: does it, or with --dry-run says that it would.
 run() {
+  changes=$((changes + 1))
   if [[ $dry_run ]]; then
     printf ' '
     printf ' %q' "$@"
@@ -106,7 +109,7 @@ parse_options() {
   [[ -z $instance || $instance =~ ^[a-z0-9][a-z0-9_-]*$ ]] ||
     die "the instance '$instance' cannot be named so" "Use small letters, digits, _ and -, such as front-door"
   [[ $instance != edged ]] || die "the instance cannot be named edged: /etc/edged/edged.env is that of edged.service"
-  [[ -n $runtime ]] || runtime=$(cat "$OPT/bin/../share/runtime" 2>/dev/null || echo ai-edge-litert)
+  [[ -n $runtime ]] || runtime=$(cat "$OPT/current/share/runtime" 2>/dev/null || echo ai-edge-litert)
   [[ $runtime == ai-edge-litert || $runtime == tflite-runtime ]] ||
     die "there is no runtime '$runtime'" "There are ai-edge-litert and tflite-runtime"
   [[ -z $wheel || -f $wheel ]] || die "there is no wheel '$wheel'"
@@ -238,7 +241,7 @@ build_release() {
 
 # The directory of the release in force; nothing if there is none.
 current_release() {
-  [[ ! -L $OPT/bin ]] || dirname "$(readlink -f "$OPT/bin")"
+  [[ ! -L $OPT/current ]] || readlink -f "$OPT/current"
 }
 
 # --- Putting a release in force ---
@@ -267,7 +270,7 @@ system_files() {
 
 # activate SHARE RELEASE: system files from SHARE, and the link to RELEASE.
 activate() {
-  local share=$1 release=$2 file target rules_changed=
+  local share=$1 release=$2 before=$changes file target rules_changed=
   remove_outdated "$share"
   while read -r file target; do
     cmp -s "$file" "$target" && continue
@@ -275,12 +278,15 @@ activate() {
     [[ $target != "$RULES"/* ]] || rules_changed=yes
   done < <(system_files "$share")
   [[ -z $rules_changed ]] || reload_udev
-  if [[ $(readlink "$OPT/bin" || true) != "releases/${release##*/}/bin" ]]; then
-    run ln -sfn "releases/${release##*/}/bin" "$OPT/.bin"
-    run mv -T "$OPT/.bin" "$OPT/bin"
+  if [[ $(readlink "$OPT/current" || true) != "releases/${release##*/}" ]]; then
+    run ln -sfn "releases/${release##*/}" "$OPT/.current"
+    run mv -T "$OPT/.current" "$OPT/current"
   fi
+  for file in bin lib pyvenv.cfg; do
+    [[ -L $OPT/$file ]] || run ln -s "current/$file" "$OPT/$file"
+  done
   [[ $(readlink "$COMMAND" || true) == "$OPT/bin/edged" ]] || run ln -sfn "$OPT/bin/edged" "$COMMAND"
-  ! is_booted || run systemctl daemon-reload
+  ((changes == before)) || ! is_booted || run systemctl daemon-reload
 }
 
 # Drop-ins that an earlier version, or an earlier systemd, had and this one has not.
@@ -330,6 +336,7 @@ make_env_file() {
   local release=$1 file node
   file=$(env_file)
   [[ ! -e $file ]] || return 0
+  changes=$((changes + 1))
   if [[ $dry_run ]]; then
     say "  edged env > $file (mode 0640, root:$ACCOUNT)"
     return
@@ -487,6 +494,7 @@ do_install() {
     say "Installing into $release ..."
     rm -rf "$release"
     unfinished=$release
+    changes=$((changes + 1))
     build_release "$release"
     unfinished=
   fi
@@ -519,6 +527,7 @@ do_install() {
   fi
   # What still runs the old version may load more of it.
   [[ -z $start && ${#units[@]} -gt 0 ]] || remove_other_releases "$release"
+  ((changes)) || say "Nothing had to be changed."
   [[ -z $coral ]] || coral_check
   [[ $action == upgrade ]] || next_steps
 }

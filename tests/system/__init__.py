@@ -1,0 +1,1 @@
+"""Tests that boot machines and install edged on them."""

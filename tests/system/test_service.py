@@ -1,0 +1,462 @@
+"""The life of the service on Debian 12 and 13: installed, used, reconfigured, hurt, upgraded, removed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edged.errors import ConfigError
+from system.machine import Machine, until
+from system.roots import HERE, PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from system.broker import Broker
+
+INSTALL = "/deploy/install.sh"
+ENV_FILE = "/etc/edged/edged.env"
+UNIT = "edged.service"
+DATA = "/var/lib/edged"
+WATCHDOG_S = 6
+"""Of a drop-in, so that nobody has to wait for the 20 seconds of the unit."""
+NEWER = {"trixie"}
+"""Systems whose systemd knows Type=notify-reload, and whose udev verifies rules."""
+
+
+def files(machine: Machine) -> set[str]:
+    """Everything on the machine's disk but what programs that are not ours leave behind."""
+    others = re.compile(
+        r"/(var/(log|cache|tmp/systemd-private-.*|lib/(systemd|mosquitto|private))|etc/(passwd|group|shadow|gshadow)-)"
+        r"(/|$)|/__pycache__(/|$)"
+    )
+    listed = machine.run("find", "/", "-xdev", "-print").splitlines()
+    return {path for path in listed if not others.search(path)}
+
+
+def install(machine: Machine, checkout: str, *options: str) -> str:
+    """Run the installer of a checkout as an administrator does who has no network."""
+    return machine.run(checkout + INSTALL, *options, "--wheelhouse", "/wheels", timeout=180)
+
+
+def configure(machine: Machine, **settings: str) -> None:
+    """Change lines of the env file as with an editor."""
+    path = machine.path(ENV_FILE)
+    text = path.read_text()
+    for name, value in settings.items():
+        line = f"EDGED_{name}={value}"
+        text, count = re.subn(rf"^#?EDGED_{name}=.*$", line, text, count=1, flags=re.MULTILINE)
+        text = text if count else f"{text}{line}\n"
+    path.write_text(text)
+
+
+def main_pid(machine: Machine) -> int:
+    """The daemon's process id."""
+    return int(machine.show(UNIT, "MainPID"))
+
+
+def connection(machine: Machine) -> str:
+    """The daemon's connection to the broker; its local port tells one from the next."""
+    lines = machine.run("ss", "-tnpH", "dport", "=", ":8883").splitlines()
+    return next(line.split()[3] for line in lines if f"pid={main_pid(machine)}," in line)
+
+
+def await_state(broker: Broker, **expected: Any) -> dict[str, Any]:
+    """The daemon's state once it is as expected."""
+
+    def look() -> dict[str, Any] | None:
+        state = broker.state()
+        return state if all(state[name] == value for name, value in expected.items()) else None
+
+    return until(look, f"the state is {expected}")
+
+
+def frames_in(video: Path) -> int:
+    """How many frames of a video can be decoded."""
+    counted = subprocess.run(
+        [
+            "ffprobe",
+            "-v",
+            "error",
+            "-count_frames",
+            "-select_streams",
+            "v:0",
+            "-of",
+            "csv=p=0",
+            "-show_entries",
+            "stream=nb_read_frames",
+            str(video),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not counted.stderr
+    return int(counted.stdout)
+
+
+@pytest.fixture(scope="module")
+def before(machine: Machine, broker: Broker) -> set[str]:
+    """The files of a machine that edged has never been on."""
+    del broker
+    return files(machine)
+
+
+@pytest.fixture(scope="module")
+def models(machine: Machine, before: set[str], demo_models: dict[str, Path]) -> Iterator[dict[str, str]]:
+    """Two models and the clip, where an administrator would put them."""
+    del before
+    folder = machine.path("/srv/models")
+    folder.mkdir()
+    for path in (*demo_models.values(), PROJECT / "models/demo.mp4"):
+        shutil.copy(path, folder)
+        (folder / path.name).chmod(0o644)
+    yield {name: f"/srv/models/{path.name}" for name, path in demo_models.items()}
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def source(suite: str, wheel: Path) -> list[str]:
+    """What to install: a wheel on the one system, the checkout around the script on the other."""
+    return ["--wheel", f"/wheel/{wheel.name}"] if suite in NEWER else []
+
+
+def test_a_dry_run_changes_nothing(machine: Machine, before: set[str]) -> None:
+    """--dry-run tells every step, and takes none."""
+    told = machine.run("/src" + INSTALL, "--dry-run", "--coral")
+    for step in ("useradd", "/usr/local/lib/systemd/system/edged.service", ENV_FILE, "systemctl enable"):
+        assert step in told
+    assert "libedgetpu.so.1 is not installed" in told
+    assert files(machine) == before
+
+
+def test_install(machine: Machine, suite: str, models: dict[str, str], source: list[str]) -> None:
+    """One command leaves a service that is enabled and waits for its settings."""
+    del models
+    said = install(machine, "/src", *source)
+    assert "Now set EDGED_SOURCE and EDGED_MODEL" in said
+    assert machine.run("systemctl", "is-enabled", UNIT) == "enabled"
+    assert machine.show(UNIT, "ActiveState") == "inactive"
+    assert machine.run("stat", "-c", "%a %U:%G", ENV_FILE) == "640 root:edged"
+    assert machine.run("/opt/edged/bin/edged", "env") == machine.run("cat", ENV_FILE)
+    assert machine.run("edged", "--version").startswith("edged ")
+    assert machine.run("id", "-nG", "edged") == "edged video plugdev"
+    rules = "/etc/udev/rules.d/60-edged-edgetpu.rules"
+    assert 'ATTR{idProduct}=="089a"' in machine.run("cat", rules)
+    if suite in NEWER:
+        machine.run("udevadm", "verify", rules)
+    assert machine.show(UNIT, "Type") == ("notify-reload" if suite in NEWER else "notify")
+
+
+def test_systemd_finds_no_fault_with_the_units(machine: Machine) -> None:
+    """Its own verification and its own score, by the version that runs them."""
+    units = [UNIT, "edged@front.service"]
+    machine.run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units)
+    # Against what is loaded, drop-ins and all.
+    machine.run("systemd-analyze", "security", "--threshold=12", *units)
+
+
+def test_installing_again_changes_nothing(machine: Machine, source: list[str]) -> None:
+    """Whatever is right already stays untouched."""
+    listing = ["find", "/etc", "/opt", "/usr/local", DATA, "-printf", "%p %T@ %m %u:%g\n"]
+    as_it_was = set(machine.run(*listing).splitlines())
+    said = install(machine, "/src", *source)
+    assert "edged is up to date" in said
+    assert "Nothing had to be changed." in said
+    assert set(machine.run(*listing).splitlines()) ^ as_it_was == set()
+
+
+def test_an_empty_env_file_stops_the_service_for_good(machine: Machine) -> None:
+    """A wrong configuration is told once and not tried again and again."""
+    assert machine.call("systemctl", "start", UNIT).returncode != 0
+    assert machine.show(UNIT, "ActiveState") == "failed"
+    assert machine.show(UNIT, "ExecMainStatus") == str(ConfigError.exit_code)
+    assert "EDGED_SOURCE is not set" in machine.journal(UNIT)
+    time.sleep(2.5)  # longer than RestartSec
+    assert machine.show(UNIT, "NRestarts") == "0"
+
+
+def test_it_detects(machine: Machine, broker: Broker, models: dict[str, str]) -> None:
+    """Source, model and broker in the env file, start, and detections arrive: encrypted, with a password."""
+    machine.run("install", "-m", "0644", "/etc/mosquitto/certs/edged-ca.crt", "/etc/edged/broker.crt")
+    machine.run("install", "-D", "-m", "0600", "/dev/stdin", "/etc/credstore/edged.mqtt_password",
+                data=broker.password("lab1"))  # fmt: skip
+    configure(
+        machine,
+        SOURCE="/srv/models/demo.mp4",
+        LOOP="true",
+        POLICY="latest",
+        MODEL=models["sparse"],
+        OUTPUT=f"{DATA}/video",
+        SEGMENT="5",
+        MQTT_URL="mqtts://lab1@127.0.0.1",
+        MQTT_CA="/etc/edged/broker.crt",
+        MQTT_PASSWORD_FILE="/run/credentials/edged.service/mqtt_password",  # noqa: S106  # a path
+        NODE="lab1",
+        STATS_INTERVAL="1",
+    )
+    drop_in = machine.path("/etc/systemd/system/edged.service.d/override.conf")
+    drop_in.parent.mkdir()
+    drop_in.write_text(f"[Service]\nWatchdogSec={WATCHDOG_S}\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", UNIT)
+    assert machine.show(UNIT, "ActiveState") == "active"
+    assert broker.listen("edged/lab1/availability")[0].payload == "online"
+    await_state(broker, lifecycle="running", model="face_detection_full_range_sparse")
+    frame = broker.detections(count=1)[0]
+    assert frame["detections"][0]["label"] == "face"
+    until(
+        lambda: re.search(r"running: [1-9][0-9.]* frames/s on cpu", machine.show(UNIT, "StatusText")),
+        "STATUS",
+    )
+
+
+def test_neighbours_are_closed_to_a_node(machine: Machine, broker: Broker) -> None:
+    """The broker lets a node write its own topics only."""
+    for user, payload in (("lab2", "forged"), ("viewer", "forged")):
+        machine.run(
+            "mosquitto_pub", *broker.options(user), "-q", "1", "-t", "edged/lab1/test/status", "-m", payload
+        )
+    machine.run(
+        "mosquitto_pub", *broker.options("lab2"), "-q", "1", "-t", "edged/lab2/test/status", "-r", "-m", "own"
+    )
+    assert [arrival.payload for arrival in broker.listen("edged/+/test/status", timeout=2, count=2)] == [
+        "own"
+    ]
+    nobody = machine.call("mosquitto_sub", "-h", "127.0.0.1", "-p", "8883", "--cafile",
+                          "/etc/mosquitto/certs/edged-ca.crt", "-t", "#", "-C", "1", "-W", "2")  # fmt: skip
+    assert "not authorised" in nobody.stderr.lower()
+
+
+def test_the_sandbox_holds(machine: Machine) -> None:
+    """What the unit forbids is forbidden, seen by a program in a copy of the unit; outside it is possible."""
+    unit = machine.run("cat", f"/usr/local/lib/systemd/system/{UNIT}")
+    probe = "/opt/edged/bin/python /tests/probe.py"
+    machine.path("/run/systemd/system/edged-probe.service").write_text(unit)
+    overrides = machine.path("/run/systemd/system/edged-probe.service.d/probe.conf")
+    overrides.parent.mkdir()
+    overrides.write_text(
+        f"[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\nExecStart=\nExecStart={probe}\n"
+        "StandardOutput=truncate:/run/probe.json\n"
+    )
+    for address in ("192.168.77.1/32", "203.0.113.5/32"):
+        machine.run("ip", "address", "add", address, "dev", "lo")
+    listener = "import socket, time; listener = socket.create_server(('', 7777)); time.sleep(600)"
+    machine.run("systemd-run", "--unit=listener", "python3", "-c", listener)
+    machine.run("mkdir", "-p", "/home/someone")
+    machine.path("/home/someone/secret").write_text("secret")
+    machine.run("chmod", "0777", "/home", "/var", "/usr/local")
+    # A device that works: that of FUSE, under another name.
+    subprocess.run([*machine.command("mknod", "-m", "0666", "/dev/probe", "c", "10", "229")], check=True)
+    machine.run("systemctl", "daemon-reload")
+    try:
+        machine.run("systemctl", "start", "edged-probe", timeout=120)
+        inside = json.loads(machine.run("cat", "/run/probe.json"))
+        outside = json.loads(machine.run("runuser", "-u", "edged", "--", *probe.split()))
+    finally:
+        machine.run("chmod", "0755", "/home", "/var", "/usr/local")
+        for folder in ("/home", "/var", "/usr/local", DATA):
+            machine.run("rm", "-f", f"{folder}/probe")
+        machine.run("rm", "-r", "/home/someone")
+        machine.run("systemctl", "stop", "listener")
+    # MemoryDenyWriteExecute= is a filter of system calls in systemd 252, a property of the process in 257.
+    assert inside.pop("map memory to write and execute") in {"EPERM", "EACCES"}
+    assert inside == {
+        "write into the state folder": "possible",
+        "write into /tmp": "possible",
+        "write into /etc/edged": "EROFS",
+        "write into /opt/edged": "EROFS",
+        "write into /usr": "EROFS",
+        "write into /var": "EROFS",
+        "write into /home": "EACCES",
+        "change a kernel setting": "EROFS",
+        "read the settings": "possible",
+        "read its password": "possible",
+        "read stored passwords": "EACCES",
+        "read /proc/cpuinfo": "possible",
+        "read what is in /home": "EACCES",
+        "see processes of others": "ENOENT",
+        "open /dev/null": "possible",
+        "open another device": "EPERM",
+        "connect to a private address": "possible",
+        "connect to a public address": "timeout",
+        "open a raw socket": "EAFNOSUPPORT",
+        "make a namespace": "EPERM",
+        "make a set-user-id program": "EPERM",
+    }
+    # So that nothing of the above is forbidden for another reason.
+    for name in ("write into /usr", "write into /var", "write into /home", "read what is in /home",
+                 "see processes of others", "open another device", "connect to a public address",
+                 "map memory to write and execute"):  # fmt: skip
+        assert outside[name] == "possible", name
+
+
+def test_a_reload_puts_new_settings_in_force(
+    machine: Machine, broker: Broker, models: dict[str, str]
+) -> None:
+    """A new threshold and a new model, by the same process over the same connection."""
+    process, line, state = main_pid(machine), connection(machine), broker.state()
+    scores = [found["score"] for frame in broker.detections(count=25) for found in frame["detections"]]
+    threshold = sorted(scores)[len(scores) // 2]
+    configure(machine, SCORE_THRESHOLD=str(threshold), MODEL=models["dense"])
+    machine.run("systemctl", "reload", UNIT)
+    new = await_state(broker, lifecycle="running", model="face_detection_full_range")
+    assert new["config_hash"] != state["config_hash"]
+    frames = broker.detections(count=25)
+    assert {frame["model"] for frame in frames} == {"face_detection_full_range"}
+    assert min(found["score"] for frame in frames for found in frame["detections"]) >= threshold
+    assert {frame["boot_id"] for frame in frames} == {state["boot_id"]}
+    assert (main_pid(machine), connection(machine)) == (process, line)
+
+
+def test_a_reload_of_a_broken_file_changes_nothing(machine: Machine, broker: Broker) -> None:
+    """Every fault is told in the journal, in STATUS and in the state; the old settings stay in force."""
+    process, line, state = main_pid(machine), connection(machine), broker.state()
+    good = machine.run("cat", ENV_FILE)
+    configure(machine, SCORE_THRESHOLD="1.5", MODEL="/srv/models/none.tflite", COLOUR="red")
+    machine.run("systemctl", "reload", UNIT)
+    told = until(lambda: "".join(broker.state()["degraded"]), "the state tells")
+    for place in (told, machine.show(UNIT, "StatusText"), machine.journal(UNIT)):
+        assert "EDGED_SCORE_THRESHOLD='1.5'" in place.replace("\\", "")
+        assert "EDGED_COLOUR" in place
+    assert broker.state()["config_hash"] == state["config_hash"]
+    assert {frame["model"] for frame in broker.detections()} == {"face_detection_full_range"}
+    machine.path(ENV_FILE).write_text(good + "\n")
+    machine.run("systemctl", "reload", UNIT)
+    await_state(broker, degraded=[], config_hash=state["config_hash"])
+    assert (main_pid(machine), connection(machine)) == (process, line)
+
+
+def test_the_watchdog_ends_what_hangs(machine: Machine, broker: Broker) -> None:
+    """All stages hang while the event loop lives; the service is back within the limit."""
+    configure(machine, POLICY="all")  # a frame is always under way
+    machine.run("systemctl", "reload", UNIT)
+    broker.detections(count=25)
+    process, restarts = main_pid(machine), int(machine.show(UNIT, "NRestarts"))
+    with subprocess.Popen(
+        [sys.executable, str(HERE / "freeze.py"), str(machine.host_pid(process))], stdout=subprocess.PIPE
+    ) as freezer:
+        try:
+            assert freezer.stdout is not None
+            assert freezer.stdout.readline() == b"frozen\n"
+            began = time.monotonic()
+            until(lambda: machine.show(UNIT, "NRestarts") == str(restarts + 1), "a restart", timeout=30)
+            took = time.monotonic() - began
+        finally:
+            freezer.kill()
+    assert "Watchdog timeout" in machine.journal(UNIT)
+    # Half of it passes until the daemon believes in a hang, all of it until systemd does, 2 s are RestartSec.
+    assert took < 1.5 * WATCHDOG_S + 3
+    configure(machine, POLICY="latest")
+    until(lambda: machine.show(UNIT, "ActiveState") == "active", "it runs again")
+    machine.run("systemctl", "reload", UNIT)
+    assert main_pid(machine) != process
+    assert broker.listen("edged/lab1/availability")[0].payload == "online"
+    broker.detections()
+
+
+def test_a_killed_service_comes_back_and_leaves_whole_video(machine: Machine, broker: Broker) -> None:
+    """kill -9 costs seconds: every segment plays, and detection goes on."""
+    folder = machine.path(f"{DATA}/video")
+    process = main_pid(machine)
+    recorded = until(lambda: sorted(folder.rglob("*.mp4"))[2:], "three segments", timeout=60)
+    assert recorded
+    machine.run("kill", f"-{signal.SIGKILL}", str(process))
+    left = sorted(folder.rglob("*.mp4*"))
+    until(lambda: main_pid(machine) not in {0, process}, "another process")
+    until(lambda: machine.show(UNIT, "ActiveState") == "active", "it runs again")
+    for video in left:
+        finished = video if video.exists() else video.with_suffix("")
+        assert frames_in(finished) > 0, finished.name
+    broker.detections()
+
+
+def test_another_instance_has_settings_and_data_of_its_own(
+    machine: Machine, broker: Broker, source: list[str]
+) -> None:
+    """--instance NAME: a second camera beside the first."""
+    unit, env_file = "edged@front.service", "/etc/edged/front.env"
+    install(machine, "/src", *source, "--instance", "front")
+    assert machine.run("systemctl", "is-enabled", unit) == "enabled"
+    made = machine.run("cat", env_file)
+    assert re.search(r"^EDGED_CAMERA=front$", made, re.MULTILINE)
+    assert re.search(r"^EDGED_NODE=\S+-front$", made, re.MULTILINE)
+    settings = (
+        machine.run("cat", ENV_FILE).replace("lab1", "lab2").replace("edged.service", "edged@front.service")
+    )
+    settings = settings.replace("#EDGED_CAMERA=camera", "EDGED_CAMERA=front").replace(
+        "/edged/video", "/edged/front"
+    )
+    machine.path(env_file).write_text(settings)
+    machine.run("install", "-m", "0600", "/dev/stdin", "/etc/credstore/edged.front.mqtt_password",
+                data=broker.password("lab2"))  # fmt: skip
+    machine.run("systemctl", "start", unit)
+    assert broker.detections(count=1, camera="front")
+    assert machine.run("ls", f"{DATA}/front")
+    machine.run("/src" + INSTALL, "uninstall", "--instance", "front")
+    assert machine.show(unit, "ActiveState") == "inactive"
+    assert machine.show(UNIT, "ActiveState") == "active"
+
+
+def test_an_upgrade(machine: Machine, broker: Broker) -> None:
+    """The new version runs, with the old settings, and nothing of the old version is left."""
+    settings, releases = machine.run("cat", ENV_FILE), machine.run("ls", "/opt/edged/releases")
+    install(machine, "/later", "upgrade")
+    assert await_state(broker, lifecycle="running")["version"] == "99.0"
+    assert machine.run("cat", ENV_FILE) == settings
+    now = machine.run("ls", "/opt/edged/releases")
+    assert len(now.split()) == 1
+    assert now != releases
+    broker.detections()
+
+
+def test_an_upgrade_that_does_not_start_is_taken_back(machine: Machine, broker: Broker) -> None:
+    """The version that worked is in force again."""
+    releases = machine.run("ls", "/opt/edged/releases")
+    tried = machine.call("/broken" + INSTALL, "upgrade", "--wheelhouse", "/wheels", timeout=180)
+    assert tried.returncode != 0
+    assert "the old one" in tried.stderr
+    assert machine.run("ls", "/opt/edged/releases") == releases
+    assert await_state(broker, lifecycle="running")["version"] == "99.0"
+    broker.detections()
+
+
+def test_uninstall_leaves_settings_and_data_only(
+    machine: Machine, before: set[str], models: dict[str, str]
+) -> None:
+    """Everything else is as it was before edged came."""
+    del models
+    machine.run("/later" + INSTALL, "uninstall")
+    left = files(machine) - before
+    strangers = {
+        path
+        for path in left
+        if not path.startswith(
+            ("/etc/edged", DATA, "/srv/models", "/etc/credstore", "/etc/systemd/system/edged.service.d")
+        )
+    }
+    assert not strangers
+    assert ENV_FILE in left
+    assert any(path.endswith(".mp4") for path in left)
+    assert machine.call("getent", "passwd", "edged").returncode != 0
+    assert machine.call("getent", "group", "edged").returncode != 0
+    assert machine.run("stat", "-c", "%a %U:%G", ENV_FILE) == "640 root:root"
+    assert machine.run("systemctl", "list-units", "--all", "--no-legend", "edged*").splitlines() == []
+
+
+def test_uninstall_with_purge_leaves_nothing(machine: Machine, before: set[str]) -> None:
+    """--purge is for those who want it all gone; what was made by hand elsewhere stays."""
+    machine.run("/later" + INSTALL, "uninstall", "--purge")
+    assert {path for path in files(machine) - before if "edged" in path} == {
+        "/etc/systemd/system/edged.service.d",
+        "/etc/systemd/system/edged.service.d/override.conf",
+    }
