@@ -162,7 +162,7 @@ class _Service:
         if failure is not None:
             raise failure
         for outlet in pipeline.outlets:
-            # Of a file every result was promised; a daemon that has recovered has nothing to confess at its end.
+            # Of a file every result was promised; what a live run has recovered from is no failure of it.
             if outlet.lost["failed"] and (parts.intake.waits or outlet.failure):
                 raise SinkError(
                     f"the sink {outlet.sink.name} did not take {outlet.lost['failed']} results, "
