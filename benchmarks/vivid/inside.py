@@ -116,6 +116,20 @@ def silent() -> str:
     )
 
 
+def clock_jumps() -> str:
+    """The wall clock is set a day ahead and back again: frames keep coming, in order, none too old."""
+    with Watched(camera()) as run:
+        run.until_frames(60, count=10)
+        for day in (1, -1):
+            time.clock_settime(time.CLOCK_REALTIME, time.time() + 86400 * day)
+            run.until_frames(60, count=20)
+    assert run.closes
+    assert run.source.reconnects == 0
+    assert run.sink.longest_gap_s < READ_S
+    assert "stale" not in run.counts.dropped
+    return f"{run.sink.frames} frames, no loss, longest gap {run.sink.longest_gap_s:.2f} s"
+
+
 def half_of_all_buffers() -> str:
     """A camera that loses every other picture is slow, not lost."""
     control("percentage_of_dropped_buffers", 50)
@@ -201,6 +215,7 @@ RUNS = (
     rotated_and_limited,
     what_the_camera_cannot_give,
     in_use,
+    clock_jumps,
     half_of_all_buffers,
     streaming_error,
     silent,

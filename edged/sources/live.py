@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from edged.sources.camera import Camera
     from edged.sources.reader import Shot
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
+"""Longer than name servers that do not answer can hold up an opening."""
 _CLOSE_S = 1.0
 
 log = structlog.get_logger()
@@ -187,8 +188,8 @@ class LiveSource:
             self._changed.wait_for(lambda: self._stopped or reader.ended, self._patience_s)
             if not (reader.ended or self._stopped):
                 raise SourceError(
-                    f"{self._camera.name} hangs in its driver: a read has not returned for "
-                    f"{self._patience_s:g} s after it was given up",
-                    mend="Look after cable and power; systemd starts edged again, which frees the driver",
+                    f"{self._camera.name} hangs: a read has not returned for {self._patience_s:g} s "
+                    f"after it was given up",
+                    mend=f"{self._camera.mend}; systemd starts edged again, which frees a driver that hangs",
                 )
             self._start()

@@ -113,8 +113,12 @@ class Reader:
                 if self._shots:
                     self._changed.notify_all()
                     return self._shots.popleft()
-                if self._error is not None:
-                    raise self._error
+                if self.ended:
+                    error, self._error = self._error, None
+                    try:
+                        raise error or Closed
+                    finally:
+                        del error  # or its traceback would keep this frame, and this frame it
                 limit = self._deadlines.read_s if self._first is not None else self._deadlines.open_s
                 # A camera that had to wait for us gets its whole time from now on.
                 left = max(self._heard, asked) + limit - time.monotonic()
@@ -137,17 +141,18 @@ class Reader:
     # In the thread.
 
     def _run(self) -> None:
-        error: BaseException | None = None
         try:
             try:
                 self._camera.open()
                 self._read()
             finally:
                 self._camera.close()
-        except BaseException as caught:  # noqa: BLE001  # raised again where somebody waits
-            error = caught
-        with self._changed:
+        except SourceError as error:
+            # Its traceback would keep all that was in use alive, until the collector finds the circle.
+            self._error = error.with_traceback(None)
+        except BaseException as error:  # noqa: BLE001  # raised again where somebody waits
             self._error = error
+        with self._changed:
             self.ended = True
             self._changed.notify_all()
 

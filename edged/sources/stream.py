@@ -42,7 +42,9 @@ class StreamCamera:
 
     def open(self) -> None:
         """Connect, and learn what kind of video comes."""
-        options = {"rtsp_transport": self._transport} if self._url.startswith("rtsp") else {}
+        options = {}
+        if self._url.startswith("rtsp"):
+            options = {"rtsp_transport": self._transport, "allowed_media_types": "video"}
         # FFmpeg counts twice, for connecting and for probing.
         timeout = (self._deadlines.open_s / 2, self._deadlines.read_s)
         self._container = Container(
