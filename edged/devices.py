@@ -7,10 +7,14 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import which
+from typing import TYPE_CHECKING
 
 from edged import videonodes
 from edged.engines import hardware, look
 from edged.errors import EdgedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LISTERS = ("rpicam-hello", "libcamera-hello")
 """The tool of Raspberry Pi OS that knows CSI cameras, by its present name and its former one."""
@@ -46,12 +50,23 @@ def cameras(dev: Path = Path("/dev")) -> Listing:
         Found(
             f"EDGED_SOURCE={node.path}",
             f"{node.card} ({node.driver}, {node.bus})",
-            tuple(map(str, node.formats)),
+            tuple(_formats(node)),
         )
         for node in nodes
     ]
     csi = csi_cameras()
     return Listing((*found, *csi.devices), (*remarks, *csi.remarks))
+
+
+def _formats(node: videonodes.Node) -> Iterator[str]:
+    """``MJPG 1920x1080 at 30 fps, 1280x720 at 60 fps``: formats of the same sizes on one line."""
+    codes: dict[tuple[tuple[int, int, float], ...], list[str]] = {}
+    for one in node.formats:
+        codes.setdefault(one.sizes, []).append(one.code)
+    for sizes, names in codes.items():
+        rates = (f" at {fps:g} fps" if fps else "" for _, _, fps in sizes)
+        shown = (f"{width}x{height}{rate}" for (width, height, _), rate in zip(sizes, rates, strict=True))
+        yield f"{' '.join(dict.fromkeys(names))} {', '.join(shown)}".rstrip()
 
 
 def csi_cameras() -> Listing:

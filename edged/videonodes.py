@@ -46,13 +46,6 @@ class Format:
     sizes: tuple[tuple[int, int, float], ...]
     """Width, height and most frames a second (0 where the driver does not say)."""
 
-    def __str__(self) -> str:
-        """``MJPG 1920x1080 at 30, 1280x720 at 60 fps``."""
-        sizes = ", ".join(
-            f"{width}x{height}" + (f" at {fps:g} fps" if fps else "") for width, height, fps in self.sizes
-        )
-        return f"{self.code} {sizes}".rstrip()
-
 
 @dataclass(frozen=True, slots=True)
 class Node:

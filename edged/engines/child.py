@@ -11,6 +11,8 @@ import os
 import resource
 import socket
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,18 @@ if TYPE_CHECKING:
     from edged.engines.runtime import Runtime
     from edged.records import Tensor
 
+_NAME = "edged-edgetpu"
+"""In ``ps`` and ``top``; the kernel keeps 15 letters."""
+
+
+def _present() -> None:
+    """How the process looks from outside. A sandbox may forbid both, which does no harm."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(_NAME, encoding="ascii")
+    # libedgetpu aborts on USB errors: a core dump for each would fill the SD card and explain nothing.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
 
 class _RefusedError(DeviceError):
     """The library opens no device and does not say why; edged looks for the cause."""
@@ -33,8 +47,7 @@ def main() -> None:
     """Do the job until edged has no more of it."""
     job = wire.Job.load(sys.argv[1])
     die_with(job.lifeline)
-    # libedgetpu aborts on USB errors: a core dump for each would fill the SD card and explain nothing.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _present()
     with socket.socket(fileno=job.control) as control:
         try:
             model = _Model(job, control)
@@ -65,7 +78,7 @@ class _Model:
         self._interpreter = _interpreter(chosen, job, self._delegate)
         inputs = tensor_specs(self._interpreter.get_input_details())
         outputs = tensor_specs(self._interpreter.get_output_details())
-        check_inputs(os.path.basename(job.model), self._interpreter.get_input_details())  # noqa: PTH119  # just a name
+        check_inputs(Path(job.model).name, self._interpreter.get_input_details())
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [details["index"] for details in self._interpreter.get_output_details()]
         self._names = [spec.name for spec in outputs]
