@@ -33,6 +33,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for conftest in tests/*/conftest.py tests/*/*/conftest.py; do $(BIN)/mypy $$conftest || exit 1; done
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Thread  # noqa: TID251  # a type, for who starts one
 
 T = TypeVar("T")
 
 
-def start(name: str, function: Callable[[], object], *, nice: int = 0) -> threading.Thread:
+def start(name: str, function: Callable[[], object], *, nice: int = 0) -> Thread:
     """Start a named thread; an exception that leaves ``function`` is told by threading's own hook.
 
     Args:

@@ -130,7 +130,8 @@ def _detector(settings: Settings, content: ModelFile, engines: Sequence[Engine])
             f"EDGED_CLASSES names {unknown[0]!r}, which the model {model.name!r} cannot find",
             mend=f"It finds {', '.join(decoder.labels) or 'classes without names'}",
         )
-    return Detector(model, engines, Preprocessor(model.inputs[0], decoder.encoding, settings.roi), decoder, keep)
+    preprocess = Preprocessor(model.inputs[0], decoder.encoding, settings.roi)
+    return Detector(model, engines, preprocess, decoder, keep)
 
 
 def default_threads(workers: int) -> int:
