@@ -12,7 +12,7 @@ from edged import modelfile
 from edged.decoders import decoder_class
 from edged.engines import address
 from edged.engines.edgetpu import Access
-from edged.engines.selection import Wanted, open_engines
+from edged.engines.selection import Wanted, open_engines, share
 from edged.errors import ConfigError
 from edged.imaging import Preprocessor
 from edged.records import Model
@@ -43,6 +43,8 @@ class Detector:
     decoder: Decoder
     keep: frozenset[str]
     """Labels to keep; empty keeps all."""
+    wanted: Wanted | None = None
+    """What the engines were opened for."""
 
     def close(self) -> None:
         """Free the devices."""
@@ -50,8 +52,13 @@ class Detector:
             engine.close()
 
 
-def load(settings: Settings) -> Detector:
+def load(settings: Settings, *, previous: Detector | None = None) -> Detector:
     """Load the model that the settings name, once a worker.
+
+    Args:
+        settings: what to load.
+        previous: still in use; Edge TPUs on which it runs the same model are shared with it, and both close
+            them.
 
     Raises:
         ModelError: the file is no model, or none that edged can decode, or its labels do not fit.
@@ -59,9 +66,13 @@ def load(settings: Settings) -> Detector:
         DeviceError: the device does not answer.
     """
     content = modelfile.read(settings.model, labels=settings.labels)
-    engines = open_engines(_wanted(settings, content))
+    wanted = _wanted(settings, content)
+    if previous is not None and previous.wanted == wanted and share(previous.engines):
+        engines = previous.engines
+    else:
+        engines = open_engines(wanted)
     try:
-        return _detector(settings, content, engines)
+        return _detector(settings, content, engines, wanted)
     except BaseException:
         for engine in engines:
             engine.close()
@@ -83,6 +94,8 @@ def accesses(settings: Settings) -> list[Access]:
 
 
 def _wanted(settings: Settings, content: ModelFile) -> Wanted:
+    if settings.model_cpu is not None and not content.edgetpu:
+        log.warning("model_cpu_not_used", reason=f"{settings.model.name} is not compiled for the Edge TPU")
     return Wanted(
         model=settings.model,
         compiled=content.edgetpu,
@@ -112,7 +125,7 @@ def _twin(settings: Settings) -> Path | None:
     return twin
 
 
-def _detector(settings: Settings, content: ModelFile, engines: Sequence[Engine]) -> Detector:
+def _detector(settings: Settings, content: ModelFile, engines: Sequence[Engine], wanted: Wanted) -> Detector:
     model = Model(
         name=settings.model.stem,
         inputs=engines[0].inputs,
@@ -131,7 +144,7 @@ def _detector(settings: Settings, content: ModelFile, engines: Sequence[Engine])
             mend=f"It finds {', '.join(decoder.labels) or 'classes without names'}",
         )
     preprocess = Preprocessor(model.inputs[0], decoder.encoding, settings.roi)
-    return Detector(model, engines, preprocess, decoder, keep)
+    return Detector(model, engines, preprocess, decoder, keep, wanted)
 
 
 def default_threads(workers: int) -> int:

@@ -312,6 +312,22 @@ def test_auto_finds_the_twin_beside_the_model(
         detector.load(settings.model_copy(update={"device": ("edgetpu",)}))
 
 
+def test_a_reload_shares_the_device_with_the_detector_in_use(
+    shared: Path, access: Access, plug: Plug
+) -> None:
+    """It serves one process, so nothing else could be opened beside it; the last of the two closes it."""
+    first = detector.load(_settings(shared, access, model_cpu=""))
+    changed = _settings(shared, access, model_cpu="", score_threshold="0.7")
+    second = detector.load(changed, previous=first)
+    assert len(plug.opened()) == 1
+    first.close()
+    assert second.engines[0].invoke(second.preprocess.new_input())
+    with pytest.raises(DeviceError, match="opens no Edge TPU"):
+        detector.load(_settings(shared, access, model_cpu="", threads="7"), previous=second)
+    second.close()
+    assert not children()
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "reason"),
     [
