@@ -12,6 +12,7 @@ from edged import modelfile
 from edged.decoders import decoder_class
 from edged.engines import address
 from edged.engines.edgetpu import Access
+from edged.engines.failover import FailoverEngine
 from edged.engines.selection import Wanted, open_engines, share
 from edged.errors import ConfigError
 from edged.imaging import Preprocessor
@@ -45,6 +46,20 @@ class Detector:
     """Labels to keep; empty keeps all."""
     wanted: Wanted | None = None
     """What the engines were opened for."""
+
+    def health(self) -> dict[str, int]:
+        """How the Edge TPUs fare, for the figures of the host; empty without any.
+
+        How many are lost now, how often any was lost since the start, and how many frames ran elsewhere.
+        """
+        engines = [engine for engine in self.engines if isinstance(engine, FailoverEngine)]
+        if not engines:
+            return {}
+        return {
+            "edgetpu_lost": sum(bool(engine.degraded) for engine in engines),
+            "edgetpu_losses": sum(engine.losses for engine in engines),
+            "edgetpu_diverted": sum(engine.diverted for engine in engines),
+        }
 
     def close(self) -> None:
         """Free the devices."""

@@ -279,6 +279,8 @@ def test_settings_choose_the_engines(
     plug.put("usb=2")
     loaded = detector.load(_settings(shared, access, **changes))
     assert [engine.device for engine in loaded.engines] == devices
+    figures = {"edgetpu_lost": 0, "edgetpu_losses": 0, "edgetpu_diverted": 0}
+    assert loaded.health() == (figures if "edgetpu" in devices[0] else {})
     loaded.close()
     assert not children()
 
@@ -322,6 +324,7 @@ def test_a_reload_shares_the_device_with_the_detector_in_use(
     assert len(plug.opened()) == 1
     first.close()
     assert second.engines[0].invoke(second.preprocess.new_input())
+    assert second.health()["edgetpu_lost"] == 0
     with pytest.raises(DeviceError, match="opens no Edge TPU"):
         detector.load(_settings(shared, access, model_cpu="", threads="7"), previous=second)
     second.close()
