@@ -67,7 +67,9 @@ class Container:
         self._packets = self._container.demux(self._stream)
         self._decoded: deque[av.VideoFrame] = deque()
         self._picture: av.VideoFrame | None = None
-        self._end: EOFError | SourceError | None = None
+        # Words, not exceptions: the traceback of one that is kept would hold the decoder in a circle.
+        self._failure = ""
+        self._ended = False
 
     def __enter__(self) -> Self:
         return self
@@ -127,15 +129,17 @@ class Container:
 
     def _decode(self) -> None:
         """Feed the decoder one packet; at the end let go of what it holds back."""
-        if self._end is not None:
-            raise self._end
+        if self._failure:
+            raise SourceError(self._failure)
+        if self._ended:
+            raise EOFError
         try:
             packet = next(self._packets)
         except StopIteration:
-            self._end = EOFError()
+            self._ended = True
             return
         except (av.error.FFmpegError, OSError) as error:
-            self._end = SourceError(f"{self._name} breaks off: {self._reason(error, self._timeout[1])}")
+            self._failure = f"{self._name} breaks off: {self._reason(error, self._timeout[1])}"
             packet = None
         try:
             self._decoded.extend(self._stream.codec_context.decode(packet))

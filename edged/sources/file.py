@@ -118,7 +118,8 @@ class FileSource:
         """Those within the limit, from all files, each with its media time since the start."""
         offset = 0.0
         while True:
-            failures: list[SourceError] = []
+            # Words, not exceptions: a traceback that is kept would hold a decoder.
+            failures: list[tuple[str, str]] = []
             for path in self._paths:
                 end = offset
                 try:
@@ -133,20 +134,21 @@ class FileSource:
                         else:
                             self.skipped["rate"] += 1
                 except SourceError as error:
-                    failures.append(error)
+                    failures.append((error.problem, error.mend))
                 offset = end
             if failures:
                 raise self._summary(failures)
             if not self._loop:
                 return
 
-    def _summary(self, failures: list[SourceError]) -> SourceError:
+    def _summary(self, failures: list[tuple[str, str]]) -> SourceError:
+        problem, mend = failures[0]
         if len(failures) == 1:
-            return failures[0]
+            return SourceError(problem, mend=mend)
         return SourceError(
             f"{len(failures)} of {len(self._paths)} files of {self._spec!r} were damaged; "
-            f"the first: {failures[0].problem}",
-            mend=failures[0].mend,
+            f"the first: {problem}",
+            mend=mend,
         )
 
 

@@ -83,9 +83,10 @@ class StreamCamera:
         """FFmpeg heeds its timeouts only."""
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, and let go of the decoder: its memory must not wait for the next connection."""
         if self._container is not None:
             self._container.close()
+            self._container = None
 
 
 class StreamSource(LiveSource):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import av
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from edged.records import Image
@@ -78,3 +81,23 @@ def make_sound(path: Path) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@contextmanager
+def nothing_left_to_the_collector() -> Iterator[None]:
+    """Fails if decoders or frames were left in circles: their memory would wait for the collector.
+
+    A decoder of 1080p holds tens of megabytes, and the collector counts it as a handful of objects.
+    """
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        yield
+        gc.collect()
+        left = {f"{type(thing).__module__}.{type(thing).__name__}" for thing in gc.garbage}
+        assert not {name for name in left if name.startswith(("av.", "edged."))}, left
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()

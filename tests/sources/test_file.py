@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from source_clips import make, make_sound, number_of, numbered
+from source_clips import make, make_sound, nothing_left_to_the_collector, number_of, numbered
 
 from edged.errors import SourceError
 from edged.sources.file import FileSource, listed
@@ -122,6 +122,16 @@ def test_loop_goes_on_counting(tmp_path: Path) -> None:
     assert [number_of(frame.image) for frame in frames] == [*range(10), *range(10), *range(5)]
     assert in_order(frames)
     assert frames[10].pts == pytest.approx(10 / 25)
+
+
+def test_decoders_are_freed_with_their_files(tmp_path: Path) -> None:
+    """A loop or a folder of thousands of clips does not grow: each decoder goes when its file is through."""
+    path = make(tmp_path / "clip.mp4", frames=10)
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(make(tmp_path / "whole.avi", codec="mjpeg").read_bytes()[:40_000])
+    with nothing_left_to_the_collector():
+        assert len(played(FileSource(str(path)))[0]) == 10
+        assert played(FileSource(str(cut)))[1] is not None
 
 
 def test_rate_limit_skips_evenly_and_counts(tmp_path: Path) -> None:

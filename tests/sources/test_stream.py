@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import cameras
 import pytest
 import structlog
+from source_clips import nothing_left_to_the_collector
 
 from edged.errors import SourceError
 from edged.sources.backoff import Backoff
@@ -293,4 +294,9 @@ def test_reconnections_leave_nothing_behind() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert cameras.descriptors() <= descriptors + 1
+        with nothing_left_to_the_collector():
+            known = source.reconnects
+            while source.reconnects < known + 5:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
         assert sum(thread.name == "camera" for thread in threading.enumerate()) <= 1
