@@ -97,7 +97,7 @@ def _steady(run: Outcome) -> dict[str, bool]:
     return {
         "bounded memory": run.rss_growth_mb < RSS_LIMIT_MB,
         "200 results/s": run.made / run.seconds > 199,
-        "sending never blocked": run.slowest_send_ms < 250,
+        "sending never blocked": run.slowest_send_ms < 1000,  # a busy machine may pause us, a broker may not
     }
 
 

@@ -87,6 +87,7 @@ class Listener:
                  "-x", "3600", "-t", rig.TOPICS.detections],
                 stdout=output, stderr=subprocess.DEVNULL,
             )  # fmt: skip
+        assert rig.until(lambda: "Sending SUBACK to listener" in broker.log)
 
     def received(self) -> list[tuple[str, int]]:
         """What has come so far."""
@@ -214,7 +215,6 @@ def killed(folder: Path, *, rate: float, outage_s: float) -> Outcome:
     spool = folder / "spool.sqlite3"
     with rig.Mosquitto(folder) as broker:
         listener = Listener(broker)
-        rig.until(lambda: "listener" in broker.log)
         command = [sys.executable, __file__, str(broker.port), str(spool), outcome.boot_id, str(rate)]
         environment = os.environ | {"PYTHONPATH": str(Path(edged.__file__).parent.parent)}
         first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

@@ -37,7 +37,7 @@ def test_a_frozen_broker_costs_no_memory_and_no_time(tmp_path: Path, spool: bool
     run = scenarios.freeze(tmp_path, rate=200, frozen_s=10, spool=spool, keepalive=3)
     assert run.rss_growth_mb < 20
     assert run.made / run.seconds > 195
-    assert run.slowest_send_ms < 500
+    assert run.slowest_send_ms < 1000
     assert run.account is not None
     assert run.account.closes
     if spool:
