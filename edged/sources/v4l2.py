@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edged.records import Image
 
 _MOST_S = 5.0
+_ERRORS_ONLY = 2
+"""OpenCV's level of its log."""
 
 log = structlog.get_logger()
 
@@ -56,7 +58,8 @@ class V4l2Camera:
         """Open the device and ask for what was chosen."""
         self._check()
         # What is wrong is told by our own messages, once; OpenCV would print it at every attempt.
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        quieten = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # 4, 5
+        quieten(_ERRORS_ONLY)
         if not self._capture.open(self._device, cv2.CAP_V4L2):
             raise SourceError(f"{self.name} cannot be opened as a camera", mend=self.mend)
         if self._pixel_format is not None:

@@ -167,8 +167,7 @@ def test_frames_are_turned_clockwise(tmp_path: Path, degrees: int, corner: tuple
 
 def test_phone_clips_stand_upright(tmp_path: Path) -> None:
     """The display matrix is obeyed, and EDGED_ROTATE comes on top of it."""
-    # 90 in FFmpeg's words: the player must turn the picture counter-clockwise.
-    path = str(make(tmp_path / "phone.mp4", frames=3, rotation=90))
+    path = str(make(tmp_path / "phone.mp4", frames=3, rotated=True))
     source = FileSource(path)
     frames, _ = played(source)
     assert (frames[1].width, frames[1].height) == (96, 160)
