@@ -203,15 +203,13 @@ def test_waits_grow_and_a_steady_device_is_forgiven() -> None:
     slot.close()
     waits = [later - earlier for earlier, later in pairwise(tries)]
     for wait, due in zip(waits, [0.2, 0.4, 0.4, 0.4], strict=False):
-        assert 0.75 * due < wait < 1.3 * due + 0.1
+        assert 0.75 * due < wait < 1.3 * due + 0.3
 
 
-@pytest.mark.parametrize(("steady", "least", "most"), [(0.0, 0.08, 0.5), (600.0, 0.64, 1.5)])
-def test_only_a_steady_device_starts_the_waits_again(
-    wanted: Wanted, picture: Tensor, steady: float, least: float, most: float
-) -> None:
+@pytest.mark.parametrize("steady", [0.0, 600.0])
+def test_only_a_steady_device_starts_the_waits_again(wanted: Wanted, picture: Tensor, steady: float) -> None:
     """One that comes back and fails at once waits longer every time."""
-    backoff = Backoff(first=0.1, most=60.0, steady=steady)
+    backoff = Backoff(first=0.2, most=60.0, steady=steady)
     tries: list[float] = []
 
     def opens() -> Engine:
@@ -227,7 +225,8 @@ def test_only_a_steady_device_starts_the_waits_again(
         lost = time.monotonic()
         until(lambda: not slot.problem, "the return of the device")
     slot.close()
-    assert least < tries[-1] - lost < most
+    # 0.2 s each time, or doubled three times; a fifth more or less, and whatever else the machine does.
+    assert (tries[-1] - lost > 0.8) == bool(steady)
     assert slot.losses == 4
 
 
