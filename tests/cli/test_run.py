@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import pytest
-from daemon import EDGED, ROOT, edged, environment
+from daemon import EDGED, edged, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COCO = ROOT / "models" / "coco_labels80.txt"
+SHORT = "synthetic:?width=320&height=240&count=40&fps=0&live=false"
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_a_film_without_pictures(settings: dict[str, str], tmp_path: Path) -> No
     nothing_left(settings)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.25, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.999])
 def test_a_clip_that_was_cut_gives_what_it_has_and_is_told(
     settings: dict[str, str], shared: Path, tmp_path: Path, share: float
 ) -> None:
@@ -311,22 +311,22 @@ def test_outputs_that_cannot_be_written(settings: dict[str, str], tmp_path: Path
 def test_a_disk_that_is_full_is_told_at_the_end_and_costs_only_what_should_have_gone_there(
     settings: dict[str, str],
 ) -> None:
-    done = run(settings | {"EDGED_JSONL": "/dev/full"})
+    done = run(settings | {"EDGED_JSONL": "/dev/full", "EDGED_SOURCE": SHORT})
     refused(done, 73, "jsonl", "No space left on device")
     account = ledger(done)
-    assert account["sinks"]["jsonl"] == {"sent": 0, "failed": 200}
-    assert frames(Path(settings["EDGED_OUTPUT"])) == 200
+    assert account["sinks"]["jsonl"] == {"sent": 0, "failed": 40}
+    assert frames(Path(settings["EDGED_OUTPUT"])) == 40
 
 
 def test_a_broker_that_is_away_stops_nobody_and_its_messages_are_counted(settings: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    changes = {"EDGED_MQTT_URL": f"mqtt://127.0.0.1:{port}", "EDGED_MQTT_QUEUE": "50"}
-    done = run(settings | changes | {"EDGED_STOP_TIMEOUT": "2", "EDGED_POLICY": "all"})
+    changes = {"EDGED_MQTT_URL": f"mqtt://127.0.0.1:{port}", "EDGED_MQTT_QUEUE": "20"}
+    done = run(settings | changes | {"EDGED_STOP_TIMEOUT": "2", "EDGED_SOURCE": SHORT})
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert ledger(done)["inferred"] == 200
-    assert frames(Path(settings["EDGED_OUTPUT"])) == 200
+    assert ledger(done)["inferred"] == 40
+    assert frames(Path(settings["EDGED_OUTPUT"])) == 40
     told = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     away = [line for line in told if line["event"] == "mqtt_not_connected"]
     assert str(port) in away[0]["reason"]
@@ -334,7 +334,7 @@ def test_a_broker_that_is_away_stops_nobody_and_its_messages_are_counted(setting
     account = next(line for line in told if line["event"] == "mqtt_delivery")
     assert account["closes"]
     assert account["acknowledged"] == 0
-    assert account["made"] >= 200
+    assert account["made"] >= 40
     assert sum(account["dropped"].values()) == account["made"]
 
 
@@ -363,7 +363,7 @@ def test_lines_go_to_standard_output_and_logs_do_not(settings: dict[str, str]) -
 def test_a_reader_that_has_heard_enough_costs_no_trace(settings: dict[str, str]) -> None:
     command = subprocess.Popen(
         [*EDGED, "run"],
-        env=environment(**settings | {"EDGED_JSONL": "-"}),
+        env=environment(**settings | {"EDGED_JSONL": "-", "EDGED_SOURCE": SHORT}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
