@@ -118,7 +118,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
     """
     builder = _Builder(settings, around, previous)
     try:
-        await builder.part(_DETECTOR, _detector, "preprocess", "predict", "postprocess")
+        await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")
         intake = await builder.part(_SOURCE, builder.intake, "capture")
         for setting, path in registry.SINKS.items():
             if getattr(settings, setting):
@@ -151,6 +151,10 @@ class _Builder:
         self.parts[name] = old
         return old.thing
 
+    def detector(self, settings: Settings) -> _Opened:
+        loaded = detector.load(settings, previous=self._previous.detector if self._previous else None)
+        return loaded, loaded.close
+
     def intake(self, settings: Settings) -> _Opened:
         source = sources.create(settings)
         waits = settings.policy == "all" or (settings.policy == "auto" and not source.live)
@@ -172,11 +176,6 @@ class _Builder:
         sink: Sink = sink_class.create(settings, context)
         sink.open()
         return Outlet(sink, waits=waits), sink.close
-
-
-def _detector(settings: Settings) -> _Opened:
-    loaded = detector.load(settings)
-    return loaded, loaded.close
 
 
 __all__ = ["Assembly", "Closer", "Runner", "Surroundings", "build"]

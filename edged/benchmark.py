@@ -143,7 +143,7 @@ def measure(settings: Settings, *, frames: int, rounds: int) -> Benchmark:
         model=parts.model.name,
         source=settings.source,
         runtime=parts.engines[0].runtime,
-        workers=settings.workers,
+        workers=len(parts.engines),
         threads=settings.threads or detector.default_threads(settings.workers),
         cores=cores,
         rounds=rounds,

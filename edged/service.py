@@ -361,10 +361,13 @@ class _Service:
             stages=self._meter.take(),
             frames=frames,
             sinks=self._sink_counts(),
-            host=host.health(),
+            host={**host.health(), **self._device_health()},
         )
         for reporter in self._reporters():
             reporter.report(report)
+
+    def _device_health(self) -> dict[str, int]:
+        return self._assembly.detector.health() if self._assembly else {}
 
     def _reporters(self) -> list[Reporter]:
         outlets = self._assembly.outlets if self._assembly else []

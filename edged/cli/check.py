@@ -32,13 +32,13 @@ def run(options: argparse.Namespace) -> int:
     from edged import logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
     logs.configure(log_format=settings.log_format, level="error")
+    worst = _edge_tpu(settings)
     checks: dict[str, Callable[[Settings], str]] = {"model": _model, "source": _source}
     if settings.mqtt_url is not None:
         checks["broker"] = _broker
     # The broker has a line of its own: it may be away without harm, an output may not.
     outputs = {name: path for name, path in registry.SINKS.items() if name != "mqtt_url"}
     checks |= {name: partial(_output, path) for name, path in outputs.items() if getattr(settings, name)}
-    worst = 0
     for name, check in checks.items():
         try:
             print(f"ok    {name}: {check(settings)}")
@@ -51,6 +51,25 @@ def run(options: argparse.Namespace) -> int:
     if not any(getattr(settings, name) for name in registry.SINKS):
         print("ok    outputs: none; results go nowhere")
     return worst
+
+
+def _edge_tpu(settings: Settings) -> int:
+    """Every link to an Edge TPU on a line of its own, if the model wants one; the exit code."""
+    from edged import detector, modelfile  # noqa: PLC0415
+    from edged.engines import precheck  # noqa: PLC0415
+
+    try:
+        wanted = settings.device != ("cpu",) and modelfile.read(settings.model).edgetpu
+    except EdgedError:
+        return 0  # what is wrong with the file is told by the line of the model
+    if not wanted:
+        return 0
+    # Before the model: each of them opens the device.
+    findings = precheck.report(settings.model, detector.accesses(settings))
+    for found in findings:
+        words = {"ok": "ok   ", "note": "note ", "problem": "WRONG"}[found.state]
+        print(f"{words} {found.link}: {found.text}" + (f". {found.mend}." if found.mend else ""))
+    return 0 if all(found.ok for found in findings) else DeviceError.exit_code
 
 
 def _model(settings: Settings) -> str:
