@@ -115,12 +115,14 @@ class Daemon:
 
     def until(self, true: Callable[[], object], *, limit_s: float = PATIENCE_S) -> None:
         """Wait until something has become true, but not longer than it lives."""
+        came: list[object] = []
         until(
-            lambda: true() or self.process.poll() is not None,
+            lambda: came.append(true()) or came[-1] or self.process.poll() is not None,
             limit_s=limit_s,
             why=lambda: f"waited in vain: {self.stderr[-3000:]}",
         )
-        assert true(), f"it has ended with {self.process.returncode}: {self.stderr[-3000:]}"
+        # What has come true may have passed again; it may also have come at the very end.
+        assert came[-1] or true(), f"it has ended with {self.process.returncode}: {self.stderr[-3000:]}"
 
     def until_told(self, event: str, count: int = 1) -> dict[str, Any]:
         """Wait for a line of its log."""
