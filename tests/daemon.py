@@ -115,14 +115,16 @@ class Daemon:
 
     def until(self, true: Callable[[], object], *, limit_s: float = PATIENCE_S) -> None:
         """Wait until something has become true, but not longer than it lives."""
-        came: list[object] = []
-        until(
-            lambda: came.append(true()) or came[-1] or self.process.poll() is not None,
-            limit_s=limit_s,
-            why=lambda: f"waited in vain: {self.stderr[-3000:]}",
-        )
+        came: object = False
+
+        def over() -> bool:
+            nonlocal came
+            came = true()
+            return bool(came) or self.process.poll() is not None
+
+        until(over, limit_s=limit_s, why=lambda: f"waited in vain: {self.stderr[-3000:]}")
         # What has come true may have passed again; it may also have come at the very end.
-        assert came[-1] or true(), f"it has ended with {self.process.returncode}: {self.stderr[-3000:]}"
+        assert came or true(), f"it has ended with {self.process.returncode}: {self.stderr[-3000:]}"
 
     def until_told(self, event: str, count: int = 1) -> dict[str, Any]:
         """Wait for a line of its log."""
