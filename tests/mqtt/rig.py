@@ -185,10 +185,14 @@ class Subscriber:
 
     def __enter__(self) -> Self:
         """It is subscribed when this returns."""
-        end = time.monotonic() + 10
-        while not self._subscribed.wait(0.05):
-            assert time.monotonic() < end, "mosquitto_sub gets nothing"
-            publish(self._port, self._probe, b"", *self._options)
+        try:
+            limit = time.monotonic() + 10
+            while not self._subscribed.wait(0.05):
+                assert time.monotonic() < limit, "mosquitto_sub gets nothing"
+                publish(self._port, self._probe, b"", *self._options)
+        except BaseException:
+            end(self._process)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -87,7 +87,9 @@ class Listener:
                  "-x", "3600", "-t", rig.TOPICS.detections],
                 stdout=output, stderr=subprocess.DEVNULL,
             )  # fmt: skip
-        assert rig.until(lambda: "Sending SUBACK to listener" in broker.log)
+        if not rig.until(lambda: "Sending SUBACK to listener" in broker.log):
+            rig.end(self._process)
+            raise AssertionError(broker.log)
 
     def received(self) -> list[tuple[str, int]]:
         """What has come so far."""
@@ -223,7 +225,7 @@ def killed(folder: Path, *, rate: float, outage_s: float) -> Outcome:
         time.sleep(outage_s)
         first.send_signal(signal.SIGKILL)
         output, _ = first.communicate(timeout=10)
-        outcome.made = int(output.split()[-1]) + 1
+        outcome.made = int(output.split()[-1]) + 1 if output else 0
         broker.start()
         meter = Meter()
         sink = _sink(broker, meter, uuid4().hex, spool=SpoolFile(spool))
