@@ -141,7 +141,7 @@ def measure(settings: Settings, *, frames: int, rounds: int) -> Benchmark:
     cores = len(os.sched_getaffinity(0))
     return Benchmark(
         model=parts.model.name,
-        source=settings.source,
+        source=sources.redacted(settings.source),
         runtime=parts.engines[0].runtime,
         workers=len(parts.engines),
         threads=settings.threads or detector.default_threads(settings.workers),
