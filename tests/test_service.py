@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from daemon import Daemon, Ear, until
+from daemon import PATIENCE_S, Daemon, Ear, until
 from rig import Mosquitto, Subscriber, publish
 
 if TYPE_CHECKING:
@@ -126,6 +126,23 @@ def test_a_stop_does_not_wait_for_what_is_being_opened(
             connection.close()
     assert ear.count("READY=1") == 0
     assert not (tmp_path / "lines.jsonl").exists()
+
+
+def test_a_stop_during_the_start_closes_what_is_open(
+    settings: dict[str, str], tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    """A pipe that nobody reads makes the opening of the lines wait; by then MQTT is connected."""
+    subprocess.run(["mkfifo", str(tmp_path / "fifo")], check=True)
+    settings |= {
+        "EDGED_JSONL": str(tmp_path / "fifo"),
+        "EDGED_MQTT_URL": f"mqtt://127.0.0.1:{mosquitto.port}",
+    }
+    with Subscriber(mosquitto.port) as subscriber, Daemon(tmp_path, settings) as daemon:
+        subscriber.wait_for(f"{BASE}/availability", b"online", timeout=PATIENCE_S)
+        assert daemon.stop() == 0
+        subscriber.wait_for(f"{BASE}/availability", b"offline")
+    assert daemon.told("mqtt_delivery")[-1]["closes"]
+    assert "Traceback" not in daemon.stderr
 
 
 def test_a_camera_that_freezes_does_not_hold_up_the_stop(settings: dict[str, str], tmp_path: Path) -> None:
