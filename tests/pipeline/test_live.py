@@ -13,45 +13,47 @@ from parts import Rig, Sink, Source, detector, threads, until
 if TYPE_CHECKING:
     from edged.pipeline import Pipeline
 
-FPS = 100.0
+FPS = 50.0
+SLOW_S = 0.1
 
 
 def slow(_: int) -> None:
-    time.sleep(0.05)
+    time.sleep(SLOW_S)
 
 
 def test_a_slow_model_gets_the_newest_frame_and_the_others_are_counted() -> None:
     sink = Sink()
-    counts = Rig(Source(150, live=True, fps=FPS), detector(slow), sink).go()
-    assert counts.captured == 150
-    assert counts.dropped["superseded"] >= 75
+    counts = Rig(Source(100, live=True, fps=FPS), detector(slow), sink).go()
+    assert counts.captured == 100
+    assert counts.dropped["superseded"] >= 50
     assert set(counts.dropped) <= {"superseded", "aborted"}
     assert sink.ids == sorted(set(sink.ids))
     # A frame that is taken was captured while the one before was in the model, never before that.
     waited = [result.timings_ms["queue"] for result in sink.results]
-    assert statistics.median(waited) < 2e3 / FPS
+    assert statistics.median(waited) < 500 * SLOW_S
 
 
 def test_latency_stays_flat_with_a_model_that_is_too_slow() -> None:
     sink = Sink()
-    Rig(Source(300, live=True, fps=FPS), detector(slow), sink).go()
+    Rig(Source(150, live=True, fps=FPS), detector(slow), sink).go()
     totals = [result.timings_ms["total"] for result in sink.results]
     third = len(totals) // 3
     assert third >= 5
     first, last = statistics.median(totals[:third]), statistics.median(totals[-third:])
     assert last < 1.5 * first + 10
-    assert last < 200
+    assert last < 3e3 * SLOW_S
 
 
 def test_a_slow_sink_of_a_live_source_loses_the_oldest_and_holds_up_nobody() -> None:
     lazy, quick = Sink(slow, name="lazy"), Sink(name="quick")
     rig = Rig(Source(100, live=True, fps=FPS), detector(), lazy, quick)
+    started = time.monotonic()
     counts = rig.go()
-    assert counts.inferred >= 80
-    assert len(quick.ids) == counts.inferred
-    assert rig.outlets[0].lost["superseded"] >= 40
+    assert time.monotonic() - started < 100 * SLOW_S
+    assert len(quick.ids) > 2 * len(lazy.ids)
+    assert rig.outlets[0].lost["superseded"] > counts.inferred / 2
     assert lazy.ids == sorted(lazy.ids)
-    assert lazy.ids[-1] == quick.ids[-1], "what is newest is never lost"
+    assert lazy.ids[-1] == max(lazy.ids[-1], *quick.ids), "what is newest is never lost"
 
 
 def test_frames_that_have_waited_too_long_are_not_worth_a_model() -> None:
