@@ -3,9 +3,9 @@
 PYTHON ?= python3
 # ai-edge-litert, or tflite-runtime to test the older one in an environment of its own.
 RUNTIME ?= ai-edge-litert
+comma := ,
 VENV := .venv$(if $(filter tflite-runtime,$(RUNTIME)),-tflite-runtime)
 EXTRAS := demo,test,check$(if $(filter tflite-runtime,$(RUNTIME)),$(comma)tflite-runtime)
-comma := ,
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # What 'make test-system' and 'make test-arm64' keep: the roots of Debian systems, and packages for them.
@@ -19,10 +19,15 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
 
-# Installs edged on Debian 12 and 13 as users do. Needs root, and what .ci/run installs for it.
-test-system: export EDGED_SYSTEM_CACHE = $(SYSTEM_CACHE)
+# Installs edged on Debian 12 and 13 as users do, and on a fleet. Needs root, and what .ci/run installs for it.
 test-system: $(READY)
-	$(BIN)/python -m pytest -x tests/system --ignore tests/system/test_arm64.py $(ARGS)
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system-bookworm test-system-trixie test-system-fleet
+
+test-system-%: export EDGED_SYSTEM_CACHE = $(SYSTEM_CACHE)
+test-system-bookworm test-system-trixie: test-system-%: $(READY)
+	$(BIN)/python -m pytest -x tests/system/test_service.py -k $* $(ARGS)
+test-system-fleet: $(READY)
+	$(BIN)/python -m pytest -x tests/system/test_ansible.py $(ARGS)
 
 # Runs it as on a 64-bit Raspberry Pi, emulated. Needs the same.
 test-arm64: export EDGED_SYSTEM_CACHE = $(SYSTEM_CACHE)
