@@ -311,7 +311,7 @@ reload_udev() {
 # --- Account, settings ---
 
 make_account() {
-  local group
+  local group folder
   for group in video plugdev; do
     getent group "$group" >/dev/null || run groupadd --system "$group"
   done
@@ -320,16 +320,18 @@ make_account() {
     run useradd --system --gid "$ACCOUNT" --groups video,plugdev --home-dir "$STATE" --no-create-home \
       --shell /usr/sbin/nologin --comment "edged detection daemon" "$ACCOUNT"
   [[ -d $ETC ]] || run install -d -m 0750 -o root -g "$ACCOUNT" "$ETC"
-  [[ -d $STATE ]] || run install -d -m 0750 -o "$ACCOUNT" -g "$ACCOUNT" "$STATE"
+  for folder in "$STATE" ${instance:+"$STATE/$instance"}; do
+    [[ -d $folder ]] || run install -d -m 0750 -o "$ACCOUNT" -g "$ACCOUNT" "$folder"
+  done
 }
 
 # After an uninstall the settings belong to root alone.
 give_settings() {
   local file
-  for file in "$ETC" "$ETC"/*.env "$ETC"/mqtt_password; do
-    [[ -e $file && $(stat -c %G "$file") == root ]] || continue
+  [[ -r $ETC ]] || return 0
+  while read -r file; do
     run chgrp "$ACCOUNT" "$file"
-  done
+  done < <(find "$ETC" -maxdepth 1 -group root -perm -g=r)
 }
 
 make_env_file() {
@@ -360,10 +362,12 @@ is_filled_in() {
 # --- The service ---
 
 # Units that run. One that waits for its next attempt to start takes the new version by itself.
-active_units() {
-  is_booted || return 0
-  systemctl list-units --plain --no-legend --state=active,reloading 'edged.service' 'edged@*.service' |
-    cut -d' ' -f1
+active_units() { known_units --state=active,reloading; }
+
+# A unit of which nothing is left but a mention is none.
+known_units() {
+  ! is_booted || systemctl list-units --all --plain --no-legend "$@" 'edged.service' 'edged@*.service' |
+    awk '$2 != "not-found" || $3 != "inactive" { print $1 }'
 }
 
 enable_unit() {
@@ -380,7 +384,7 @@ restart_all() {
 
 memory_note() {
   local controllers=/sys/fs/cgroup/cgroup.controllers
-  if [[ -r $controllers ]] && ! grep -qw memory "$controllers"; then
+  if is_booted && [[ -r $controllers ]] && ! grep -qw memory "$controllers"; then
     note "the kernel does not limit memory, so MemoryMax= of the unit is not in force;" \
       "on a Raspberry Pi add 'cgroup_enable=memory' to /boot/firmware/cmdline.txt"
   fi
@@ -401,69 +405,19 @@ next_steps() {
 
 # --- Edge TPU ---
 
-# Version of TensorFlow that a libedgetpu was built with, from the commit that is written in it.
-library_tensorflow() {
-  local commit
-  commit=$(grep -aoEm 1 'TENSORFLOW_COMMIT=[0-9a-f]{8}' "$1" || true)
-  commit=${commit%%$'\n'*}
-  case ${commit#*=} in
-    a4dfb8d1) echo 2.5.0 ;;
-    5bc9d266) echo 2.16.1 ;;
-    3c92ac03) echo 2.17.1 ;;
-    f4247ebb) echo 2.19.1 ;;
-    *) echo unknown ;;
-  esac
-}
-
-find_library() {
-  local ldconfig known
-  ldconfig=$(PATH=$PATH:/usr/sbin:/sbin command -v ldconfig) || return 0
-  known=$("$ldconfig" -p | sed -nE 's/^\s*libedgetpu\.so\.1 .*=> (.*)$/\1/p')
-  echo "${known%%$'\n'*}"
-}
-
-find_tpus() {
-  local device
-  for device in /sys/bus/usb/devices/*; do
-    [[ -r $device/idVendor ]] || continue
-    case $(<"$device/idVendor"):$(<"$device/idProduct") in
-      1a6e:089a | 18d1:9302) echo "USB ${device##*/}" ;;
-    esac
-  done
-  for device in /dev/apex_*; do
-    [[ ! -e $device ]] || echo "PCIe $device"
-  done
-}
-
+# What the Edge TPU needs, and what edged, as the user of the service, finds of it.
 coral_check() {
-  local pinned library built tpus
-  pinned=$(sed -nE "s/^$runtime==([0-9.]+).*/\1/p" "$(requirements)")
-  say "Edge TPU with $runtime $pinned:"
-  if [[ $runtime == tflite-runtime ]]; then
-    say "  It needs a libedgetpu that was built with TensorFlow 2.14 or newer: a release 16.0TF2.14.1-1 or newer"
+  local arch
+  arch=$(dpkg --print-architecture 2>/dev/null || uname -m)
+  say "The Edge TPU needs a libedgetpu that was built on TensorFlow 2.14 or newer, best the newest: the package"
+  say "libedgetpu1-std for this Debian and $arch from https://github.com/feranick/libedgetpu/releases"
+  say "(Coral's own package was built on TensorFlow 2.5 and ends the process)."
+  if [[ ! -x $OPT/bin/edged ]]; then
+    say "Once edged is installed, 'edged devices' checks it."
+  elif [[ $EUID -eq 0 ]] && getent passwd "$ACCOUNT" >/dev/null; then
+    (cd / && runuser -u "$ACCOUNT" -- "$OPT/bin/edged" devices)
   else
-    say "  It needs a libedgetpu that was built with a late TensorFlow: the newest release 16.0TF2.*"
-    say "  (compared by the layout of its structures, not yet tried on the hardware)"
-  fi
-  say "  of https://github.com/feranick/libedgetpu/releases, package libedgetpu1-std for this Debian and" \
-    "$(dpkg --print-architecture 2>/dev/null || uname -m)."
-  say "  Coral's own package (16.0, TensorFlow 2.5) ends the process with a segmentation fault."
-  library=$(find_library)
-  if [[ -z $library ]]; then
-    say "  MISSING: libedgetpu.so.1 is not installed."
-  else
-    built=$(library_tensorflow "$library")
-    case $built in
-      2.5.0) say "  WRONG: $library was built with TensorFlow $built." ;;
-      unknown) say "  UNKNOWN: $library does not tell what it was built with." ;;
-      *) say "  OK: $library was built with TensorFlow $built." ;;
-    esac
-  fi
-  tpus=$(find_tpus)
-  if [[ $tpus ]]; then
-    say "  OK: found ${tpus//$'\n'/, }."
-  else
-    say "  MISSING: no Edge TPU is plugged in, neither on USB nor on PCIe."
+    "$OPT/bin/edged" devices
   fi
 }
 
@@ -561,8 +515,7 @@ do_uninstall() {
     say "$(unit) is gone; its settings stay in $(env_file)."
     return
   fi
-  mapfile -t units < <(systemctl list-units --all --plain --no-legend 'edged.service' 'edged@*.service' 2>/dev/null |
-    cut -d' ' -f1)
+  mapfile -t units < <(known_units)
   for name in /etc/systemd/system/multi-user.target.wants/edged{,@*}.service; do
     [[ ! -L $name ]] || units+=("${name##*/}")
   done

@@ -124,7 +124,7 @@ def machine(
     suite: str, roots: dict[str, Path], shares: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
     """A machine that was just switched on, with nothing of edged on it."""
-    log = tmp_path_factory.mktemp("machine") / f"{suite}.log"
+    log = tmp_path_factory.mktemp("machine") / f"edged-{suite}.log"
     with Machine(roots[suite], shares=shares, log=log) as booted:
         yield booted
 

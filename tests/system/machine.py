@@ -6,6 +6,7 @@ its own loopback interface and nothing else.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -48,6 +49,7 @@ class Machine:
         # DevicePolicy= and IPAddressDeny= are programs that systemd gives to the kernel, by bpf().
         command = [
             "setpriv", "--pdeathsig", "TERM", "systemd-nspawn", "--quiet", f"--directory={self._root}",
+            f"--machine={self._log_path.stem}-{os.getpid()}",
             "--volatile=overlay", "--boot", "--private-network", "--register=no", "--keep-unit",
             "--console=pipe", "--system-call-filter=bpf", "--capability=CAP_BPF,CAP_PERFMON,CAP_NET_ADMIN",
             *(f"--bind-ro={here}:{there}" for there, here in self._shares.items()),
@@ -60,14 +62,15 @@ class Machine:
             stdout=self._log,
             stderr=self._log,
         )
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        nspawn = self._process.pid
         try:
-            self.init = until(lambda: int(children.read_text().split()[0]), "nspawn starts systemd")
+            self.init = until(lambda: _first_process_of(nspawn), "nspawn starts systemd")
             until(
                 lambda: self.try_run("systemctl", "is-system-running") in {"running", "degraded"}, "it boots"
             )
-        except BaseException:
+        except BaseException as error:
             self.__exit__(None, None, None)
+            error.add_note(self._log_path.read_text(errors="replace")[-2000:])
             raise
         return self
 
@@ -123,6 +126,11 @@ class Machine:
         """A property of a unit."""
         return self.run("systemctl", "show", "--value", f"--property={name}", unit)
 
+    def units(self, pattern: str) -> list[str]:
+        """Units that are there; a name that something mentions is none."""
+        listed = self.run("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern).splitlines()
+        return [line for line in listed if line.split()[1] != "not-found"]
+
     def journal(self, unit: str) -> str:
         """All that a unit, and systemd about it, has logged."""
         return self.run("journalctl", "--no-pager", "--output=short-monotonic", f"--unit={unit}")
@@ -130,18 +138,25 @@ class Machine:
     def host_pid(self, pid: int) -> int:
         """The number that a process of the machine has here."""
         namespace = Path(f"/proc/{self.init}/ns/pid").readlink()
-        for status in Path("/proc").glob("[0-9]*/status"):
+        for process in Path("/proc").glob("[0-9]*"):
             try:
-                if (status.parent / "ns/pid").readlink() != namespace:
-                    continue
-                lines = dict(
-                    line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line
-                )
+                if (process / "ns/pid").readlink() == namespace and _own_pid(process) == pid:
+                    return int(process.name)
             except OSError:
                 continue  # it has just ended
-            if int(lines["NSpid"].split()[-1]) == pid:
-                return int(status.parent.name)
         raise AssertionError(f"the machine has no process {pid}")
+
+
+def _first_process_of(nspawn: int) -> int | None:
+    """Process 1 of the machine; the first child of nspawn only prepares things, and ends."""
+    children = Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text().split()
+    return next((int(pid) for pid in children if _own_pid(Path(f"/proc/{pid}")) == 1), None)
+
+
+def _own_pid(process: Path) -> int:
+    """The number of a process in its own namespace."""
+    lines = (process / "status").read_text().splitlines()
+    return next(int(line.split()[-1]) for line in lines if line.startswith("NSpid:"))
 
 
 def until(check: Callable[[], T | None], what: str, *, timeout: float = 20) -> T:

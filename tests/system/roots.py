@@ -7,7 +7,12 @@ import hashlib
 import os
 import shutil
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
@@ -36,11 +41,9 @@ def debian(suite: str, packages: tuple[str, ...], *, variant: str = "minbase", a
     """The root folder of a Debian system with these packages."""
     key = hashlib.sha256(" ".join((suite, variant, arch, *sorted(packages))).encode()).hexdigest()[:12]
     root = CACHE / f"{suite}-{arch}-{key}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f".{root.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not root.is_dir():
-            part = root.with_suffix(".part")
+    with kept(root) as missing:
+        if missing:
+            part = root.with_name(f"{root.name}.part")
             shutil.rmtree(part, ignore_errors=True)
             command = ["mmdebstrap", "--quiet", f"--variant={variant}", f"--arch={arch}"]
             command += [f"--include={','.join(packages)}", suite, str(part)]
@@ -48,3 +51,12 @@ def debian(suite: str, packages: tuple[str, ...], *, variant: str = "minbase", a
             assert done.returncode == 0, done.stderr[-2000:]
             part.rename(root)
     return root
+
+
+@contextmanager
+def kept(folder: Path) -> Iterator[bool]:
+    """Whether a folder in the cache must still be made, while nobody else makes it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not folder.is_dir()

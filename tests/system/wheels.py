@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from system.roots import CACHE, PROJECT
+from system.roots import CACHE, PROJECT, kept
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,15 +22,18 @@ def download(runtime: str, *, python: str, machine: str) -> Path:
     files = [PROJECT / "deploy/requirements" / name for name in names]
     pinned = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     folder = CACHE / f"wheels-{runtime}-py{python}-{machine}-{pinned}"
-    if not folder.exists():
-        target = ["--python-version", python, "--implementation", "cp"]
-        target += ["--platform", f"manylinux2014_{machine}"]
-        target += [option for glibc in _GLIBC for option in ("--platform", f"manylinux_{glibc}_{machine}")]
-        part = folder.with_suffix(".part")
-        for file in files:
-            hashed = ["--require-hashes", "--only-binary=:all:", f"--requirement={file}"]
-            pip("download", *hashed, *target, f"--dest={part}")
-        part.rename(folder)
+    with kept(folder) as missing:
+        if missing:
+            target = ["--python-version", python, "--implementation", "cp"]
+            target += ["--platform", f"manylinux2014_{machine}"]
+            target += [
+                option for glibc in _GLIBC for option in ("--platform", f"manylinux_{glibc}_{machine}")
+            ]
+            part = folder.with_name(f"{folder.name}.part")
+            for file in files:
+                hashed = ["--require-hashes", "--only-binary=:all:", f"--requirement={file}"]
+                pip("download", *hashed, *target, f"--dest={part}")
+            part.rename(folder)
     return folder
 
 
