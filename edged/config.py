@@ -123,15 +123,18 @@ class ServiceManager:
 
     socket: str | None
     watchdog_s: float | None
+    journal: bool = False
+    """Whether standard error goes to journald."""
 
 
 def service_manager(environ: Mapping[str, str] | None = None) -> ServiceManager:
-    """NOTIFY_SOCKET and WATCHDOG_USEC, which are no settings of ours but come the same way."""
+    """NOTIFY_SOCKET, WATCHDOG_USEC and JOURNAL_STREAM: no settings of ours, but they come the same way."""
     environ = os.environ if environ is None else environ  # noqa: TID251  # as in load()
     microseconds = environ.get("WATCHDOG_USEC", "")
     return ServiceManager(
         socket=environ.get("NOTIFY_SOCKET") or None,
         watchdog_s=int(microseconds) / 1e6 or None if microseconds.isdecimal() else None,
+        journal="JOURNAL_STREAM" in environ,
     )
 
 

@@ -212,7 +212,7 @@ class _Service:
         while True:
             await asyncio.sleep(max(0.0, min(tick_s, due - time.monotonic())))
             self._look_if_ready()
-            # Half the limit, so that silence and the stall before it stay within it together.
+            # A stall of half the limit ends the feeding, so a restart comes after 1.5 limits at the latest.
             stalled = None if watchdog_s is None else pipeline.stalled(watchdog_s / 2)
             if stalled is None:
                 self._notifier.alive()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import sys
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,10 @@ def run(options: argparse.Namespace) -> int:
     from edged import logs  # noqa: PLC0415  # a bad setting must be told before anything heavy is imported
     from edged.service import serve  # noqa: PLC0415
 
-    logs.configure(log_format=settings.log_format, level=settings.log_level)
+    # Where each thread stood, when the watchdog's SIGABRT or a crash in a library ends the process.
+    faulthandler.enable()
+    journal = config.service_manager().journal
+    logs.configure(log_format=settings.log_format, level=settings.log_level, journal=journal)
     on_terminal = sys.stderr.isatty() and not settings.loop
     reread = partial(_settings, options) if options.env_file else None
     asyncio.run(serve(settings, reread=reread, progress=_show if on_terminal else None))
