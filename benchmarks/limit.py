@@ -109,12 +109,7 @@ def throughput(full: dict[str, str], rounds: int) -> None:
         f"{share:.3f} ({one['pipeline_fps']:.1f} of {one['raw_fps']:.1f} frames/s)",
         reached=share >= 0.95,
     )
-    row(
-        "the same, against one stage after the other",
-        ">= 1.5",
-        f"{one['pipeline_fps'] / one['sequential_fps']:.2f} ({one['sequential_fps']:.1f} frames/s)",
-        reached=one["pipeline_fps"] / one["sequential_fps"] >= 1.5,
-    )
+    against_sequential(one)
     cores = os.cpu_count() or 1
     tried = [
         bench(full | {"EDGED_WORKERS": str(w), "EDGED_THREADS": str(t)}, frames=150, rounds=rounds)
@@ -128,11 +123,17 @@ def throughput(full: dict[str, str], rounds: int) -> None:
         f"{share:.3f} ({best['pipeline_fps']:.1f} of {best['ceiling_fps']:.1f} frames/s)",
         reached=share >= 0.90,
     )
+    against_sequential(best)
+
+
+def against_sequential(found: dict[str, Any]) -> None:
+    """How much the overlap of the stages gains."""
+    gain = found["pipeline_fps"] / found["sequential_fps"]
     row(
         "the same, against one stage after the other",
         ">= 1.5",
-        f"{best['pipeline_fps'] / best['sequential_fps']:.2f}",
-        reached=best["pipeline_fps"] / best["sequential_fps"] >= 1.5,
+        f"{gain:.2f} ({found['sequential_fps']:.1f} frames/s)",
+        reached=gain >= 1.5,
     )
 
 
