@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import av
 import av.error
 import cv2
-import numpy as np
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
@@ -74,7 +73,6 @@ class Encoder:
         self.codec = codec
         self.width = width
         self.height = height
-        self._yuv = np.empty((height * 3 // 2, width), np.uint8)
         self._last_pts = -1
         self._keyframe_pts = 0.0
         self._keyframe_at = 0.0
@@ -96,9 +94,10 @@ class Encoder:
         Raises:
             EncoderError: the encoder failed, and will go on failing.
         """
-        # OpenCV converts four times as fast as FFmpeg's scaler.
-        cv2.cvtColor(_fit(picture, self.width, self.height), cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
-        frame = av.VideoFrame.from_ndarray(self._yuv, format="yuv420p")
+        # OpenCV converts four times as fast as FFmpeg's scaler. The array is not copied, and is always a new
+        # one: a hardware encoder may hold it for a while.
+        yuv = cv2.cvtColor(_fit(picture, self.width, self.height), cv2.COLOR_BGR2YUV_I420)
+        frame = av.VideoFrame.from_numpy_buffer(yuv, format="yuv420p")  # type: ignore[arg-type]  # uint8 as given
         # Timestamps must rise strictly; a source that stands still moves on by one tick.
         frame.pts = self._last_pts = max(round(pts_s * CLOCK_HZ), self._last_pts + 1)
         frame.time_base = _TIME_BASE
