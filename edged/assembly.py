@@ -118,8 +118,11 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
     """
     builder = _Builder(settings, around, previous)
     try:
-        await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")
+        loaded = await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")
         intake = await builder.part(_SOURCE, builder.intake, "capture")
+        source = intake.source.properties()
+        if "width" in source and "height" in source:  # of a camera that has yet to answer, who knows
+            loaded.preprocess.check(source["width"], source["height"])
         for setting, path in registry.SINKS.items():
             if getattr(settings, setting):
                 sink = registry.load(path)

@@ -82,6 +82,7 @@ class _Placement:
     geometry: Geometry
     inner_width: int
     inner_height: int
+    problem: str
 
     @property
     def rows(self) -> slice:
@@ -160,7 +161,7 @@ class Preprocessor:
         spec: the input of the model.
         encoding: what its family wants to find there.
         region: left, top, width and height of the only part of each frame that is looked at, in its pixels;
-            what of it lies outside a frame is left out.
+            what of it lies outside a frame is left out. Of a frame that has none of it, all is looked at.
 
     Raises:
         ModelError: no colour picture fits into the input.
@@ -170,6 +171,8 @@ class Preprocessor:
         self, spec: TensorSpec, encoding: Encoding, region: tuple[int, int, int, int] | None = None
     ) -> None:
         self._spec = spec
+        self.problem = ""
+        """What is wrong with the last frame; empty when nothing is."""
         self._region = region
         self._size = input_size(spec)
         self._fit = encoding.fit
@@ -193,6 +196,15 @@ class Preprocessor:
         """Where a frame of this size will lie in the input."""
         return self._placement(width, height).geometry
 
+    def check(self, width: int, height: int) -> None:
+        """Find out whether frames of this size have something of the region.
+
+        Raises:
+            ConfigError: they have nothing of it.
+        """
+        if problem := self._placement(width, height).problem:
+            raise ConfigError(problem, mend="Set EDGED_ROI=x,y,width,height in pixels of the frame")
+
     def __call__(self, image: Image, out: Tensor) -> Geometry:
         """Write ``image`` (BGR) into ``out``, which has the input's shape and dtype; tells where it lies.
 
@@ -201,6 +213,7 @@ class Preprocessor:
         """
         height, width = image.shape[:2]
         place = self._placement(width, height)
+        self.problem = place.problem
         self._prepare(out, place)
         geometry = place.geometry
         if self._region is not None:
@@ -224,30 +237,29 @@ class Preprocessor:
     def _placement(self, width: int, height: int) -> _Placement:
         place = self._placements.get((width, height))
         if place is None:
-            x, y, part_width, part_height = self._part(width, height)
+            (x, y, part_width, part_height), problem = self._part(width, height)
             left, top, inner_width, inner_height = 0, 0, *self._size
             if self._fit == "letterbox":
                 left, top, inner_width, inner_height = letterbox((part_width, part_height), self._size)
             geometry = Geometry(
                 inner_width / part_width, inner_height / part_height, left, top, part_width, part_height, x, y
             )
-            place = _Placement(geometry, inner_width, inner_height)
+            place = _Placement(geometry, inner_width, inner_height, problem)
             if len(self._placements) >= _GEOMETRIES:
                 self._placements.clear()
             self._placements[width, height] = place
         return place
 
-    def _part(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Left, top, width and height of what is looked at in a frame of this size."""
+    def _part(self, width: int, height: int) -> tuple[tuple[int, int, int, int], str]:
+        """Left, top, width and height of what is looked at in a frame of this size; what is wrong with it."""
         if self._region is None:
-            return 0, 0, width, height
+            return (0, 0, width, height), ""
         x, y, part_width, part_height = self._region
         if x >= width or y >= height:
-            raise ConfigError(
-                f"EDGED_ROI begins at {x},{y}, outside the frame of {width}x{height}",
-                mend="Set EDGED_ROI=x,y,width,height in pixels of the frame",
-            )
-        return x, y, min(part_width, width - x), min(part_height, height - y)
+            # A camera that comes back with smaller frames must not end the run, nor be blind.
+            problem = f"EDGED_ROI begins at {x},{y}, outside the frame of {width}x{height}"
+            return (0, 0, width, height), problem
+        return (x, y, min(part_width, width - x), min(part_height, height - y)), ""
 
     def _prepare(self, out: Tensor, place: _Placement) -> None:
         """Bring border and scratch memory in line with where this frame lies; usually they are."""

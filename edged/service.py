@@ -327,6 +327,7 @@ class _Service:
         troubles = [
             self._reload_problem,
             source.problem,
+            parts.detector.preprocess.problem,
             *(engine.degraded for engine in parts.detector.engines),
             *(outlet.failure for outlet in parts.outlets),
         ]

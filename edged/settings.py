@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     roi: Annotated[tuple[int, int, int, int] | None, NoDecode, BeforeValidator(notation.region)] = _setting(
         None,
         "Input",
-        "x,y,width,height in pixels of the turned frame: only there is anything looked for",
+        "x,y,width,height in pixels of the turned frame, the only part of it in which anything is looked for",
         shown="the whole frame",
     )
     camera_size: Annotated[tuple[int, int] | None, NoDecode, BeforeValidator(notation.size)] = _setting(

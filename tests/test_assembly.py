@@ -95,6 +95,12 @@ def test_what_was_opened_is_closed_again_if_something_cannot_be(
     assert list(world.folder.iterdir()) == []
 
 
+def test_a_region_that_no_frame_has_is_refused_where_the_size_of_frames_is_known(world: World) -> None:
+    with pytest.raises(ConfigError, match=r"EDGED_ROI begins at 640,0, outside the frame of 640x480"):
+        asyncio.run(world.build({"EDGED_ROI": "640,0,10,10"}))
+    assert world.did[2:] == ["close-source", "close-detector"]
+
+
 @pytest.mark.parametrize(
     ("changes", "opened"),
     [

@@ -315,8 +315,17 @@ def test_a_region_is_looked_at_as_if_it_were_the_frame(encoding: Encoding) -> No
     assert np.allclose(cropped.to_source(boxes), alone.to_source(boxes) + np.array((50, 40, 50, 40)))
 
 
-def test_a_region_outside_the_frame_is_refused() -> None:
-    """A region that holds no pixel of the frame is told with both sizes."""
+def test_of_a_frame_outside_the_region_all_is_looked_at() -> None:
+    """Before the run such a size is refused; in mid-run no frame is lost for it, and it is told."""
     of = INPUTS["uint8"]
-    with pytest.raises(ConfigError, match=r"EDGED_ROI begins at 500,0, outside the frame of 400x300"):
-        Preprocessor(of, YOLO, (500, 0, 10, 10))(noise((400, 300)), np.zeros(of.shape, of.dtype))
+    preprocess = Preprocessor(of, YOLO, (500, 0, 10, 10))
+    problem = "EDGED_ROI begins at 500,0, outside the frame of 400x300"
+    with pytest.raises(ConfigError, match=problem):
+        preprocess.check(400, 300)
+    small, cropped, whole = (np.zeros(of.shape, of.dtype) for _ in range(3))
+    assert preprocess(noise((400, 300)), small) == Preprocessor(of, YOLO)(noise((400, 300)), whole)
+    assert preprocess.problem == problem
+    assert np.array_equal(small, whole)
+    preprocess.check(640, 480)
+    assert preprocess(noise((640, 480)), cropped).left == 500
+    assert preprocess.problem == ""

@@ -421,6 +421,19 @@ def test_the_status_says_how_fast_it_is_and_what_is_wrong(
     assert statuses[-1].startswith("STATUS=stopping: ")
 
 
+def test_a_camera_whose_frames_no_longer_have_the_region_is_still_looked_at(
+    settings: dict[str, str], tmp_path: Path, ear: Ear
+) -> None:
+    with camera("--sizes", "640x480,320x240", "--change", "25", "--fps", "25") as server:
+        watched = settings | {"EDGED_SOURCE": url(server), "EDGED_ROI": "400,0,100,100"}
+        with Daemon(tmp_path, watched, environ=ear.environ) as daemon:
+            daemon.until(lambda: any("EDGED_ROI begins at 400,0, outside" in word for word in ear.words))
+            daemon.until(lambda: {line["image"]["w"] for line in lines(tmp_path)} == {640, 320})
+            assert daemon.stop() == 0
+        server.kill()
+    assert set(daemon.ledger()["dropped"]) <= {"superseded", "stopped"}
+
+
 def test_a_reload_is_told_from_beginning_to_end(settings: dict[str, str], tmp_path: Path, ear: Ear) -> None:
     with Daemon(tmp_path, settings, environ=ear.environ) as daemon:
         daemon.until(lambda: ear.count("READY=1"))
