@@ -126,7 +126,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
         for setting, path in registry.SINKS.items():
             if getattr(settings, setting):
                 sink = registry.load(path)
-                await builder.part(setting, partial(builder.outlet, sink, intake.waits), f"sink-{sink.name}")
+                await builder.part(setting, partial(builder.outlet, sink), f"sink-{sink.name}")
     except BaseException:
         await around.close([(opened.name, opened.close) for opened in reversed(builder.fresh)])
         raise
@@ -173,12 +173,12 @@ class _Builder:
             raise
         return Intake(source, waits=waits, ledger=self._around.ledger), source.close
 
-    def outlet(self, sink_class: Any, waits: bool, settings: Settings) -> _Opened:  # noqa: FBT001  # for partial()
+    def outlet(self, sink_class: Any, settings: Settings) -> _Opened:
         around = self._around
-        context = Context(around.meter, around.control, around.boot_id, waits)
+        context = Context(around.meter, around.control, around.boot_id)
         sink: Sink = sink_class.create(settings, context)
         sink.open()
-        return Outlet(sink, waits=waits), sink.close
+        return Outlet(sink), sink.close
 
 
 __all__ = ["Assembly", "Closer", "Runner", "Surroundings", "build"]

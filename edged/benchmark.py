@@ -204,9 +204,8 @@ class _Bench:
                     outputs = self._parts.engines[0].invoke(tensor)
                 with self._stage("postprocess"):
                     detections = tuple(self._parts.decoder.decode(outputs, geometry))
-                result = Result(
-                    frame, self._parts.model.name, detections, {}, Picture(frame.image, detections)
-                )
+                picture = Picture(frame.image, detections)
+                result = Result(frame, self._parts.model.name, detections, {}, picture, waits=True)
                 for sink in opened:
                     with self._stage(sink.name):
                         sink.send(result)
@@ -222,7 +221,7 @@ class _Bench:
             await Pipeline(
                 intake=Intake(source, waits=True, ledger=ledger),
                 detector=self._parts,
-                outlets=[Outlet(sink, waits=True) for sink in [*opened, clock]],
+                outlets=[Outlet(sink) for sink in [*opened, clock]],
                 max_age=self._settings.max_age,
                 meter=self.together,
                 ledger=ledger,
@@ -262,7 +261,7 @@ class _Bench:
                 )
             source.open()
             stack.callback(source.close)
-            opened = sinks.create(settings, sinks.Context(meter, sinks.NoControl(), uuid4().hex, waits=True))
+            opened = sinks.create(settings, sinks.Context(meter, sinks.NoControl(), uuid4().hex))
             for sink in opened:
                 sink.open()
                 stack.callback(sink.close)

@@ -17,29 +17,29 @@ class Closed(Exception):  # noqa: N818  # it is a signal, not an error, as queue
 
 
 class Channel(Generic[T]):
-    """First in, first out, at most ``capacity`` items.
+    """First in, first out, at most ``capacity`` items."""
 
-    ``waits`` says what a full channel does: the producer waits (backpressure, no item is lost), or the
-    oldest item makes room and is handed back to the producer, who must account for it.
-    """
-
-    def __init__(self, capacity: int, *, waits: bool) -> None:
+    def __init__(self, capacity: int) -> None:
         self._items: deque[T] = deque()
         self._capacity = capacity
-        self._waits = waits
         self._closed = False
         lock = threading.Lock()
         self._filled = threading.Condition(lock)
         self._emptied = threading.Condition(lock)
 
-    def put(self, item: T) -> T | None:
+    def put(self, item: T, *, waits: bool) -> T | None:
         """Append ``item``; returns the item that had to go for it, if any.
+
+        Args:
+            item: goes in last.
+            waits: what happens when the channel is full: the producer waits (backpressure, no item is lost),
+                or the oldest item makes room and is handed back to the producer, who must account for it.
 
         Raises:
             Closed: the channel takes nothing any more.
         """
         with self._emptied:
-            while self._waits and len(self._items) >= self._capacity and not self._closed:
+            while waits and len(self._items) >= self._capacity and not self._closed:
                 self._emptied.wait()
             if self._closed:
                 raise Closed

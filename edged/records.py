@@ -117,6 +117,8 @@ class Result:
     picture: Callable[[], Image]
     """The frame with its detections drawn: made when first asked for, in place of the frame's pixels, and
     shared by all sinks."""
+    waits: bool
+    """Whether a slow sink may hold it up, since every frame counts (a file), or must let it go (a camera)."""
 
 
 @dataclass(frozen=True, slots=True)

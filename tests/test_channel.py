@@ -42,17 +42,17 @@ def ended(thread: threading.Thread) -> bool:
 
 
 def test_items_come_out_in_the_order_in_which_they_went_in() -> None:
-    channel: Channel[int] = Channel(5, waits=True)
+    channel: Channel[int] = Channel(5)
     for number in range(5):
-        assert channel.put(number) is None
+        assert channel.put(number, waits=True) is None
     assert [channel.get() for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
 def test_a_full_channel_makes_its_producer_wait_until_there_is_room() -> None:
-    channel: Channel[int] = Channel(2, waits=True)
-    channel.put(0)
-    channel.put(1)
-    producer = waiting(lambda: channel.put(2))
+    channel: Channel[int] = Channel(2)
+    channel.put(0, waits=True)
+    channel.put(1, waits=True)
+    producer = waiting(lambda: channel.put(2, waits=True))
     assert channel.get() == 0
     assert ended(producer)
     channel.close()
@@ -60,42 +60,42 @@ def test_a_full_channel_makes_its_producer_wait_until_there_is_room() -> None:
 
 
 def test_a_full_channel_that_does_not_wait_hands_back_the_oldest_item() -> None:
-    channel: Channel[int] = Channel(2, waits=False)
-    assert [channel.put(number) for number in range(5)] == [None, None, 0, 1, 2]
+    channel: Channel[int] = Channel(2)
+    assert [channel.put(number, waits=False) for number in range(5)] == [None, None, 0, 1, 2]
     channel.close()
     assert rest(channel) == [3, 4]
 
 
 def test_an_empty_channel_makes_its_consumer_wait_for_an_item() -> None:
-    channel: Channel[int] = Channel(1, waits=True)
+    channel: Channel[int] = Channel(1)
     got: list[int] = []
     consumer = waiting(lambda: got.append(channel.get()))
-    channel.put(7)
+    channel.put(7, waits=True)
     assert ended(consumer)
     assert got == [7]
 
 
 def test_close_lets_out_what_is_inside_and_nothing_more_in() -> None:
-    channel: Channel[int] = Channel(3, waits=True)
-    channel.put(0)
-    channel.put(1)
+    channel: Channel[int] = Channel(3)
+    channel.put(0, waits=True)
+    channel.put(1, waits=True)
     channel.close()
     with pytest.raises(Closed):
-        channel.put(2)
+        channel.put(2, waits=True)
     assert rest(channel) == [0, 1]
     with pytest.raises(Closed):
         channel.get()
 
 
 def test_close_ends_the_waiting_on_both_sides() -> None:
-    empty: Channel[int] = Channel(1, waits=True)
-    full: Channel[int] = Channel(1, waits=True)
-    full.put(0)
+    empty: Channel[int] = Channel(1)
+    full: Channel[int] = Channel(1)
+    full.put(0, waits=True)
     refused: list[int] = []
 
     def produce() -> None:
         try:
-            full.put(1)
+            full.put(1, waits=True)
         except Closed:
             refused.append(1)
 
@@ -109,22 +109,22 @@ def test_close_ends_the_waiting_on_both_sides() -> None:
 
 
 def test_abort_hands_back_what_was_inside() -> None:
-    channel: Channel[int] = Channel(3, waits=True)
-    channel.put(0)
-    channel.put(1)
+    channel: Channel[int] = Channel(3)
+    channel.put(0, waits=True)
+    channel.put(1, waits=True)
     assert channel.abort() == [0, 1]
     assert channel.abort() == []
     assert rest(channel) == []
     with pytest.raises(Closed):
-        channel.put(2)
+        channel.put(2, waits=True)
 
 
 def test_unless_leaves_the_items_to_whoever_comes_next() -> None:
-    channel: Channel[int] = Channel(2, waits=True)
-    channel.put(0)
+    channel: Channel[int] = Channel(2)
+    channel.put(0, waits=True)
     halted = threading.Event()
     assert channel.get(unless=halted) == 0
-    channel.put(1)
+    channel.put(1, waits=True)
     halted.set()
     with pytest.raises(Closed):
         channel.get(unless=halted)
@@ -132,7 +132,7 @@ def test_unless_leaves_the_items_to_whoever_comes_next() -> None:
 
 
 def test_wake_ends_the_waiting_of_whoever_has_to_stop_and_of_nobody_else() -> None:
-    channel: Channel[int] = Channel(1, waits=True)
+    channel: Channel[int] = Channel(1)
     halted = threading.Event()
     got: list[int] = []
 
@@ -148,7 +148,7 @@ def test_wake_ends_the_waiting_of_whoever_has_to_stop_and_of_nobody_else() -> No
     assert ended(first)
     assert got == [-1]
     assert second.is_alive()
-    channel.put(5)
+    channel.put(5, waits=True)
     assert ended(second)
     assert got == [-1, 5]
 
@@ -156,14 +156,14 @@ def test_wake_ends_the_waiting_of_whoever_has_to_stop_and_of_nobody_else() -> No
 @pytest.mark.parametrize("waits", [True, False])
 def test_many_threads_lose_nothing_double_nothing_and_never_wait_for_ever(*, waits: bool) -> None:
     capacity, producers, each = 4, 4, 500
-    channel: Channel[tuple[int, int]] = Channel(capacity, waits=waits)
+    channel: Channel[tuple[int, int]] = Channel(capacity)
     displaced: list[list[tuple[int, int]]] = [[] for _ in range(producers)]
     taken: list[list[tuple[int, int]]] = [[] for _ in range(3)]
     naps = [number % 19 == 0 for number in range(each)]
 
     def produce(producer: int) -> None:
         for number in range(each):
-            gone = channel.put((producer, number))
+            gone = channel.put((producer, number), waits=waits)
             if gone is not None:
                 displaced[producer].append(gone)
             if naps[number]:
@@ -193,13 +193,13 @@ def test_many_threads_lose_nothing_double_nothing_and_never_wait_for_ever(*, wai
 
 
 def test_a_channel_never_holds_more_than_its_capacity() -> None:
-    channel: Channel[int] = Channel(3, waits=True)
+    channel: Channel[int] = Channel(3)
     put = 0
 
     def produce() -> None:
         nonlocal put
         for number in range(50):
-            channel.put(number)
+            channel.put(number, waits=True)
             put = number + 1
 
     producer = bridge.start("producer", produce)

@@ -122,7 +122,7 @@ def _output(path: str, settings: Settings) -> str:
     from edged import sinks  # noqa: PLC0415
     from edged.metrics import Meter  # noqa: PLC0415
 
-    context = sinks.Context(Meter(), sinks.NoControl(), boot_id="0" * 32, waits=True)
+    context = sinks.Context(Meter(), sinks.NoControl(), boot_id="0" * 32)
     sink = registry.load(path).create(settings, context)
     sink.open()
     sink.close()

@@ -29,15 +29,12 @@ class Outbox:
 
     Args:
         limit: events kept in memory while they cannot be sent.
-        waits: a full outbox makes :meth:`put` wait while there is hope that it empties, as for a file whose
-            frames all matter; else, and without hope, the oldest event goes and is counted.
         wake: called when there is something to send.
         orders: numbers the messages.
     """
 
-    def __init__(self, *, limit: int, waits: bool, wake: Callable[[], None], orders: Numbers) -> None:
+    def __init__(self, *, limit: int, wake: Callable[[], None], orders: Numbers) -> None:
         self._limit = limit
-        self._waits = waits
         self._wake = wake
         self._room = threading.Condition()
         self._orders = orders
@@ -67,10 +64,18 @@ class Outbox:
 
     # For who makes messages.
 
-    def put(self, topic: str, payload: bytes, *, captured: float | None = None) -> None:
-        """Append an event, QoS 1."""
+    def put(self, topic: str, payload: bytes, *, captured: float | None = None, waits: bool = False) -> None:
+        """Append an event, QoS 1.
+
+        Args:
+            topic: where it goes.
+            payload: what it says.
+            captured: when the frame was taken that it speaks of, monotonic.
+            waits: if the outbox is full, wait while there is hope that it empties; else, and without hope,
+                the oldest event goes and is counted.
+        """
         with self._room:
-            while self._waits and self._full() and not self._closed and self._hope():
+            while waits and self._full() and not self._closed and self._hope():
                 self.disk_due.set()
                 self._room.wait(0.5)
             self._made += 1

@@ -74,6 +74,7 @@ class Inference:
     ) -> None:
         self._detector = detector
         self._emit = emit
+        self._waits = waits
         self._max_age = max_age
         self._meter = meter
         self._ledger = ledger
@@ -87,8 +88,8 @@ class Inference:
         self._free: SimpleQueue[Tensor | None] = SimpleQueue()
         for _ in range(buffers):
             self._free.put(detector.preprocess.new_input())
-        self._work: Channel[_Job] = Channel(buffers, waits=True)
-        self._ordered: Channel[_Job] = Channel(buffers + 1, waits=True)
+        self._work: Channel[_Job] = Channel(buffers)
+        self._ordered: Channel[_Job] = Channel(buffers + 1)
         self._stages: list[tuple[Pulse, Callable[[Pulse], None]]] = [
             (Pulse("preprocess"), self._preprocess),
             *(
@@ -161,12 +162,12 @@ class Inference:
 
     def _submit(self, job: _Job) -> None:
         try:
-            self._ordered.put(job)
+            self._ordered.put(job, waits=True)
         except Closed:
             self._ledger.dropped("aborted")
             return
         try:
-            self._work.put(job)
+            self._work.put(job, waits=True)
         except Closed:  # given up in between; who takes the job out of the order accounts for it
             job.done.set()
 
@@ -237,4 +238,5 @@ class Inference:
             "total": round(1e3 * total, 3),
         }
         found = tuple(detections)
-        return Result(frame, self._detector.model.name, found, timings_ms, Picture(frame.image, found))
+        picture = Picture(frame.image, found)
+        return Result(frame, self._detector.model.name, found, timings_ms, picture, waits=self._waits)

@@ -31,7 +31,7 @@ class Intake:
     def __init__(self, source: Source, *, waits: bool, ledger: Ledger) -> None:
         self.source = source
         self.waits = waits
-        self.frames: Channel[Frame] = Channel(_WAITING, waits=waits)
+        self.frames: Channel[Frame] = Channel(_WAITING)
         self._ledger = ledger
         self._skipped: Counter[str] = Counter()
         self._resumed = threading.Event()
@@ -52,7 +52,7 @@ class Intake:
                         self._ledger.dropped("paused")
                         continue
                     self._resumed.wait()
-                if self.frames.put(frame) is not None:
+                if self.frames.put(frame, waits=self.waits) is not None:
                     self._ledger.dropped("superseded")
         except Closed:
             self._ledger.dropped("stopped")

@@ -28,22 +28,21 @@ class Outlet:
 
     Args:
         sink: open; it stays the caller's to close.
-        waits: whether a full queue makes the pipeline wait, or its oldest result gives way.
     """
 
-    def __init__(self, sink: Sink, *, waits: bool) -> None:
+    def __init__(self, sink: Sink) -> None:
         self.sink = sink
         self.sent = 0
         self.lost: Counter[str] = Counter()
         self.failure = ""
         """Why the last result was not taken; empty when it was."""
         self.pulse = Pulse(f"sink-{sink.name}")
-        self._queue: Channel[Result] = Channel(_QUEUE, waits=waits)
+        self._queue: Channel[Result] = Channel(_QUEUE)
 
     def put(self, result: Result) -> None:
-        """Hand over one result."""
+        """Hand over one result; when the queue is full, it waits or the oldest one gives way."""
         try:
-            displaced = self._queue.put(result)
+            displaced = self._queue.put(result, waits=result.waits)
         except Closed:
             self.lost["aborted"] += 1
         else:

@@ -95,8 +95,6 @@ class Context:
     control: Control
     boot_id: str
     """Random identity of this run, as published."""
-    waits: bool
-    """Whether every result counts (a file source), so that a sink may block, or the source is live."""
 
 
 def create(settings: Settings, context: Context) -> list[Sink]:

@@ -48,7 +48,6 @@ class MqttSink:
         control: obeys commands; None: there are none.
         boot_id: identity of this run.
         limit: detections kept in memory while they cannot be sent.
-        waits: a full memory makes :meth:`send` wait while there is hope.
         empty: whether frames without detections are published.
         labels: labels that are counted from the start; empty: those that turn up.
         spool: keeps on disk what cannot be sent; None: nothing is kept.
@@ -70,7 +69,6 @@ class MqttSink:
         boot_id: str,
         control: Control | None = None,
         limit: int = 1000,
-        waits: bool = False,
         empty: bool = True,
         labels: tuple[str, ...] = (),
         spool: SpoolFile | None = None,
@@ -95,7 +93,7 @@ class MqttSink:
         self._greeting = threading.Event()
 
         self._bell = Bell()
-        outbox = Outbox(limit=limit, waits=waits, wake=self._bell.ring, orders=self._lineage.orders)
+        outbox = Outbox(limit=limit, wake=self._bell.ring, orders=self._lineage.orders)
         self._outbox = outbox
         self._spooler = Spooler(outbox, spool) if spool is not None else None
         self._connection = Connection(access, outbox, self._bell, self, availability=topics.availability)
@@ -142,7 +140,6 @@ class MqttSink:
             boot_id=context.boot_id,
             control=context.control if settings.commands else None,
             limit=settings.mqtt_queue,
-            waits=context.waits,
             empty=settings.mqtt_empty,
             labels=settings.classes,
             spool=spool,
@@ -172,8 +169,12 @@ class MqttSink:
         if result.detections or self._empty:
             seq = next(self._lineage.seq)
             message = payloads.detections(result, boot_id=self._boot_id, seq=seq, now=time.time())
-            captured = result.frame.captured
-            self._outbox.put(self._topics.detections, payloads.encode(message), captured=captured)
+            self._outbox.put(
+                self._topics.detections,
+                payloads.encode(message),
+                captured=result.frame.captured,
+                waits=result.waits,
+            )
         if self._counts.update(result.detections):
             self._announce()
         if (jpeg := self._snapshots.of(result)) is not None:

@@ -46,7 +46,6 @@ class VideoSink:
         codecs: encoders, best first; one that cannot be opened, or fails, makes way for the next.
         meter: gets the latencies of ``annotate`` and ``encode``.
         boot_id: identity of this run, for the lines of detections.
-        waits: whether results may wait for a slow disk.
         stop_timeout: seconds that :meth:`close` may take.
     """
 
@@ -59,7 +58,6 @@ class VideoSink:
         meter: Meter,
         boot_id: str,
         codecs: Sequence[str] = (SOFTWARE,),
-        waits: bool = True,
         stop_timeout: float = 10.0,
     ) -> None:
         self._recorder = recorder
@@ -67,7 +65,7 @@ class VideoSink:
         self._meter = meter
         self._boot_id = boot_id
         self._stop_timeout = stop_timeout
-        self._writer = Writer(recorder, patience_s=_PATIENCE_S if waits else 0.0)
+        self._writer = Writer(recorder)
         self._encoder: Encoder | None = None
         self._shape: tuple[int, ...] = ()
         self._fresh = True
@@ -88,7 +86,6 @@ class VideoSink:
             codecs=(HARDWARE, SOFTWARE) if settings.encoder == "auto" else (settings.encoder,),
             meter=context.meter,
             boot_id=context.boot_id,
-            waits=context.waits,
             stop_timeout=settings.stop_timeout,
         )
 
@@ -147,13 +144,14 @@ class VideoSink:
         self._seq += 1
         packets = self._encoder.encode(picture, frame.pts, keyframe=self._anew)
         self._anew = False
-        self._delayed.append(_Delayed(frame.ts_capture, line, bool(result.detections)))
+        self._delayed.append(_Delayed(frame.ts_capture, line, bool(result.detections), result.waits))
         self._pass_on(packets)
 
     def _pass_on(self, packets: Iterable[Packet]) -> None:
         for packet in packets:
-            ts, line, seen = self._delayed.popleft()
-            self._writer.put(Sample(packet, ts, line, seen, self._fresh))
+            ts, line, seen, waits = self._delayed.popleft()
+            sample = Sample(packet, ts, line, seen, self._fresh)
+            self._writer.put(sample, patience_s=_PATIENCE_S if waits else 0.0)
             self._fresh = False
 
     def _open_encoder(self, picture: Image) -> Encoder:
@@ -198,6 +196,7 @@ class _Delayed(NamedTuple):
     ts: float
     line: bytes
     seen: bool
+    waits: bool
 
 
 def recorder(settings: Settings) -> Recorder:

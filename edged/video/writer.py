@@ -31,14 +31,12 @@ class Writer:
 
     Args:
         recorder: used by this thread only, once it is started.
-        patience_s: how long :meth:`put` waits for a disk that is behind, before it gives up on it.
     """
 
-    def __init__(self, recorder: Recorder, *, patience_s: float) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self.problem = ""
         """Why nothing is recorded; empty when all is well. Whatever is put meanwhile is lost."""
         self._recorder = recorder
-        self._patience_s = patience_s
         self._queue: queue.Queue[Sample | None] = queue.Queue(_AHEAD)
         self._closing = threading.Event()
         self._ended = threading.Event()
@@ -52,8 +50,12 @@ class Writer:
         self._ended.clear()
         bridge.start("video-disk", self._run)
 
-    def put(self, sample: Sample) -> None:
+    def put(self, sample: Sample, *, patience_s: float) -> None:
         """Have a sample recorded.
+
+        Args:
+            sample: what to record.
+            patience_s: how long to wait for a disk that is behind, before giving up on it.
 
         Raises:
             BehindError: it is lost; the next one must be a keyframe.
@@ -62,7 +64,7 @@ class Writer:
             raise BehindError
         self._behind = False
         try:
-            self._queue.put(sample, block=self._patience_s > 0, timeout=self._patience_s or None)
+            self._queue.put(sample, block=patience_s > 0, timeout=patience_s or None)
         except queue.Full:
             self._behind = True
             raise BehindError from None

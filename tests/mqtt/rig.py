@@ -277,11 +277,11 @@ PERSON = Detection(0, "person", 0.875, Box(1.0, 2.0, 30.5, 40.25))
 CAT = Detection(16, "tabby cat", 0.5, Box(5.0, 6.0, 20.0, 30.0))
 
 
-def result(frame_id: int, *detections: Detection, model: str = "yolov8n") -> Result:
+def result(frame_id: int, *detections: Detection, model: str = "yolov8n", waits: bool = False) -> Result:
     """What the pipeline makes of a small frame."""
     frame = Frame(frame_id, IMAGE, time.time(), time.monotonic(), frame_id / 30)
     timings = {"capture": 1.5, "queue": 0.25, "preprocess": 2.0, "predict": 30.125, "postprocess": 0.5}
-    return Result(frame, model, detections, timings, IMAGE.copy)
+    return Result(frame, model, detections, timings, IMAGE.copy, waits=waits)
 
 
 def results(rate: float, seconds: float) -> Iterator[Result]:

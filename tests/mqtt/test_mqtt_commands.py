@@ -49,7 +49,7 @@ class Desk:
 
     def __init__(self, per_second: float = 1e9) -> None:
         self.daemon = Daemon()
-        self.outbox = Outbox(limit=10, waits=False, wake=lambda: None, orders=Numbers(1))
+        self.outbox = Outbox(limit=10, wake=lambda: None, orders=Numbers(1))
         self.outbox.attach()
         actions = {name: getattr(self.daemon, name) for name in ("pause", "resume", "reload")}
         self.commands = Commands(TOPICS, self.outbox, actions, per_second=per_second)

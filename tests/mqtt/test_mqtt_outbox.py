@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 LIMIT = 6
 
 
-def outbox(*, limit: int = LIMIT, waits: bool = False) -> Outbox:
-    return Outbox(limit=limit, waits=waits, wake=lambda: None, orders=Numbers(1))
+def outbox(*, limit: int = LIMIT) -> Outbox:
+    return Outbox(limit=limit, wake=lambda: None, orders=Numbers(1))
 
 
 def take_all(box: Outbox) -> list[bytes]:
@@ -105,11 +105,11 @@ def test_a_full_outbox_of_a_live_source_loses_the_oldest_and_never_blocks() -> N
 
 
 def test_a_source_that_can_wait_does_so_while_the_broker_is_slow() -> None:
-    box = outbox(limit=2, waits=True)
+    box = outbox(limit=2)
     box.attach()
     box.put("t", b"0")
     box.put("t", b"1")
-    blocked = threading.Thread(target=box.put, args=("t", b"2"))
+    blocked = threading.Thread(target=box.put, args=("t", b"2"), kwargs={"waits": True})
     blocked.start()
     time.sleep(0.1)
     assert blocked.is_alive()
@@ -121,9 +121,9 @@ def test_a_source_that_can_wait_does_so_while_the_broker_is_slow() -> None:
 
 
 def test_a_source_that_waits_is_set_free_at_the_end() -> None:
-    box = outbox(limit=1, waits=True)
+    box = outbox(limit=1)
     box.put("t", b"0")
-    blocked = threading.Thread(target=box.put, args=("t", b"1"))
+    blocked = threading.Thread(target=box.put, args=("t", b"1"), kwargs={"waits": True})
     blocked.start()
     time.sleep(0.05)
     box.close()

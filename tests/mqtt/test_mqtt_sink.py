@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,7 +237,7 @@ def test_no_picture_is_drawn_that_nobody_wants(mosquitto: Mosquitto, boot_id: st
 
     sink = open_sink(mosquitto, boot_id, snapshot_interval=0.0)
     frame = rig.result(0, PERSON)
-    sink.send(type(frame)(frame.frame, "m", frame.detections, frame.timings_ms, draw))
+    sink.send(replace(frame, picture=draw))
     sink.close()
 
 
@@ -396,13 +397,13 @@ def test_a_live_source_is_never_blocked_by_a_full_outbox(tmp_path: Path, boot_id
 def test_a_file_loses_nothing_to_a_slow_broker(
     mosquitto: Mosquitto, subscriber: Subscriber, boot_id: str
 ) -> None:
-    sink = open_sink(mosquitto, boot_id, limit=5, waits=True)
+    sink = open_sink(mosquitto, boot_id, limit=5)
     thaw = threading.Timer(1.0, mosquitto.thaw)
     for number in range(500):
         if number == 100:
             mosquitto.freeze()
             thaw.start()
-        sink.send(rig.result(number))
+        sink.send(rig.result(number, waits=True))
     assert drained(sink)
     sink.close()
     assert [message["seq"] for message in contents(subscriber, TOPICS.detections)] == list(range(500))
@@ -415,7 +416,7 @@ def test_the_outbox_stays_within_what_the_broker_can_take(tmp_path: Path, boot_i
         sink = open_sink(broker, boot_id, snapshot_interval=0.01)
         noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
         frame = rig.result(0, PERSON)
-        sink.send(type(frame)(frame.frame, "m", frame.detections, frame.timings_ms, lambda: noise))
+        sink.send(replace(frame, picture=lambda: noise))
         for number in range(300):
             sink.send(rig.result(number))
         assert drained(sink)
@@ -460,7 +461,7 @@ def test_two_daemons_with_one_node_are_told(mosquitto: Mosquitto, boot_id: str) 
 def test_values_do_not_pile_up(boot_id: str) -> None:
     """A thousand changes while nothing can be sent are one message each."""
     del boot_id
-    box = Outbox(limit=5, waits=False, wake=lambda: None, orders=Numbers(1))
+    box = Outbox(limit=5, wake=lambda: None, orders=Numbers(1))
     box.attach()
     for number in range(1000):
         box.post("count/person", b"%d" % number)

@@ -187,7 +187,7 @@ def test_damage_is_never_published(path: Path, seed: int) -> None:
 
 
 def outbox(limit: int = 50) -> Outbox:
-    return Outbox(limit=limit, waits=False, wake=lambda: None, orders=Numbers(1))
+    return Outbox(limit=limit, wake=lambda: None, orders=Numbers(1))
 
 
 @pytest.fixture

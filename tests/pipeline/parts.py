@@ -184,14 +184,11 @@ class Rig:
         self.ledger, self.meter = Ledger(), Meter()
         self.source, self.sinks = source, sinks
         self.waits = not source.live if waits is None else waits
-        self.outlets = [Outlet(sink, waits=self.waits) for sink in sinks]
+        self.outlets = [Outlet(sink) for sink in sinks]
         self._detector, self._max_age = finds, max_age
 
     def intake(self, source: Source) -> Intake:
         return Intake(source, waits=not source.live, ledger=self.ledger)
-
-    def outlet(self, sink: Sink) -> Outlet:
-        return Outlet(sink, waits=self.waits)
 
     def build(self) -> Pipeline:
         """The pipeline; call it inside a running event loop."""

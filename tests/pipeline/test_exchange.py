@@ -12,6 +12,7 @@ import pytest
 from parts import FakeEngine, Rig, Sink, Source, detector, threads, until
 
 from edged.errors import DeviceError, EdgedError
+from edged.pipeline import Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def test_a_sink_that_goes_gets_all_results_before_the_boundary_and_one_that_come
 
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(stays.results) >= 20)
-        new = rig.outlet(comes)
+        new = Outlet(comes)
         await pipeline.exchange(detector=detector(nap), max_age=1.0, outlets=[pipeline.outlets[0], new])
         assert rig.outlets[1].sent == len(goes.ids), "it may be closed now"
 
@@ -80,6 +81,22 @@ def test_a_sink_that_goes_gets_all_results_before_the_boundary_and_one_that_come
     assert 20 <= boundary < 100
     assert goes.ids == list(range(boundary))
     assert comes.ids == list(range(boundary, 100))
+
+
+def test_a_sink_that_stays_holds_up_a_file_and_no_camera_that_comes_after_it() -> None:
+    slow = Sink(lambda _: time.sleep(0.05))
+    camera = Source(100, live=True, fps=200)
+    rig = Rig(Source(10), detector(), slow)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(slow.results) >= 5)
+        assert rig.outlets[0].lost == {}, "of the file"
+        await pipeline.exchange(detector=detector(), max_age=1.0, intake=rig.intake(camera))
+
+    asyncio.run(rig.run(exchange))
+    lost = rig.outlets[0].lost["superseded"]
+    assert lost >= 50
+    assert rig.outlets[0].sent + lost == rig.ledger.counts().inferred
 
 
 def test_another_source_begins_where_the_old_one_is_cut_off_and_the_account_goes_over_both() -> None:

@@ -40,13 +40,14 @@ def result(
     size: tuple[int, int] = (160, 120),
     seen: bool = False,
     noise: bool = False,
+    waits: bool = True,
 ) -> Result:
     """One result."""
     image = picture(number, size, noise=noise)
     found = (SOMETHING,) if seen else ()
     frame = Frame(number, image, ts, time.monotonic(), pts)
     timings = {"capture": 1.0, "predict": 5.0 + number % 3, "total": 7.0}
-    return Result(frame, "a-model", found, timings, Picture(image, found))
+    return Result(frame, "a-model", found, timings, Picture(image, found), waits=waits)
 
 
 def results(

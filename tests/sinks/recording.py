@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from edged.video.recorder import Recorder
 
 
-def video_sink(
-    recorder: Recorder, *, waits: bool = True, codecs: tuple[str, ...] = ("libx264",)
-) -> VideoSink:
+def video_sink(recorder: Recorder, *, codecs: tuple[str, ...] = ("libx264",)) -> VideoSink:
     """A sink that is not yet open."""
-    return VideoSink(recorder, meter=Meter(), boot_id="b" * 32, waits=waits, codecs=codecs, stop_timeout=10.0)
+    return VideoSink(recorder, meter=Meter(), boot_id="b" * 32, codecs=codecs, stop_timeout=10.0)
 
 
 def into_file(path: Path) -> VideoSink:
@@ -36,11 +34,10 @@ def into_folder(
     budget: int | None = None,
     reserve: int = 0,
     events: Events | None = None,
-    waits: bool = True,
 ) -> VideoSink:
     """A sink that writes segments."""
     retention = Retention(folder, budget=budget, reserve=reserve)
-    return video_sink(FolderRecorder(folder, retention, length=length, events=events), waits=waits)
+    return video_sink(FolderRecorder(folder, retention, length=length, events=events))
 
 
 def record(sink: VideoSink, results: Iterable[Result]) -> None:

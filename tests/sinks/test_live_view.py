@@ -130,7 +130,7 @@ class Camera:
             self.drawn += 1
             return made.picture()
 
-        return Result(made.frame, made.model, made.detections, made.timings_ms, picture)
+        return Result(made.frame, made.model, made.detections, made.timings_ms, picture, waits=False)
 
 
 class Viewer:

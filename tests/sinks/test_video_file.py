@@ -158,7 +158,7 @@ def test_settings_that_make_no_sense_are_refused(
             "EDGED_EVENTS": events,
         },
     )
-    context = Context(Meter(), NoControl(), "b" * 32, waits=True)
+    context = Context(Meter(), NoControl(), "b" * 32)
     with pytest.raises(error, match=r"out\.avi|EDGED_OUTPUT"):
         VideoSink.create(settings, context)
 

@@ -98,7 +98,7 @@ class Watched:
         self.sink = Counting()
         self.ledger = Ledger()
         self.failure: BaseException | None = None
-        self._outlets = [Outlet(sink, waits=False) for sink in (self.sink, *sinks)]
+        self._outlets = [Outlet(sink) for sink in (self.sink, *sinks)]
         self._pipeline: Pipeline | None = None
         self._thread = threading.Thread(target=self._run, name="watched", daemon=True)
 

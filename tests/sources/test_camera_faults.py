@@ -34,7 +34,7 @@ def test_changing_size_reaches_the_video(tmp_path: Path) -> None:
     """A camera that changes its picture size in mid-stream breaks neither detection nor recording."""
     video = tmp_path / "out.mp4"
     settings = Settings(source="http://camera", model=Path("none.tflite"), output=video)
-    sink = VideoSink.create(settings, Context(Meter(), None, "boot", waits=False))  # type: ignore[arg-type]
+    sink = VideoSink.create(settings, Context(Meter(), None, "boot"))  # type: ignore[arg-type]
     server = cameras.mjpeg("--sizes", "320x240,640x480", "--change", "15", "--fps", "25")
     outcome, sizes = goes_on(server, sink, seconds=2)
     assert all(outcome.promises.values()), outcome
