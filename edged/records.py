@@ -131,6 +131,8 @@ class Report:
     stages: Mapping[str, StageStats]
     frames: FrameCounts
     """Since the start, not over the interval: totals survive a lost message."""
+    reconnects: int
+    """How often the source was lost and came back, since it was opened."""
     sinks: Mapping[str, Mapping[str, int]]
     """By sink: results taken, and lost by cause, since the start."""
     host: Mapping[str, float | int | bool]

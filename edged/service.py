@@ -361,6 +361,7 @@ class _Service:
             fps=round(self._fps, 2),
             stages=self._meter.take(),
             frames=frames,
+            reconnects=self._assembly.intake.source.reconnects if self._assembly else 0,
             sinks=self._sink_counts(),
             host={**host.health(), **self._device_health()},
         )

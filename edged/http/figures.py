@@ -188,6 +188,7 @@ def _report(report: Report | None) -> dict[str, Any] | None:
             "dropped": dict(frames.dropped),
             "in_flight": frames.in_flight,
         },
+        "reconnects": report.reconnects,
         "sinks": {name: dict(counts) for name, counts in report.sinks.items()},
         "host": dict(report.host),
     }

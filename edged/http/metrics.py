@@ -98,6 +98,7 @@ def _of_report(report: Report) -> Iterator[Metric]:
         dropped.add_metric([cause], count)
     yield dropped
     yield _gauge("edged_frames_in_flight", "Frames on their way", frames.in_flight)
+    yield CounterMetricFamily("edged_reconnects", "Times the source came back", value=report.reconnects)
     results = CounterMetricFamily("edged_sink_results", "Results by sink and fate", labels=["sink", "fate"])
     for sink, fates in report.sinks.items():
         for fate, count in fates.items():

@@ -112,6 +112,7 @@ class Timings(TypedDict):
     fps: Annotated[float, Field(ge=0, description="results a second over the interval")]
     stages: dict[str, Stage]
     frames: Frames
+    reconnects: Annotated[int, Field(ge=0, description="how often the camera was lost and came back")]
     sinks: Annotated[
         dict[str, dict[str, Natural]], Field(description="results taken and lost by cause, by sink")
     ]
@@ -209,6 +210,7 @@ def timings(report: Report, *, boot_id: str, delivery: Delivery, now: float) -> 
         "fps": report.fps,
         "stages": {name: stage(stats) for name, stats in report.stages.items()},
         "frames": frames(report.frames),
+        "reconnects": report.reconnects,
         "sinks": {name: dict(counts) for name, counts in report.sinks.items()},
         "host": dict(report.host),
         "messages": delivery.payload(),

@@ -313,4 +313,4 @@ def report(meter: Meter | None = None, **host: float) -> Report:
     """The figures of an interval."""
     stages = meter.take() if meter is not None else {"predict": StageStats(3, 30.0, 31.0, 32.0, 33.0)}
     counts = FrameCounts(captured=10, inferred=8, dropped={"stale": 1}, in_flight=1)
-    return Report(10.0, 29.97, stages, counts, {"mqtt": {"sent": 8}}, host)
+    return Report(10.0, 29.97, stages, counts, 2, {"mqtt": {"sent": 8}}, host)

@@ -103,6 +103,7 @@ def test_a_run_from_online_to_offline(
     assert subscriber.on(TOPICS.status) == [b"online"]
     timings = contents(subscriber, TOPICS.timings)[-1]
     assert timings["host"] == {"cpu_temperature_c": 51.5}
+    assert timings["reconnects"] == 2
     assert timings["frames"]["in_flight"] == 1
     last = contents(subscriber, TOPICS.state)[-1]
     assert last["lifecycle"] == "stopped"

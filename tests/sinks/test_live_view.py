@@ -46,6 +46,7 @@ REPORT = Report(
     fps=29.5,
     stages={"predict": StageStats(295, 5.0, 7.0, 9.0, 11.0), "encode": StageStats(295, 2.0, 3.0, 4.0, 5.0)},
     frames=FrameCounts(captured=310, inferred=295, dropped={"superseded": 14}, in_flight=1),
+    reconnects=3,
     sinks={"video": {"sent": 290, "failed": 5}},
     host={"load_1min": 0.5, "throttled": True},
 )
@@ -259,6 +260,7 @@ def test_metrics_are_what_prometheus_reads(sink: HttpSink) -> None:
     assert samples["edged_frames_captured_total",] == 310
     assert samples["edged_frames_dropped_total", ("cause", "superseded")] == 14
     assert samples["edged_sink_results_total", ("fate", "failed"), ("sink", "video")] == 5
+    assert samples["edged_reconnects_total",] == 3
     assert samples["edged_fps",] == 29.5
     assert samples["edged_stage_latency_seconds", ("quantile", "0.95"), ("stage", "predict")] == 0.007
     # Counts go on from interval to interval, quantiles are those of the last one.
