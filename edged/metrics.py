@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -138,6 +138,29 @@ class Ledger:
             lost = sum(self._dropped.values())
             in_flight = self._captured - self._inferred - lost
             return FrameCounts(self._captured, self._inferred, dict(self._dropped), in_flight)
+
+
+class Rate:
+    """How fast a count rises, over the last ``readings`` of it. For one thread."""
+
+    def __init__(self, readings: int) -> None:
+        self._readings: deque[tuple[float, int]] = deque(maxlen=readings)
+
+    def read(self, count: int) -> None:
+        """The count is now so much."""
+        self._readings.append((time.monotonic(), count))
+
+    @property
+    def per_s(self) -> float:
+        """Per second; 0 before there are two readings."""
+        if not self._readings:
+            return 0.0
+        return (self._readings[-1][1] - self._readings[0][1]) / self.span_s
+
+    @property
+    def span_s(self) -> float:
+        """Seconds from the first of these readings to the last, never 0."""
+        return max(self._readings[-1][0] - self._readings[0][0], 1e-3) if self._readings else 1e-3
 
 
 class Pulse:

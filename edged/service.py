@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import structlog
 
-from edged import __version__, assembly, bridge, config, host
+from edged import __version__, assembly, bridge, config, host, logs
 from edged.errors import ConfigError, EdgedError, SinkError
-from edged.metrics import Ledger, Meter
+from edged.metrics import Ledger, Meter, Rate
 from edged.notify import Notifier
 from edged.pipeline import Pipeline
 from edged.records import Report, State
@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 _TICK_S = 1.0
 """How often the daemon looks at itself."""
+_RECENT_TICKS = 10
+"""What the status calls frames a second is over so many ticks."""
 _PATIENCE_S = 30.0
 """How much longer systemd is asked to wait while something slow is opened, again and again."""
 
@@ -99,9 +101,8 @@ class _Service:
             config_hash=settings.fingerprint,
             camera_online=False,
         )
-        self._fps = 0.0
-        self._counted_since = time.monotonic()
-        self._counted = 0
+        self._rate = Rate(_RECENT_TICKS)
+        self._since_report = Rate(2)
         self._around = assembly.Surroundings(
             self._meter, self._ledger, self, uuid4().hex, self._run_unless_stopped, self._close
         )
@@ -134,7 +135,8 @@ class _Service:
         )
         self._tell(lifecycle="running")
         log.info("running", source=self._state.source, model=self._state.model, device=self._state.device)
-        started = self._counted_since = time.monotonic()
+        started = time.monotonic()
+        self._since_report.read(0)
         failure: EdgedError | None = None
         async with asyncio.TaskGroup() as tasks:
             side = [
@@ -218,9 +220,11 @@ class _Service:
                 self._notifier.alive()
             else:
                 log.error("stalled", thread=stalled, watchdog_s=watchdog_s)
+            frames = self._ledger.counts()
+            self._rate.read(frames.inferred)
             self._tell()
             if self._progress is not None:
-                self._progress(self._ledger.counts(), self._state)
+                self._progress(frames, self._state)
             if time.monotonic() >= due:
                 self._report()
                 due = time.monotonic() + self._settings.stats_interval
@@ -279,6 +283,8 @@ class _Service:
             await self._close(following.closers(but=present))
             raise
         self._settings, self._assembly = settings, following
+        journal = config.service_manager().journal
+        logs.configure(log_format=settings.log_format, level=settings.log_level, journal=journal)
         self._follow_pause(following)  # it may have been changed meanwhile
         for reporter in self._reporters():
             reporter.state(self._state)  # a new one has not heard of it
@@ -343,7 +349,7 @@ class _Service:
             source=source.properties(),
             degraded=tuple(dict.fromkeys(filter(None, troubles))),
         )
-        words = f"{state.lifecycle}: {self._fps:.1f} frames/s on {state.device}"
+        words = f"{state.lifecycle}: {self._rate.per_s:.1f} frames/s on {state.device}"
         self._notifier.status("; ".join([words, *state.degraded]).replace("\n", " "))
         if state != self._state:
             self._state = state
@@ -351,14 +357,11 @@ class _Service:
                 reporter.state(state)
 
     def _report(self) -> None:
-        now = time.monotonic()
         frames = self._ledger.counts()
-        interval = max(now - self._counted_since, 1e-3)
-        self._fps = (frames.inferred - self._counted) / interval
-        self._counted_since, self._counted = now, frames.inferred
+        self._since_report.read(frames.inferred)
         report = Report(
-            interval_s=round(interval, 3),
-            fps=round(self._fps, 2),
+            interval_s=round(self._since_report.span_s, 3),
+            fps=round(self._since_report.per_s, 2),
             stages=self._meter.take(),
             frames=frames,
             reconnects=self._assembly.intake.source.reconnects if self._assembly else 0,

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
+import structlog
+
+from edged.logs import Repeats
 
 LOG = (
     "import structlog; from edged import logs;"
@@ -33,3 +37,31 @@ def test_the_journal_gets_a_priority_before_each_line(log_format: str) -> None:
     lines = told(log_format=log_format, journal=True).stderr.splitlines()
     assert [line[:3] for line in lines] == ["<6>", "<3>"]
     assert json.loads(lines[1][3:])["level"] == "error"
+
+
+def test_what_is_said_again_and_again_is_left_out_and_counted() -> None:
+    """Other events are told meanwhile, and the next line that is told says how many are missing."""
+    repeats = Repeats(burst=10, window_s=0.3)
+
+    def told(event: str) -> dict[str, object] | None:
+        try:
+            return dict(repeats(None, "info", {"event": event}))
+        except structlog.DropEvent:
+            return None
+
+    assert [told("flap") for _ in range(25)] == [{"event": "flap"}] * 10 + [None] * 15
+    assert told("other") == {"event": "other"}
+    time.sleep(0.3)
+    assert told("flap") == {"event": "flap", "left_out": 15}
+    assert told("flap") == {"event": "flap"}
+
+
+@pytest.mark.parametrize(("level", "lines"), [("info", 10), ("debug", 30)])
+def test_only_who_asks_for_everything_gets_everything(level: str, lines: int) -> None:
+    code = (
+        "import structlog; from edged import logs;"
+        f"logs.configure(log_format='json', level={level!r});"
+        "[structlog.get_logger().error('flap', n=n) for n in range(30)]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [json.loads(line)["n"] for line in done.stderr.splitlines()] == list(range(lines))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged import bridge
-from edged.metrics import BUCKETS_PER_OCTAVE, Histogram, Ledger, Meter, Pulse
+from edged.metrics import BUCKETS_PER_OCTAVE, Histogram, Ledger, Meter, Pulse, Rate
 
 WIDTH = 2 ** (1 / BUCKETS_PER_OCTAVE)
 latencies = st.lists(st.floats(min_value=0.001, max_value=120_000.0), min_size=1, max_size=200)
@@ -123,6 +123,18 @@ def test_counts_are_a_snapshot() -> None:
     ledger.dropped("stale")
     assert before.dropped == {}
     assert before.in_flight == 1
+
+
+def test_a_rate_is_over_the_last_readings_only() -> None:
+    rate = Rate(3)
+    assert rate.per_s == 0.0
+    rate.read(1000)
+    assert rate.per_s == 0.0
+    for count in (1000, 1010, 1020):
+        rate.read(count)
+        time.sleep(0.05)
+    assert rate.span_s >= 0.1
+    assert rate.per_s == pytest.approx(20 / rate.span_s)
 
 
 def test_a_pulse_is_busy_while_there_is_work_and_only_then() -> None:

@@ -421,6 +421,17 @@ def test_the_status_says_how_fast_it_is_and_what_is_wrong(
     assert statuses[-1].startswith("STATUS=stopping: ")
 
 
+def test_a_reload_changes_what_is_logged(settings: dict[str, str], tmp_path: Path) -> None:
+    with Daemon(tmp_path, settings | {"EDGED_LOG_LEVEL": "error"}) as daemon:
+        daemon.until(lambda: lines(tmp_path))
+        daemon.configure(settings | {"EDGED_LOG_LEVEL": "info"})
+        daemon.send(signal.SIGHUP)
+        daemon.until_told("reloaded")
+        assert not daemon.told("running"), "it was not told before"
+        assert daemon.stop() == 0
+    daemon.ledger()
+
+
 def test_a_camera_whose_frames_no_longer_have_the_region_is_still_looked_at(
     settings: dict[str, str], tmp_path: Path, ear: Ear
 ) -> None:

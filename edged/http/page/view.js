@@ -62,6 +62,7 @@ function showFrames(report) {
   const frames = report.frames;
   const lines = [["captured", frames.captured], ["inferred", frames.inferred]];
   for (const [cause, count] of Object.entries(frames.dropped)) lines.push([`dropped: ${cause}`, count]);
+  if (report.reconnects) lines.push(["source came back", report.reconnects]);
   for (const [sink, fates] of Object.entries(report.sinks)) {
     for (const [fate, count] of Object.entries(fates)) lines.push([`${sink}: ${fate}`, count]);
   }
