@@ -17,7 +17,7 @@ demo: $(READY)
 	$(BIN)/edged demo
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -o cache_dir=$(VENV)/.pytest_cache $(ARGS)
 
 # Installs edged on Debian 12 and 13 as users do, and on a fleet. Needs root, and what .ci/run installs for it.
 test-system: $(READY)
