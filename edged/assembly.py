@@ -14,7 +14,7 @@ from edged import detector, registry, sources
 from edged.config import Reading
 from edged.errors import SourceError
 from edged.pipeline import Intake, Outlet
-from edged.sinks import Context
+from edged.sinks import Context, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -92,6 +92,19 @@ class Assembly:
     def outlets(self) -> list[Outlet]:
         """Where results go."""
         return [part.thing for part in self.parts.values() if isinstance(part.thing, Outlet)]
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is wrong now, one sentence each."""
+        sinks = [outlet.sink for outlet in self.outlets]
+        reasons = [
+            self.intake.source.problem,
+            self.detector.preprocess.problem,
+            *(engine.degraded for engine in self.detector.engines),
+            *(outlet.problem for outlet in self.outlets),
+            *(sink.problem for sink in sinks if isinstance(sink, Reporter)),
+        ]
+        return [reason for reason in reasons if reason]
 
     def closers(
         self, *, but: Assembly | None = None, stuck: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotenv.parser import parse_stream
@@ -21,7 +22,6 @@ from edged.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from dotenv.parser import Binding
     from pydantic_core import ErrorDetails
@@ -142,7 +142,7 @@ class Reading:
     """Settings that remember what was read of them.
 
     A part that is built from such settings can be kept across a reload if all that it has read still
-    holds, without anybody having to list what that is.
+    holds, without anybody having to list what that is. Of files that are read, what is in them counts.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -151,12 +151,30 @@ class Reading:
 
     def __getattr__(self, name: str) -> object:
         value = getattr(self._settings, name)
-        self._read[name] = value
+        if name not in self._read:
+            self._read[name] = _meaning(name, value)
         return value
 
     def holds_for(self, settings: Settings) -> bool:
         """Whether ``settings`` say the same in everything that was read."""
-        return all(getattr(settings, name) == value for name, value in self._read.items())
+        return all(_meaning(name, getattr(settings, name)) == meant for name, meant in self._read.items())
+
+
+def edition(path: Path) -> object:
+    """Something that is another when the file is."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        return error.errno
+    return state.st_ino, state.st_size, state.st_mtime_ns
+
+
+def _meaning(name: str, value: object) -> object:
+    field = Settings.model_fields.get(name)
+    extra = field.json_schema_extra if field else None
+    if isinstance(value, Path) and isinstance(extra, dict) and extra["read"]:
+        return value, edition(value)
+    return value
 
 
 def _read(env_file: Path) -> tuple[dict[str, str], list[str]]:
@@ -218,6 +236,7 @@ __all__ = [
     "ServiceManager",
     "Settings",
     "declarations",
+    "edition",
     "load",
     "service_manager",
 ]

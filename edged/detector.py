@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edged import modelfile
+from edged import config, modelfile
 from edged.decoders import decoder_class
 from edged.engines import address
 from edged.engines.edgetpu import Access
@@ -111,15 +111,17 @@ def accesses(settings: Settings) -> list[Access]:
 def _wanted(settings: Settings, content: ModelFile) -> Wanted:
     if settings.model_cpu is not None and not content.edgetpu:
         log.warning("model_cpu_not_used", reason=f"{settings.model.name} is not compiled for the Edge TPU")
+    twin = _twin(settings) if content.edgetpu else None
     return Wanted(
         model=settings.model,
         compiled=content.edgetpu,
-        twin=_twin(settings) if content.edgetpu else None,
+        twin=twin,
         devices=settings.device,
         workers=settings.workers,
         threads=settings.threads or default_threads(settings.workers),
         twin_threads=settings.threads or default_threads(1),
         access=accesses(settings)[0],
+        editions=tuple(config.edition(path) for path in (settings.model, twin) if path is not None),
     )
 
 

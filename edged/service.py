@@ -257,6 +257,9 @@ class _Service:
             except EdgedError as error:
                 self._reload_problem = f"reload refused: {error}"
                 log.error("reload_refused", error=str(error))
+            except Exception as error:  # what nobody foresaw must not end what works
+                self._reload_problem = f"reload failed: {type(error).__name__}: {error}"
+                log.exception("reload_failed")
             else:
                 self._reload_problem = ""
                 log.info("reloaded", config_hash=self._settings.fingerprint)
@@ -330,13 +333,7 @@ class _Service:
             return
         engine = parts.detector.engines[0]
         source = parts.intake.source
-        troubles = [
-            self._reload_problem,
-            source.problem,
-            parts.detector.preprocess.problem,
-            *(engine.degraded for engine in parts.detector.engines),
-            *(outlet.failure for outlet in parts.outlets),
-        ]
+        troubles = [self._reload_problem, *parts.troubles]
         running = self._pipeline.running
         state = State(
             lifecycle=lifecycle or self._state.lifecycle,

@@ -22,11 +22,21 @@ from edged.mqtt.url import parse_url
 PREFIX = "EDGED_"
 
 
-def _setting(default: Any, section: str, help_text: str, *, shown: str | None = None, **limits: Any) -> Any:
-    """A field with what the tables say of it; ``shown`` stands for a default that has no written form."""
-    return Field(
-        default, description=help_text, json_schema_extra={"section": section, "shown": shown}, **limits
-    )
+def _setting(
+    default: Any, section: str, help_text: str, *, shown: str | None = None, read: bool = False, **limits: Any
+) -> Any:
+    """A field with what the tables say of it.
+
+    Args:
+        default: its value where it is not set.
+        section: of the tables.
+        help_text: what it means.
+        shown: stands for a default that has no written form.
+        read: whether it names a file that is read, so that it has changed when the file has.
+        limits: of its value, as pydantic has them.
+    """
+    extra: dict[str, Any] = {"section": section, "shown": shown, "read": read}
+    return Field(default, description=help_text, json_schema_extra=extra, **limits)
 
 
 def _node() -> str:
@@ -112,8 +122,10 @@ class Settings(BaseSettings):
     )
 
     # Model
-    model: Path = _setting(..., "Model", "path of a .tflite")
-    labels: Path | None = _setting(None, "Model", "labels file, one per line", shown="from the model")
+    model: Path = _setting(..., "Model", "path of a .tflite", read=True)
+    labels: Path | None = _setting(
+        None, "Model", "labels file, one per line", shown="from the model", read=True
+    )
     classes: Annotated[tuple[str, ...], NoDecode, BeforeValidator(notation.comma_separated)] = _setting(
         (), "Model", "labels to keep, comma separated", shown="all"
     )
@@ -143,6 +155,7 @@ class Settings(BaseSettings):
         "Device",
         "path of the same model for the CPU, which goes on while the Edge TPU does not answer",
         shown="none; with auto MODEL.tflite beside MODEL_edgetpu.tflite",
+        read=True,
     )
     edgetpu_library: str = _setting("libedgetpu.so.1", "Device", "name or path of the library", min_length=1)
     edgetpu_options: Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(address.options)] = (
@@ -234,13 +247,16 @@ class Settings(BaseSettings):
         "file with the token, 16 characters or more, that the live view asks for; it must have one unless "
         "only this machine can reach it",
         shown="none",
+        read=True,
     )
 
     # MQTT
     mqtt_url: str | None = _setting(
         None, "MQTT", "mqtt://user@host:1883 or mqtts://user@host:8883", shown="none"
     )
-    mqtt_password_file: Path | None = _setting(None, "MQTT", "file that holds the password", shown="none")
+    mqtt_password_file: Path | None = _setting(
+        None, "MQTT", "file that holds the password", shown="none", read=True
+    )
     mqtt_version: Literal["5", "3.1.1"] = _setting("5", "MQTT", "protocol version: 5 or 3.1.1")
     mqtt_prefix: _TopicLevel = _setting("edged", "MQTT", "first topic level")
     mqtt_empty: bool = _setting(True, "MQTT", "publish frames without detections, too")
@@ -250,9 +266,15 @@ class Settings(BaseSettings):
     mqtt_keepalive: int = _setting(
         15, "MQTT", "seconds after which a silent broker counts as gone", ge=1, le=65535
     )
-    mqtt_ca: Path | None = _setting(None, "MQTT", "CA certificates (PEM) for mqtts", shown="the system's")
-    mqtt_cert: Path | None = _setting(None, "MQTT", "client certificate (PEM) for mqtts", shown="none")
-    mqtt_key: Path | None = _setting(None, "MQTT", "key of the client certificate (PEM)", shown="none")
+    mqtt_ca: Path | None = _setting(
+        None, "MQTT", "CA certificates (PEM) for mqtts", shown="the system's", read=True
+    )
+    mqtt_cert: Path | None = _setting(
+        None, "MQTT", "client certificate (PEM) for mqtts", shown="none", read=True
+    )
+    mqtt_key: Path | None = _setting(
+        None, "MQTT", "key of the client certificate (PEM)", shown="none", read=True
+    )
     node: _TopicLevel = Field(
         default_factory=_node,
         description="node id in topics",

@@ -1,6 +1,6 @@
-"""``edged run`` with an engine that does something wrong from its n-th invoke on: a program for tests.
+"""``edged run`` with a mistake in it, such as an engine that fails from its n-th invoke on: for tests.
 
-python faulty_daemon.py hang|fail|break N [arguments of edged run]
+python faulty_daemon.py hang|fail|break|reload N [arguments of edged run]
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from edged import detector
 from edged.cli import main
 from edged.engines.cpu import CpuEngine
 from edged.errors import DeviceError
@@ -17,6 +18,8 @@ from edged.errors import DeviceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edged.config import Settings
+    from edged.detector import Detector
     from edged.records import Tensor
 
 FAULT, FROM = sys.argv[1], int(sys.argv[2])
@@ -35,6 +38,17 @@ def invoke(self: CpuEngine, tensor: Tensor) -> Sequence[Tensor]:
     raise ZeroDivisionError("a mistake in edged")
 
 
+_load = detector.load
+
+
+def load(settings: Settings, *, previous: Detector | None = None) -> Detector:
+    """As it is, but not for a reload."""
+    if FAULT == "reload" and previous is not None:
+        raise ZeroDivisionError("a mistake in edged")
+    return _load(settings, previous=previous)
+
+
+detector.load = load
 CpuEngine.invoke = invoke  # type: ignore[method-assign]  # the one fault that no real part can be made to have
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +19,7 @@ from edged.metrics import Ledger, Meter
 from edged.sinks import NoControl
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from edged.assembly import Assembly
 
@@ -131,6 +133,38 @@ def test_a_reload_opens_only_what_its_settings_have_changed(
         await world.close(following)
 
     asyncio.run(reload())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"EDGED_SOURCE": "{}/a.mp4"},
+        {"EDGED_OUTPUT": "{}/a.mp4"},
+        {"EDGED_OUTPUT": "{}"},
+        {"EDGED_JSONL": "{}/a"},
+    ],
+)
+def test_what_we_may_not_look_into_is_told_as_such(world: World, changes: dict[str, str]) -> None:
+    """The service sees nothing in /home."""
+    inside = world.folder / "closed" / "inside"
+    inside.mkdir(parents=True)
+    inside.parent.chmod(0)
+    build = world.build({name: value.format(inside) for name, value in changes.items()})
+    with as_nobody(), pytest.raises((SourceError, SinkError), match="Permission denied"):
+        asyncio.run(build)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the rights of root, if we have them."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def test_a_reload_that_takes_a_sink_away_closes_it_and_no_other(world: World) -> None:

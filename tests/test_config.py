@@ -300,6 +300,23 @@ def test_a_reading_of_nothing_always_holds() -> None:
     assert Reading(load()).holds_for(load(EDGED_WORKERS="3"))
 
 
+def test_a_file_that_is_read_counts_by_what_is_in_it(tmp_path: Path) -> None:
+    """A password may be changed by an edit of its file; what edged writes itself changes all the time."""
+    secret, video = tmp_path / "secret", tmp_path / "out.mp4"
+    settings = load(EDGED_MQTT_PASSWORD_FILE=str(secret), EDGED_OUTPUT=str(video))
+    reading = Reading(settings)
+    assert (reading.mqtt_password_file, reading.output) == (secret, video)
+    video.write_text("a")
+    assert reading.holds_for(settings)
+    secret.write_text("first")
+    assert not reading.holds_for(settings), "there was none"
+    reading = Reading(settings)
+    assert reading.mqtt_password_file == secret
+    assert reading.holds_for(settings)
+    secret.write_text("second")
+    assert not reading.holds_for(settings)
+
+
 def test_a_reading_notes_what_is_read_later() -> None:
     reading = Reading(load())
     assert reading.holds_for(load(EDGED_LOOP="true"))

@@ -313,6 +313,39 @@ def test_a_bad_file_changes_nothing_and_is_told_until_a_good_one_comes(
     assert "Traceback" not in daemon.stderr
 
 
+def test_a_reload_that_fails_by_a_mistake_of_ours_leaves_what_works_alone(
+    settings: dict[str, str], tmp_path: Path, ear: Ear
+) -> None:
+    never = 10**6
+    with Daemon(tmp_path, settings, command=faulty("reload", never), environ=ear.environ) as daemon:
+        daemon.until(lambda: lines(tmp_path))
+        daemon.configure(settings | {"EDGED_SCORE_THRESHOLD": "0.9"})
+        daemon.send(signal.SIGHUP)
+        assert "ZeroDivisionError" in daemon.until_told("reload_failed")["exception"]
+        daemon.until(lambda: any("reload failed: ZeroDivisionError" in word for word in ear.words))
+        before = len(lines(tmp_path))
+        daemon.until(lambda: len(lines(tmp_path)) >= before + 5)
+        assert daemon.stop() == 0
+    daemon.ledger()
+
+
+def test_the_status_says_that_there_is_no_broker(
+    settings: dict[str, str], tmp_path: Path, ear: Ear, mosquitto: Mosquitto
+) -> None:
+    settings |= {"EDGED_MQTT_URL": f"mqtt://127.0.0.1:{mosquitto.port}"}
+    absent = f"nothing listens at mqtt://127.0.0.1:{mosquitto.port}"
+    mosquitto.stop()
+    with Daemon(tmp_path, settings, environ=ear.environ) as daemon:
+        daemon.until(lambda: any(absent in word for word in ear.words))
+        mosquitto.start()
+        with Subscriber(mosquitto.port) as subscriber:
+            daemon.until(lambda: subscriber.on(STATE))
+            states = [json.loads(payload) for payload in subscriber.on(STATE)]
+            assert not any(state["degraded"] for state in states), "who hears it has a broker"
+            daemon.until(lambda: absent not in ear.words[-1])
+            assert daemon.stop() == 0
+
+
 def test_a_reload_of_the_broker_settings_moves_to_the_new_connection_without_a_gap(
     settings: dict[str, str], tmp_path: Path, mosquitto: Mosquitto
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from importlib import import_module
 
 from edged import __version__
@@ -41,13 +42,25 @@ def main(argv: list[str] | None = None) -> int:
     try:
         code: int = import_module(f"edged.cli.{options.command}").run(options)
     except EdgedError as error:
-        print(f"edged: {error}", file=sys.stderr)
+        _complain(f"edged: {error}")
         code = error.exit_code
     except BrokenPipeError:  # whoever read our output has heard enough ('edged env | head')
         code = 0
     except KeyboardInterrupt:
         code = 130
+    except Exception:  # noqa: BLE001  # the last place where it can be told
+        _complain(traceback.format_exc().rstrip())
+        code = 1
     return _flushed(code)
+
+
+def _complain(text: str) -> None:
+    """Tell why it ends; in the journal every line of it as an error, for 'journalctl -p err'."""
+    from edged import config  # noqa: PLC0415  # 'edged --help' must answer at once
+
+    if config.service_manager().journal:
+        text = "\n".join(f"<3>{line}" for line in text.splitlines())
+    print(text, file=sys.stderr)
 
 
 def _flushed(code: int) -> int:

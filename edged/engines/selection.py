@@ -45,6 +45,8 @@ class Wanted:
     access: Access
     """How an Edge TPU is reached; its device is set from ``devices``."""
     backoff: Backoff | None = None
+    editions: tuple[object, ...] = ()
+    """Of the files of model and twin: another file under the same name is another model."""
 
 
 def open_engines(wanted: Wanted) -> list[Engine]:

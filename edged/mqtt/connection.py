@@ -56,6 +56,13 @@ class Connection:
         self._session: Session | None = None
         self._tried = False
         self._told = ""
+        self._fault = ""
+
+    @property
+    def problem(self) -> str:
+        """Why there is no session; empty while there is one, and until the first attempt has failed."""
+        session = self._session
+        return "" if session is not None and session.established else self._fault
 
     def open(self) -> None:
         """Start to connect, and never stop trying."""
@@ -121,6 +128,7 @@ class Connection:
 
     def _tell(self, fault: faults.Fault, *, lost: bool) -> None:
         """Say why there is no session: once, not after every attempt."""
+        self._fault = str(fault)
         if lost:
             log.warning("mqtt_disconnected", reason=str(fault))
         elif str(fault) != self._told:

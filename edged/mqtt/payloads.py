@@ -7,7 +7,7 @@ JSON Schema (:mod:`edged.mqtt.contract`) is generated from the same declarations
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping  # noqa: TC003  # the schema is generated from the annotations
+from collections.abc import Mapping  # noqa: TC003  # the schema is generated from the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -223,10 +223,9 @@ def state(
     boot_id: str,
     delivery: Delivery,
     commands: CommandCounts,
-    degraded: Iterable[str],
     now: float,
 ) -> StateMessage:
-    """What the daemon is doing; ``degraded`` adds to the reasons of the record, ``now`` is UTC in seconds."""
+    """What the daemon is doing; ``now`` is UTC in seconds."""
     return {
         "schema": SCHEMA,
         "boot_id": boot_id,
@@ -239,7 +238,7 @@ def state(
         "config_hash": record.config_hash,
         "camera_online": record.camera_online,
         "source": dict(record.source),
-        "degraded": [*record.degraded, *degraded],
+        "degraded": list(record.degraded),
         "messages": delivery.payload(),
         "commands": commands,
     }

@@ -35,7 +35,7 @@ _ABORT_DEADLINE_S = 2.0
 """How long threads get to leave once their queues were taken away, or the source was told to stop."""
 
 _LET_GO_S = 10.0
-"""How long a source that is exchanged may take to give back its thread: longer than one read of a camera."""
+"""How long a part that is exchanged may take to give back its thread: longer than one read of a camera."""
 
 _SINK_NICE = 10
 """Sinks give way: drawing and encoding must not take a core from the model, they have a queue to catch up."""
@@ -138,14 +138,14 @@ class Pipeline:
 
         async def at_the_boundary() -> Inference:
             if outlets is not None:
-                await self._drain([outlet for outlet in self.outlets if outlet not in outlets])
+                await self._let_go([outlet for outlet in self.outlets if outlet not in outlets])
                 for outlet in outlets:
                     if outlet not in self.outlets:
                         self._start(outlet.pulse.name, outlet.run, nice=_SINK_NICE)
                 self.outlets = list(outlets)
             if intake is not None:
                 self.intake.abort()
-                await self._let_go()
+                await self._left("capture")
                 self.intake = intake
                 self._start("capture", intake.run)
                 if self._stopped:  # it was meant for whatever source there is
@@ -180,16 +180,25 @@ class Pipeline:
         pulses = [*self._inference.pulses, *(outlet.pulse for outlet in self.outlets)]
         return next((pulse.name for pulse in pulses if pulse.busy_s() > limit_s), None)
 
-    async def _let_go(self) -> None:
-        """Wait for the thread of the old source; one that never comes back must not stop the new one."""
-        capture = self._threads.pop("capture")
+    async def _let_go(self, outlets: Iterable[Outlet]) -> None:
+        """Let sinks that go take what is in their queues."""
+        going = list(outlets)
+        for outlet in going:
+            outlet.close()
+        for outlet in going:
+            await self._left(outlet.pulse.name)
+            outlet.abort()  # what a stuck one has not taken
+
+    async def _left(self, name: str) -> None:
+        """Wait for the thread of an old part; one that never comes back must not stop the new one."""
+        thread = self._threads.pop(name)
         aborting = asyncio.create_task(self._aborting.wait(), name="aborting")
-        either: list[asyncio.Future[Any]] = [capture, aborting]
+        either: list[asyncio.Future[Any]] = [thread, aborting]
         await asyncio.wait(either, timeout=_LET_GO_S, return_when=asyncio.FIRST_COMPLETED)
         aborting.cancel()
-        if not capture.done():
-            self._threads["capture-old"] = capture
-            self.stuck = ("capture-old",)
+        if not thread.done():
+            self._threads[f"{name}-old"] = thread
+            self.stuck = (*self.stuck, f"{name}-old")
             log.error("threads_stuck", threads=self.stuck)
 
     def _infer(self, detector: Detector, max_age: float) -> Inference:

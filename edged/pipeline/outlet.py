@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _QUEUE = 2
 """Results a sink may lag behind; each holds a whole frame."""
 
+_SILENT_S = 5.0
+"""A sink that has taken a result for so long is in trouble."""
+
 log = structlog.get_logger()
 
 
@@ -38,6 +41,13 @@ class Outlet:
         """Why the last result was not taken; empty when it was."""
         self.pulse = Pulse(f"sink-{sink.name}")
         self._queue: Channel[Result] = Channel(_QUEUE)
+
+    @property
+    def problem(self) -> str:
+        """Why results are not taken; empty when they are."""
+        if self.pulse.busy_s() > _SILENT_S:
+            return f"the sink {self.sink.name} does not answer"
+        return self.failure
 
     def put(self, result: Result) -> None:
         """Hand over one result; when the queue is full, it waits or the oldest one gives way."""

@@ -48,6 +48,11 @@ class Sink(Protocol):
 class Reporter(Protocol):
     """A sink that also tells how the daemon fares. Its methods never block, whatever thread calls them."""
 
+    @property
+    def problem(self) -> str:
+        """What is wrong although results are taken, one sentence; empty when nothing is."""
+        ...
+
     def report(self, report: Report) -> None:
         """Take the figures of the stats interval that has just ended."""
         ...

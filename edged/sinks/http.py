@@ -45,6 +45,7 @@ class HttpSink:
     """
 
     name = "http"
+    problem = ""
 
     def __init__(
         self, address: Address, *, token: str | None, title: str = "edged", stop_timeout: float = 10.0

@@ -51,8 +51,8 @@ class JsonlSink:
         """Open the file, or create it."""
         if self._path is None:
             return
-        self._created = not self._path.exists()
         try:
+            self._created = not self._path.exists()
             self._fd = _open(self._path)
         except OSError as error:
             raise self._error(error) from error
@@ -81,7 +81,7 @@ class JsonlSink:
                 self._path.unlink()
 
     def _append(self, path: Path, line: bytes) -> None:
-        if self._fd is not None and os.fstat(self._fd).st_nlink == 0:
+        if self._fd is not None and not _is_at(path, self._fd):
             self._let_go()
         if self._fd is None:
             self._fd = _open(path)
@@ -107,6 +107,15 @@ class JsonlSink:
             f"the output {self._target!r} cannot be written: {error.strerror}",
             mend="Set EDGED_JSONL to a file that the user of edged may write, or to - for standard output",
         )
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    """Whether the open file is the one of that name: it may have been deleted, or moved away by logrotate."""
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    return os.path.samestat(there, os.fstat(fd))
 
 
 def _open(path: Path) -> int:

@@ -219,11 +219,19 @@ class MqttSink:
         """Publish what the daemon is doing."""
         if self._state is not None and self._state.model != state.model:
             self._counts.forget(seen=True)
-        self._state = state
+        # Whoever receives a message need not be told that there is no connection.
+        absent = self._connection.problem
+        told = tuple(reason for reason in state.degraded if reason != absent)
+        self._state = dataclasses.replace(state, degraded=told)
         self._compare_models()
         self._publish_state()
         self._outbox.post(self._topics.status, b"online" if state.camera_online else b"offline")
         self._announce()
+
+    @property
+    def problem(self) -> str:
+        """Why there is no session, or what is wrong with the spool."""
+        return self._connection.problem or (self._spooler.problem if self._spooler is not None else "")
 
     def delivery(self) -> Delivery:
         """The account of the messages now."""
@@ -301,13 +309,11 @@ class MqttSink:
     def _publish_state(self) -> None:
         if self._state is None:
             return
-        problem = self._spooler.problem if self._spooler is not None else ""
         message = payloads.state(
             self._state,
             boot_id=self._boot_id,
             delivery=self.delivery(),
             commands=self._commands.counts() if self._commands else {"accepted": 0, "refused": {}},
-            degraded=[problem] if problem else [],
             now=time.time(),
         )
         self._outbox.post(self._topics.state, payloads.encode(message))

@@ -11,7 +11,7 @@ import structlog
 from edged.errors import ConfigError, SinkError
 from edged.mqtt import payloads
 from edged.video.encoder import HARDWARE, SOFTWARE, Encoder, EncoderError
-from edged.video.recorder import Events, FileRecorder, FolderRecorder
+from edged.video.recorder import DISK_FAULTS, Events, FileRecorder, FolderRecorder
 from edged.video.retention import Retention
 from edged.video.segments import Sample
 from edged.video.writer import BehindError, Writer
@@ -90,12 +90,19 @@ class VideoSink:
         )
 
     def open(self) -> None:
-        """Find out whether there can be files, without touching what may be there."""
+        """Find out whether there can be files, without touching what may be there.
+
+        A disk that is full, read-only or failing does not keep detection from starting: it is told, and tried
+        again, as if that had happened later.
+        """
+        fault: OSError | None = None
         try:
             self._recorder.open()
         except OSError as error:
-            raise self._error(error.strerror or str(error)) from error
-        self._writer.start()
+            if error.errno not in DISK_FAULTS:
+                raise self._error(error.strerror or str(error)) from error
+            fault = error
+        self._writer.start(fault)
 
     def send(self, result: Result) -> None:
         """Draw and encode one frame."""
@@ -148,8 +155,8 @@ class VideoSink:
         self._pass_on(packets)
 
     def _pass_on(self, packets: Iterable[Packet]) -> None:
-        for packet in packets:
-            ts, line, seen, waits = self._delayed.popleft()
+        # All are paired before any is stored: a disk that is behind must not shift the rest.
+        for packet, (ts, line, seen, waits) in [(packet, self._delayed.popleft()) for packet in packets]:
             sample = Sample(packet, ts, line, seen, self._fresh)
             self._writer.put(sample, patience_s=_PATIENCE_S if waits else 0.0)
             self._fresh = False
@@ -172,8 +179,10 @@ class VideoSink:
     def _finish_encoder(self) -> None:
         if self._encoder is not None:
             encoder, self._encoder = self._encoder, None
-            self._pass_on(encoder.finish())
-            self._delayed.clear()
+            try:
+                self._pass_on(encoder.finish())
+            finally:
+                self._delayed.clear()
 
     def _drop_encoder(self, error: EncoderError) -> None:
         """An encoder that has failed is not used again, unless it is the only one."""
@@ -184,10 +193,7 @@ class VideoSink:
             del self._codecs[0]
 
     def _error(self, reason: str) -> SinkError:
-        return SinkError(
-            f"the output {str(self._recorder.target)!r} cannot be written: {reason}",
-            mend="Set EDGED_OUTPUT to a place where the user of edged may write and the disk has room",
-        )
+        return _refused(self._recorder.target, reason)
 
 
 class _Delayed(NamedTuple):
@@ -208,7 +214,11 @@ def recorder(settings: Settings) -> Recorder:
     """
     assert settings.output is not None  # noqa: S101  # the registry asks for this sink only if it is set
     target: Path = settings.output.expanduser()
-    if target.is_dir() or not target.suffix:
+    try:
+        is_folder = target.is_dir() or not target.suffix
+    except OSError as error:  # below a folder that we may not look into
+        raise _refused(target, error.strerror or str(error)) from error
+    if is_folder:
         budget = settings.output_max_gb
         retention = Retention(
             target,
@@ -228,6 +238,13 @@ def recorder(settings: Settings) -> Recorder:
             mend="Set EDGED_OUTPUT to a folder",
         )
     return FileRecorder(target)
+
+
+def _refused(target: Path, reason: str) -> SinkError:
+    return SinkError(
+        f"the output {str(target)!r} cannot be written: {reason}",
+        mend="Set EDGED_OUTPUT to a place where the user of edged may write and the disk has room",
+    )
 
 
 __all__ = ["VideoSink", "recorder"]

@@ -58,6 +58,9 @@ class Container:
             self._container.close()
             raise SourceError(f"{name} has no video in it", mend=mend)
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            self._container.close()  # type: ignore[unreachable]  # PyAV's types do not know of it
+            raise SourceError(f"{name} has video in a format that FFmpeg does not know", mend=mend)
         # One thread: frame threads would hold more frames in memory, and cores have better things to do.
         self._stream.codec_context.thread_count = 1
         self.strict = strict and self._stream.codec_context.name in _STRICT

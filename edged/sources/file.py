@@ -74,7 +74,8 @@ class FileSource:
 
     def open(self) -> None:
         """List the files, and find out whether there is a picture in any of them."""
-        self._paths = listed(self._spec)
+        with media.reading(self._spec):
+            self._paths = listed(self._spec)
         first: SourceError | None = None
         for path in self._paths:
             try:

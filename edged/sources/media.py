@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -119,12 +122,31 @@ def _grabbed(container: Container, path: Path, skipped: Counter[str]) -> Iterato
         )
 
 
+@contextmanager
+def reading(name: object) -> Iterator[None]:
+    """Have the operating system's refusals told as what is wrong with the source ``name``.
+
+    Raises:
+        SourceError: it may not be read, or went away.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(
+            f"the source {str(name)!r} cannot be read: {error.strerror or error}",
+            mend="Give the user of edged the right to read it, and to look into the folders above it",
+        ) from error
+
+
 def _check(path: Path) -> None:
     """Find out what FFmpeg would only call invalid."""
-    if not path.exists():
-        raise SourceError(f"the source {str(path)!r} does not exist", mend=_MEND)
-    if path.stat().st_size == 0:
-        raise SourceError(f"the source {str(path)!r} is empty", mend=_MEND)
+    with reading(path):
+        if not path.exists():
+            raise SourceError(f"the source {str(path)!r} does not exist", mend=_MEND)
+        if path.stat().st_size == 0:
+            raise SourceError(f"the source {str(path)!r} is empty", mend=_MEND)
+        if not os.access(path, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _clip(path: Path) -> Container:
@@ -143,9 +165,10 @@ def _read_image(path: Path, rotate: int) -> Image:
     import cv2  # noqa: PLC0415  # slow to import, and not needed to look at a path
     import numpy as np  # noqa: PLC0415
 
-    if is_cut_short(path):
-        raise SourceError(f"the source {str(path)!r} is cut short", mend=_MEND)
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    with reading(path):
+        if is_cut_short(path):
+            raise SourceError(f"the source {str(path)!r} is cut short", mend=_MEND)
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise SourceError(f"the source {str(path)!r} is no image that can be read", mend=_MEND)
     return turned(image, rotate)  # type: ignore[arg-type]  # IMREAD_COLOR gives uint8

@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from edged import bridge
 from edged.channel import Closed
 from edged.errors import SourceError
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from edged.records import Image
     from edged.sources.camera import Camera
     from edged.sources.shape import Pace
+
+log = structlog.get_logger()
 
 _AHEAD = 2
 """Pictures between the two threads; whoever takes them takes them at once, so this is for hiccups only."""
@@ -150,6 +154,12 @@ class Reader:
         except SourceError as error:
             # Its traceback would keep all that was in use alive, until the collector finds the circle.
             self._error = error.with_traceback(None)
+        except Exception as error:
+            # What a library makes of a camera's garbage must not end the daemon: it is one more lost camera.
+            log.exception("camera_failed", source=self._camera.name)
+            self._error = SourceError(
+                f"{self._camera.name} failed: {type(error).__name__}: {error}", mend=self._camera.mend
+            )
         except BaseException as error:  # noqa: BLE001  # raised again where somebody waits
             self._error = error
         with self._changed:

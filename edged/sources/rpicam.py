@@ -126,7 +126,10 @@ class RpicamCamera:
         assert self._picture is not None  # noqa: S101  # grab() comes first
         data = np.frombuffer(self._picture, np.uint8)
         if self._format == "MJPG":
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            try:
+                image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            except cv2.error:  # it is none at all
+                raise Damaged from None
             if image is None:
                 raise Damaged
             return image  # type: ignore[return-value]  # IMREAD_COLOR gives uint8

@@ -79,7 +79,10 @@ class V4l2Camera:
 
     def retrieve(self) -> Image:
         """The buffer as pixels; this is where motion JPEG is decoded."""
-        whole, image = self._capture.retrieve()
+        try:
+            whole, image = self._capture.retrieve()
+        except cv2.error:  # what should be a JPEG is none at all
+            raise Damaged from None
         if not whole or image is None:
             raise Damaged
         return image  # type: ignore[return-value]  # BGR uint8 by default

@@ -58,13 +58,16 @@ class GrowingFile:
         data = piece if self.size else self._header + piece
         try:
             _write(self._fd, data, self.size)
+            # On the disk, not only in memory: the power may go at any time.
+            os.fdatasync(self._fd)
             if not self.size:
                 self.part.rename(self.path)
+                _sync_folder(self.path.parent)
         except OSError:
             self._undo()
             raise
         self.size += len(data)
-        # Nobody reads it soon: start writing it out, for a power cut to cost little, and free the memory.
+        # Nobody reads it soon: free the memory.
         with contextlib.suppress(OSError):
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -118,6 +121,16 @@ class GrowingFile:
             # An error of an earlier write may come up here; what we know of was stored.
             with contextlib.suppress(OSError):
                 os.close(fd)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in it on the disk, too."""
+    with contextlib.suppress(OSError):  # not every file system can
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def _write(fd: int, data: bytes, offset: int) -> None:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from edged.video.segments import Sample
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FAULTS = NO_SPACE | {errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT}
+"""What is wrong with a disk and not with a setting: it may pass."""
 _PROBE_BYTES = 1 << 20
 """About what a fragment takes: when so much can be stored again, it is worth to go on."""
+_MOST_DELETED = 32 << 20
+"""Bytes that are deleted for one fragment, before it is given up."""
 
 
 class Recorder(Protocol):
@@ -250,12 +254,18 @@ class FolderRecorder:
     def _store(self, file: GrowingFile, piece: bytes) -> None:
         """Append, and if there is no room at the cost of the oldest segments."""
         self._retention.make_room(len(piece))
+        deleted = 0
         while True:
             try:
                 file.append(piece)
             except OSError as error:
-                if error.errno not in NO_SPACE or not self._retention.delete_oldest():
+                # So much was deleted and there is still no room: deleting does not help.
+                if error.errno not in NO_SPACE or deleted > _MOST_DELETED:
                     raise
+                more = self._retention.delete_oldest()
+                if not more:
+                    raise
+                deleted += more
             else:
                 return
 

@@ -88,16 +88,13 @@ class Retention:
             raise OSError(errno.ENOSPC, "the disk is down to what EDGED_DISK_FREE_GB keeps free")
         self._total += needed
 
-    def delete_oldest(self) -> bool:
-        """Delete one segment, for the disk is full all the same; False if there is none.
+    def delete_oldest(self) -> int:
+        """Delete one segment, for the disk is full all the same; its bytes, 0 if there is none.
 
         Raises:
             OSError: it cannot be deleted.
         """
-        if not self._others:
-            return False
-        self._delete_first()
-        return True
+        return self._delete_first() if self._others else 0
 
     def _delete_first(self) -> int:
         """Delete the first segment in the order of deletion; gives its bytes."""

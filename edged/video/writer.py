@@ -45,10 +45,12 @@ class Writer:
         self._pause_s = _FIRST_PAUSE_S
         self._failed_at = -_CALM_S
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, fault: OSError | None = None) -> None:
+        """Start the thread; with what is wrong with the disk already, it begins by trying again."""
         self._ended.clear()
-        bridge.start("video-disk", self._run)
+        if fault is not None:
+            self.problem = _reason(fault)
+        bridge.start("video-disk", lambda: self._run(fault))
 
     def put(self, sample: Sample, *, patience_s: float) -> None:
         """Have a sample recorded.
@@ -80,8 +82,10 @@ class Writer:
             self._queue.put(None, timeout=timeout_s)
         return self._ended.wait(max(0.0, deadline - time.monotonic()))
 
-    def _run(self) -> None:
+    def _run(self, fault: OSError | None) -> None:
         try:
+            if fault is not None:
+                self._recover(fault)
             while (sample := self._queue.get()) is not None:
                 try:
                     self._recorder.take(sample)

@@ -280,3 +280,37 @@ def test_a_source_that_never_gives_its_thread_back_does_not_stop_the_new_one(
     finally:
         release.set()
         assert threads() == []
+
+
+def test_a_sink_that_never_gives_its_thread_back_does_not_stop_what_comes_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.pipeline._LET_GO_S", 0.3)
+    stuck, release = threading.Event(), threading.Event()
+
+    def hang(number: int) -> None:
+        if number == 5:
+            stuck.set()
+            release.wait(60)
+
+    stays, hangs, comes = Sink(name="stays"), Sink(hang, name="one"), Sink(name="one")
+    rig = Rig(Source(0, live=True, fps=100), detector(), stays, hangs)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(stuck.is_set)
+        kept, old = pipeline.outlets
+        monkeypatch.setattr("edged.pipeline.outlet._SILENT_S", 0.0)
+        assert old.problem == "the sink one does not answer"
+        await pipeline.exchange(detector=detector(), max_age=1.0, outlets=[kept, Outlet(comes)])
+        assert pipeline.stuck == ("sink-one-old",)
+        await until(lambda: len(comes.results) >= 20)
+        pipeline.stop()
+
+    try:
+        asyncio.run(rig.run(exchange))
+        assert hangs.ids == [*range(5)]
+        assert comes.ids == stays.ids[-len(comes.ids) :]
+        assert rig.outlets[1].lost["aborted"] <= 2
+    finally:
+        release.set()
+        assert threads() == []

@@ -156,6 +156,28 @@ def test_a_disk_that_turns_read_only_is_told_and_taken_up_again(mounted: Callabl
     check_all_play(disk / "video")
 
 
+def test_a_disk_that_is_read_only_from_the_start_is_told_and_taken_up(mounted: Callable[..., Path]) -> None:
+    """A worn SD card locks itself: the daemon starts all the same."""
+    disk = mounted("disk", "-t", "tmpfs", "-o", "size=50m,ro", "tmpfs")
+    sink = into_folder(disk / "video", length=2)
+    sink.open()
+    with pytest.raises(SinkError, match="Read-only file system"):
+        sink.send(next(noise(1)))
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    reached = send_until(sink, works=True, start=1)
+    assert send(sink, noise(3, start=reached + 0.1)) == (30, set())
+    sink.close()
+    check_all_play(disk / "video")
+
+
+def test_a_disk_that_is_read_only_is_found_by_a_check(mounted: Callable[..., Path]) -> None:
+    disk = mounted("disk", "-t", "tmpfs", "-o", "size=50m,ro", "tmpfs")
+    sink = into_file(disk / "out.mp4")
+    sink.open()
+    with pytest.raises(SinkError, match="Read-only file system"):
+        sink.close()
+
+
 def test_what_must_stay_free_stays_free(mounted: Callable[..., Path]) -> None:
     disk = mounted("disk", "-t", "tmpfs", "-o", "size=20m", "tmpfs")
     sink = into_folder(disk, length=1, reserve=12 * MB)

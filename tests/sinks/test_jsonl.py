@@ -117,14 +117,18 @@ def test_a_full_disk_costs_lines_and_never_half_of_one(mounted: Callable[..., Pa
     assert [line["frame_id"] for line in lines(path)] == taken
 
 
-def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
-    path = tmp_path / "out.jsonl"
+@pytest.mark.parametrize("go", ["deleted", "renamed"])
+def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path, go: str) -> None:
+    """As logrotate does it."""
+    path, old = tmp_path / "out.jsonl", tmp_path / "out.jsonl.1"
     sink = sink_to(path)
     many = list(results(1))
     for result in many[:10]:
         sink.send(result)
-    path.unlink()
+    path.unlink() if go == "deleted" else path.rename(old)
     for result in many[10:]:
         sink.send(result)
     sink.close()
+    if go == "renamed":
+        assert [line["frame_id"] for line in lines(old)] == list(range(10))
     assert [line["frame_id"] for line in lines(path)] == list(range(10, 20))

@@ -41,6 +41,13 @@ def played(source: FileSource) -> tuple[list[Frame], SourceError | None]:
     return frames, None
 
 
+def test_a_format_that_ffmpeg_does_not_know_is_told(demo_clip: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "unknown.mp4"
+    clip.write_bytes(demo_clip.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(SourceError, match="format that FFmpeg does not know"):
+        FileSource(str(clip)).open()
+
+
 def in_order(frames: list[Frame]) -> bool:
     """Whether numbers have no gaps and times rise."""
     return [frame.frame_id for frame in frames] == list(range(len(frames))) and all(
