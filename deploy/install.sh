@@ -321,7 +321,12 @@ make_account() {
       --shell /usr/sbin/nologin --comment "edged detection daemon" "$ACCOUNT"
   [[ -d $ETC ]] || run install -d -m 0750 -o root -g "$ACCOUNT" "$ETC"
   for folder in "$STATE" ${instance:+"$STATE/$instance"}; do
-    [[ -d $folder ]] || run install -d -m 0750 -o "$ACCOUNT" -g "$ACCOUNT" "$folder"
+    if [[ ! -d $folder ]]; then
+      run install -d -m 0750 -o "$ACCOUNT" -g "$ACCOUNT" "$folder"
+    elif [[ $(stat -c %U "$folder") == root ]]; then
+      # An uninstall has left it to root.
+      run chown -R "$ACCOUNT:$ACCOUNT" "$folder"
+    fi
   done
 }
 
@@ -361,8 +366,20 @@ is_filled_in() {
 
 # --- The service ---
 
-# Units that run. One that waits for its next attempt to start takes the new version by itself.
-active_units() { known_units --state=active,reloading; }
+# outdated_units RELEASE STATE...: units in these states whose process is not of that release. One that waits for
+# its next attempt to start has no process, and takes the new version by itself.
+outdated_units() {
+  local release=$1 state name pid
+  shift
+  for state in "$@"; do
+    while read -r name; do
+      pid=$(systemctl show --property=MainPID --value "$name")
+      # The first word is the interpreter of the release.
+      [[ ${pid:-0} == 0 ]] || tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | head -n 1 | grep -q "^$release/" ||
+        echo "$name"
+    done < <(known_units --state="$state")
+  done
+}
 
 # A unit of which nothing is left but a mention is none.
 known_units() {
@@ -374,12 +391,18 @@ enable_unit() {
   systemctl is-enabled --quiet "$(unit)" 2>/dev/null || run systemctl enable --quiet "$(unit)"
 }
 
-# restart_all UNIT...: false if one does not come up again.
+# restart_all UNIT...: false if one does not come up again, and that may be due to the version.
 restart_all() {
   local name
   for name in "$@"; do
-    run systemctl restart "$name" || return 1
+    run systemctl restart "$name" || lacks_its_camera "$name" || return 1
   done
+}
+
+# What is not there for the new version was not there for the old one; it is tried again and again.
+lacks_its_camera() {
+  [[ $(systemctl show --property=ExecMainStatus --value "$1") == 69 ]] || return 1
+  note "$1 does not find its camera or device; it goes on trying: journalctl -u $1"
 }
 
 memory_note() {
@@ -430,7 +453,8 @@ clean_up() {
 }
 
 do_install() {
-  local id release previous units share=$source_dir/systemd
+  local id release previous share=$source_dir/systemd
+  local -a outdated starting
   check_system
   check_python
   previous=$(current_release)
@@ -463,34 +487,35 @@ do_install() {
 
   make_account
   give_settings
-  mapfile -t units < <(active_units)
   activate "$share" "$release"
   if [[ $action == install ]]; then
     make_env_file "$release"
     enable_unit
   fi
   if [[ $start ]] && is_booted; then
-    if [[ $release != "$previous" ]] && ! restart_all "${units[@]}"; then
-      go_back "$previous" "${units[@]}"
-    fi
-    if [[ $action == install && " ${units[*]} " != *" $(unit) "* ]] && is_filled_in "$(env_file)"; then
-      run systemctl start "$(unit)" ||
+    # By what runs, not by what was in force: an upgrade that was cut short is made whole.
+    mapfile -t outdated < <(outdated_units "$release" active reloading)
+    mapfile -t starting < <(outdated_units "$release" activating)
+    restart_all "${outdated[@]}" || go_back "$previous" "$release" "${outdated[@]}"
+    [[ ${#starting[@]} -eq 0 ]] || run systemctl restart --no-block "${starting[@]}"
+    if [[ $action == install ]] && is_filled_in "$(env_file)" && ! systemctl is-active --quiet "$(unit)"; then
+      run systemctl start "$(unit)" || lacks_its_camera "$(unit)" ||
         die "edged is installed, but $(unit) does not start" \
           "See why: systemctl status $(unit); journalctl -u $(unit)"
     fi
   fi
-  # What still runs the old version may load more of it.
-  [[ -z $start && ${#units[@]} -gt 0 ]] || remove_other_releases "$release"
+  # What still runs another version may load more of it.
+  [[ $(outdated_units "$release" active reloading activating deactivating) ]] || remove_other_releases "$release"
   ((changes)) || say "Nothing had to be changed."
   [[ -z $coral ]] || coral_check
   [[ $action == upgrade ]] || next_steps
 }
 
-# go_back RELEASE UNIT...: the upgrade does not run here, what was there before did.
+# go_back RELEASE FROM UNIT...: the upgrade does not run here, what was there before did.
 go_back() {
-  local previous=$1
-  shift
-  if [[ $previous ]]; then
+  local previous=$1 release=$2
+  shift 2
+  if [[ $previous && $previous != "$release" ]]; then
     activate "$previous/share" "$previous"
     restart_all "$@" || true
     remove_other_releases "$previous"

@@ -41,10 +41,10 @@ compile() {
   echo "$output: $(grep -c == "$output") packages"
 }
 
-compile ai-edge-litert-py311.txt 3.11 ../../pyproject.toml
-compile ai-edge-litert-py313.txt 3.13 ../../pyproject.toml
+compile ai-edge-litert-py311.txt 3.11 ../../pyproject.toml --extra http
+compile ai-edge-litert-py313.txt 3.13 ../../pyproject.toml --extra http
 # Instead of its successor, not beside it.
 echo "ai-edge-litert; python_version < '0'" >"$work/overrides"
-compile tflite-runtime-py311.txt 3.11 ../../pyproject.toml --extra tflite-runtime --override "$work/overrides"
+compile tflite-runtime-py311.txt 3.11 ../../pyproject.toml --extra http --extra tflite-runtime --override "$work/overrides"
 # What makes a wheel from a checkout.
 compile build.txt 3.11 build.in
