@@ -126,6 +126,10 @@ class Machine:
         """A property of a unit."""
         return self.run("systemctl", "show", "--value", f"--property={name}", unit)
 
+    def is_active(self, unit: str) -> bool:
+        """Whether it runs."""
+        return self.show(unit, "ActiveState") == "active"
+
     def units(self, pattern: str) -> list[str]:
         """Units that are there; a name that something mentions is none."""
         listed = self.run("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern).splitlines()

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import venv
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +165,16 @@ def test_wrong_settings_reach_no_machine(machine: Machine, play: Callable[..., d
     told = play(fails=True, edged_settings={"EDGED_SCORE_THRESHOLD": 7, "EDGED_COLOUR": "red"})["output"]
     assert "there is no such setting" in told
     assert machine.run("cat", "/etc/edged/front.env") == before
+
+
+def test_a_node_that_does_not_start_is_mended(machine: Machine, play: Callable[..., dict[str, Any]]) -> None:
+    """Right settings are written, and put in force, though the service fails under the wrong ones."""
+    play(edged_settings={"EDGED_SOURCE": "/srv/nothing.mp4"})
+    for camera in ("front", "back"):
+        assert machine.call("systemctl", "restart", f"edged@{camera}.service").returncode != 0
+    play()
+    for camera in ("front", "back"):
+        until(partial(machine.is_active, f"edged@{camera}.service"), "a start")
 
 
 def test_it_removes(machine: Machine, play: Callable[..., dict[str, Any]]) -> None:

@@ -480,6 +480,11 @@ def test_another_instance_has_settings_and_data_of_its_own(
 def test_an_upgrade(machine: Machine, broker: Broker) -> None:
     """The new version runs, with the old settings, and nothing of the old version is left."""
     settings, releases = machine.run("cat", ENV_FILE), machine.run("ls", "/opt/edged/releases")
+    process = main_pid(machine)
+    install(machine, "/later", "upgrade", "--no-start")
+    assert main_pid(machine) == process
+    assert releases in machine.run("ls", "/opt/edged/releases"), "what runs may load more of it"
+    # As after an upgrade that was cut short: the new version is there, the old one runs.
     install(machine, "/later", "upgrade")
     assert await_state(broker, lifecycle="running")["version"] == "99.0"
     assert machine.run("cat", ENV_FILE) == settings
@@ -525,6 +530,8 @@ def test_installed_again_it_goes_on_where_it_stopped(machine: Machine, broker: B
     if suite in NEWER:
         return  # it is the same script, and takes time
     videos = machine.run("ls", f"{DATA}/video")
+    install(machine, "/later", "--instance", "front", "--no-start")
+    assert machine.run("stat", "-c", "%U:%G", DATA) == "edged:edged", "an instance must get in"
     install(machine, "/later")
     assert await_state(broker, lifecycle="running")["version"] == "99.0"
     broker.detections()
