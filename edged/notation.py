@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from edged.mqtt.url import redact
 from edged.sources.url import redacted
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def auto(value: object) -> object:
@@ -64,3 +68,8 @@ def without_secrets(value: object) -> object:
     if not isinstance(value, str):
         return value
     return redacted(value) if "://" in value else redact(value) if ":" in value.rpartition("@")[0] else value
+
+
+def named(name: str, path: Path) -> str:
+    """A setting that names a file with a secret; what looks like no path may be the secret itself."""
+    return f"{name}={str(path)!r}" if "/" in str(path) else f"{name}, a file in the folder where edged runs,"

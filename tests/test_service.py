@@ -545,6 +545,25 @@ def test_the_watchdog_is_fed_while_a_camera_is_silent(settings: dict[str, str], 
         server.kill()
 
 
+def test_the_watchdog_is_fed_while_a_file_waits_for_the_broker(
+    settings: dict[str, str], tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    settings |= {"EDGED_MQTT_URL": f"mqtt://127.0.0.1:{mosquitto.port}", "EDGED_MQTT_QUEUE": "10"}
+    with (
+        Ear(str(tmp_path / "notify"), watchdog_s=2) as ear,
+        Daemon(tmp_path, settings, environ=ear.environ) as daemon,
+    ):
+        daemon.until(lambda: ear.count("WATCHDOG=1"))
+        mosquitto.freeze()
+        before = len(lines(tmp_path))
+        time.sleep(4)
+        assert len(lines(tmp_path)) < before + 60, "it waits"
+        assert fed(ear, 3) >= 3
+        assert not daemon.told("stalled")
+        mosquitto.thaw()
+        assert daemon.stop() == 0
+
+
 def test_the_watchdog_is_fed_in_a_pause(
     settings: dict[str, str], tmp_path: Path, mosquitto: Mosquitto
 ) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from edged.errors import ConfigError
 from edged.http.address import is_loopback
+from edged.notation import named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,7 @@ def read_token(path: Path) -> str:
         token = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigError(
-            f"{name}={str(path)!r} cannot be read: {error.strerror}",
+            f"{named(name, path)} cannot be read: {error.strerror}",
             mend="Correct the path, or give the user of edged the right to read it",
         ) from error
     except UnicodeDecodeError as error:

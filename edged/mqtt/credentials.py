@@ -6,6 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from edged.errors import ConfigError
+from edged.notation import named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +87,6 @@ def _read(path: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"{name}={str(path)!r} cannot be read: {error.strerror}",
+            f"{named(name, path)} cannot be read: {error.strerror}",
             mend="Correct the path, or give the user of edged the right to read it",
         ) from error

@@ -34,6 +34,8 @@ class Outbox:
     """
 
     def __init__(self, *, limit: int, wake: Callable[[], None], orders: Numbers) -> None:
+        self.waiting = False
+        """Whether somebody waits in :meth:`put`."""
         self._limit = limit
         self._wake = wake
         self._room = threading.Condition()
@@ -76,8 +78,10 @@ class Outbox:
         """
         with self._room:
             while waits and self._full() and not self._closed and self._hope():
+                self.waiting = True
                 self.disk_due.set()
                 self._room.wait(0.5)
+            self.waiting = False
             self._made += 1
             if self._closed:
                 self._dropped["shutdown"] += 1

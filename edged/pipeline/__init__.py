@@ -177,8 +177,9 @@ class Pipeline:
         Waiting for a frame, or for room in a queue, is no stall: a source that is paused, lost or ended
         leaves everybody waiting. Whoever holds the others up is busy.
         """
-        pulses = [*self._inference.pulses, *(outlet.pulse for outlet in self.outlets)]
-        return next((pulse.name for pulse in pulses if pulse.busy_s() > limit_s), None)
+        busy = {pulse.name: pulse.busy_s() for pulse in self._inference.pulses}
+        busy |= {outlet.pulse.name: outlet.busy_s() for outlet in self.outlets}
+        return next((name for name, seconds in busy.items() if seconds > limit_s), None)
 
     async def _let_go(self, outlets: Iterable[Outlet]) -> None:
         """Let sinks that go take what is in their queues."""

@@ -10,6 +10,7 @@ import structlog
 from edged.channel import Channel, Closed
 from edged.errors import SinkError
 from edged.metrics import Pulse
+from edged.sinks import Reporter
 
 if TYPE_CHECKING:
     from edged.records import Result
@@ -45,9 +46,15 @@ class Outlet:
     @property
     def problem(self) -> str:
         """Why results are not taken; empty when they are."""
-        if self.pulse.busy_s() > _SILENT_S:
+        if self.busy_s() > _SILENT_S:
             return f"the sink {self.sink.name} does not answer"
         return self.failure
+
+    def busy_s(self) -> float:
+        """Seconds since the sink took the result that it works on; 0 when it only waits."""
+        if isinstance(self.sink, Reporter) and self.sink.waiting:
+            return 0.0
+        return self.pulse.busy_s()
 
     def put(self, result: Result) -> None:
         """Hand over one result; when the queue is full, it waits or the oldest one gives way."""

@@ -53,6 +53,11 @@ class Reporter(Protocol):
         """What is wrong although results are taken, one sentence; empty when nothing is."""
         ...
 
+    @property
+    def waiting(self) -> bool:
+        """Whether ``send`` waits for somebody else, which will come to an end: it is not stuck."""
+        ...
+
     def report(self, report: Report) -> None:
         """Take the figures of the stats interval that has just ended."""
         ...

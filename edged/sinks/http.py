@@ -46,6 +46,7 @@ class HttpSink:
 
     name = "http"
     problem = ""
+    waiting = False
 
     def __init__(
         self, address: Address, *, token: str | None, title: str = "edged", stop_timeout: float = 10.0

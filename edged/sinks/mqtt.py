@@ -233,6 +233,11 @@ class MqttSink:
         """Why there is no session, or what is wrong with the spool."""
         return self._connection.problem or (self._spooler.problem if self._spooler is not None else "")
 
+    @property
+    def waiting(self) -> bool:
+        """Whether :meth:`send` waits for the broker."""
+        return self._outbox.waiting
+
     def delivery(self) -> Delivery:
         """The account of the messages now."""
         return self._outbox.delivery()

@@ -134,6 +134,12 @@ def test_a_password_comes_from_a_file_and_goes_nowhere_else(
     assert SECRET not in Path("/proc/self/cmdline").read_text()
 
 
+def test_a_password_in_the_place_of_its_file_is_not_repeated(guarded: Mosquitto) -> None:
+    with pytest.raises(ConfigError, match="EDGED_MQTT_PASSWORD_FILE, a file in the folder") as caught:
+        access.of(settings(guarded, mqtt_password_file=Path(SECRET)))
+    assert SECRET not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("username", "password", "who"),
     [

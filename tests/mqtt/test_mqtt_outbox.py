@@ -113,10 +113,12 @@ def test_a_source_that_can_wait_does_so_while_the_broker_is_slow() -> None:
     blocked.start()
     time.sleep(0.1)
     assert blocked.is_alive()
+    waited = box.waiting
     message = box.take()
     assert message is not None
     blocked.join(2)
     assert not blocked.is_alive()
+    assert (waited, box.waiting) == (True, False)
     assert box.delivery().dropped == {}
 
 

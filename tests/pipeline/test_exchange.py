@@ -24,6 +24,19 @@ def nap(_: int) -> None:
     time.sleep(0.004)
 
 
+class Hang:
+    """Hangs at one number until it is released."""
+
+    def __init__(self, *, at: int) -> None:
+        self.stuck, self.release = threading.Event(), threading.Event()
+        self._at = at
+
+    def __call__(self, number: int) -> None:
+        if number == self._at:
+            self.stuck.set()
+            self.release.wait(60)
+
+
 def test_another_detector_takes_over_between_two_frames() -> None:
     sink = Sink()
     old, new = detector(nap, nap, name="old"), detector(nap, name="new")
@@ -257,18 +270,12 @@ def test_a_source_that_never_gives_its_thread_back_does_not_stop_the_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("edged.pipeline._LET_GO_S", 0.3)
-    stuck, release = threading.Event(), threading.Event()
-
-    def hang(number: int) -> None:
-        if number == 5:
-            stuck.set()
-            release.wait(60)
-
+    hang = Hang(at=5)
     sink, second = Sink(), Source(20)
     rig = Rig(Source(0, before=hang), detector(), sink)
 
     async def exchange(pipeline: Pipeline) -> None:
-        await until(lambda: stuck.is_set() and len(sink.results) == 5)
+        await until(lambda: hang.stuck.is_set() and len(sink.results) == 5)
         await pipeline.exchange(detector=detector(), max_age=1.0, intake=rig.intake(second))
         assert pipeline.stuck == ("capture-old",)
 
@@ -278,7 +285,7 @@ def test_a_source_that_never_gives_its_thread_back_does_not_stop_the_new_one(
         assert rig.ledger.counts().in_flight == 0
         assert rig.pipeline.stuck == ("capture-old",)
     finally:
-        release.set()
+        hang.release.set()
         assert threads() == []
 
 
@@ -286,18 +293,12 @@ def test_a_sink_that_never_gives_its_thread_back_does_not_stop_what_comes_after_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("edged.pipeline._LET_GO_S", 0.3)
-    stuck, release = threading.Event(), threading.Event()
-
-    def hang(number: int) -> None:
-        if number == 5:
-            stuck.set()
-            release.wait(60)
-
+    hang = Hang(at=5)
     stays, hangs, comes = Sink(name="stays"), Sink(hang, name="one"), Sink(name="one")
     rig = Rig(Source(0, live=True, fps=100), detector(), stays, hangs)
 
     async def exchange(pipeline: Pipeline) -> None:
-        await until(stuck.is_set)
+        await until(hang.stuck.is_set)
         kept, old = pipeline.outlets
         monkeypatch.setattr("edged.pipeline.outlet._SILENT_S", 0.0)
         assert old.problem == "the sink one does not answer"
@@ -312,5 +313,5 @@ def test_a_sink_that_never_gives_its_thread_back_does_not_stop_what_comes_after_
         assert comes.ids == stays.ids[-len(comes.ids) :]
         assert rig.outlets[1].lost["aborted"] <= 2
     finally:
-        release.set()
+        hang.release.set()
         assert threads() == []
