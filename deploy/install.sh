@@ -342,7 +342,8 @@ give_settings() {
 make_env_file() {
   local release=$1 file node
   file=$(env_file)
-  [[ ! -e $file ]] || return 0
+  # Who may not look into the folder (--dry-run without root) cannot know; what is there is never overwritten.
+  [[ ! -e $file && (! -d $ETC || -x $ETC) ]] || return 0
   changes=$((changes + 1))
   if [[ $dry_run ]]; then
     say "  edged env > $file (mode 0640, root:$ACCOUNT)"

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import structlog
+from daemon import edged
 
 from edged.logs import Repeats
 
@@ -65,3 +66,14 @@ def test_only_who_asks_for_everything_gets_everything(level: str, lines: int) ->
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert [json.loads(line)["n"] for line in done.stderr.splitlines()] == list(range(lines))
+
+
+def test_what_ends_the_daemon_is_an_error_in_the_journal() -> None:
+    """Every line of it: the journal takes a priority off each."""
+    wrong = {"EDGED_SCORE_THRESHOLD": "7", "EDGED_COLOUR": "red", "JOURNAL_STREAM": "8:1"}
+    done = edged("run", settings=wrong)
+    assert done.returncode == 78
+    lines = done.stderr.splitlines()
+    assert len(lines) >= 3
+    assert all(line.startswith("<3>") for line in lines)
+    assert edged("run", settings={"EDGED_COLOUR": "red"}).stderr.startswith("edged: ")
