@@ -394,13 +394,15 @@ enable_unit() {
 
 # restart_all UNIT...: false if one does not come up again, and that may be due to the version.
 restart_all() {
-  local name
+  local name status
   for name in "$@"; do
-    run systemctl restart "$name" || lacks_its_camera "$name" || return 1
+    status=$(systemctl show --property=StatusText --value "$name")
+    # What was in trouble before is not the fault of the version.
+    run systemctl restart "$name" || { [[ $status == *';'* ]] && lacks_its_camera "$name"; } || return 1
   done
 }
 
-# What is not there for the new version was not there for the old one; it is tried again and again.
+# A service that does not find its camera or device tries again and again.
 lacks_its_camera() {
   [[ $(systemctl show --property=ExecMainStatus --value "$1") == 69 ]] || return 1
   note "$1 does not find its camera or device; it goes on trying: journalctl -u $1"

@@ -133,9 +133,9 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
     try:
         loaded = await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")
         intake = await builder.part(_SOURCE, builder.intake, "capture")
-        source = intake.source.properties()
-        if "width" in source and "height" in source:  # of a camera that has yet to answer, who knows
-            loaded.preprocess.check(source["width"], source["height"])
+        if not intake.source.live:  # a camera may come back with other frames at any time
+            properties = intake.source.properties()
+            loaded.preprocess.check(properties["width"], properties["height"])
         for setting, path in registry.SINKS.items():
             if getattr(settings, setting):
                 sink = registry.load(path)
@@ -188,7 +188,7 @@ class _Builder:
 
     def outlet(self, sink_class: Any, settings: Settings) -> _Opened:
         around = self._around
-        context = Context(around.meter, around.control, around.boot_id)
+        context = Context(around.meter, around.control, around.boot_id, starting=self._previous is None)
         sink: Sink = sink_class.create(settings, context)
         sink.open()
         return Outlet(sink), sink.close

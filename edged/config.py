@@ -134,8 +134,17 @@ def service_manager(environ: Mapping[str, str] | None = None) -> ServiceManager:
     return ServiceManager(
         socket=environ.get("NOTIFY_SOCKET") or None,
         watchdog_s=int(microseconds) / 1e6 or None if microseconds.isdecimal() else None,
-        journal="JOURNAL_STREAM" in environ,
+        journal=_is_standard_error(environ.get("JOURNAL_STREAM", "")),
     )
+
+
+def _is_standard_error(stream: str) -> bool:
+    """Whether ``device:inode`` is ours (systemd.exec(5)): a terminal may have inherited the variable."""
+    try:
+        state = os.fstat(2)
+    except OSError:
+        return False
+    return stream == f"{state.st_dev}:{state.st_ino}"
 
 
 class Reading:
@@ -163,7 +172,7 @@ class Reading:
 def edition(path: Path) -> object:
     """Something that is another when the file is."""
     try:
-        state = path.stat()
+        state = path.expanduser().stat()
     except OSError as error:
         return error.errno
     return state.st_ino, state.st_size, state.st_mtime_ns

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from edged import config, modelfile
+from edged import modelfile
 from edged.decoders import decoder_class
 from edged.engines import address
 from edged.engines.edgetpu import Access
@@ -121,8 +122,14 @@ def _wanted(settings: Settings, content: ModelFile) -> Wanted:
         threads=settings.threads or default_threads(settings.workers),
         twin_threads=settings.threads or default_threads(1),
         access=accesses(settings)[0],
-        editions=tuple(config.edition(path) for path in (settings.model, twin) if path is not None),
+        editions=tuple(_digest(path) for path in (settings.model, twin) if path is not None),
     )
+
+
+def _digest(path: Path) -> str:
+    """Of the content: an Edge TPU that we hold cannot be opened anew for a file that was only touched."""
+    with path.expanduser().open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()
 
 
 def _twin(settings: Settings) -> Path | None:

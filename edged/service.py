@@ -276,7 +276,7 @@ class _Service:
         following = await assembly.build(settings, self._around, previous=present)
         self._follow_pause(following)
         try:
-            await pipeline.exchange(
+            stuck = await pipeline.exchange(
                 detector=following.detector,
                 max_age=settings.max_age,
                 intake=following.intake if following.intake is not present.intake else None,
@@ -291,7 +291,7 @@ class _Service:
         self._follow_pause(following)  # it may have been changed meanwhile
         for reporter in self._reporters():
             reporter.state(self._state)  # a new one has not heard of it
-        await self._close(present.closers(but=following, stuck=pipeline.stuck))
+        await self._close(present.closers(but=following, stuck=stuck))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

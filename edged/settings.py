@@ -247,7 +247,6 @@ class Settings(BaseSettings):
         "file with the token, 16 characters or more, that the live view asks for; it must have one unless "
         "only this machine can reach it",
         shown="none",
-        read=True,
     )
 
     # MQTT

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
-from daemon import edged
+from daemon import EDGED, environment
 
 from edged.logs import Repeats
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOG = (
     "import structlog; from edged import logs;"
@@ -68,12 +73,16 @@ def test_only_who_asks_for_everything_gets_everything(level: str, lines: int) ->
     assert [json.loads(line)["n"] for line in done.stderr.splitlines()] == list(range(lines))
 
 
-def test_what_ends_the_daemon_is_an_error_in_the_journal() -> None:
-    """Every line of it: the journal takes a priority off each."""
-    wrong = {"EDGED_SCORE_THRESHOLD": "7", "EDGED_COLOUR": "red", "JOURNAL_STREAM": "8:1"}
-    done = edged("run", settings=wrong)
+@pytest.mark.parametrize("journal", [True, False])
+def test_what_ends_the_daemon_is_an_error_in_the_journal(tmp_path: Path, *, journal: bool) -> None:
+    """Every line of it has a priority; a terminal that has inherited JOURNAL_STREAM is no journal."""
+    told = tmp_path / "stderr"
+    with told.open("w") as stream:
+        state = os.fstat(stream.fileno())
+        wrong = {"EDGED_SCORE_THRESHOLD": "7", "EDGED_COLOUR": "red"}
+        wrong["JOURNAL_STREAM"] = f"{state.st_dev}:{state.st_ino + (not journal)}"
+        done = subprocess.run([*EDGED, "run"], env=environment(**wrong), stderr=stream, check=False)
     assert done.returncode == 78
-    lines = done.stderr.splitlines()
+    lines = told.read_text().splitlines()
     assert len(lines) >= 3
-    assert all(line.startswith("<3>") for line in lines)
-    assert edged("run", settings={"EDGED_COLOUR": "red"}).stderr.startswith("edged: ")
+    assert all(line.startswith("<3>") is journal for line in lines)

@@ -40,6 +40,9 @@ _LET_GO_S = 10.0
 _SINK_NICE = 10
 """Sinks give way: drawing and encoding must not take a core from the model, they have a queue to catch up."""
 
+_OLD = "old-"
+"""How the names begin of threads whose part was exchanged."""
+
 log = structlog.get_logger()
 
 
@@ -77,7 +80,7 @@ class Pipeline:
         self._failure: BaseException | None = None
         self._inference = self._infer(detector, max_age)
         self._exchange: Callable[[], Awaitable[Inference]] | None = None
-        self._exchanged: asyncio.Future[None] | None = None
+        self._exchanged: asyncio.Future[tuple[str, ...]] | None = None
         self._stopped = False
         self._over = False
 
@@ -122,41 +125,46 @@ class Pipeline:
         max_age: float,
         intake: Intake | None = None,
         outlets: Sequence[Outlet] | None = None,
-    ) -> None:
+    ) -> tuple[str, ...]:
         """Go on with other parts from the next frame on. Parts that are not named stay as they are.
 
         Frames that were taken become results of the old detector and reach the old outlets; only then do
-        the new ones begin. The caller opens new parts before and closes old ones after, but for what
-        :attr:`stuck` says is still used.
+        the new ones begin. The caller opens new parts before and closes old ones after.
+
+        Returns:
+            Threads of old parts that do not end; what they use must be left alone.
 
         Raises:
             EdgedError: the run has come to its end; the parts are as they were.
         """
         if self._over:
             raise _too_late()
-        exchanged = self._exchanged = asyncio.get_running_loop().create_future()
+        exchanged: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
+        self._exchanged = exchanged
 
         async def at_the_boundary() -> Inference:
+            stuck: list[str] = []
             if outlets is not None:
-                await self._let_go([outlet for outlet in self.outlets if outlet not in outlets])
+                stuck += await self._let_go([outlet for outlet in self.outlets if outlet not in outlets])
                 for outlet in outlets:
                     if outlet not in self.outlets:
                         self._start(outlet.pulse.name, outlet.run, nice=_SINK_NICE)
                 self.outlets = list(outlets)
             if intake is not None:
                 self.intake.abort()
-                await self._left("capture")
+                if not await self._left("capture"):
+                    stuck.append("capture")
                 self.intake = intake
                 self._start("capture", intake.run)
                 if self._stopped:  # it was meant for whatever source there is
                     intake.stop()
             if not exchanged.done():
-                exchanged.set_result(None)
+                exchanged.set_result(tuple(stuck))
             return self._infer(detector, max_age)
 
         self._exchange = at_the_boundary
         self._inference.halt()
-        await exchanged
+        return await exchanged
 
     def stop(self) -> None:
         """End the source; what was taken drains."""
@@ -181,26 +189,31 @@ class Pipeline:
         busy |= {outlet.pulse.name: outlet.busy_s() for outlet in self.outlets}
         return next((name for name, seconds in busy.items() if seconds > limit_s), None)
 
-    async def _let_go(self, outlets: Iterable[Outlet]) -> None:
-        """Let sinks that go take what is in their queues."""
+    async def _let_go(self, outlets: Iterable[Outlet]) -> list[str]:
+        """Let sinks that go take what is in their queues; gives the threads of those that are stuck."""
         going = list(outlets)
         for outlet in going:
             outlet.close()
+        stuck = [outlet.pulse.name for outlet in going if not await self._left(outlet.pulse.name, outlet)]
         for outlet in going:
-            await self._left(outlet.pulse.name)
             outlet.abort()  # what a stuck one has not taken
+        return stuck
 
-    async def _left(self, name: str) -> None:
+    async def _left(self, name: str, outlet: Outlet | None = None) -> bool:
         """Wait for the thread of an old part; one that never comes back must not stop the new one."""
         thread = self._threads.pop(name)
         aborting = asyncio.create_task(self._aborting.wait(), name="aborting")
         either: list[asyncio.Future[Any]] = [thread, aborting]
-        await asyncio.wait(either, timeout=_LET_GO_S, return_when=asyncio.FIRST_COMPLETED)
+        while True:
+            await asyncio.wait(either, timeout=_LET_GO_S, return_when=asyncio.FIRST_COMPLETED)
+            # A sink that waits for its broker has limits of its own.
+            if thread.done() or aborting.done() or outlet is None or outlet.busy_s() >= _LET_GO_S:
+                break
         aborting.cancel()
         if not thread.done():
-            self._threads[f"{name}-old"] = thread
-            self.stuck = (*self.stuck, f"{name}-old")
-            log.error("threads_stuck", threads=self.stuck)
+            self._threads[f"{_OLD}{name}"] = thread
+            log.error("threads_stuck", threads=[name])
+        return thread.done()
 
     def _infer(self, detector: Detector, max_age: float) -> Inference:
         waits = self.intake.waits

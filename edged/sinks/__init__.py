@@ -105,6 +105,8 @@ class Context:
     control: Control
     boot_id: str
     """Random identity of this run, as published."""
+    starting: bool = False
+    """At a start a faulty disk is no reason not to detect. A reload keeps what works."""
 
 
 def create(settings: Settings, context: Context) -> list[Sink]:

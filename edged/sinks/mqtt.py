@@ -221,8 +221,8 @@ class MqttSink:
             self._counts.forget(seen=True)
         # Whoever receives a message need not be told that there is no connection.
         absent = self._connection.problem
-        told = tuple(reason for reason in state.degraded if reason != absent)
-        self._state = dataclasses.replace(state, degraded=told)
+        told = (reason.removeprefix(absent).strip() for reason in state.degraded)
+        self._state = dataclasses.replace(state, degraded=tuple(filter(None, told)))
         self._compare_models()
         self._publish_state()
         self._outbox.post(self._topics.status, b"online" if state.camera_online else b"offline")
@@ -231,7 +231,8 @@ class MqttSink:
     @property
     def problem(self) -> str:
         """Why there is no session, or what is wrong with the spool."""
-        return self._connection.problem or (self._spooler.problem if self._spooler is not None else "")
+        spool = self._spooler.problem if self._spooler is not None else ""
+        return f"{self._connection.problem} {spool}".strip()
 
     @property
     def waiting(self) -> bool:

@@ -47,6 +47,8 @@ class VideoSink:
         meter: gets the latencies of ``annotate`` and ``encode``.
         boot_id: identity of this run, for the lines of detections.
         stop_timeout: seconds that :meth:`close` may take.
+        forgiving: whether a disk that is full, read-only or failing may be opened: that is told, and it is
+            tried again, as if it had happened later.
     """
 
     name = "video"
@@ -59,12 +61,14 @@ class VideoSink:
         boot_id: str,
         codecs: Sequence[str] = (SOFTWARE,),
         stop_timeout: float = 10.0,
+        forgiving: bool = False,
     ) -> None:
         self._recorder = recorder
         self._codecs = list(codecs)
         self._meter = meter
         self._boot_id = boot_id
         self._stop_timeout = stop_timeout
+        self._forgiving = forgiving
         self._writer = Writer(recorder)
         self._encoder: Encoder | None = None
         self._shape: tuple[int, ...] = ()
@@ -87,19 +91,16 @@ class VideoSink:
             meter=context.meter,
             boot_id=context.boot_id,
             stop_timeout=settings.stop_timeout,
+            forgiving=context.starting,
         )
 
     def open(self) -> None:
-        """Find out whether there can be files, without touching what may be there.
-
-        A disk that is full, read-only or failing does not keep detection from starting: it is told, and tried
-        again, as if that had happened later.
-        """
+        """Find out whether there can be files, without touching what may be there."""
         fault: OSError | None = None
         try:
             self._recorder.open()
         except OSError as error:
-            if error.errno not in DISK_FAULTS:
+            if not (self._forgiving and error.errno in DISK_FAULTS):
                 raise self._error(error.strerror or str(error)) from error
             fault = error
         self._writer.start(fault)
@@ -216,8 +217,10 @@ def recorder(settings: Settings) -> Recorder:
     target: Path = settings.output.expanduser()
     try:
         is_folder = target.is_dir() or not target.suffix
-    except OSError as error:  # below a folder that we may not look into
-        raise _refused(target, error.strerror or str(error)) from error
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:  # below a folder that we may not look into
+            raise _refused(target, error.strerror or str(error)) from error
+        is_folder = not target.suffix
     if is_folder:
         budget = settings.output_max_gb
         retention = Retention(
@@ -243,7 +246,8 @@ def recorder(settings: Settings) -> Recorder:
 def _refused(target: Path, reason: str) -> SinkError:
     return SinkError(
         f"the output {str(target)!r} cannot be written: {reason}",
-        mend="Set EDGED_OUTPUT to a place where the user of edged may write and the disk has room",
+        mend="Set EDGED_OUTPUT to a place where the user of edged may write, the service below /var/lib/edged, "
+        "and the disk has room",
     )
 
 

@@ -66,7 +66,7 @@ class Writer:
             raise BehindError
         self._behind = False
         try:
-            self._queue.put(sample, block=patience_s > 0, timeout=patience_s or None)
+            self._queue.put(sample, timeout=patience_s)
         except queue.Full:
             self._behind = True
             raise BehindError from None

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def video_sink(recorder: Recorder, *, codecs: tuple[str, ...] = ("libx264",)) -> VideoSink:
     """A sink that is not yet open."""
-    return VideoSink(recorder, meter=Meter(), boot_id="b" * 32, codecs=codecs, stop_timeout=10.0)
+    return VideoSink(
+        recorder, meter=Meter(), boot_id="b" * 32, codecs=codecs, stop_timeout=10.0, forgiving=True
+    )
 
 
 def into_file(path: Path) -> VideoSink:
