@@ -246,7 +246,7 @@ def recorder(settings: Settings) -> Recorder:
 def _refused(target: Path, reason: str) -> SinkError:
     return SinkError(
         f"the output {str(target)!r} cannot be written: {reason}",
-        mend="Set EDGED_OUTPUT to a place where the user of edged may write, the service below /var/lib/edged, "
+        mend="Set EDGED_OUTPUT to a place where the user of edged may write (services: in /var/lib/edged) "
         "and the disk has room",
     )
 
