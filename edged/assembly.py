@@ -14,7 +14,7 @@ from edged import detector, registry, sources
 from edged.config import Reading
 from edged.errors import SourceError
 from edged.pipeline import Intake, Outlet
-from edged.sinks import Context, Reporter
+from edged.sinks import Context
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -95,16 +95,13 @@ class Assembly:
 
     @property
     def troubles(self) -> list[str]:
-        """What is wrong now, one sentence each."""
-        sinks = [outlet.sink for outlet in self.outlets]
-        reasons = [
+        """What is wrong now, one sentence a part; empty for those that are well."""
+        return [
             self.intake.source.problem,
             self.detector.preprocess.problem,
             *(engine.degraded for engine in self.detector.engines),
             *(outlet.problem for outlet in self.outlets),
-            *(sink.problem for sink in sinks if isinstance(sink, Reporter)),
         ]
-        return [reason for reason in reasons if reason]
 
     def closers(
         self, *, but: Assembly | None = None, stuck: tuple[str, ...] = ()

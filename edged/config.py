@@ -169,7 +169,7 @@ class Reading:
         return all(_meaning(name, getattr(settings, name)) == meant for name, meant in self._read.items())
 
 
-def edition(path: Path) -> object:
+def _edition(path: Path) -> object:
     """Something that is another when the file is."""
     try:
         state = path.expanduser().stat()
@@ -182,7 +182,7 @@ def _meaning(name: str, value: object) -> object:
     field = Settings.model_fields.get(name)
     extra = field.json_schema_extra if field else None
     if isinstance(value, Path) and isinstance(extra, dict) and extra["read"]:
-        return value, edition(value)
+        return value, _edition(value)
     return value
 
 
@@ -245,7 +245,6 @@ __all__ = [
     "ServiceManager",
     "Settings",
     "declarations",
-    "edition",
     "load",
     "service_manager",
 ]

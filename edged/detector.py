@@ -122,7 +122,10 @@ def _wanted(settings: Settings, content: ModelFile) -> Wanted:
         threads=settings.threads or default_threads(settings.workers),
         twin_threads=settings.threads or default_threads(1),
         access=accesses(settings)[0],
-        editions=tuple(_digest(path) for path in (settings.model, twin) if path is not None),
+        # Only engines with an Edge TPU are ever shared; a start on the CPU need not read the model for this.
+        editions=tuple(_digest(path) for path in (settings.model, twin) if path is not None)
+        if content.edgetpu
+        else (),
     )
 
 

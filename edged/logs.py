@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from edged.config import service_manager
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
+
+    from edged.config import Settings
 
 
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -52,6 +56,12 @@ def configure(*, log_format: str, level: str, journal: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,  # or a reload could not change the level
     )
+
+
+def follow(settings: Settings) -> None:
+    """Set up the logs of the daemon as the settings say, with priorities where journald listens."""
+    journal = service_manager().journal
+    configure(log_format=settings.log_format, level=settings.log_level, journal=journal)
 
 
 class Repeats:

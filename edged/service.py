@@ -286,8 +286,7 @@ class _Service:
             await self._close(following.closers(but=present))
             raise
         self._settings, self._assembly = settings, following
-        journal = config.service_manager().journal
-        logs.configure(log_format=settings.log_format, level=settings.log_level, journal=journal)
+        logs.follow(settings)
         self._follow_pause(following)  # it may have been changed meanwhile
         for reporter in self._reporters():
             reporter.state(self._state)  # a new one has not heard of it

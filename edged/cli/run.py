@@ -40,8 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
     # Where each thread stood, when the watchdog's SIGABRT or a crash in a library ends the process.
     faulthandler.enable()
-    journal = config.service_manager().journal
-    logs.configure(log_format=settings.log_format, level=settings.log_level, journal=journal)
+    logs.follow(settings)
     on_terminal = sys.stderr.isatty() and not settings.loop
     reread = partial(_settings, options) if options.env_file else None
     asyncio.run(serve(settings, reread=reread, progress=_show if on_terminal else None))

@@ -40,9 +40,6 @@ _LET_GO_S = 10.0
 _SINK_NICE = 10
 """Sinks give way: drawing and encoding must not take a core from the model, they have a queue to catch up."""
 
-_OLD = "old-"
-"""How the names begin of threads whose part was exchanged."""
-
 log = structlog.get_logger()
 
 
@@ -211,7 +208,7 @@ class Pipeline:
                 break
         aborting.cancel()
         if not thread.done():
-            self._threads[f"{_OLD}{name}"] = thread
+            self._threads[f"old-{name}"] = thread  # the name is that of the new part's now
             log.error("threads_stuck", threads=[name])
         return thread.done()
 

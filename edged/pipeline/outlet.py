@@ -45,10 +45,10 @@ class Outlet:
 
     @property
     def problem(self) -> str:
-        """Why results are not taken; empty when they are."""
+        """Why results are not taken, or what else the sink has to tell; empty when all is well."""
         if self.busy_s() > _SILENT_S:
             return f"the sink {self.sink.name} does not answer"
-        return self.failure
+        return self.failure or (self.sink.problem if isinstance(self.sink, Reporter) else "")
 
     def busy_s(self) -> float:
         """Seconds since the sink took the result that it works on; 0 when it only waits."""
