@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "engines" / "edg
 import coral_rig  # the fake is that of the tests
 
 from edged import bridge
+from edged.engines.coral.edgetpu import EdgeTpuEngine, TpuAccess
 from edged.engines.cpu import CpuEngine
-from edged.engines.edgetpu import Access, EdgeTpuEngine
-from edged.engines.failover import Backoff, FailoverEngine
+from edged.engines.failover import DeviceBackoff, FailoverEngine
 from edged.engines.selection import Wanted, open_engines
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Torture:
             workers=1,
             threads=1,
             twin_threads=1,
-            access=Access(library=str(library)),
-            backoff=Backoff(first=0.02, most=0.05, steady=0.0),
+            access=TpuAccess(library=str(library)),
+            backoff=DeviceBackoff(first=0.02, most=0.05, steady=0.0),
         )
         self._random = random.Random(6)  # noqa: S311  # the same kills every time
         self._kills = 0

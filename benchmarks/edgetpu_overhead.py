@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "engines" / "edg
 import coral_rig  # the fake is that of the tests
 
 from edged.engines import runtime
-from edged.engines.edgetpu import Access, EdgeTpuEngine
+from edged.engines.coral.edgetpu import EdgeTpuEngine, TpuAccess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ def measure(model: Path, library: Path, rounds: int, invokes: int) -> Row:
     interpreter.allocate_tensors()
     given = interpreter.get_input_details()[0]["index"]
     wanted = [output["index"] for output in interpreter.get_output_details()]
-    engine = EdgeTpuEngine(model, Access(device="edgetpu:usb:1", library=str(library)))
+    engine = EdgeTpuEngine(model, TpuAccess(device="edgetpu:usb:1", library=str(library)))
     spec = engine.inputs[0]
     tensor: Tensor = np.random.default_rng(1).integers(0, 120, spec.shape).astype(spec.dtype)
 

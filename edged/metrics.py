@@ -18,6 +18,9 @@ _SMALLEST_MS = 0.001
 _BUCKETS = BUCKETS_PER_OCTAVE * 27
 """From one microsecond to 134 seconds; what is longer counts in the last bucket (its maximum stays exact)."""
 
+_OUT_OF_DATE = frozenset({"superseded", "disconnected"})
+"""Causes for which a message is dropped that nobody misses."""
+
 
 @dataclass(frozen=True, slots=True)
 class StageStats:
@@ -182,3 +185,29 @@ class Pulse:
         """Seconds since the present piece of work began; 0 while waiting for one. Safe from any thread."""
         since = self._since
         return 0.0 if since is None else time.monotonic() - since
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The account: ``made + recovered = acknowledged + spooled + queued + in_flight + sum(dropped)``."""
+
+    made: int
+    recovered: int
+    """Found in the spool at the start."""
+    acknowledged: int
+    spooled: int
+    queued: int
+    in_flight: int
+    dropped: dict[str, int]
+    """By cause."""
+
+    @property
+    def closes(self) -> bool:
+        """Whether every message is where the account says."""
+        ended = self.acknowledged + sum(self.dropped.values())
+        return self.made + self.recovered == ended + self.spooled + self.queued + self.in_flight
+
+    @property
+    def lost(self) -> int:
+        """Messages dropped, but for values that were out of date before they could be sent."""
+        return sum(count for cause, count in self.dropped.items() if cause not in _OUT_OF_DATE)

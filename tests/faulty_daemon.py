@@ -10,17 +10,17 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from edged import detector
 from edged.cli import main
 from edged.engines.cpu import CpuEngine
 from edged.errors import DeviceError
+from edged.model import detector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edged.config import Settings
-    from edged.detector import Detector
+    from edged.model.detector import Detector
     from edged.records import Tensor
+    from edged.settings.declared import Settings
 
 FAULT, FROM = sys.argv[1], int(sys.argv[2])
 _invoke = CpuEngine.invoke

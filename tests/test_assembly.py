@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from edged import assembly, bridge, config, registry
+from edged import bridge, registry
+from edged.daemon import assembly
 from edged.errors import ConfigError, EdgedError, ModelError, SinkError, SourceError
 from edged.metrics import Ledger, Meter
+from edged.settings import loading
 from edged.sinks import NoControl
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-    from edged.assembly import Assembly
+    from edged.daemon.assembly import Assembly
 
 T = TypeVar("T")
 
@@ -43,7 +45,7 @@ class World:
     async def build(
         self, changes: Mapping[str, str] | None = None, *, previous: Assembly | None = None
     ) -> Assembly:
-        settings = config.load(None, self.settings | dict(changes or {}))
+        settings = loading.load(None, self.settings | dict(changes or {}))
         return await assembly.build(settings, self.around, previous=previous)
 
     def _run(self, name: str, function: Callable[[], T], /) -> Awaitable[T]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edged import host
+from edged.daemon import host
 
 if TYPE_CHECKING:
     from pathlib import Path

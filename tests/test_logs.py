@@ -13,13 +13,13 @@ import pytest
 import structlog
 from daemon import EDGED, environment
 
-from edged.logs import Repeats
+from edged.daemon.logs import Repeats
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LOG = (
-    "import structlog; from edged import logs;"
+    "import structlog; from edged.daemon import logs;"
     "logs.configure(log_format={format!r}, level='info', journal={journal});"
     "log = structlog.get_logger(); log.debug('quiet'); log.info('said', n=1); log.error('wrong')"
 )
@@ -65,7 +65,7 @@ def test_what_is_said_again_and_again_is_left_out_and_counted() -> None:
 @pytest.mark.parametrize(("level", "lines"), [("info", 10), ("debug", 30)])
 def test_only_who_asks_for_everything_gets_everything(level: str, lines: int) -> None:
     code = (
-        "import structlog; from edged import logs;"
+        "import structlog; from edged.daemon import logs;"
         f"logs.configure(log_format='json', level={level!r});"
         "[structlog.get_logger().error('flap', n=n) for n in range(30)]"
     )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from daemon import Ear, until
 
-from edged.config import ServiceManager
-from edged.notify import Notifier
+from edged.daemon.notify import Notifier
+from edged.settings.environment import ServiceManager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from daemon import ROOT, environment
 
-from edged import config, errors, registry
+from edged import errors, registry
 from edged.cli import COMMANDS
-from edged.mqtt import contract
+from edged.contract import schema
+from edged.settings import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def table_under(heading: str) -> list[list[str]]:
 def settings_table() -> str:
     """The settings as they should stand in the README."""
     lines = ["| name | default | meaning |", "| --- | --- | --- |"]
-    for setting in config.declarations():
+    for setting in tables.declarations():
         default = f"`{setting.default}`"
         if setting.required:
             default = "required"
@@ -78,7 +79,7 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
 
 
 def test_the_topics_are_those_of_the_contract() -> None:
-    document = contract.document()
+    document = schema.document()
     expected: dict[str, tuple[str, str]] = {}
     for name, channel in document["channels"].items():
         how: dict[str, Any] = document["operations"][name]["bindings"]["mqtt"]
@@ -136,7 +137,7 @@ def test_some_examples_are_marked() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.name))
 def test_every_setting_that_is_named_exists(path: Path) -> None:
-    known = {setting.name for setting in config.declarations()} | {"EDGED_SHARED", "EDGED_TESTS_NO_SKIPS"}
+    known = {setting.name for setting in tables.declarations()} | {"EDGED_SHARED", "EDGED_TESTS_NO_SKIPS"}
     named = set(re.findall(r"\bEDGED_[A-Z0-9_]*[A-Z0-9]\b(?!\*|_)", path.read_text(encoding="utf-8")))
     assert named <= known
 

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "sources"))
 from fault_runs import Gauge, Outcome, Watched
 
 from edged import __version__
-from edged.config import Settings
 from edged.errors import SourceError
+from edged.settings.declared import Settings
 from edged.sources import create
 from edged.sources.v4l2 import V4l2Source
 

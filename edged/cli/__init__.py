@@ -56,9 +56,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _complain(text: str) -> None:
     """Tell why it ends; in the journal every line of it as an error, for 'journalctl -p err'."""
-    from edged import config  # noqa: PLC0415  # 'edged --help' must answer at once
+    from edged.settings import environment  # noqa: PLC0415  # 'edged --help' must answer at once
 
-    if config.service_manager().journal:
+    if environment.service_manager().journal:
         text = "\n".join(f"<3>{line}" for line in text.splitlines())
     print(text, file=sys.stderr)
 

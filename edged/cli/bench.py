@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edged import config
+from edged.settings import loading
 
 if TYPE_CHECKING:
     import argparse
 
-    from edged.benchmark import Benchmark, Trial
+    from edged.trial.benchmark import Benchmark, Trial
 
 _BAR = 32
 
@@ -32,9 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print."""
-    settings = config.load(options.env_file)
+    settings = loading.load(options.env_file)
 
-    from edged import benchmark, logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
+    from edged.daemon import logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
+    from edged.trial import benchmark  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
     logs.configure(log_format=settings.log_format, level="warning")
     frames, rounds = max(2, options.frames), max(1, options.rounds)

@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edged import config, registry
+from edged import registry
 from edged.errors import ConfigError, DeviceError, EdgedError, ModelError, SourceError
+from edged.settings import loading
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from edged.config import Settings
+    from edged.settings.declared import Settings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check everything; 78 if something must be corrected, else 69 if something does not answer, else 0."""
-    settings = config.load(options.env_file)
+    settings = loading.load(options.env_file)
     print(f"ok    settings: {len(settings.model_fields_set)} set, the others have their defaults")
 
-    from edged import logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
+    from edged.daemon import logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
     logs.configure(log_format=settings.log_format, level="error")
     worst = _edge_tpu(settings)
@@ -55,11 +56,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _edge_tpu(settings: Settings) -> int:
     """Every link to an Edge TPU on a line of its own, if the model wants one; the exit code."""
-    from edged import detector, modelfile  # noqa: PLC0415
-    from edged.engines import precheck  # noqa: PLC0415
+    from edged.engines.coral import precheck  # noqa: PLC0415
+    from edged.model import detector, file  # noqa: PLC0415
 
     try:
-        wanted = settings.device != ("cpu",) and modelfile.read(settings.model).edgetpu
+        wanted = settings.device != ("cpu",) and file.read(settings.model).edgetpu
     except EdgedError:
         return 0  # what is wrong with the file is told by the line of the model
     if not wanted:
@@ -73,7 +74,7 @@ def _edge_tpu(settings: Settings) -> int:
 
 
 def _model(settings: Settings) -> str:
-    from edged import detector  # noqa: PLC0415
+    from edged.model import detector  # noqa: PLC0415
 
     loaded = detector.load(settings)
     try:
@@ -113,7 +114,7 @@ def _source(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    from edged.mqtt import probe  # noqa: PLC0415
+    from edged.mqtt.link import probe  # noqa: PLC0415
 
     return probe.check(settings)
 

@@ -7,13 +7,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edged.demo import BASE, Demo
+from edged.trial.demo import BASE, Demo
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from edged.demo import Message, Outcome
+    from edged.trial.demo import DemoOutcome, Received
 
 _LINES_A_TOPIC = 12
 """Enough to see what a topic is for."""
@@ -55,7 +55,7 @@ class _Screen:
         self._held_back: Counter[str] = Counter()
         self._objects = -1
 
-    def show(self, message: Message) -> None:
+    def show(self, message: Received) -> None:
         """Print the message if it tells something new."""
         topic = message.topic
         if topic.endswith("/detections"):
@@ -78,7 +78,7 @@ class _Screen:
             print(f"           {topic:<20}  and {count} more")
 
 
-def _summary(message: Message) -> str:
+def _summary(message: Received) -> str:
     """The payload as a person would say it; of topics without a rule the payload itself."""
     leaf = message.topic.rpartition("/")[2]
     if leaf == "detections":
@@ -102,7 +102,7 @@ def _summary(message: Message) -> str:
     return message.payload.decode(errors="replace")
 
 
-def _tell(demo: Demo, outcome: Outcome) -> None:
+def _tell(demo: Demo, outcome: DemoOutcome) -> None:
     tally, delivery = outcome.tally, outcome.delivery
     timings, frames = tally.timings, tally.timings["frames"]
     print(f"\n{'stage':<14} {'count':>7} {'p50':>9} {'p95':>9} {'p99':>9} {'max':>9}  ms")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged import config, devices
+from edged.devices import listing
 from edged.engines import runtime as runtimes
+from edged.settings import declared
 
 if TYPE_CHECKING:
     import argparse
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    fields = config.Settings.model_fields
+    fields = declared.Settings.model_fields
     parser.add_argument(
         "--library",
         default=fields["edgetpu_library"].default,
@@ -30,15 +31,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Look and print; finding nothing is no error."""
-    _print("Cameras", devices.cameras(), "none; files, rtsp:// and http:// need no device")
+    _print("Cameras", listing.cameras(), "none; files, rtsp:// and http:// need no device")
     print()
     _print(
-        "Edge TPUs", devices.edge_tpus(options.library, options.runtime), "none; EDGED_DEVICE=cpu needs none"
+        "Edge TPUs", listing.edge_tpus(options.library, options.runtime), "none; EDGED_DEVICE=cpu needs none"
     )
     return 0
 
 
-def _print(title: str, listing: devices.Listing, nothing: str) -> None:
+def _print(title: str, listing: listing.Listing, nothing: str) -> None:
     print(title)
     if not listing.devices:
         print(f"  {nothing}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from edged import config
+from edged.settings import tables
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     del options
     print("# Settings of edged. A commented line shows the default; take the # away to change it.")
     section = ""
-    for setting in config.declarations():
+    for setting in tables.declarations():
         if setting.section != section:
             section = setting.section
             print(f"\n# --- {section} ---")

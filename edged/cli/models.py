@@ -8,7 +8,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edged import catalog, registry
+from edged import registry
+from edged.model import catalog
 
 if TYPE_CHECKING:
     import argparse
@@ -90,14 +91,14 @@ def _print_settings(model: Path, labels: Path | None) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from edged import modelfile  # noqa: PLC0415  # listing and pulling need none of this
     from edged.decoders import decoder_class  # noqa: PLC0415
     from edged.errors import ModelError  # noqa: PLC0415
+    from edged.model import file  # noqa: PLC0415  # listing and pulling need none of this
     from edged.records import Model  # noqa: PLC0415
 
     # What is found out is printed at once: a model that the runtime refuses is shown up to there.
     path: Path = options.file
-    content = modelfile.read(path, labels=options.labels)
+    content = file.read(path, labels=options.labels)
     _row("file", f"{path} ({path.stat().st_size} bytes)")
     _row("runs on", "Edge TPU only" if content.edgetpu else "CPU")
     for name, value in content.metadata.items():

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edged import config
+from edged.settings import loading
 
 if TYPE_CHECKING:
     import argparse
 
-    from edged.config import Settings
     from edged.metrics import FrameCounts
     from edged.records import State
+    from edged.settings.declared import Settings
 
 _VIEW = "127.0.0.1:8080"
 
@@ -35,8 +35,8 @@ def run(options: argparse.Namespace) -> int:
     """Run until the source ends or a signal comes."""
     settings = _settings(options)
 
-    from edged import logs  # noqa: PLC0415  # a bad setting must be told before anything heavy is imported
-    from edged.service import serve  # noqa: PLC0415
+    from edged.daemon import logs  # noqa: PLC0415  # a bad setting must be told before anything heavy is imported
+    from edged.daemon.service import serve  # noqa: PLC0415
 
     # Where each thread stood, when the watchdog's SIGABRT or a crash in a library ends the process.
     faulthandler.enable()
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    settings = config.load(options.env_file)
+    settings = loading.load(options.env_file)
     if options.view and settings.http is None:
         settings = settings.model_copy(update={"http": _VIEW})
     return settings

@@ -18,13 +18,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print it."""
+    from edged.contract import schema  # noqa: PLC0415  # pydantic makes the schemas
     from edged.errors import ConfigError  # noqa: PLC0415
-    from edged.mqtt import contract  # noqa: PLC0415  # pydantic makes the schemas
 
     if options.payload is None:
-        print(json.dumps(contract.document(), indent=2))
+        print(json.dumps(schema.document(), indent=2))
         return 0
-    schemas = contract.schemas()
+    schemas = schema.schemas()
     if options.payload not in schemas:
         raise ConfigError(
             f"there is no payload {options.payload!r}", mend=f"There are {', '.join(sorted(schemas))}"

@@ -13,7 +13,8 @@ from edged.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edged.imaging import Encoding, Geometry
+    from edged.imaging.geometry import Geometry
+    from edged.imaging.tensors import Encoding
     from edged.records import Detection, Model, Tensor
 
 

@@ -9,14 +9,15 @@ import numpy as np
 
 from edged.decoders import boxes
 from edged.decoders.quantised import least_stored, real
-from edged.imaging import Encoding, input_size
+from edged.imaging.geometry import input_size
+from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from edged.imaging import Geometry
+    from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor
 
 _GRIDS = {

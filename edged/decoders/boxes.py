@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from edged.imaging import Geometry
+    from edged.imaging.geometry import Geometry
 
     Floats = npt.NDArray[np.floating[Any]]
     Integers = npt.NDArray[np.integer[Any]]

@@ -9,12 +9,13 @@ import numpy as np
 from edged.decoders import boxes
 from edged.decoders.labels import class_names, without_background
 from edged.decoders.quantised import real
-from edged.imaging import Encoding, input_size
+from edged.imaging.geometry import input_size
+from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edged.imaging import Geometry
+    from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor, TensorSpec
 
 

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edged.decoders import boxes, grid
+from edged.decoders import anchors, boxes
 from edged.decoders.labels import class_names
 from edged.decoders.quantised import least_stored, real
-from edged.imaging import Encoding, input_size
+from edged.imaging.geometry import input_size
+from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edged.imaging import Geometry
+    from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor, TensorSpec
 
 _BOX = 4
@@ -33,7 +34,7 @@ class Yolo:
     float32, float16, int8 or uint8; quantised ones have one scale and zero point for the whole output.
 
     Ultralytics normalises boxes to 0..1 for TFLite (so that boxes and scores can share a scale), other
-    exporters leave them in input pixels. See ``grid.pixels`` for how they are told apart.
+    exporters leave them in input pixels. See ``anchors.pixels`` for how they are told apart.
 
     Source: Ultralytics documentation, "Export", output tensors; layout and units measured on exports of 8.1
     to 8.4. A pose, segmentation or OBB model has more rows or outputs and is refused by its metadata.
@@ -44,7 +45,7 @@ class Yolo:
     @classmethod
     def matches(cls, model: Model) -> bool:
         """Whether the last axis (or the middle one of two outputs) counts the anchors of the input."""
-        return grid.is_detector(model) and _layout(model) is not None
+        return anchors.is_detector(model) and _layout(model) is not None
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         layout = _layout(model)
@@ -71,7 +72,7 @@ class Yolo:
         stored = stored_scores[:, alive]
         class_ids = stored.argmax(axis=0)
         scores = real(stored[class_ids, np.arange(alive.size)], self._score_spec)
-        unit = grid.pixels(real(stored_boxes[0], self._box_spec), self._size)
+        unit = anchors.pixels(real(stored_boxes[0], self._box_spec), self._size)
         found = boxes.corners(real(stored_boxes[:_BOX, alive].T, self._box_spec) * unit)
         kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
         return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
@@ -82,13 +83,13 @@ def _layout(model: Model) -> tuple[int, int, bool] | None:
     shapes = [output.shape for output in model.outputs]
     if not all(len(shape) == _RANK and shape[0] == 1 for shape in shapes):
         return None
-    anchors = grid.anchors(model)
+    known = anchors.anchors(model)
     if len(shapes) == 1:
         _, channels, last = shapes[0]
-        return (0, 0, False) if channels > _BOX and last in anchors else None
+        return (0, 0, False) if channels > _BOX and last in known else None
     if len(shapes) == 2:  # noqa: PLR2004  # boxes and scores
         for axis, transposed in ((2, False), (1, True)):
-            if all(shape[axis] in anchors for shape in shapes) and shapes[0][axis] == shapes[1][axis]:
+            if all(shape[axis] in known for shape in shapes) and shapes[0][axis] == shapes[1][axis]:
                 widths = [shape[3 - axis] for shape in shapes]
                 if _BOX in widths:
                     # With four classes both look alike; every exporter seen puts the boxes first.

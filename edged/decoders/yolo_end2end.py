@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edged.decoders import boxes, grid
+from edged.decoders import anchors, boxes
 from edged.decoders.labels import class_names
 from edged.decoders.quantised import real
-from edged.imaging import Encoding, input_size
+from edged.imaging.geometry import input_size
+from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edged.imaging import Geometry
+    from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor
 
 _COLUMNS = 6
@@ -41,10 +42,10 @@ class YoloEnd2End:
     @classmethod
     def matches(cls, model: Model) -> bool:
         """Whether the only output has six columns and fewer rows than a raw one has anchors."""
-        if not grid.is_detector(model) or len(model.outputs) != 1:
+        if not anchors.is_detector(model) or len(model.outputs) != 1:
             return False
         shape = model.outputs[0].shape
-        raw = grid.anchors(model) | grid.anchors(model, per_cell=3)
+        raw = anchors.anchors(model) | anchors.anchors(model, per_cell=3)
         return len(shape) == _RANK and shape[0] == 1 and shape[2] == _COLUMNS and shape[1] not in raw
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edged.decoders import boxes, grid
+from edged.decoders import anchors, boxes
 from edged.decoders.labels import class_names
 from edged.decoders.quantised import least_stored, real
-from edged.imaging import Encoding, input_size
+from edged.imaging.geometry import input_size
+from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edged.imaging import Geometry
+    from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor
 
 _FIRST_CLASS = 5
@@ -28,7 +29,7 @@ class Yolov5:
 
     One output ``[1, anchors, 5 + classes]``, three anchors a cell of strides 8, 16 and 32 (25200 at 640x640).
     Columns 0-3 are centre x, centre y, width and height in the letterboxed input, normalised to 0..1 by
-    YOLOv5's own TFLite export and in input pixels by others (see ``grid.pixels``); column 4 is the
+    YOLOv5's own TFLite export and in input pixels by others (see ``anchors.pixels``); column 4 is the
     objectness, the others the score of each class. The score of a box is objectness times the best class
     score.
     float32, float16, int8 or uint8; quantised ones have one scale and zero point for the whole output.
@@ -42,10 +43,10 @@ class Yolov5:
     @classmethod
     def matches(cls, model: Model) -> bool:
         """Whether the middle axis of the only output counts three anchors a cell."""
-        if not grid.is_detector(model) or len(model.outputs) != 1:
+        if not anchors.is_detector(model) or len(model.outputs) != 1:
             return False
         shape = model.outputs[0].shape
-        rows = grid.anchors(model, per_cell=_ANCHORS_PER_CELL)
+        rows = anchors.anchors(model, per_cell=_ANCHORS_PER_CELL)
         return len(shape) == _RANK and shape[0] == 1 and shape[1] in rows and shape[2] > _FIRST_CLASS
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
@@ -68,7 +69,7 @@ class Yolov5:
         if not sure.size:
             return []
         scores, class_ids = scores[sure], class_ids[sure]
-        unit = grid.pixels(real(stored[:, 0], self._spec), self._size)
+        unit = anchors.pixels(real(stored[:, 0], self._spec), self._size)
         found = boxes.corners(real(alive[sure, :_OBJECTNESS], self._spec) * unit)
         kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
         return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)

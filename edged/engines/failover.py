@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class DeviceBackoff:
     """When a lost device is tried again, seconds."""
 
     first: float = 1.0
@@ -49,7 +49,9 @@ class Slot:
         backoff: when a lost one is tried again.
     """
 
-    def __init__(self, device: str, opens: Callable[[], Engine], backoff: Backoff | None = None) -> None:
+    def __init__(
+        self, device: str, opens: Callable[[], Engine], backoff: DeviceBackoff | None = None
+    ) -> None:
         self.device = device
         self.problem = f"{device} is not open yet"
         """Why it does not run; empty while it does."""
@@ -58,7 +60,7 @@ class Slot:
         self.losses = 0
         """How often it has failed since the start."""
         self._opens = opens
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or DeviceBackoff()
         self._wait = self._backoff.first
         self._since = time.monotonic()
         self._using = threading.Lock()

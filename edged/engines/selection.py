@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edged.engines import address
+from edged.engines.coral.edgetpu import EdgeTpuEngine
 from edged.engines.cpu import CpuEngine
-from edged.engines.edgetpu import EdgeTpuEngine
-from edged.engines.failover import Backoff, FailoverEngine, Shared, Slot
+from edged.engines.failover import DeviceBackoff, FailoverEngine, Shared, Slot
 from edged.errors import ConfigError, DeviceError
+from edged.settings import device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from edged.engines import Engine
-    from edged.engines.edgetpu import Access
+    from edged.engines.coral.edgetpu import TpuAccess
 
 log = structlog.get_logger()
 
@@ -42,9 +42,9 @@ class Wanted:
     """Of each engine while all of them run."""
     twin_threads: int
     """Of the twin, which runs alone."""
-    access: Access
+    access: TpuAccess
     """How an Edge TPU is reached; its device is set from ``devices``."""
-    backoff: Backoff | None = None
+    backoff: DeviceBackoff | None = None
     editions: tuple[object, ...] = ()
     """Of the files of model and twin: another file under the same name is another model."""
 
@@ -60,9 +60,9 @@ def open_engines(wanted: Wanted) -> list[Engine]:
         DeviceError: no Edge TPU opens, and there is no twin.
     """
     devices = wanted.devices
-    if devices == (address.AUTO,):
-        devices = (address.EDGETPU if wanted.compiled else address.CPU,)
-    if devices == (address.CPU,):
+    if devices == (device.AUTO,):
+        devices = (device.EDGETPU if wanted.compiled else device.CPU,)
+    if devices == (device.CPU,):
         return _on_cpu(wanted)
     if not wanted.compiled:
         raise ConfigError(
@@ -145,7 +145,7 @@ def _open_all(slots: Sequence[Slot], twin: Engine | None) -> Engine:
     return like
 
 
-def _open(wanted: Wanted, access: Access, twin: Engine | None) -> Engine:
+def _open(wanted: Wanted, access: TpuAccess, twin: Engine | None) -> Engine:
     engine = EdgeTpuEngine(wanted.model, access)
     if twin is not None and (difference := _difference(engine, twin)):
         engine.close()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edged.errors import ConfigError
-from edged.http.address import is_loopback
-from edged.notation import named
+from edged.settings.listener import is_loopback
+from edged.settings.secrets import named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ _LEAST = 16
 """Characters of a token: nobody guesses 64 bits over a network."""
 
 
-class Access:
+class Guard:
     """Asks for the token, or without one believes only browsers that know that they talk to this machine.
 
     The second is against pages that make their own host name lead to 127.0.0.1 (DNS rebinding): a request

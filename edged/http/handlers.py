@@ -17,10 +17,10 @@ from edged.http.access import CHALLENGE
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from edged.http.access import Access
-    from edged.http.board import Board
-    from edged.http.figures import Figures
-    from edged.http.metrics import Metrics
+    from edged.http.access import Guard
+    from edged.http.live import Figures
+    from edged.http.newest import Board
+    from edged.http.prometheus import Metrics
 
 _PAGE = Path(__file__).parent / "page"
 _POLICY = (
@@ -41,7 +41,7 @@ class View:
     """What there is to show."""
 
     title: str
-    access: Access
+    access: Guard
     board: Board
     figures: Figures
     metrics: Metrics

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tornado.iostream import IOStream
     from tornado.web import Application
 
-    from edged.http.address import Address
+    from edged.settings.listener import Address
 
 _MOST_CONNECTIONS = 64
 """More than that is no household, and must not take the descriptors that a camera needs."""

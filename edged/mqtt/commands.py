@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from edged.contract import payloads
 from edged.errors import EdgedError
-from edged.mqtt import payloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edged.mqtt.outbox import Outbox
-    from edged.mqtt.topics import Topics
+    from edged.contract.topics import Topics
+    from edged.mqtt.delivery.outbox import Outbox
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ _PER_SECOND = 2.0
 _NAME = re.compile(r"[a-z_]{1,32}")
 
 
-class RefusedError(Exception):
+class CommandRefusedError(Exception):
     """A command is not obeyed; carries the cause that is counted, and what is answered, if anything."""
 
     def __init__(self, cause: str, why: str = "") -> None:
@@ -85,7 +85,7 @@ class Commands:
             identity = _identity(payload)
             ok, words = True, self._obey(name)
             self._accepted += 1
-        except RefusedError as refusal:
+        except CommandRefusedError as refusal:
             self._refused[refusal.cause] += 1
             log.warning("command_refused", command=name[:64], cause=refusal.cause)
             ok, words = False, str(refusal)
@@ -95,11 +95,13 @@ class Commands:
     def _obey(self, name: str) -> str:
         action = self._actions.get(name)
         if action is None:
-            raise RefusedError("unknown", f"there is no such command; there are {', '.join(self._actions)}")
+            raise CommandRefusedError(
+                "unknown", f"there is no such command; there are {', '.join(self._actions)}"
+            )
         try:
             words = action()
         except EdgedError as error:
-            raise RefusedError("failed", str(error)) from error
+            raise CommandRefusedError("failed", str(error)) from error
         log.info("command_obeyed", command=name, done=words)
         return words
 
@@ -120,21 +122,21 @@ class Commands:
     def _admit(self, name: str, *, retained: bool) -> None:
         """Refuse without an answer what does not deserve one."""
         if retained:
-            raise RefusedError("retained")
+            raise CommandRefusedError("retained")
         now = time.monotonic()
         self._tokens = min(_BURST, self._tokens + (now - self._filled_at) * self._per_second)
         self._filled_at = now
         if self._tokens < 1:
-            raise RefusedError("too_many")
+            raise CommandRefusedError("too_many")
         self._tokens -= 1
         if not _NAME.fullmatch(name):
-            raise RefusedError("unknown")
+            raise CommandRefusedError("unknown")
 
 
 def _identity(payload: bytes) -> str | None:
     """The id that a command carries."""
     if len(payload) > _SIZE:
-        raise RefusedError("too_large", f"a command has at most {_SIZE} bytes")
+        raise CommandRefusedError("too_large", f"a command has at most {_SIZE} bytes")
     if not payload.strip():
         return None
     try:
@@ -142,8 +144,8 @@ def _identity(payload: bytes) -> str | None:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or not content.keys() <= {"id"}:
-        raise RefusedError("malformed", 'the payload must be empty or a JSON object like {"id": "1"}')
+        raise CommandRefusedError("malformed", 'the payload must be empty or a JSON object like {"id": "1"}')
     identity = content.get("id")
     if identity is not None and not (isinstance(identity, str) and len(identity) <= _ID_SIZE):
-        raise RefusedError("malformed", f"the id must be a string of at most {_ID_SIZE} characters")
+        raise CommandRefusedError("malformed", f"the id must be a string of at most {_ID_SIZE} characters")
     return identity

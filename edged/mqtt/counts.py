@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from edged.mqtt.topics import slug
+from edged.contract.topics import slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

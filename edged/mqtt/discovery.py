@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from edged.mqtt import payloads
-from edged.mqtt.topics import slug
+from edged.contract import payloads
+from edged.contract.topics import slug
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edged.mqtt.outbox import Outbox
-    from edged.mqtt.topics import Topics
+    from edged.contract.topics import Topics
+    from edged.mqtt.delivery.outbox import Outbox
     from edged.records import State
 
 log = structlog.get_logger()

@@ -27,8 +27,8 @@ from edged.pipeline.outlet import Outlet
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from edged.detector import Detector
     from edged.metrics import Ledger, Meter
+    from edged.model.detector import Detector
     from edged.records import Result
 
 _ABORT_DEADLINE_S = 2.0

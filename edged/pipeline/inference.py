@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 
 from edged.channel import Channel, Closed
 from edged.errors import EdgedError
+from edged.imaging.picture import Picture
 from edged.metrics import Pulse
-from edged.picture import Picture
 from edged.records import Result
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator, Sequence
 
-    from edged.detector import Detector
     from edged.engines import Engine
-    from edged.imaging import Geometry
+    from edged.imaging.geometry import Geometry
     from edged.metrics import Ledger, Meter
+    from edged.model.detector import Detector
     from edged.records import Frame, Tensor
 
     Start = Callable[[str, Callable[[], None]], asyncio.Future[None]]

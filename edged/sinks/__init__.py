@@ -9,9 +9,9 @@ from edged import registry
 from edged.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edged.config import Settings
     from edged.metrics import Meter
     from edged.records import Report, Result, State
+    from edged.settings.declared import Settings
 
 
 class Sink(Protocol):

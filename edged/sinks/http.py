@@ -11,15 +11,15 @@ import cv2
 import structlog
 
 from edged.errors import ConfigError
-from edged.http.access import Access, read_token
-from edged.http.address import parse
-from edged.http.board import Board
-from edged.http.figures import Figures
+from edged.http.access import Guard, read_token
+from edged.http.live import Figures
+from edged.http.newest import Board
+from edged.settings.listener import parse
 
 if TYPE_CHECKING:
-    from edged.config import Settings
-    from edged.http.address import Address
     from edged.records import Image, Report, Result, State
+    from edged.settings.declared import Settings
+    from edged.settings.listener import Address
     from edged.sinks import Context
 
 _MOST_FPS = 15.0
@@ -53,7 +53,7 @@ class HttpSink:
     ) -> None:
         try:
             from edged.http.handlers import View  # noqa: PLC0415  # an extra that only the live view needs
-            from edged.http.metrics import Metrics  # noqa: PLC0415
+            from edged.http.prometheus import Metrics  # noqa: PLC0415
             from edged.http.server import Server  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise ConfigError(
@@ -65,7 +65,7 @@ class HttpSink:
         self._board = Board()
         self._figures = Figures()
         self._metrics = Metrics()
-        self._view = View(title, Access(token), self._board, self._figures, self._metrics, _MOST_VIEWERS)
+        self._view = View(title, Guard(token), self._board, self._figures, self._metrics, _MOST_VIEWERS)
         self._server = Server(address)
         self._due = 0.0
 

@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.contract import payloads
 from edged.errors import SinkError
-from edged.mqtt import payloads
 
 if TYPE_CHECKING:
-    from edged.config import Settings
     from edged.records import Result
+    from edged.settings.declared import Settings
     from edged.sinks import Context
 
 

@@ -11,25 +11,27 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edged import bridge
-from edged.mqtt import access, lineage, payloads
-from edged.mqtt.bell import Bell
+from edged.contract import payloads
+from edged.contract.topics import Topics, slug
 from edged.mqtt.commands import Commands
-from edged.mqtt.connection import Connection
 from edged.mqtt.counts import Counts
+from edged.mqtt.delivery import succession
+from edged.mqtt.delivery.outbox import Outbox
+from edged.mqtt.delivery.spooler import Spooler, SpoolFile
 from edged.mqtt.discovery import Discovery, Entities
-from edged.mqtt.outbox import Outbox
-from edged.mqtt.probe import check
+from edged.mqtt.link import credentials
+from edged.mqtt.link.connection import Connection
+from edged.mqtt.link.probe import check
+from edged.mqtt.link.waker import Waker
 from edged.mqtt.snapshots import Snapshots
-from edged.mqtt.spooler import Spooler, SpoolFile
-from edged.mqtt.topics import Topics, slug
 
 if TYPE_CHECKING:
-    from edged.config import Settings
-    from edged.metrics import Meter
-    from edged.mqtt.client import Access
-    from edged.mqtt.message import Delivery, Message
-    from edged.mqtt.session import Session
+    from edged.metrics import Delivery, Meter
+    from edged.mqtt.delivery.message import Message
+    from edged.mqtt.link.client import BrokerAccess
+    from edged.mqtt.link.session import Session
     from edged.records import Report, Result, State
+    from edged.settings.declared import Settings
     from edged.sinks import Context, Control
 
 log = structlog.get_logger()
@@ -62,7 +64,7 @@ class MqttSink:
 
     def __init__(
         self,
-        access: Access,
+        access: BrokerAccess,
         topics: Topics,
         *,
         meter: Meter,
@@ -83,7 +85,7 @@ class MqttSink:
         self._boot_id = boot_id
         self._empty = empty
         self._stop_timeout = stop_timeout
-        self._lineage = lineage.of(boot_id)
+        self._lineage = succession.of(boot_id)
         self._opening = threading.Lock()
         self._opened = False
         self._closing = threading.Event()
@@ -92,11 +94,11 @@ class MqttSink:
         self._previous_model: str | None = None
         self._greeting = threading.Event()
 
-        self._bell = Bell()
-        outbox = Outbox(limit=limit, wake=self._bell.ring, orders=self._lineage.orders)
+        self._waker = Waker()
+        outbox = Outbox(limit=limit, wake=self._waker.ring, orders=self._lineage.orders)
         self._outbox = outbox
         self._spooler = Spooler(outbox, spool) if spool is not None else None
-        self._connection = Connection(access, outbox, self._bell, self, availability=topics.availability)
+        self._connection = Connection(access, outbox, self._waker, self, availability=topics.availability)
         self._snapshots = Snapshots(snapshot_interval)
         self._counts = Counts(self._publish_count, labels)
         self._commands: Commands | None = None
@@ -134,7 +136,7 @@ class MqttSink:
                 max_age=settings.spool_max_age,
             )
         return cls(
-            access.of(settings),
+            credentials.access_for(settings),
             Topics(settings.mqtt_prefix, settings.node, settings.camera),
             meter=context.meter,
             boot_id=context.boot_id,
@@ -199,7 +201,7 @@ class MqttSink:
             if opened:
                 self._lineage.turn.release()
         self._outbox.abandon()
-        self._bell.close()
+        self._waker.close()
         account = self.delivery()
         tell = log.error if not account.closes else log.warning if account.lost else log.info
         tell("mqtt_delivery", **dataclasses.asdict(account), closes=account.closes)

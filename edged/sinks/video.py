@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from edged.contract import payloads
 from edged.errors import ConfigError, SinkError
-from edged.mqtt import payloads
 from edged.video.encoder import HARDWARE, SOFTWARE, Encoder, EncoderError
 from edged.video.recorder import DISK_FAULTS, Events, FileRecorder, FolderRecorder
 from edged.video.retention import Retention
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from edged.config import Settings
     from edged.metrics import Meter
     from edged.records import Image, Result
+    from edged.settings.declared import Settings
     from edged.sinks import Context
     from edged.video.encoder import Packet
     from edged.video.recorder import Recorder

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edged import registry
-from edged.sources.url import redacted
+from edged.settings.secrets import redacted
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
-    from edged.config import Settings
     from edged.records import Frame
+    from edged.settings.declared import Settings
 
 
 class Source(Protocol):

@@ -9,8 +9,8 @@ import av
 import av.error
 
 from edged.errors import SourceError
-from edged.sources.camera import Damaged
-from edged.sources.shape import turned
+from edged.sources.connection import Damaged
+from edged.sources.pace import turned
 
 if TYPE_CHECKING:
     from types import TracebackType

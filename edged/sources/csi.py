@@ -11,8 +11,8 @@ from edged.sources.reader import Deadlines
 from edged.sources.rpicam import RpicamCamera, rpicam_program
 
 if TYPE_CHECKING:
-    from edged.config import Settings
-    from edged.sources.camera import Camera
+    from edged.settings.declared import Settings
+    from edged.sources.connection import Camera
 
 _SIZE = (1280, 720)
 _FPS = 30.0

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from edged.errors import SourceError
 from edged.records import Frame
 from edged.sources import media
-from edged.sources.shape import Pace
+from edged.sources.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edged.config import Settings
+    from edged.settings.declared import Settings
 
 _MEND = "Set EDGED_SOURCE to a video or image, a folder of them, /dev/video0, rtsp://..., csi:0 or synthetic:"
 
@@ -115,7 +115,7 @@ class FileSource:
     def close(self) -> None:
         """Nothing is left open between files."""
 
-    def _pictures(self) -> Iterator[tuple[media.Picture, float]]:
+    def _pictures(self) -> Iterator[tuple[media.StoredPicture, float]]:
         """Those within the limit, from all files, each with its media time since the start."""
         offset = 0.0
         while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.sources.camera import Damaged
+from edged.sources.connection import Damaged
 
 _BEGIN = b"\xff\xd8\xff"
 _END = b"\xff\xd9"

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from edged.backoff import Backoff
 from edged.channel import Closed
 from edged.errors import SourceError
 from edged.records import Frame
-from edged.sources.backoff import Backoff
+from edged.sources.pace import Pace
 from edged.sources.reader import Deadlines, Reader
-from edged.sources.shape import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edged.sources.camera import Camera
+    from edged.sources.connection import Camera
     from edged.sources.reader import Shot
 
 _PATIENCE_S = 120.0

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
-from edged.sources.camera import Damaged
-from edged.sources.shape import turned
-from edged.sources.wholeness import is_cut_short
+from edged.sources.connection import Damaged
+from edged.sources.pace import turned
+from edged.sources.truncation import is_cut_short
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -37,7 +37,7 @@ _DAMAGED = "The data is damaged or cut short; everything before that was process
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class StoredPicture:
     """One picture of a file, not yet turned into pixels."""
 
     time: float
@@ -76,7 +76,7 @@ def probe(path: Path, rotate: int) -> dict[str, Any]:
         return {"kind": "file", "width": width, "height": height, **container.properties()}
 
 
-def pictures(path: Path, skipped: Counter[str]) -> Iterator[Picture]:
+def pictures(path: Path, skipped: Counter[str]) -> Iterator[StoredPicture]:
     """All whole pictures of a file, in order; ``skipped`` counts the damaged ones.
 
     Raises:
@@ -84,13 +84,13 @@ def pictures(path: Path, skipped: Counter[str]) -> Iterator[Picture]:
     """
     _check(path)
     if is_image(path):
-        yield Picture(0.0, _IMAGE_S, lambda rotate: _read_image(path, rotate))
+        yield StoredPicture(0.0, _IMAGE_S, lambda rotate: _read_image(path, rotate))
         return
     with _clip(path) as container:
         yield from _grabbed(container, path, skipped)
 
 
-def _grabbed(container: Container, path: Path, skipped: Counter[str]) -> Iterator[Picture]:
+def _grabbed(container: Container, path: Path, skipped: Counter[str]) -> Iterator[StoredPicture]:
     step = container.frame_time
     origin = 0.0
     last = -step
@@ -113,7 +113,7 @@ def _grabbed(container: Container, path: Path, skipped: Counter[str]) -> Iterato
             now = origin + last + step
         last = now - origin
         count += 1
-        yield Picture(last, step, container.image)
+        yield StoredPicture(last, step, container.image)
     if count == 0:
         raise SourceError(f"the source {str(path)!r} has no picture in it", mend=_DAMAGED)
     if is_cut_short(path):

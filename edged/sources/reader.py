@@ -12,16 +12,16 @@ import structlog
 from edged import bridge
 from edged.channel import Closed
 from edged.errors import SourceError
-from edged.sources.camera import Damaged
-from edged.sources.shape import turned
+from edged.sources.connection import Damaged
+from edged.sources.pace import turned
 
 if TYPE_CHECKING:
     import threading
     from collections import Counter
 
     from edged.records import Image
-    from edged.sources.camera import Camera
-    from edged.sources.shape import Pace
+    from edged.sources.connection import Camera
+    from edged.sources.pace import Pace
 
 log = structlog.get_logger()
 

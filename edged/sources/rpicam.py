@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from edged.errors import ConfigError, SourceError
-from edged.sources.camera import Damaged
+from edged.sources.connection import Damaged
 from edged.sources.jpegs import JpegSplitter
 
 if TYPE_CHECKING:

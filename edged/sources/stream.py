@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
-from edged.sources.camera import Damaged
+from edged.settings.secrets import redacted
+from edged.sources.connection import Damaged
 from edged.sources.container import Container
 from edged.sources.live import LiveSource
 from edged.sources.reader import Deadlines
-from edged.sources.url import redacted
 
 if TYPE_CHECKING:
-    from edged.config import Settings
     from edged.records import Image
+    from edged.settings.declared import Settings
 
 _DOUBTFUL = 10
 """Pictures that a strict decoder may refuse, with none that it accepts, before a lenient one is tried."""

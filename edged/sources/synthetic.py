@@ -15,13 +15,13 @@ import numpy as np
 
 from edged.errors import ConfigError
 from edged.records import Frame
-from edged.sources.shape import Pace, turned
+from edged.sources.pace import Pace, turned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edged.config import Settings
     from edged.records import Image
+    from edged.settings.declared import Settings
 
 _DEFAULTS = {"width": "640", "height": "480", "fps": "30", "count": "0", "live": "true"}
 _SMALLEST = 16

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import structlog
 
+from edged.backoff import Backoff
 from edged.errors import SourceError
-from edged.sources.backoff import Backoff
-from edged.sources.camera import Damaged
+from edged.sources.connection import Damaged
 from edged.sources.live import LiveSource
 from edged.sources.reader import Deadlines
 
 if TYPE_CHECKING:
-    from edged.config import Settings
     from edged.records import Image
+    from edged.settings.declared import Settings
 
 _MOST_S = 5.0
 _ERRORS_ONLY = 2

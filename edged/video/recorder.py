@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from edged.video.encoder import CLOCK_HZ
-from edged.video.growing import GrowingFile
 from edged.video.mp4 import Mp4Muxer
+from edged.video.pieces import GrowingFile
 from edged.video.preroll import PreRoll
 from edged.video.segments import Segment, sweep
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
 
-from edged.video.growing import PART, GrowingFile
 from edged.video.mp4 import Mp4Muxer
+from edged.video.pieces import PART, GrowingFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

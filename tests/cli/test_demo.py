@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from edged import config
+from edged.settings import loading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,7 +146,7 @@ def test_boxes_are_drawn_on_the_faces_and_nowhere_else(ran: tuple[str, Path], de
 
 def test_its_settings_are_an_env_file_that_runs(ran: tuple[str, Path]) -> None:
     _, folder = ran
-    settings = config.load(folder / "edged.env", {})
+    settings = loading.load(folder / "edged.env", {})
     assert settings.output == folder.resolve() / "annotated.mp4"
     assert settings.mqtt_version == "3.1.1"
 

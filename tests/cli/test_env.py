@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from daemon import edged
 
-from edged import config
 from edged.cli import main
+from edged.settings import tables
 
 if TYPE_CHECKING:
     import pytest
@@ -20,7 +20,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_every_setting_is_there_once_with_its_help_before_it(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys)
-    for setting in config.declarations():
+    for setting in tables.declarations():
         places = [
             number for number, line in enumerate(lines) if line.lstrip("#").startswith(f"{setting.name}=")
         ]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edged import catalog
 from edged.cli import main
+from edged.model import catalog
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edged.decoders import decoder_class
-from edged.imaging import Geometry
+from edged.imaging.geometry import Geometry
 from edged.records import Model, TensorSpec
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from tensors import WHOLE, decoder, iou, model, spec, store
 from edged.decoders import decoder_class
 from edged.decoders.blazeface import BlazeFace, anchor_centres
 from edged.engines.cpu import CpuEngine
-from edged.imaging import Geometry, Preprocessor
+from edged.imaging.geometry import Geometry
+from edged.imaging.tensors import Preprocessor
 from edged.records import Model
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from tensors import iou
 
-from edged import modelfile
 from edged.decoders import decoder_class
 from edged.engines.cpu import CpuEngine
-from edged.imaging import Preprocessor
+from edged.imaging.tensors import Preprocessor
+from edged.model import file as modelfile
 from edged.records import Model
 
 if TYPE_CHECKING:

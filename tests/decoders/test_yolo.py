@@ -14,7 +14,7 @@ from edged.decoders.yolo import Yolo
 from edged.decoders.yolo_end2end import YoloEnd2End
 from edged.decoders.yolov5 import Yolov5
 from edged.errors import ModelError
-from edged.imaging import Geometry
+from edged.imaging.geometry import Geometry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -73,10 +73,10 @@ def _devices(*arguments: str, **environ: str) -> str:
 def _cameras(folder: Path, **environ: str) -> str:
     """The cameras below a folder, one line each and its formats below."""
     script = (
-        "import sys; from pathlib import Path; from edged import devices\n"
-        "listing = devices.cameras(Path(sys.argv[1]))\n"
-        "for found in listing.devices: print(found.setting, found.name, *found.details, sep='\\n')\n"
-        "for remark in listing.remarks: print('#', remark)"
+        "import sys; from pathlib import Path; from edged.devices import listing\n"
+        "found_cameras = listing.cameras(Path(sys.argv[1]))\n"
+        "for found in found_cameras.devices: print(found.setting, found.name, *found.details, sep='\\n')\n"
+        "for remark in found_cameras.remarks: print('#', remark)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", script, str(folder)],

@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from rig import Mosquitto, Received
 from whole_run import BASE, check_lines, check_messages, check_video, play, run
 
-from edged import smallbroker
+from edged.trial import demo_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def amqtt() -> Iterator[int]:
     listening, over = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        async with smallbroker.serve("127.0.0.1", port):
+        async with demo_broker.serve("127.0.0.1", port):
             listening.set()
             await asyncio.to_thread(over.wait)
 

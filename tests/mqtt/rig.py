@@ -16,18 +16,18 @@ from uuid import uuid4
 import numpy as np
 from jsonschema import Draft202012Validator
 
+from edged.contract import schema
+from edged.contract.topics import Topics
 from edged.metrics import FrameCounts, Meter, StageStats
-from edged.mqtt import contract
-from edged.mqtt.client import Access
-from edged.mqtt.topics import Topics
-from edged.mqtt.url import Broker, parse_url
+from edged.mqtt.link.client import BrokerAccess
 from edged.records import Box, Detection, Frame, Report, Result, State
+from edged.settings.broker import Broker, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-SCHEMAS = contract.schemas()
+SCHEMAS = schema.schemas()
 TOPICS = Topics("edged", "lab1", "front")
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
@@ -267,9 +267,9 @@ def publish(port: int, topic: str, payload: bytes = b"", *options: str) -> None:
 
 def access(
     broker: Broker, *, version: str = "5", keepalive: int = 15, client_id: str = "edged-lab1"
-) -> Access:
+) -> BrokerAccess:
     """How edged gets to a broker."""
-    return Access(broker, client_id, version=version, keepalive=keepalive)
+    return BrokerAccess(broker, client_id, version=version, keepalive=keepalive)
 
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)

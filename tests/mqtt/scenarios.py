@@ -20,12 +20,12 @@ import rig
 
 import edged
 from edged.metrics import Meter
-from edged.mqtt.spooler import SpoolFile
+from edged.mqtt.delivery.spooler import SpoolFile
 from edged.sinks.mqtt import MqttSink
 
 if TYPE_CHECKING:
-    from edged.metrics import StageStats
-    from edged.mqtt.message import Delivery, Message
+    from edged.metrics import Delivery, StageStats
+    from edged.mqtt.delivery.message import Message
 
 
 class Recorder(MqttSink):
@@ -237,7 +237,7 @@ def killed(folder: Path, *, rate: float, outage_s: float) -> Outcome:
 
 def _child(port: str, spool: str, boot_id: str, rate: str) -> None:
     """Publish until killed; say the seq of every message before it is made."""
-    from edged.mqtt.url import parse_url
+    from edged.settings.broker import parse_url
 
     sink = MqttSink(
         rig.access(parse_url(f"mqtt://127.0.0.1:{port}")),

@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 
 from edged.errors import ConfigError, SinkError
 from edged.metrics import Meter
-from edged.mqtt import access, credentials, probe
-from edged.mqtt.client import Access
-from edged.mqtt.url import Broker, parse_url
+from edged.mqtt.link import credentials, probe
+from edged.mqtt.link.client import BrokerAccess
+from edged.settings.broker import Broker, parse_url
 from edged.sinks.mqtt import MqttSink, check
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def tls_listener(folder: Path, *, client: bool = False) -> str:
     return "\n".join([*lines, *(["require_certificate true"] if client else [])])
 
 
-def tls_access(broker: Mosquitto, host: str = "localhost", **files: Path | None) -> Access:
+def tls_access(broker: Mosquitto, host: str = "localhost", **files: Path | None) -> BrokerAccess:
     context = credentials.tls_context(files.get("ca"), files.get("cert"), files.get("key"))
-    return Access(Broker(host, broker.port, tls=True), "edged-lab1", tls=context)
+    return BrokerAccess(Broker(host, broker.port, tls=True), "edged-lab1", tls=context)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def guarded(tmp_path: Path) -> Iterator[Mosquitto]:
         yield broker
 
 
-def as_user(broker: Mosquitto, username: str | None, password: str | None) -> Access:
+def as_user(broker: Mosquitto, username: str | None, password: str | None) -> BrokerAccess:
     target = rig.access(broker.broker)
     return dataclasses.replace(
         target, broker=dataclasses.replace(target.broker, username=username, password=password)
@@ -119,7 +119,7 @@ def test_a_password_comes_from_a_file_and_goes_nowhere_else(
     file = tmp_path / "password"
     file.write_text(SECRET + "\n")
     url = f"mqtt://ann@127.0.0.1:{guarded.port}"
-    target = access.of(settings(guarded, mqtt_url=url, mqtt_password_file=file))
+    target = credentials.access_for(settings(guarded, mqtt_url=url, mqtt_password_file=file))
     assert SECRET not in repr(target)
     with capture_logs() as logs:
         sink = MqttSink(target, TOPICS, meter=Meter(), boot_id=boot_id)
@@ -136,7 +136,7 @@ def test_a_password_comes_from_a_file_and_goes_nowhere_else(
 
 def test_a_password_in_the_place_of_its_file_is_not_repeated(guarded: Mosquitto) -> None:
     with pytest.raises(ConfigError, match="EDGED_MQTT_PASSWORD_FILE, a file in the folder") as caught:
-        access.of(settings(guarded, mqtt_password_file=Path(SECRET)))
+        credentials.access_for(settings(guarded, mqtt_password_file=Path(SECRET)))
     assert SECRET not in str(caught.value)
 
 
@@ -179,7 +179,7 @@ def test_a_refused_daemon_tells_it_once_and_asks_again_slowly(guarded: Mosquitto
 def test_a_daemon_comes_in_when_the_password_is_mended(
     guarded: Mosquitto, boot_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.mqtt.connection._REFUSED_S", 0.5)
+    monkeypatch.setattr("edged.mqtt.link.connection._REFUSED_S", 0.5)
     subprocess.run(["mosquitto_passwd", "-D", str(guarded.folder.parent / "passwords"), "ann"], check=True)
     guarded.stop()
     guarded.start()

@@ -13,7 +13,7 @@ from rig import TOPICS, Received
 from structlog.testing import capture_logs
 
 from edged.metrics import Meter
-from edged.mqtt.url import parse_url
+from edged.settings.broker import parse_url
 from edged.sinks.mqtt import MqttSink
 
 pytest_plugins = ("mqtt_fixtures",)

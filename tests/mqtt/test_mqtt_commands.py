@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from edged.errors import ConfigError
 from edged.metrics import Meter
 from edged.mqtt.commands import Commands
-from edged.mqtt.lineage import Numbers
-from edged.mqtt.outbox import Outbox
+from edged.mqtt.delivery.outbox import Outbox
+from edged.mqtt.delivery.succession import Numbers
 from edged.sinks.mqtt import MqttSink
 
 if TYPE_CHECKING:

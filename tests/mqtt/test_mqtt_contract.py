@@ -10,8 +10,8 @@ import pytest
 import rig
 from jsonschema import Draft202012Validator, ValidationError
 
-from edged.mqtt import contract, payloads
-from edged.mqtt.message import Delivery
+from edged.contract import payloads, schema
+from edged.metrics import Delivery
 
 DELIVERY = Delivery(10, 0, 5, 1, 2, 1, {"queue_full": 1})
 
@@ -22,7 +22,7 @@ def detections() -> dict[str, Any]:
 
 
 def test_every_schema_is_a_json_schema() -> None:
-    schemas = contract.schemas()
+    schemas = schema.schemas()
     assert schemas.keys() == {
         "availability",
         "state",
@@ -33,8 +33,8 @@ def test_every_schema_is_a_json_schema() -> None:
         "command",
         "command_result",
     }
-    for schema in schemas.values():
-        Draft202012Validator.check_schema(schema)
+    for found in schemas.values():
+        Draft202012Validator.check_schema(found)
 
 
 def test_a_real_message_is_valid() -> None:
@@ -56,11 +56,11 @@ def test_a_real_message_is_valid() -> None:
 )
 def test_a_wrong_message_is_not(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Draft202012Validator(contract.schemas()["detections"]).validate(detections() | change)
+        Draft202012Validator(schema.schemas()["detections"]).validate(detections() | change)
 
 
 def test_a_new_field_does_not_break_consumers() -> None:
-    Draft202012Validator(contract.schemas()["detections"]).validate(detections() | {"tracks": []})
+    Draft202012Validator(schema.schemas()["detections"]).validate(detections() | {"tracks": []})
 
 
 def test_numbers_that_json_cannot_say_are_refused() -> None:
@@ -75,7 +75,7 @@ def test_payloads_are_compact() -> None:
 
 def test_the_asyncapi_document_holds_together() -> None:
     """Every reference leads somewhere, every parameter is described, every topic is one of ours."""
-    document = json.loads(json.dumps(contract.document()))
+    document = json.loads(json.dumps(schema.document()))
     assert document["asyncapi"] == "3.0.0"
 
     def references(part: Any) -> list[str]:
@@ -96,14 +96,14 @@ def test_the_asyncapi_document_holds_together() -> None:
         assert set(re.findall(r"{(\w+)}", channel["address"])) == channel["parameters"].keys()
         operation = document["operations"][name]
         assert operation["action"] == ("receive" if name == "command" else "send")
-    schema = document["components"]["schemas"]
+    schemas = document["components"]["schemas"]
     Draft202012Validator(
-        {"$ref": "#/components/schemas/detections", "components": {"schemas": schema}}
+        {"$ref": "#/components/schemas/detections", "components": {"schemas": schemas}}
     ).validate(detections())
 
 
 def test_the_bindings_are_those_of_the_contract() -> None:
-    operations = contract.document()["operations"]
+    operations = schema.document()["operations"]
     bindings = {
         name: (operation["bindings"]["mqtt"]["qos"], operation["bindings"]["mqtt"]["retain"])
         for name, operation in operations.items()

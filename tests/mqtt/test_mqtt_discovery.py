@@ -13,8 +13,8 @@ import rig
 from rig import CAT, PERSON, TOPICS, Mosquitto, Subscriber, publish
 from structlog.testing import capture_logs
 
+from edged.contract.topics import Topics
 from edged.metrics import Meter
-from edged.mqtt.topics import Topics
 from edged.sinks.mqtt import MqttSink
 
 pytest_plugins = ("mqtt_fixtures",)

@@ -13,12 +13,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edged.mqtt.lineage import Numbers
-from edged.mqtt.outbox import Outbox
-from edged.mqtt.spool import Spool
+from edged.mqtt.delivery.outbox import Outbox
+from edged.mqtt.delivery.spool import Spool
+from edged.mqtt.delivery.succession import Numbers
 
 if TYPE_CHECKING:
-    from edged.mqtt.message import Message
+    from edged.mqtt.delivery.message import Message
 
 LIMIT = 6
 

@@ -23,9 +23,9 @@ from structlog.testing import capture_logs
 
 import edged
 from edged.metrics import Meter
-from edged.mqtt.lineage import Numbers
-from edged.mqtt.outbox import Outbox
-from edged.mqtt.spooler import SpoolFile
+from edged.mqtt.delivery.outbox import Outbox
+from edged.mqtt.delivery.spooler import SpoolFile
+from edged.mqtt.delivery.succession import Numbers
 from edged.sinks.mqtt import MqttSink
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def test_offline_is_acknowledged_before_the_disconnect(mosquitto: Mosquitto, boo
 def test_after_sigkill_the_will_says_offline(mosquitto: Mosquitto, subscriber: Subscriber) -> None:
     code = (
         "import sys, time, rig; from edged.metrics import Meter; from edged.sinks.mqtt import MqttSink\n"
-        "from edged.mqtt.url import parse_url\n"
+        "from edged.settings.broker import parse_url\n"
         "sink = MqttSink(rig.access(parse_url(sys.argv[1])), rig.TOPICS, meter=Meter(), boot_id='0' * 32)\n"
         "sink.open(); time.sleep(60)"
     )

@@ -14,11 +14,11 @@ import pytest
 import rig
 from structlog.testing import capture_logs
 
-from edged.mqtt.lineage import Numbers
-from edged.mqtt.message import Message
-from edged.mqtt.outbox import Outbox
-from edged.mqtt.spool import Spool, SpoolError
-from edged.mqtt.spooler import Spooler, SpoolFile
+from edged.mqtt.delivery.message import Message
+from edged.mqtt.delivery.outbox import Outbox
+from edged.mqtt.delivery.spool import Spool, SpoolError
+from edged.mqtt.delivery.spooler import Spooler, SpoolFile
+from edged.mqtt.delivery.succession import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +109,7 @@ def test_an_empty_spool_gives_its_room_back(path: Path) -> None:
 def test_a_second_user_of_the_file_is_told(path: Path) -> None:
     open_spool(path)
     code = (
-        "import sys; from pathlib import Path; from edged.mqtt.spool import Spool\n"
+        "import sys; from pathlib import Path; from edged.mqtt.delivery.spool import Spool\n"
         "Spool(Path(sys.argv[1]), max_bytes=1, max_age=1)"
     )
     run = subprocess.run(
@@ -231,7 +231,7 @@ def test_a_full_disk_is_told_and_detection_goes_on(tiny_disk: Path) -> None:
 
 
 def test_room_on_the_disk_is_used_again(tiny_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edged.mqtt.spooler._FULL_S", 0.2)
+    monkeypatch.setattr("edged.mqtt.delivery.spooler._FULL_S", 0.2)
     ballast = tiny_disk / "ballast"
     ballast.write_bytes(b"x" * 900_000)
     box = outbox(limit=200)

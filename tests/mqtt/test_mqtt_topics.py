@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.mqtt.topics import Topics, slug
+from edged.contract.topics import Topics, slug
 
 
 def test_the_topics_are_those_of_the_contract() -> None:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.detector import Detector
-from edged.imaging import Encoding, Preprocessor
+from edged.imaging.tensors import Encoding, Preprocessor
 from edged.metrics import Ledger, Meter
+from edged.model.detector import Detector
 from edged.pipeline import Intake, Outlet, Pipeline
 from edged.records import Box, Detection, Frame, Model, TensorSpec
 from edged.sinks.memory import MemorySink
@@ -26,7 +26,7 @@ from edged.sources.synthetic import SyntheticSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from edged.imaging import Geometry
+    from edged.imaging.geometry import Geometry
     from edged.metrics import FrameCounts
     from edged.records import Image, Result, Tensor
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 from parts import FakeEngine, Rig, Sink, Source, detector, threads
 
-from edged import config, sources
-from edged.detector import load
+from edged import sources
 from edged.metrics import Ledger, Meter
+from edged.model.detector import load
 from edged.pipeline import Intake, Outlet, Pipeline
+from edged.settings import loading
 from edged.sinks.memory import MemorySink
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def test_timings_say_where_a_frame_has_spent_its_time() -> None:
 
 
 def test_the_demo_clip_goes_through_the_real_engine_frame_by_frame(demo_model: Path, demo_clip: Path) -> None:
-    settings = config.load(
+    settings = loading.load(
         None, {"EDGED_SOURCE": str(demo_clip), "EDGED_MODEL": str(demo_model), "EDGED_WORKERS": "2"}
     )
     finds = load(settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edged.picture import Picture
+from edged.imaging.picture import Picture
 from edged.records import Box, Detection, Frame, Result
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edged import config
 from edged.errors import ConfigError
-from edged.http.access import Access, read_token
-from edged.http.address import parse
+from edged.http.access import Guard, read_token
+from edged.settings import loading
+from edged.settings.listener import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def basic(password: str, user: str = "me") -> str:
     [f"Bearer {TOKEN}", f"bearer  {TOKEN} ", basic(TOKEN), basic(TOKEN, user=""), basic(TOKEN, user="ü")],
 )
 def test_the_token_opens(authorization: str) -> None:
-    assert Access(TOKEN).problem(host="cam.example", authorization=authorization) == 0
+    assert Guard(TOKEN).problem(host="cam.example", authorization=authorization) == 0
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_the_token_opens(authorization: str) -> None:
     ],
 )
 def test_nothing_else_does(authorization: str) -> None:
-    assert Access(TOKEN).problem(host="127.0.0.1", authorization=authorization) == 401
+    assert Guard(TOKEN).problem(host="127.0.0.1", authorization=authorization) == 401
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "LOCALHOST:1", "[::1]:8080", "127.9.9.9"])
 def test_without_a_token_this_machine_may_look(host: str) -> None:
-    assert Access(None).problem(host=host, authorization="") == 0
+    assert Guard(None).problem(host=host, authorization="") == 0
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_without_a_token_this_machine_may_look(host: str) -> None:
     ["", "evil.example", "127.0.0.1.evil.example:8080", "localhost.evil.example", "192.0.2.2", "[::1", "a@b"],
 )
 def test_without_a_token_a_name_that_was_made_to_lead_here_is_refused(host: str) -> None:
-    assert Access(None).problem(host=host, authorization="") == 421
+    assert Guard(None).problem(host=host, authorization="") == 421
 
 
 def test_a_token_is_read_without_the_end_of_its_line(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_other_machines_need_a_token(http: str, token: bool, fits: bool) -> None
     if token:
         environ["EDGED_HTTP_TOKEN_FILE"] = "token"  # noqa: S105  # a path
     if fits:
-        assert config.load(None, environ).http == http
+        assert loading.load(None, environ).http == http
     else:
         with pytest.raises(ConfigError, match="EDGED_HTTP"):
-            config.load(None, environ)
+            loading.load(None, environ)

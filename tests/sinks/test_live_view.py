@@ -19,9 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edged import bridge
 from edged.errors import SinkError
-from edged.http.address import parse
 from edged.metrics import FrameCounts, StageStats
 from edged.records import Report, Result, State
+from edged.settings.listener import parse
 from edged.sinks.http import HttpSink
 
 if TYPE_CHECKING:

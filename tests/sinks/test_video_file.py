@@ -147,9 +147,9 @@ def test_the_only_encoder_that_is_not_there_is_an_error_a_result(tmp_path: Path)
 def test_settings_that_make_no_sense_are_refused(
     tmp_path: Path, output: str, events: str, error: type[Exception]
 ) -> None:
-    from edged import config
+    from edged.settings import loading
 
-    settings = config.load(
+    settings = loading.load(
         None,
         {
             "EDGED_SOURCE": "synthetic:",

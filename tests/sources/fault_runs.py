@@ -12,12 +12,12 @@ import cameras
 import numpy as np
 import psutil
 
-from edged.detector import Detector
-from edged.imaging import Encoding, Preprocessor
+from edged.backoff import Backoff
+from edged.imaging.tensors import Encoding, Preprocessor
 from edged.metrics import Ledger, Meter
+from edged.model.detector import Detector
 from edged.pipeline import Intake, Outlet, Pipeline
 from edged.records import Detection, Model, TensorSpec
-from edged.sources.backoff import Backoff
 from edged.sources.reader import Deadlines
 from edged.sources.stream import StreamCamera, StreamSource
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from edged.imaging import Geometry
+    from edged.imaging.geometry import Geometry
     from edged.metrics import FrameCounts
     from edged.records import Result, Tensor
     from edged.sinks import Sink

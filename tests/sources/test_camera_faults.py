@@ -9,8 +9,8 @@ import cameras
 import pytest
 from fault_runs import cycles, freezes_and_kills, goes_on
 
-from edged.config import Settings
 from edged.metrics import Meter
+from edged.settings.declared import Settings
 from edged.sinks import Context
 from edged.sinks.video import VideoSink
 

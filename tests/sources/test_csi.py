@@ -14,10 +14,10 @@ import numpy as np
 import psutil
 import pytest
 
-from edged.config import Settings
+from edged.backoff import Backoff
 from edged.errors import ConfigError, SourceError
+from edged.settings.declared import Settings
 from edged.sources import create
-from edged.sources.backoff import Backoff
 from edged.sources.csi import CsiSource
 from edged.sources.picamera import PicameraCamera
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.sources.camera import Damaged
+from edged.sources.connection import Damaged
 from edged.sources.jpegs import JpegSplitter
 
 PICTURES = [

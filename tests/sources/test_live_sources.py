@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from edged.backoff import Backoff
 from edged.errors import SourceError
-from edged.sources.backoff import Backoff
-from edged.sources.camera import Damaged
+from edged.sources.connection import Damaged
 from edged.sources.live import LiveSource
 from edged.sources.reader import Deadlines
 

@@ -12,8 +12,8 @@ import pytest
 import structlog
 from source_clips import nothing_left_to_the_collector
 
+from edged.backoff import Backoff
 from edged.errors import SourceError
-from edged.sources.backoff import Backoff
 from edged.sources.reader import Deadlines
 from edged.sources.stream import StreamCamera, StreamSource
 

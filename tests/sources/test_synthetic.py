@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edged.config import Settings
 from edged.errors import ConfigError
+from edged.settings.declared import Settings
 from edged.sources import create
 from edged.sources.synthetic import SyntheticSource
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edged.config import Settings
 from edged.errors import SourceError
+from edged.settings.declared import Settings
 from edged.sources import create
 from edged.sources.v4l2 import V4l2Camera, V4l2Source
 

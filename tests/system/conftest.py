@@ -72,7 +72,7 @@ def checkouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in ("later", "broken"):
         version = folders[name] / "edged/__init__.py"
         version.write_text(re.sub(r'__version__ = ".*"', '__version__ = "99.0"', version.read_text()))
-    with (folders["broken"] / "edged/service.py").open("a") as service:
+    with (folders["broken"] / "edged/daemon/service.py").open("a") as service:
         service.write('\nraise RuntimeError("broken on purpose")\n')
     return folders
 

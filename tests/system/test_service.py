@@ -146,7 +146,12 @@ def source(suite: str, wheel: Path) -> list[str]:
 def test_a_dry_run_changes_nothing(machine: Machine, before: set[str]) -> None:
     """--dry-run tells every step, and takes none."""
     told = machine.run("/src" + INSTALL, "--dry-run", "--coral")
-    for step in ("useradd", "/usr/local/lib/systemd/system/edged.service", ENV_FILE, "systemctl enable"):
+    for step in (
+        "useradd",
+        "/usr/local/lib/systemd/system/edged.service",
+        ENV_FILE,
+        "systemctl enable",
+    ):
         assert step in told
     assert "libedgetpu1-std for this Debian and amd64" in told
     assert files(machine) == before
@@ -409,7 +414,10 @@ def test_the_edge_tpu_works_inside_the_sandbox(
     machine: Machine, broker: Broker, shared: Path, fake_edgetpu: dict[str, Path]
 ) -> None:
     """Its driver runs in a process of its own, which the unit must let live and let answer."""
-    settings, override = machine.path(ENV_FILE), machine.path("/etc/systemd/system/edged.service.d/tpu.conf")
+    settings, override = (
+        machine.path(ENV_FILE),
+        machine.path("/etc/systemd/system/edged.service.d/tpu.conf"),
+    )
     before = settings.read_text()
     model, twin = (
         shared / f"models/yolov8n_320_full_integer_quant_{kind}.tflite" for kind in ("edgetpu", "oddscale")
@@ -513,7 +521,13 @@ def test_uninstall_leaves_settings_and_data_only(machine: Machine, before: set[s
         path
         for path in left
         if not path.startswith(
-            ("/etc/edged", DATA, "/srv/models", "/etc/credstore", "/etc/systemd/system/edged.service.d")
+            (
+                "/etc/edged",
+                DATA,
+                "/srv/models",
+                "/etc/credstore",
+                "/etc/systemd/system/edged.service.d",
+            )
         )
     }
     assert not strangers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from coral_rig import Plug, build
 
-from edged.engines.edgetpu import Access
+from edged.engines.coral.edgetpu import TpuAccess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plug:
 
 
 @pytest.fixture
-def access(library: Path, plug: Plug) -> Access:
+def access(library: Path, plug: Plug) -> TpuAccess:
     """How the device is reached."""
     assert plug.path.exists()
-    return Access(library=str(library), invoke_timeout=2.0)
+    return TpuAccess(library=str(library), invoke_timeout=2.0)

@@ -18,7 +18,7 @@ from coral_rig import CLASSIFIER, DETECTOR, build, children, gone, until
 
 from edged import bridge
 from edged.engines import runtime
-from edged.engines.edgetpu import Access, EdgeTpuEngine
+from edged.engines.coral.edgetpu import EdgeTpuEngine, TpuAccess
 from edged.errors import ConfigError, DeviceError, EdgedError, ModelError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _picture(engine: EdgeTpuEngine, value: int) -> Tensor:
 
 
 @pytest.fixture
-def engine(model: Path, access: Access) -> Iterator[EdgeTpuEngine]:
+def engine(model: Path, access: TpuAccess) -> Iterator[EdgeTpuEngine]:
     opened = EdgeTpuEngine(model, access)
     yield opened
     opened.close()
@@ -48,7 +48,7 @@ def engine(model: Path, access: Access) -> Iterator[EdgeTpuEngine]:
 
 @pytest.mark.parametrize("name", [CLASSIFIER, DETECTOR])
 def test_outputs_are_those_of_the_same_model_in_this_process(
-    shared: Path, plug: Plug, access: Access, name: str
+    shared: Path, plug: Plug, access: TpuAccess, name: str
 ) -> None:
     """The way through the child changes nothing, bit for bit."""
     plug.put("usb=2")
@@ -94,7 +94,7 @@ def test_outputs_are_the_callers_own(engine: EdgeTpuEngine) -> None:
     ],
 )
 def test_the_library_gets_device_and_options(
-    model: Path, plug: Plug, access: Access, changes: dict[str, Any], told: str
+    model: Path, plug: Plug, access: TpuAccess, changes: dict[str, Any], told: str
 ) -> None:
     """In the words that libedgetpu understands."""
     plug.put("usb=2 pci=1")
@@ -124,7 +124,7 @@ def test_the_library_gets_device_and_options(
     ],
 )
 def test_what_keeps_a_device_from_opening_is_told(
-    model: Path, plug: Plug, access: Access, words: str, reason: str
+    model: Path, plug: Plug, access: TpuAccess, words: str, reason: str
 ) -> None:
     """As a DeviceError that names the step, and with nothing left behind."""
     plug.put(words)
@@ -134,7 +134,7 @@ def test_what_keeps_a_device_from_opening_is_told(
     assert children() == before
 
 
-def test_an_absent_library_is_told(model: Path, access: Access) -> None:
+def test_an_absent_library_is_told(model: Path, access: TpuAccess) -> None:
     """With where to get one."""
     with pytest.raises(DeviceError, match=r"libnowhere.so.1 .* is not installed. Install a libedgetpu"):
         EdgeTpuEngine(model, replace(access, library="libnowhere.so.1"))
@@ -147,14 +147,14 @@ def test_an_absent_library_is_told(model: Path, access: Access) -> None:
         (__file__, "cannot be loaded"),
     ],
 )
-def test_a_wrong_library_is_told(model: Path, access: Access, library: str, reason: str) -> None:
+def test_a_wrong_library_is_told(model: Path, access: TpuAccess, library: str, reason: str) -> None:
     """One without the entry, and a file that is none."""
     with pytest.raises(DeviceError, match=reason):
         EdgeTpuEngine(model, replace(access, library=library))
 
 
 def test_a_library_that_does_not_fit_is_never_used(
-    model: Path, plug: Plug, access: Access, tmp_path: Path
+    model: Path, plug: Plug, access: TpuAccess, tmp_path: Path
 ) -> None:
     """Google's own is built on TensorFlow 2.5 and would crash: it is refused by what it says of itself."""
     old = build(tmp_path, built_on="a4dfb8d1a71385bd6d122e4f27f86dcebb96712d")
@@ -163,7 +163,7 @@ def test_a_library_that_does_not_fit_is_never_used(
     assert not plug.opened()
 
 
-def test_errors_that_are_no_fault_of_the_device_keep_their_kind(shared: Path, access: Access) -> None:
+def test_errors_that_are_no_fault_of_the_device_keep_their_kind(shared: Path, access: TpuAccess) -> None:
     """A model with three inputs and a runtime that is not there do not mend themselves: exit code 78."""
     with pytest.raises(ModelError, match="has 3 inputs"):
         EdgeTpuEngine(shared / "models" / "automl_traffic_lstm_3inputs.tflite", access)
@@ -183,7 +183,7 @@ def test_errors_that_are_no_fault_of_the_device_keep_their_kind(shared: Path, ac
     ],
 )
 def test_what_ends_an_invoke_is_told_and_is_never_a_result(
-    model: Path, plug: Plug, access: Access, words: str, reason: str
+    model: Path, plug: Plug, access: TpuAccess, words: str, reason: str
 ) -> None:
     """After it the engine stays failed, at once and for the same reason, and its process is gone."""
     plug.put(words)
@@ -222,7 +222,7 @@ def test_a_killed_child_is_told(engine: EdgeTpuEngine) -> None:
         engine.invoke(_picture(engine, 0))
 
 
-def test_the_child_outlives_the_thread_that_started_it(model: Path, access: Access) -> None:
+def test_the_child_outlives_the_thread_that_started_it(model: Path, access: TpuAccess) -> None:
     """Threads come and go; only the end of edged ends the child."""
     opened: list[EdgeTpuEngine] = []
     bridge.start("opens", lambda: opened.append(EdgeTpuEngine(model, access))).join()
@@ -232,12 +232,12 @@ def test_the_child_outlives_the_thread_that_started_it(model: Path, access: Acce
 
 
 @pytest.mark.parametrize("words", ["", "open_ms=60000"], ids=["waiting", "hanging with the interpreter lock"])
-def test_the_child_dies_with_edged(model: Path, plug: Plug, access: Access, words: str) -> None:
+def test_the_child_dies_with_edged(model: Path, plug: Plug, access: TpuAccess, words: str) -> None:
     """Even if edged is killed, and even if the child is inside the library."""
     plug.put(words)
     script = (
-        "import sys, time; from edged.engines.edgetpu import *\n"
-        "engine = EdgeTpuEngine(sys.argv[1], Access(library=sys.argv[2]))\n"
+        "import sys, time; from edged.engines.coral.edgetpu import *\n"
+        "engine = EdgeTpuEngine(sys.argv[1], TpuAccess(library=sys.argv[2]))\n"
         "print('open', flush=True)\n"
         "time.sleep(60)"
     )
@@ -255,7 +255,7 @@ def test_the_child_dies_with_edged(model: Path, plug: Plug, access: Access, word
     parent.stdout.close()
 
 
-def test_nothing_is_left_behind(model: Path, plug: Plug, access: Access) -> None:
+def test_nothing_is_left_behind(model: Path, plug: Plug, access: TpuAccess) -> None:
     """Neither a process nor a descriptor, those of the shared memory among them, however an engine ends."""
 
     def left() -> tuple[set[int], int]:
@@ -275,7 +275,7 @@ def test_nothing_is_left_behind(model: Path, plug: Plug, access: Access) -> None
 
 
 def test_other_threads_run_while_a_device_opens_for_5_seconds(
-    model: Path, plug: Plug, access: Access
+    model: Path, plug: Plug, access: TpuAccess
 ) -> None:
     """The library holds the interpreter lock all the time, but that of its own process."""
     plug.put("open_ms=5000")
@@ -297,7 +297,7 @@ def test_other_threads_run_while_a_device_opens_for_5_seconds(
     assert max(later - earlier for earlier, later in pairwise(ticks)) < 0.5
 
 
-def test_closing_ends_an_invoke_that_hangs(model: Path, plug: Plug, access: Access) -> None:
+def test_closing_ends_an_invoke_that_hangs(model: Path, plug: Plug, access: TpuAccess) -> None:
     """A stop does not wait for the deadline of an invoke."""
     plug.put("hang=2")
     engine = EdgeTpuEngine(model, replace(access, invoke_timeout=60.0))

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from coral_rig import CLASSIFIER, CLASSIFIER_TWIN, DETECTOR_TWIN, children, until
 
+from edged.engines.coral.edgetpu import EdgeTpuEngine, TpuAccess
 from edged.engines.cpu import CpuEngine
-from edged.engines.edgetpu import Access, EdgeTpuEngine
-from edged.engines.failover import Backoff, FailoverEngine, Slot
+from edged.engines.failover import DeviceBackoff, FailoverEngine, Slot
 from edged.engines.selection import Wanted, open_engines
 from edged.errors import ConfigError, DeviceError
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
     Opener = Callable[..., list[FailoverEngine]]
 
-SOON = Backoff(first=0.1, most=0.2)
-NEVER = Backoff(first=600.0, most=600.0)
+SOON = DeviceBackoff(first=0.1, most=0.2)
+NEVER = DeviceBackoff(first=600.0, most=600.0)
 
 
 @pytest.fixture
-def wanted(shared: Path, access: Access) -> Wanted:
+def wanted(shared: Path, access: TpuAccess) -> Wanted:
     models = shared / "models"
     return Wanted(
         model=models / CLASSIFIER,
@@ -197,7 +197,7 @@ def test_waits_grow_and_a_steady_device_is_forgiven() -> None:
         tries.append(time.monotonic())
         raise DeviceError("not there")
 
-    slot = Slot("edgetpu", opens, Backoff(first=0.1, most=0.4))
+    slot = Slot("edgetpu", opens, DeviceBackoff(first=0.1, most=0.4))
     slot.retry()
     until(lambda: len(tries) > 5, "six tries")
     slot.close()
@@ -209,7 +209,7 @@ def test_waits_grow_and_a_steady_device_is_forgiven() -> None:
 @pytest.mark.parametrize("steady", [0.0, 600.0])
 def test_only_a_steady_device_starts_the_waits_again(wanted: Wanted, picture: Tensor, steady: float) -> None:
     """One that comes back and fails at once waits longer every time."""
-    backoff = Backoff(first=0.2, most=60.0, steady=steady)
+    backoff = DeviceBackoff(first=0.2, most=60.0, steady=steady)
     tries: list[float] = []
 
     def opens() -> Engine:

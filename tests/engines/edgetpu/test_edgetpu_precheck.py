@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from coral_rig import CLASSIFIER, build
 
-from edged.engines import abi, hardware, precheck
+from edged.engines.coral import abi, hardware, precheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from coral_rig import Plug
 
-    from edged.engines.edgetpu import Access
+    from edged.engines.coral.edgetpu import TpuAccess
 
 NOBODY = 65534
 
@@ -184,11 +184,11 @@ def test_a_library_that_does_not_say_what_it_was_built_on(tmp_path: Path) -> Non
     assert not abi.misfit("", "ai-edge-litert 2.3.0")
 
 
-def _report(shared: Path, access: Access, root: Path) -> list[precheck.Finding]:
+def _report(shared: Path, access: TpuAccess, root: Path) -> list[precheck.Finding]:
     return precheck.report(shared / "models" / CLASSIFIER, [access], root)
 
 
-def test_the_whole_chain_is_reported(shared: Path, access: Access, tmp_path: Path) -> None:
+def test_the_whole_chain_is_reported(shared: Path, access: TpuAccess, tmp_path: Path) -> None:
     """Library, port and a model that really ran."""
     _usb(tmp_path)
     library, port, device = _report(shared, access, tmp_path)
@@ -198,7 +198,7 @@ def test_the_whole_chain_is_reported(shared: Path, access: Access, tmp_path: Pat
     assert device.text.startswith(f"edgetpu runs {CLASSIFIER}: opened in ")
 
 
-def test_notes_are_no_reason_not_to_go_on(shared: Path, access: Access, tmp_path: Path) -> None:
+def test_notes_are_no_reason_not_to_go_on(shared: Path, access: TpuAccess, tmp_path: Path) -> None:
     """A slow port, and a library that is not known."""
     _usb(tmp_path, speed="480")
     unknown = build(tmp_path, built_on="0123456789abcdef0123456789abcdef01234567")
@@ -219,7 +219,7 @@ def test_notes_are_no_reason_not_to_go_on(shared: Path, access: Access, tmp_path
     ],
 )
 def test_problems_are_findings(
-    shared: Path, plug: Plug, access: Access, tmp_path: Path, *, words: str, link: str, text: str
+    shared: Path, plug: Plug, access: TpuAccess, tmp_path: Path, *, words: str, link: str, text: str
 ) -> None:
     """Even where the library crashes."""
     plug.put(words)
@@ -229,7 +229,7 @@ def test_problems_are_findings(
 
 
 def test_a_library_that_does_not_fit_is_reported_and_not_tried(
-    shared: Path, plug: Plug, access: Access, tmp_path: Path
+    shared: Path, plug: Plug, access: TpuAccess, tmp_path: Path
 ) -> None:
     """With the one to install instead."""
     old = build(tmp_path, built_on="a4dfb8d1a71385bd6d122e4f27f86dcebb96712d")

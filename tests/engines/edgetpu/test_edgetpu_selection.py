@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 from coral_rig import DETECTOR, DETECTOR_TWIN, children
 
-from edged import config, detector
 from edged.errors import ConfigError, DeviceError, ModelError
+from edged.model import detector
+from edged.settings import declared, loading
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from coral_rig import Plug
 
-    from edged.engines.edgetpu import Access
+    from edged.engines.coral.edgetpu import TpuAccess
 
 
-def _settings(shared: Path, access: Access, **changes: str) -> config.Settings:
+def _settings(shared: Path, access: TpuAccess, **changes: str) -> declared.Settings:
     models = shared / "models"
     values = {
         "EDGED_SOURCE": "synthetic:",
@@ -28,7 +29,7 @@ def _settings(shared: Path, access: Access, **changes: str) -> config.Settings:
         "EDGED_EDGETPU_LIBRARY": access.library,
     }
     values |= {f"EDGED_{name.upper()}": value for name, value in changes.items()}
-    return config.load(environ={name: value for name, value in values.items() if value})
+    return loading.load(environ={name: value for name, value in values.items() if value})
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def _settings(shared: Path, access: Access, **changes: str) -> config.Settings:
     ],
 )
 def test_settings_choose_the_engines(
-    shared: Path, plug: Plug, access: Access, changes: dict[str, str], devices: list[str]
+    shared: Path, plug: Plug, access: TpuAccess, changes: dict[str, str], devices: list[str]
 ) -> None:
     """One a worker."""
     plug.put("usb=2")
@@ -54,7 +55,7 @@ def test_settings_choose_the_engines(
 
 
 def test_a_model_for_the_cpu_runs_there_whatever_is_plugged_in(
-    shared: Path, access: Access, plug: Plug
+    shared: Path, access: TpuAccess, plug: Plug
 ) -> None:
     """``auto`` looks at the model first."""
     settings = _settings(shared, access, model=str(shared / "models" / DETECTOR_TWIN), model_cpu="")
@@ -65,7 +66,7 @@ def test_a_model_for_the_cpu_runs_there_whatever_is_plugged_in(
 
 
 def test_auto_finds_the_twin_beside_the_model(
-    shared: Path, access: Access, plug: Plug, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shared: Path, access: TpuAccess, plug: Plug, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And says so; who names the device gets nothing else without asking."""
     models = shared / "models"
@@ -83,7 +84,7 @@ def test_auto_finds_the_twin_beside_the_model(
 
 
 def test_a_reload_shares_the_device_with_the_detector_in_use(
-    shared: Path, access: Access, plug: Plug
+    shared: Path, access: TpuAccess, plug: Plug
 ) -> None:
     """It serves one process, so nothing else could be opened beside it; the last of the two closes it."""
     first = detector.load(_settings(shared, access, model_cpu=""))
@@ -116,7 +117,7 @@ def test_a_reload_shares_the_device_with_the_detector_in_use(
     ],
 )
 def test_what_does_not_go_together_is_told(
-    shared: Path, access: Access, changes: dict[str, str], error: type[Exception], reason: str
+    shared: Path, access: TpuAccess, changes: dict[str, str], error: type[Exception], reason: str
 ) -> None:
     """And leaves no process behind."""
     models = shared / "models"
@@ -143,4 +144,4 @@ def test_malformed_settings_are_told_at_the_start(name: str, value: str, reason:
     """The library would refuse them without a word."""
     environ = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite", f"EDGED_{name}": value}
     with pytest.raises(ConfigError, match=reason):
-        config.load(environ=environ)
+        loading.load(environ=environ)

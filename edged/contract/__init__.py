@@ -1,0 +1,1 @@
+"""What edged publishes, whoever publishes it: topics, payloads and their JSON Schema."""

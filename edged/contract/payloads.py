@@ -1,0 +1,277 @@
+"""What the messages say: one typed record a topic, and compact JSON of it.
+
+The records are TypedDicts, plain dicts at run time: the frame path pays nothing for them, and the published
+JSON Schema (:mod:`edged.contract.schema`) is generated from the same declarations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping  # noqa: TC003  # the schema is generated from the annotations
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+if TYPE_CHECKING:
+    from edged.metrics import Delivery, FrameCounts, StageStats
+    from edged.records import Report, Result, State
+
+SCHEMA: Literal[1] = 1
+"""Version of the payloads: it rises when a field changes its meaning or goes; new fields do not raise it."""
+
+Availability = Literal["online", "offline"]
+Count = Annotated[int, Field(ge=0, description="objects of the label in the newest frame")]
+Milliseconds = Annotated[float, Field(ge=0, description="milliseconds")]
+Timestamp = Annotated[float, Field(description="UTC, seconds since the epoch")]
+Natural = Annotated[int, Field(ge=0)]
+Version = Annotated[Literal[1], Field(description="version of the payloads")]
+BootId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="one start of the daemon")]
+
+
+class ImageSize(TypedDict):
+    """Size of the source frame in pixels."""
+
+    w: Annotated[int, Field(gt=0)]
+    h: Annotated[int, Field(gt=0)]
+
+
+class DetectionItem(TypedDict):
+    """One object."""
+
+    label: str
+    class_id: Natural
+    score: Annotated[float, Field(ge=0, le=1)]
+    box: Annotated[
+        list[float],
+        Field(min_length=4, max_length=4, description="x1, y1, x2, y2 in pixels of the source frame"),
+    ]
+
+
+class Detections(TypedDict):
+    """What was found in one frame."""
+
+    schema: Version
+    boot_id: BootId
+    seq: Annotated[
+        int, Field(ge=0, description="counts these messages from 0 since the start: a gap is a loss")
+    ]
+    frame_id: Natural
+    ts_capture: Timestamp
+    ts_publish: Timestamp
+    image: ImageSize
+    model: str
+    detections: list[DetectionItem]
+    timings_ms: Annotated[
+        dict[str, Milliseconds], Field(description="time the frame spent in each stage, milliseconds")
+    ]
+
+
+class Stage(TypedDict):
+    """Latency of one stage over the interval."""
+
+    count: Natural
+    p50_ms: Milliseconds
+    p95_ms: Milliseconds
+    p99_ms: Milliseconds
+    max_ms: Milliseconds
+
+
+class Frames(TypedDict):
+    """The frame ledger since the start: ``captured = inferred + sum(dropped) + in_flight``."""
+
+    captured: Natural
+    inferred: Natural
+    dropped: dict[str, Natural]
+    in_flight: Annotated[int, Field(description="must not be negative; it is published as it was counted")]
+
+
+class Messages(TypedDict):
+    """The message ledger since the start.
+
+    ``made + recovered = acknowledged + spooled + queued + in_flight + sum(dropped)``
+    """
+
+    made: Natural
+    recovered: Annotated[int, Field(ge=0, description="found in the spool at the start")]
+    acknowledged: Annotated[int, Field(ge=0, description="QoS 1: by the broker; QoS 0: written to it")]
+    spooled: Annotated[int, Field(ge=0, description="on disk now")]
+    queued: Annotated[int, Field(ge=0, description="in memory, not yet sent")]
+    in_flight: Annotated[int, Field(ge=0, description="in memory, sent and not yet acknowledged")]
+    dropped: Annotated[dict[str, Natural], Field(description="by cause")]
+
+
+class Timings(TypedDict):
+    """How the daemon fared over one stats interval."""
+
+    schema: Version
+    boot_id: BootId
+    ts: Timestamp
+    interval_s: Annotated[float, Field(gt=0)]
+    fps: Annotated[float, Field(ge=0, description="results a second over the interval")]
+    stages: dict[str, Stage]
+    frames: Frames
+    reconnects: Annotated[int, Field(ge=0, description="how often the camera was lost and came back")]
+    sinks: Annotated[
+        dict[str, dict[str, Natural]], Field(description="results taken and lost by cause, by sink")
+    ]
+    host: Annotated[
+        dict[str, float | int | bool],
+        Field(description="health of the machine; a sensor that is not there is left out"),
+    ]
+    messages: Messages
+
+
+class CommandCounts(TypedDict):
+    """Commands since the start."""
+
+    accepted: Natural
+    refused: Annotated[dict[str, Natural], Field(description="by cause")]
+
+
+class StateMessage(TypedDict):
+    """What the daemon is doing."""
+
+    schema: Version
+    boot_id: BootId
+    ts: Timestamp
+    lifecycle: Literal["starting", "running", "paused", "stopping", "stopped"]
+    device: str
+    runtime: str
+    model: str
+    version: str
+    config_hash: str
+    camera_online: bool
+    source: Annotated[dict[str, Any], Field(description="what the source says of itself")]
+    degraded: Annotated[list[str], Field(description="reasons, one sentence each; empty when all is well")]
+    messages: Messages
+    commands: CommandCounts
+
+
+class Command(TypedDict, total=False):
+    """What a command may carry."""
+
+    id: Annotated[str, Field(max_length=64, description="repeated in the answer")]
+
+
+class CommandResult(TypedDict):
+    """The answer to one command."""
+
+    schema: Version
+    ts: Timestamp
+    command: str
+    ok: bool
+    message: Annotated[str, Field(description="what was done, or why not")]
+    id: Annotated[str | None, Field(description="the id that the command carried")]
+
+
+def encode(payload: Mapping[str, Any]) -> bytes:
+    """Compact JSON.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot say.
+    """
+    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def detections(result: Result, *, boot_id: str, seq: int, now: float) -> Detections:
+    """The message of one frame; ``now`` is UTC in seconds."""
+    frame = result.frame
+    return {
+        "schema": SCHEMA,
+        "boot_id": boot_id,
+        "seq": seq,
+        "frame_id": frame.frame_id,
+        "ts_capture": round(frame.ts_capture, 6),
+        "ts_publish": round(now, 6),
+        "image": {"w": frame.width, "h": frame.height},
+        "model": result.model,
+        "detections": [
+            {
+                "label": found.label,
+                "class_id": int(found.class_id),
+                "score": round(float(found.score), 4),
+                "box": [round(float(corner), 2) for corner in found.box],
+            }
+            for found in result.detections
+        ],
+        "timings_ms": dict(result.timings_ms),
+    }
+
+
+def messages(delivery: Delivery) -> Messages:
+    """The account of the messages as it is published."""
+    return {
+        "made": delivery.made,
+        "recovered": delivery.recovered,
+        "acknowledged": delivery.acknowledged,
+        "spooled": delivery.spooled,
+        "queued": delivery.queued,
+        "in_flight": delivery.in_flight,
+        "dropped": dict(delivery.dropped),
+    }
+
+
+def timings(report: Report, *, boot_id: str, delivery: Delivery, now: float) -> Timings:
+    """The figures of one stats interval; ``now`` is UTC in seconds."""
+    return {
+        "schema": SCHEMA,
+        "boot_id": boot_id,
+        "ts": round(now, 3),
+        "interval_s": report.interval_s,
+        "fps": report.fps,
+        "stages": {name: stage(stats) for name, stats in report.stages.items()},
+        "frames": frames(report.frames),
+        "reconnects": report.reconnects,
+        "sinks": {name: dict(counts) for name, counts in report.sinks.items()},
+        "host": dict(report.host),
+        "messages": messages(delivery),
+    }
+
+
+def state(
+    record: State,
+    *,
+    boot_id: str,
+    delivery: Delivery,
+    commands: CommandCounts,
+    now: float,
+) -> StateMessage:
+    """What the daemon is doing; ``now`` is UTC in seconds."""
+    return {
+        "schema": SCHEMA,
+        "boot_id": boot_id,
+        "ts": round(now, 3),
+        "lifecycle": record.lifecycle,  # type: ignore[typeddict-item]  # the record's own words
+        "device": record.device,
+        "runtime": record.runtime,
+        "model": record.model,
+        "version": record.version,
+        "config_hash": record.config_hash,
+        "camera_online": record.camera_online,
+        "source": dict(record.source),
+        "degraded": list(record.degraded),
+        "messages": messages(delivery),
+        "commands": commands,
+    }
+
+
+def stage(stats: StageStats) -> Stage:
+    """The figures of one stage."""
+    return {
+        "count": stats.count,
+        "p50_ms": stats.p50_ms,
+        "p95_ms": stats.p95_ms,
+        "p99_ms": stats.p99_ms,
+        "max_ms": stats.max_ms,
+    }
+
+
+def frames(counts: FrameCounts) -> Frames:
+    """The frame ledger."""
+    return {
+        "captured": counts.captured,
+        "inferred": counts.inferred,
+        "dropped": dict(counts.dropped),
+        "in_flight": counts.in_flight,
+    }

@@ -1,0 +1,155 @@
+"""The machine-readable contract: JSON Schema of every payload, and an AsyncAPI 3 document.
+
+Both are generated from the records that build the messages (:mod:`edged.contract.payloads`) and from the
+topics.
+Objects are open: new fields may come without a new version, and a consumer must not reject them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from edged import __version__
+from edged.contract import payloads
+from edged.contract.topics import Topics
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_PARAMETERS = {
+    "prefix": "first topic level, EDGED_MQTT_PREFIX",
+    "node": "id of the daemon, EDGED_NODE",
+    "camera": "id of the camera, EDGED_CAMERA",
+    "label": "what is counted, as a topic level: lower case, blanks are underscores",
+    "name": "snapshot, pause, resume or reload",
+}
+_TOPICS = Topics("{prefix}", "{node}", "{camera}")
+_JSON = "application/json"
+_TEXT = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """One topic: what it carries and how it is published."""
+
+    topic: str
+    payload: Any
+    """Annotation of the payload; None where it is not text."""
+    summary: str
+    qos: int
+    retain: bool
+    content: str = _JSON
+    received: bool = False
+    """Whether edged listens there rather than publishes."""
+
+
+_CHANNELS = {
+    "availability": _Channel(
+        _TOPICS.availability,
+        payloads.Availability,
+        "whether the daemon is there; the last will says offline",
+        1,
+        True,
+        _TEXT,
+    ),
+    "state": _Channel(_TOPICS.state, payloads.StateMessage, "what the daemon is doing", 1, True),
+    "status": _Channel(
+        _TOPICS.status, payloads.Availability, "whether the camera gives pictures", 1, True, _TEXT
+    ),
+    "detections": _Channel(_TOPICS.detections, payloads.Detections, "what was found in one frame", 1, False),
+    "timings": _Channel(
+        _TOPICS.timings, payloads.Timings, "how the daemon fared over one interval", 0, False
+    ),
+    "count": _Channel(
+        _TOPICS.count("{label}"),
+        payloads.Count,
+        "how many objects of a label the newest frame shows; only when it changes",
+        1,
+        True,
+        _TEXT,
+    ),
+    "snapshot": _Channel(_TOPICS.snapshot, None, "annotated picture", 0, True, "image/jpeg"),
+    "command": _Channel(
+        _TOPICS.command("{name}"),
+        payloads.Command,
+        "asks the daemon to do something; may be empty; must not be retained",
+        1,
+        False,
+        received=True,
+    ),
+    "command_result": _Channel(
+        _TOPICS.result("{name}"), payloads.CommandResult, "the answer to a command", 1, False
+    ),
+}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """JSON Schema of every payload that is text, by name of the channel."""
+    return {
+        name: {"$schema": _DIALECT, **TypeAdapter(channel.payload).json_schema()}
+        for name, channel in _CHANNELS.items()
+        if channel.payload is not None
+    }
+
+
+def document() -> dict[str, Any]:
+    """The AsyncAPI document."""
+    return {
+        "asyncapi": "3.0.0",
+        "id": "urn:edged",
+        "info": {
+            "title": "edged",
+            "version": __version__,
+            "description": f"Topics and payloads of edged, version {payloads.SCHEMA} of the payloads.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": _JSON,
+        "channels": {name: _channel(name, channel) for name, channel in _CHANNELS.items()},
+        "operations": {name: _operation(name, channel) for name, channel in _CHANNELS.items()},
+        "components": {
+            "messages": {name: _message(name, channel) for name, channel in _CHANNELS.items()},
+            "schemas": _schemas(),
+        },
+    }
+
+
+def _channel(name: str, channel: _Channel) -> dict[str, Any]:
+    return {
+        "address": channel.topic,
+        "description": channel.summary,
+        "parameters": {
+            parameter: {"description": meaning}
+            for parameter, meaning in _PARAMETERS.items()
+            if f"{{{parameter}}}" in channel.topic
+        },
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+    }
+
+
+def _operation(name: str, channel: _Channel) -> dict[str, Any]:
+    return {
+        "action": "receive" if channel.received else "send",
+        "channel": {"$ref": f"#/channels/{name}"},
+        "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
+        "bindings": {"mqtt": {"qos": channel.qos, "retain": channel.retain, "bindingVersion": "0.2.0"}},
+    }
+
+
+def _message(name: str, channel: _Channel) -> dict[str, Any]:
+    message: dict[str, Any] = {"contentType": channel.content, "summary": channel.summary}
+    if channel.payload is not None:
+        message["payload"] = {"$ref": f"#/components/schemas/{name}"}
+    return message
+
+
+def _schemas() -> dict[str, Any]:
+    """All schemas in one namespace, with the records that they share once."""
+    shared: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    for name, channel in _CHANNELS.items():
+        if channel.payload is not None:
+            schema = TypeAdapter(channel.payload).json_schema(ref_template="#/components/schemas/{model}")
+            shared |= schema.pop("$defs", {})
+            own[name] = schema
+    return shared | own

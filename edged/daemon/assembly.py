@@ -1,0 +1,195 @@
+"""The open parts of a running daemon: the detector, the intake with its source, an outlet for every sink.
+
+A reload builds the next assembly beside the present one and takes over every part whose settings have not
+changed; what part depends on which settings is not listed anywhere, it is what the part has read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from edged import registry, sources
+from edged.errors import SourceError
+from edged.model import detector
+from edged.pipeline import Intake, Outlet
+from edged.settings.reading import Reading
+from edged.sinks import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from edged.metrics import Ledger, Meter
+    from edged.model.detector import Detector
+    from edged.settings.declared import Settings
+    from edged.sinks import Control, Sink
+
+    _Opened = tuple[Any, Callable[[], None]]
+
+T = TypeVar("T")
+
+_DETECTOR = "detector"
+_SOURCE = "source"
+
+
+class Runner(Protocol):
+    """Runs something slow in a named thread."""
+
+    def __call__(self, name: str, function: Callable[[], T], /) -> Awaitable[T]:
+        """The result of ``function``."""
+        ...
+
+
+class Closer(Protocol):
+    """Closes parts, even if the daemon is about to stop."""
+
+    def __call__(self, closers: list[tuple[str, Callable[[], None]]], /) -> Awaitable[object]:
+        """One after the other; what goes wrong is told and holds up nobody."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all parts of one daemon share, for as long as it runs."""
+
+    meter: Meter
+    ledger: Ledger
+    control: Control
+    boot_id: str
+    run: Runner
+    close: Closer
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    name: str
+    thing: Any
+    close: Callable[[], None]
+    reading: Reading
+    threads: tuple[str, ...]
+    """How the names of the pipeline's threads that use it begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """All parts, open."""
+
+    settings: Settings
+    parts: Mapping[str, _Part]
+    """In the order in which they were opened."""
+
+    @property
+    def detector(self) -> Detector:
+        """What finds things."""
+        return cast("Detector", self.parts[_DETECTOR].thing)
+
+    @property
+    def intake(self) -> Intake:
+        """Where frames come from."""
+        return cast("Intake", self.parts[_SOURCE].thing)
+
+    @property
+    def outlets(self) -> list[Outlet]:
+        """Where results go."""
+        return [part.thing for part in self.parts.values() if isinstance(part.thing, Outlet)]
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is wrong now, one sentence a part; empty for those that are well."""
+        return [
+            self.intake.source.problem,
+            self.detector.preprocess.problem,
+            *(engine.degraded for engine in self.detector.engines),
+            *(outlet.problem for outlet in self.outlets),
+        ]
+
+    def closers(
+        self, *, but: Assembly | None = None, stuck: tuple[str, ...] = ()
+    ) -> list[tuple[str, Callable[[], None]]]:
+        """How to close the parts, in reverse order of opening.
+
+        Args:
+            but: left out is what this one has taken over,
+            stuck: and what one of these threads still uses; freeing that would crash the process.
+        """
+        kept = {id(part) for part in but.parts.values()} if but else set()
+        return [
+            (part.name, part.close)
+            for part in reversed(list(self.parts.values()))
+            if id(part) not in kept and not any(thread.startswith(part.threads) for thread in stuck)
+        ]
+
+
+async def build(settings: Settings, around: Surroundings, *, previous: Assembly | None = None) -> Assembly:
+    """Open all parts, or take them over from ``previous`` where their settings still hold.
+
+    Raises:
+        EdgedError: a part cannot be opened. What was opened is closed again, ``previous`` is as it was.
+    """
+    builder = _Builder(settings, around, previous)
+    try:
+        loaded = await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")
+        intake = await builder.part(_SOURCE, builder.intake, "capture")
+        if not intake.source.live:  # a camera may come back with other frames at any time
+            properties = intake.source.properties()
+            loaded.preprocess.check(properties["width"], properties["height"])
+        for setting, path in registry.SINKS.items():
+            if getattr(settings, setting):
+                sink = registry.load(path)
+                await builder.part(setting, partial(builder.outlet, sink), f"sink-{sink.name}")
+    except BaseException:
+        await around.close([(opened.name, opened.close) for opened in reversed(builder.fresh)])
+        raise
+    return Assembly(settings, builder.parts)
+
+
+class _Builder:
+    """The parts of an assembly in the making. What opens a part gives it together with how to close it."""
+
+    def __init__(self, settings: Settings, around: Surroundings, previous: Assembly | None) -> None:
+        self._settings = settings
+        self._around = around
+        self._previous = previous
+        self.parts: dict[str, _Part] = {}
+        self.fresh: list[_Part] = []
+
+    async def part(self, name: str, make: Callable[[Settings], _Opened], *threads: str) -> Any:
+        old = self._previous.parts.get(name) if self._previous else None
+        if old is None or not old.reading.holds_for(self._settings):
+            reading = Reading(self._settings)
+            make_it = partial(make, cast("Settings", reading))
+            thing, close = await self._around.run(f"open-{name}", make_it)
+            old = _Part(name, thing, close, reading, threads)
+            self.fresh.append(old)
+        self.parts[name] = old
+        return old.thing
+
+    def detector(self, settings: Settings) -> _Opened:
+        loaded = detector.load(settings, previous=self._previous.detector if self._previous else None)
+        return loaded, loaded.close
+
+    def intake(self, settings: Settings) -> _Opened:
+        source = sources.create(settings)
+        waits = settings.policy == "all" or (settings.policy == "auto" and not source.live)
+        try:
+            source.open()
+        except SourceError as error:
+            source.close()
+            if self._previous is not None and self._previous.settings.source == settings.source:
+                raise SourceError(
+                    f"the source cannot be opened a second time beside the one in use ({error.problem})",
+                    mend="Restart edged to change the settings of a camera that only one program can open",
+                ) from error
+            raise
+        return Intake(source, waits=waits, ledger=self._around.ledger), source.close
+
+    def outlet(self, sink_class: Any, settings: Settings) -> _Opened:
+        around = self._around
+        context = Context(around.meter, around.control, around.boot_id, starting=self._previous is None)
+        sink: Sink = sink_class.create(settings, context)
+        sink.open()
+        return Outlet(sink), sink.close
+
+
+__all__ = ["Assembly", "Closer", "Runner", "Surroundings", "build"]

@@ -1,0 +1,108 @@
+"""Structured logs on standard error: readable on a terminal, JSON for the journal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from edged.settings.environment import service_manager
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+    from edged.settings.declared import Settings
+
+
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+"""syslog's numbers, for ``journalctl -p``."""
+_BURST = 10
+_WINDOW_S = 60.0
+"""Of one event so many lines are told in such a time: what fails again and again must not fill a disk."""
+
+
+def configure(*, log_format: str, level: str, journal: bool = False) -> None:
+    """Set up structlog, once more if need be; ``auto`` is the console on a terminal and JSON otherwise.
+
+    Standard output stays free for the results of ``EDGED_JSONL=-``.
+
+    Args:
+        log_format: ``auto``, ``console`` or ``json``.
+        level: the lowest that is told.
+        journal: whether journald listens, which takes a priority off the front of each line (sd-daemon(3)).
+    """
+    console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    processors: list[Processor] = [
+        *([] if level == "debug" else [Repeats()]),
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if console:
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    else:
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if journal:
+            processors.append(_with_priority)
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,  # or a reload could not change the level
+    )
+
+
+def follow(settings: Settings) -> None:
+    """Set up the logs of the daemon as the settings say, with priorities where journald listens."""
+    journal = service_manager().journal
+    configure(log_format=settings.log_format, level=settings.log_level, journal=journal)
+
+
+class Repeats:
+    """Leaves out what an event says too often; its next line that is told has their number as ``left_out``.
+
+    A processor of structlog. Thread-safe.
+
+    Args:
+        burst: so many lines of one event are told
+        window_s: in such a time, seconds.
+    """
+
+    def __init__(self, *, burst: int = _BURST, window_s: float = _WINDOW_S) -> None:
+        self._burst = burst
+        self._window_s = window_s
+        self._lock = threading.Lock()
+        self._windows: dict[str, _Window] = {}
+
+    def __call__(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        """The line, or :class:`structlog.DropEvent`."""
+        now = time.monotonic()
+        with self._lock:
+            window = self._windows.setdefault(str(line["event"]), _Window(now))
+            if now - window.began >= self._window_s:
+                window.began, window.told = now, 0
+            if window.told >= self._burst:
+                window.left_out += 1
+                raise structlog.DropEvent
+            window.told += 1
+            left_out, window.left_out = window.left_out, 0
+        if left_out:
+            line["left_out"] = left_out
+        return line
+
+
+@dataclass(slots=True)
+class _Window:
+    began: float
+    told: int = 0
+    left_out: int = 0
+
+
+def _with_priority(_logger: WrappedLogger, method: str, line: Any) -> str:
+    return f"<{_PRIORITIES.get(method, 6)}>{line}"

@@ -1,0 +1,52 @@
+"""Facts that all YOLO models share: tasks, anchors of the input grid, the unit of their boxes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edged.errors import ModelError
+from edged.imaging.geometry import input_size
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edged.records import Model
+
+_PYRAMIDS = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))
+"""Strides of the usual models, of those for large pictures (P6), for small things (P2), of tiny ones."""
+_NORMALISED_MEAN = 2.0
+
+
+def is_detector(model: Model) -> bool:
+    """Whether nothing speaks against a detector: exporters that tell the task call it ``detect``."""
+    return len(model.inputs) == 1 and model.metadata.get("task", "detect") == "detect"
+
+
+def anchors(model: Model, *, per_cell: int = 1) -> frozenset[int]:
+    """How many anchors the input of ``model`` can have: the cells of all strides of a pyramid, summed up."""
+    try:
+        width, height = input_size(model.inputs[0])
+    except ModelError:
+        return frozenset()
+    return frozenset(
+        per_cell * sum(-(-width // stride) * -(-height // stride) for stride in strides)
+        for strides in _PYRAMIDS
+    )
+
+
+def pixels(centre_x: npt.NDArray[np.floating[Any]], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """What to multiply boxes x, y, w, h with to have them in input pixels: 1, or the size of the input.
+
+    Anchors are spread evenly over the input whatever the picture shows, so the mean of the centres of all of
+    them is near 0.5 for normalised boxes and near half the width, 16 or more, for pixels. Survivors
+    alone could not tell: a thing in the upper left corner has small numbers in both.
+
+    Args:
+        centre_x: real values of all anchors.
+        size: width and height of the input.
+    """
+    normalised = float(centre_x.mean()) < _NORMALISED_MEAN
+    width, height = size if normalised else (1, 1)
+    return np.array((width, height, width, height), np.float32)

@@ -1,0 +1,1 @@
+"""What is plugged into this machine: cameras and Edge TPUs."""

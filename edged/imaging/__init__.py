@@ -1,0 +1,1 @@
+"""Pictures: into models, and out with what was found drawn into them."""

@@ -1,0 +1,50 @@
+"""Drawing detections into pictures. Pure functions on arrays."""
+
+from __future__ import annotations
+
+import colorsys
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import cv2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edged.records import Detection, Image
+
+
+@lru_cache(maxsize=512)
+def class_colour(class_id: int) -> tuple[int, int, int]:
+    """A bright colour (blue, green, red) that stays with the class and is far from its neighbours'."""
+    hue = (0.33 + class_id * 0.618034) % 1.0
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85 if class_id % 2 else 0.65, 1.0)
+    return round(blue * 255), round(green * 255), round(red * 255)
+
+
+def annotate(image: Image, detections: Iterable[Detection]) -> None:
+    """Draw boxes with label and score into ``image``, in place; the best score is drawn last, on top."""
+    height, width = image.shape[:2]
+    unit = max(1.0, min(width, height) / 360)
+    line = max(1, round(1.5 * unit))
+    font, scale, weight = cv2.FONT_HERSHEY_SIMPLEX, 0.42 * unit, max(1, round(unit))
+    for found in sorted(detections, key=lambda detection: detection.score):
+        colour = class_colour(found.class_id)
+        x1, y1, x2, y2 = (round(corner) for corner in found.box)
+        cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, line)
+        text = f"{found.label} {found.score:.2f}"
+        (text_width, text_height), below = cv2.getTextSize(text, font, scale, weight)
+        margin = line + 1
+        tag_width, tag_height = text_width + 2 * margin, text_height + below + 2 * margin
+        left = max(0, min(x1 - line // 2, width - tag_width))
+        # Above the box, or inside it where the frame ends.
+        top = y1 - tag_height if y1 >= tag_height else max(0, min(y1, height - tag_height))
+        cv2.rectangle(image, (left, top), (left + tag_width, top + tag_height), colour, cv2.FILLED)
+        origin = (left + margin, top + margin + text_height)
+        cv2.putText(image, text, origin, font, scale, _ink(colour), weight, cv2.LINE_AA)
+
+
+def _ink(background: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Black or white, whichever is read more easily on ``background``."""
+    blue, green, red = background
+    return (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 110 else (255, 255, 255)  # noqa: PLR2004

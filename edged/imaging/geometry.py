@@ -1,0 +1,79 @@
+"""Where a frame lies in the input of a model, and the way back. Pure functions on numbers and arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edged.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edged.records import TensorSpec
+
+_IMAGE_AXES = 4
+_CHANNELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where a source frame lies in the input of a model."""
+
+    scale_x: float
+    """Input pixels a source pixel."""
+    scale_y: float
+    pad_x: int
+    """Input pixels left of the frame."""
+    pad_y: int
+    """Input pixels above the frame."""
+    width: int
+    """Of the part of the source frame that is looked at, pixels."""
+    height: int
+    left: int = 0
+    """Where that part begins in the source frame, pixels."""
+    top: int = 0
+
+    def to_source(self, boxes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        """Corners [n, 4] (x1, y1, x2, y2) in input pixels as source pixels, clipped to what was looked at."""
+        pad = np.array((self.pad_x, self.pad_y, self.pad_x, self.pad_y), np.float64)
+        scale = np.array((self.scale_x, self.scale_y, self.scale_x, self.scale_y), np.float64)
+        edge = (self.width, self.height, self.width, self.height)
+        source: npt.NDArray[np.float64] = np.clip((boxes - pad) / scale, 0.0, edge)
+        if self.left or self.top:
+            source += (self.left, self.top, self.left, self.top)
+        return source
+
+
+def letterbox(source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, width, height of a ``source`` (width, height) that keeps its aspect ratio inside ``target``.
+
+    The rounding is the one Ultralytics models are trained and validated with (``LetterBox``): an odd pixel of
+    border goes to the right and to the bottom.
+    """
+    scale = min(target[0] / source[0], target[1] / source[1])
+    width = max(1, round(source[0] * scale))
+    height = max(1, round(source[1] * scale))
+    left = round((target[0] - width) / 2 - 0.1)
+    top = round((target[1] - height) / 2 - 0.1)
+    return max(0, left), max(0, top), width, height
+
+
+def input_size(spec: TensorSpec) -> tuple[int, int]:
+    """Width and height of the picture that an input takes, shape [1, H, W, 3] or [1, 3, H, W].
+
+    Raises:
+        ModelError: the input takes no single colour picture.
+    """
+    shape = spec.shape
+    if len(shape) == _IMAGE_AXES and shape[0] == 1:
+        if shape[3] == _CHANNELS:
+            return shape[2], shape[1]
+        if shape[1] == _CHANNELS:
+            return shape[3], shape[2]
+    raise ModelError(
+        f"the input {spec.name!r} of the model is {spec}, not one colour picture",
+        mend="Export it with batch 1 and three channels: [1, height, width, 3] or [1, 3, height, width]",
+    )

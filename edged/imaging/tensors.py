@@ -1,0 +1,214 @@
+"""Pictures into models: resizing, colour order, quantisation."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+
+from edged.errors import ConfigError, ModelError
+from edged.imaging.geometry import Geometry, input_size, letterbox
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edged.records import Image, Tensor, TensorSpec
+
+_CHANNELS = 3
+_GEOMETRIES = 8
+"""Source sizes whose geometry is remembered; a camera has one, a folder of pictures a few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a model family wants a picture turned into numbers."""
+
+    fit: Literal["letterbox", "stretch"]
+    """``letterbox`` keeps the aspect ratio and adds a border, ``stretch`` fills the input."""
+    low: float
+    """Real value of pixel 0."""
+    high: float
+    """Real value of pixel 255."""
+    border: int = 0
+    """Pixel value of the border of a letterbox."""
+    raw_when_quantised: bool = False
+    """Whether a quantised input takes pixels as they are (uint8) or less 128 (int8), whatever its scale says.
+
+    Models trained with quantisation on pixels store (1/128, 128) or (1/128, 127) beside their input, which is
+    [-1, 1] but for half a step: the pixel itself is the stored value they were trained on.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class _Placement:
+    """Geometry with the sizes that only the copying needs."""
+
+    geometry: Geometry
+    inner_width: int
+    inner_height: int
+    problem: str
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.geometry.pad_y, self.geometry.pad_y + self.inner_height)
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.geometry.pad_x, self.geometry.pad_x + self.inner_width)
+
+
+def pixel_table(spec: TensorSpec, encoding: Encoding) -> npt.NDArray[Any]:
+    """The stored value of every pixel value: 256 entries in the dtype of the input.
+
+    Quantised to nearest, ``round(real / scale) + zero_point``, clipped to what the dtype can hold. An integer
+    input without scale takes pixels like a raw one.
+
+    Raises:
+        ModelError: the input has a dtype that no table can be made for.
+    """
+    pixels = np.arange(256)
+    real = encoding.low + pixels * ((encoding.high - encoding.low) / 255)
+    dtype = spec.dtype
+    if dtype in (np.float32, np.float16):
+        return real.astype(dtype)
+    if dtype not in (np.uint8, np.int8):
+        raise ModelError(
+            f"the model wants its input as {dtype}: {spec.name!r} {spec}",
+            mend="Export it with an input of uint8, int8, float16 or float32",
+        )
+    limits = np.iinfo(dtype)
+    if encoding.raw_when_quantised or not spec.quantised:
+        return (pixels + limits.min).astype(dtype)
+    stored: npt.NDArray[np.float64] = np.rint(real / spec.scale) + spec.zero_point
+    return stored.clip(limits.min, limits.max).astype(dtype)
+
+
+class Preprocessor:
+    """Turns frames into the input tensor of one model. Belongs to one thread.
+
+    One resize, one swap of the channels and one lookup in a table of 256 entries: all in OpenCV, which lets
+    other threads run meanwhile (``np.take`` does not, and takes twice as long).
+
+    Args:
+        spec: the input of the model.
+        encoding: what its family wants to find there.
+        region: left, top, width and height of the only part of each frame that is looked at, in its pixels;
+            what of it lies outside a frame is left out. Of a frame that has none of it, all is looked at.
+
+    Raises:
+        ModelError: no colour picture fits into the input.
+    """
+
+    def __init__(
+        self, spec: TensorSpec, encoding: Encoding, region: tuple[int, int, int, int] | None = None
+    ) -> None:
+        self._spec = spec
+        self.problem = ""
+        """What is wrong with the last frame; empty when nothing is."""
+        self._region = region
+        self._size = input_size(spec)
+        self._fit = encoding.fit
+        self._planar = spec.shape[3] != _CHANNELS
+        table = pixel_table(spec, encoding)
+        self._border = table[encoding.border]
+        # OpenCV looks up by size of the entry; its own dtypes lack some of numpy's.
+        self._stored_as = np.dtype({1: np.uint8, 2: np.uint16, 4: np.float32}[spec.dtype.itemsize])
+        self._table = table.view(self._stored_as)
+        self._placements: dict[tuple[int, int], _Placement] = {}
+        self._bordered: dict[int, tuple[weakref.ref[Tensor], _Placement]] = {}
+        self._resized: Image = np.empty((0, 0, _CHANNELS), np.uint8)
+        self._swapped: Image = self._resized
+        self._plane: npt.NDArray[np.uint8] = np.empty((0, 0), np.uint8)
+
+    def new_input(self) -> Tensor:
+        """An empty input tensor to hand to ``__call__`` again and again."""
+        return np.empty(self._spec.shape, self._spec.dtype)
+
+    def geometry(self, width: int, height: int) -> Geometry:
+        """Where a frame of this size will lie in the input."""
+        return self._placement(width, height).geometry
+
+    def check(self, width: int, height: int) -> None:
+        """Find out whether frames of this size have something of the region.
+
+        Raises:
+            ConfigError: they have nothing of it.
+        """
+        if problem := self._placement(width, height).problem:
+            raise ConfigError(problem, mend="Set EDGED_ROI=x,y,width,height in pixels of the frame")
+
+    def __call__(self, image: Image, out: Tensor) -> Geometry:
+        """Write ``image`` (BGR) into ``out``, which has the input's shape and dtype; tells where it lies.
+
+        Several ``out`` may take turns. The border of each is written only when the size of the frames
+        changes: between two calls nobody else may write into them.
+        """
+        height, width = image.shape[:2]
+        place = self._placement(width, height)
+        self.problem = place.problem
+        self._prepare(out, place)
+        geometry = place.geometry
+        if self._region is not None:
+            image = image[
+                geometry.top : geometry.top + geometry.height, geometry.left : geometry.left + geometry.width
+            ]
+            height, width = image.shape[:2]
+        if (width, height) != (place.inner_width, place.inner_height):
+            size = (place.inner_width, place.inner_height)
+            image = cv2.resize(image, size, dst=self._resized, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+        stored = out.view(self._stored_as)[0]
+        if self._planar:
+            for channel in range(_CHANNELS):
+                cv2.extractChannel(image, _CHANNELS - 1 - channel, dst=self._plane)
+                cv2.LUT(self._plane, self._table, dst=stored[channel, place.rows, place.columns])
+        else:
+            cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self._swapped)
+            cv2.LUT(self._swapped, self._table, dst=stored[place.rows, place.columns])
+        return geometry
+
+    def _placement(self, width: int, height: int) -> _Placement:
+        place = self._placements.get((width, height))
+        if place is None:
+            (x, y, part_width, part_height), problem = self._part(width, height)
+            left, top, inner_width, inner_height = 0, 0, *self._size
+            if self._fit == "letterbox":
+                left, top, inner_width, inner_height = letterbox((part_width, part_height), self._size)
+            geometry = Geometry(
+                inner_width / part_width, inner_height / part_height, left, top, part_width, part_height, x, y
+            )
+            place = _Placement(geometry, inner_width, inner_height, problem)
+            if len(self._placements) >= _GEOMETRIES:
+                self._placements.clear()
+            self._placements[width, height] = place
+        return place
+
+    def _part(self, width: int, height: int) -> tuple[tuple[int, int, int, int], str]:
+        """Left, top, width and height of what is looked at in a frame of this size; what is wrong with it."""
+        if self._region is None:
+            return (0, 0, width, height), ""
+        x, y, part_width, part_height = self._region
+        if x >= width or y >= height:
+            # A camera that comes back with smaller frames must not end the run, nor be blind.
+            problem = f"EDGED_ROI begins at {x},{y}, outside the frame of {width}x{height}"
+            return (0, 0, width, height), problem
+        return (x, y, min(part_width, width - x), min(part_height, height - y)), ""
+
+    def _prepare(self, out: Tensor, place: _Placement) -> None:
+        """Bring border and scratch memory in line with where this frame lies; usually they are."""
+        if self._swapped.shape[:2] != (place.inner_height, place.inner_width):
+            shape = (place.inner_height, place.inner_width, _CHANNELS)
+            self._resized = np.empty(shape, np.uint8)
+            self._swapped = np.empty(shape, np.uint8)
+            self._plane = np.empty(shape[:2], np.uint8)
+        key = id(out)
+        known = self._bordered.get(key)
+        # Identity of an array is only worth something while that array lives, hence the weak reference.
+        if known is None or known[0]() is not out or known[1] != place:
+            if out.shape != self._spec.shape or out.dtype != self._spec.dtype:
+                raise ValueError(f"the input is {self._spec}, not {out.dtype}{list(out.shape)}")
+            if (place.inner_width, place.inner_height) != self._size:
+                out.fill(self._border)
+            self._bordered[key] = (weakref.ref(out, lambda _: self._bordered.pop(key, None)), place)

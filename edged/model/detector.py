@@ -1,0 +1,179 @@
+"""A loaded model with everything that belongs to it: engines, preprocessing and decoder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edged.decoders import decoder_class
+from edged.engines.coral.edgetpu import TpuAccess
+from edged.engines.failover import FailoverEngine
+from edged.engines.selection import Wanted, open_engines, share
+from edged.errors import ConfigError
+from edged.imaging.tensors import Preprocessor
+from edged.model import file
+from edged.records import Model
+from edged.settings import device
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edged.decoders import Decoder
+    from edged.engines import Engine
+    from edged.model.file import ModelFile
+    from edged.settings.declared import Settings
+
+log = structlog.get_logger()
+
+_MOST_THREADS = 4
+"""More threads than this have never paid for models of the size that a Raspberry Pi can run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """What the pipeline needs to find things in frames."""
+
+    model: Model
+    engines: Sequence[Engine]
+    """One a worker, all with the same model."""
+    preprocess: Preprocessor
+    decoder: Decoder
+    keep: frozenset[str]
+    """Labels to keep; empty keeps all."""
+    wanted: Wanted | None = None
+    """What the engines were opened for."""
+
+    def health(self) -> dict[str, int]:
+        """How the Edge TPUs fare, for the figures of the host; empty without any.
+
+        How many are lost now, how often any was lost since the start, and how many frames ran elsewhere.
+        """
+        engines = [engine for engine in self.engines if isinstance(engine, FailoverEngine)]
+        if not engines:
+            return {}
+        return {
+            "edgetpu_lost": sum(bool(engine.degraded) for engine in engines),
+            "edgetpu_losses": sum(engine.losses for engine in engines),
+            "edgetpu_diverted": sum(engine.diverted for engine in engines),
+        }
+
+    def close(self) -> None:
+        """Free the devices."""
+        for engine in reversed(self.engines):
+            engine.close()
+
+
+def load(settings: Settings, *, previous: Detector | None = None) -> Detector:
+    """Load the model that the settings name, once a worker.
+
+    Args:
+        settings: what to load.
+        previous: still in use; Edge TPUs on which it runs the same model are shared with it, and both close
+            them.
+
+    Raises:
+        ModelError: the file is no model, or none that edged can decode, or its labels do not fit.
+        ConfigError: EDGED_CLASSES names what the model does not know, or the runtime is not installed.
+        DeviceError: the device does not answer.
+    """
+    content = file.read(settings.model, labels=settings.labels)
+    wanted = _wanted(settings, content)
+    if previous is not None and previous.wanted == wanted and share(previous.engines):
+        engines = previous.engines
+    else:
+        engines = open_engines(wanted)
+    try:
+        return _detector(settings, content, engines, wanted)
+    except BaseException:
+        for engine in engines:
+            engine.close()
+        raise
+
+
+def accesses(settings: Settings) -> list[TpuAccess]:
+    """How every Edge TPU of the settings is reached; with ``auto`` any one."""
+    access = TpuAccess(
+        library=settings.edgetpu_library,
+        options=settings.edgetpu_options,
+        runtime=settings.runtime,
+        threads=settings.threads or default_threads(len(settings.device)),
+        open_timeout=settings.device_timeout,
+        invoke_timeout=settings.invoke_timeout,
+    )
+    numbered = [name for name in settings.device if name not in {device.AUTO, device.CPU}]
+    return [replace(access, device=name) for name in numbered] or [access]
+
+
+def _wanted(settings: Settings, content: ModelFile) -> Wanted:
+    if settings.model_cpu is not None and not content.edgetpu:
+        log.warning("model_cpu_not_used", reason=f"{settings.model.name} is not compiled for the Edge TPU")
+    twin = _twin(settings) if content.edgetpu else None
+    return Wanted(
+        model=settings.model,
+        compiled=content.edgetpu,
+        twin=twin,
+        devices=settings.device,
+        workers=settings.workers,
+        threads=settings.threads or default_threads(settings.workers),
+        twin_threads=settings.threads or default_threads(1),
+        access=accesses(settings)[0],
+        # Only engines with an Edge TPU are ever shared; a start on the CPU need not read the model for this.
+        editions=tuple(_digest(path) for path in (settings.model, twin) if path is not None)
+        if content.edgetpu
+        else (),
+    )
+
+
+def _digest(path: Path) -> str:
+    """Of the content: an Edge TPU that we hold cannot be opened anew for a file that was only touched."""
+    with path.expanduser().open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()
+
+
+def _twin(settings: Settings) -> Path | None:
+    """The model's build for the CPU: the one that is named, or with ``auto`` the one that lies beside it."""
+    twin = settings.model_cpu
+    if twin is None and settings.device == (device.AUTO,):
+        beside = settings.model.with_name(settings.model.name.replace("_edgetpu.tflite", ".tflite"))
+        if beside != settings.model and beside.is_file():
+            twin = beside
+            log.info("cpu_twin_found", model=settings.model.name, twin=str(twin))
+    # tflite-runtime does not look whether what it loads is whole.
+    if twin is not None and file.read(twin).edgetpu:
+        raise ConfigError(
+            f"EDGED_MODEL_CPU={str(twin)!r} is compiled for the Edge TPU, too",
+            mend="Give the model that was given to the Edge TPU compiler",
+        )
+    return twin
+
+
+def _detector(settings: Settings, content: ModelFile, engines: Sequence[Engine], wanted: Wanted) -> Detector:
+    model = Model(
+        name=settings.model.stem,
+        inputs=engines[0].inputs,
+        outputs=engines[0].outputs,
+        metadata=content.metadata,
+        labels=content.labels,
+        labels_from=content.labels_from,
+    )
+    decoder = decoder_class(model)(
+        model, score_threshold=settings.score_threshold, iou_threshold=settings.iou_threshold
+    )
+    keep = frozenset(settings.classes)
+    if unknown := sorted(keep - set(decoder.labels)):
+        raise ConfigError(
+            f"EDGED_CLASSES names {unknown[0]!r}, which the model {model.name!r} cannot find",
+            mend=f"It finds {', '.join(decoder.labels) or 'classes without names'}",
+        )
+    preprocess = Preprocessor(model.inputs[0], decoder.encoding, settings.roi)
+    return Detector(model, engines, preprocess, decoder, keep, wanted)
+
+
+def default_threads(workers: int) -> int:
+    """Share of the cores for one interpreter."""
+    return max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) // workers))

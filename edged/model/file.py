@@ -1,0 +1,222 @@
+"""What a .tflite carries besides its graph, and whether it is one at all. Needs no TFLite runtime."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from edged.errors import ConfigError, EdgedError, ModelError
+from edged.model import flatbuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EDGETPU_OP = "edgetpu-custom-op"
+"""The one operation that the Edge TPU compiler makes of everything it takes."""
+_POSTPROCESS_OP = "TFLite_Detection_PostProcess"
+_METADATA = ("metadata.json", "metadata.txt", "temp_meta.txt")
+_ZIP_START = b"PK\x03\x04"
+_MOST_BYTES = 4 << 20
+"""Metadata and labels are some kilobytes; more is a mistake or an attack."""
+_LEAST_BYTES = 8
+_MOST_CLASSES = 100_000
+_NUMBERED = re.compile(r"(\d+)[\s:]+(\S.*)")
+_NOT_TFLITE = (
+    # What people have instead of a model, by its first bytes.
+    (b"version https://git-lfs", "It is a pointer of Git LFS: run git lfs pull where it comes from"),
+    (b"<", "It is a web page: download the raw file, not the page about it"),
+    (b"PK", "It is an archive or a PyTorch model: unpack it or export it as TFLite"),
+    (b"\x08", "It may be an ONNX model: convert it to TFLite"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A .tflite that is whole."""
+
+    path: Path
+    metadata: Mapping[str, Any]
+    """The exporter's own description (Ultralytics: names, stride, imgsz, task), and ``num_classes`` of a
+    detection post-processing; empty where there is none."""
+    labels: tuple[str, ...]
+    """Class names by class id, empty where there are none; gaps are ``""``."""
+    labels_from: str
+    """Where the labels were read, for messages: a path, or a file inside the model; empty without labels."""
+    edgetpu: bool
+    """Whether it is compiled for the Edge TPU, and so runs nowhere else."""
+
+
+def read(path: Path, *, labels: Path | None = None) -> ModelFile:
+    """Read what a model file says of itself.
+
+    Args:
+        path: the .tflite.
+        labels: a labels file; it wins over the labels inside the model.
+
+    Raises:
+        ModelError: it cannot be read, is no TFLite model, or was cut off.
+        ConfigError: the labels file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(ModelError, "model", path, error) from error
+    graph = _graph(path, data)
+    attached = _attachments(path, data, graph.end)
+    metadata = _metadata(path, attached)
+    options = graph.custom_options.get(_POSTPROCESS_OP, {})
+    if "num_classes" in options:
+        metadata = {"num_classes": options["num_classes"], **metadata}
+    if labels is not None:
+        names, origin = read_labels(labels), str(labels)
+    else:
+        names, origin = _own_labels(path, metadata, attached)
+    return ModelFile(path, metadata, names, origin, EDGETPU_OP in graph.custom_options)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Class names by class id from a text file.
+
+    One a line, in the order of the class ids; or a class id and its name on every line, as in Coral's
+    coco_labels.txt, in any order and with gaps, which become ``""``.
+
+    Raises:
+        ConfigError: it cannot be read, names nothing or names a class id twice.
+    """
+    try:
+        text = path.read_bytes()[: _MOST_BYTES + 1]
+    except OSError as error:
+        raise _unreadable(ConfigError, "labels file", path, error) from error
+    try:
+        return _parse_labels(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"the labels file {path} {error}",
+            mend="Write one name a line, or a class id and a name on every line",
+        ) from error
+
+
+def _parse_labels(content: bytes) -> tuple[str, ...]:
+    if len(content) > _MOST_BYTES:
+        raise ValueError("is too large to be one")
+    try:
+        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError("is no text in UTF-8") from error
+    if any("\0" in line for line in lines):
+        raise ValueError("is no text")
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise ValueError("is empty")
+    numbered = [_NUMBERED.fullmatch(line) for line in lines if line]
+    if not all(numbered):
+        return tuple(lines)
+    pairs = [(int(match[1]), match[2]) for match in numbered if match]
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise ValueError("names a class id twice")
+    return _by_id(names)
+
+
+def _by_id(names: Mapping[int, str]) -> tuple[str, ...]:
+    last = max(names, default=-1)
+    if min(names, default=0) < 0 or last >= _MOST_CLASSES:
+        raise ValueError(f"has class ids outside 0..{_MOST_CLASSES - 1}")
+    return tuple(names.get(class_id, "") for class_id in range(last + 1))
+
+
+def _graph(path: Path, data: bytes) -> flatbuffer.Graph:
+    if len(data) < _LEAST_BYTES:
+        size = f"has only {len(data)} bytes" if data else "is empty"
+        raise ModelError(f"the model {path} {size}", mend="Get it again")
+    if data[4:8] != flatbuffer.IDENTIFIER:
+        mend = next((mend for start, mend in _NOT_TFLITE if data.startswith(start)), "")
+        raise ModelError(
+            f"{path} is no TFLite model: it begins with {data[:8]!r}, not with TFL3 at byte 4",
+            mend=mend or "Give a .tflite file",
+        )
+    try:
+        return flatbuffer.read(data)
+    except (flatbuffer.MalformedError, RecursionError) as error:
+        raise ModelError(
+            f"the model {path} was cut off or is damaged: {error}",
+            mend="Get it again and compare its size or checksum with the original",
+        ) from error
+
+
+def _attachments(path: Path, data: bytes, end: int) -> dict[str, bytes]:
+    """Small text files of the zip behind the graph, by name without folders."""
+    if _ZIP_START not in data[end:]:
+        return {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {
+                PurePosixPath(member.filename).name: archive.read(member)
+                for member in archive.infolist()
+                if member.filename.endswith((".json", ".txt")) and member.file_size <= _MOST_BYTES
+            }
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise ModelError(
+            f"the description inside the model {path} was cut off or is damaged: {error}",
+            mend="Get it again and compare its size or checksum with the original",
+        ) from error
+
+
+def _metadata(path: Path, attached: Mapping[str, bytes]) -> dict[str, Any]:
+    name = next((name for name in _METADATA if name in attached), "")
+    if not name:
+        return {}
+    try:
+        text = attached[name].decode()
+        # Ultralytics wrote a Python literal before it wrote JSON.
+        content = json.loads(text) if name.endswith(".json") else ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise ModelError(
+            f"{name} inside the model {path} cannot be read: {error}", mend="Export it again"
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _own_labels(
+    path: Path, metadata: Mapping[str, Any], attached: Mapping[str, bytes]
+) -> tuple[tuple[str, ...], str]:
+    """Labels that a model carries, and in which file inside it."""
+    names = metadata.get("names")
+    try:
+        if isinstance(names, dict):
+            return _by_id(
+                {int(class_id): str(name) for class_id, name in names.items()}
+            ), f"{path} (metadata)"
+        if isinstance(names, list):
+            return tuple(map(str, names)), f"{path} (metadata)"
+        files = [name for name in attached if name.endswith(".txt") and "label" in name.lower()]
+        for name in sorted(files, key=lambda name: (name != "labelmap.txt", name)):
+            return _parse_labels(attached[name]), f"{path} ({name})"
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"the labels inside the model {path} cannot be read: {error}",
+            mend="Set EDGED_LABELS to a labels file",
+        ) from error
+    return (), ""
+
+
+def _unreadable(kind: type[EdgedError], what: str, path: Path, error: OSError) -> EdgedError:
+    """One sentence for each way in which a file cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return kind(f"the {what} {path} does not exist", mend=f"Look for it in {path.absolute().parent}")
+    if isinstance(error, IsADirectoryError):
+        return kind(f"the {what} {path} is a folder", mend="Give a file in it")
+    if isinstance(error, PermissionError):
+        mend = f"Let the user that runs edged read it: chmod a+r {path}, and a+x on the folders above it"
+        return kind(f"the {what} {path} may not be read", mend=mend)
+    return kind(
+        f"the {what} {path} cannot be read: {error.strerror or error}", mend="Look after the disk it is on"
+    )

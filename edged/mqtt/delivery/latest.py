@@ -1,0 +1,62 @@
+"""Messages of which only the newest of a topic matters: states, counts, timings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edged.mqtt.delivery.message import Message
+    from edged.mqtt.delivery.succession import Numbers
+
+
+class Values:
+    """What waits, at most one message a key, and what is retained. The outbox guards it by its lock."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Message] = {}
+        self._retained: dict[str, Message] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self._waiting.values())
+
+    def remember(self, message: Message) -> None:
+        """It is to be sent on every connection from now on."""
+        self._retained[message.key] = message
+
+    def add(self, message: Message) -> bool:
+        """Let it wait; whether it takes the place of an older one."""
+        superseded = self._waiting.pop(message.key, None) is not None
+        self._waiting[message.key] = message
+        return superseded
+
+    def give_back(self, message: Message) -> bool:
+        """It was sent in vain; whether it waits again, since there is nothing newer."""
+        return self._waiting.setdefault(message.key, message) is message
+
+    def take(self) -> Message:
+        """The one that has waited longest."""
+        return self._waiting.pop(next(iter(self._waiting)))
+
+    def settled(self, message: Message) -> None:
+        """It has come to its end. An empty one has cleared its topic, which need not be said again."""
+        kept = self._retained.get(message.key)
+        if not message.payload and kept is not None and not kept.payload:
+            del self._retained[message.key]
+
+    def due_again(self, orders: Numbers, made: float) -> list[Message]:
+        """Everything retained that does not wait already, as new messages."""
+        return [
+            replace(message, order=orders.take(), made=made)
+            for key, message in self._retained.items()
+            if key not in self._waiting
+        ]
+
+    def clear(self) -> None:
+        """Nothing waits any more."""
+        self._waiting.clear()

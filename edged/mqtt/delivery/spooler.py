@@ -1,0 +1,193 @@
+"""The thread between outbox and spool: what waits too long goes to disk, and comes back to be sent."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edged import bridge
+from edged.mqtt.delivery.spool import Spool, SpoolDamagedError, SpoolError, SpoolFullError, set_aside
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+    from edged.mqtt.delivery.outbox import Outbox
+
+log = structlog.get_logger()
+
+PATIENCE_S = 1.0
+"""What could not be sent for so long goes to disk; so much is at stake if the process is killed."""
+_LOOK_S = 0.25
+_PACE_S = 0.1
+_PORTION = 100
+"""Messages a pace: 1,000 a second are more than cameras make, and fewer than what makes a broker with slow
+subscribers throw messages away (mosquitto holds 1,000 for each)."""
+_TRIM_S = 30.0
+_FULL_S = 5.0
+"""How long to leave a full disk alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFile:
+    """Where the spool is, and how much of it there may be."""
+
+    path: Path
+    max_bytes: int = 100_000_000
+    max_age: float = 7 * 86400.0
+    """Seconds after which messages are dropped."""
+
+    def open(self) -> Spool:
+        """The spool in this file.
+
+        Raises:
+            SpoolError: it cannot be opened.
+        """
+        return Spool(self.path, max_bytes=self.max_bytes, max_age=self.max_age)
+
+
+class Spooler:
+    """Moves messages between memory and disk. Trouble with the disk is told, and the daemon goes on without.
+
+    Args:
+        outbox: the memory.
+        file: the disk.
+    """
+
+    def __init__(self, outbox: Outbox, file: SpoolFile) -> None:
+        self._outbox = outbox
+        self._file = file
+        self._path = file.path
+        self._spool: Spool | None = None
+        self._thread: threading.Thread | None = None  # noqa: TID251  # the bridge made it
+        self._stopping = False
+        self._done: list[int] = []
+        self._full_until = 0.0
+        self._trim_at = 0.0
+        self._remove_at = 0.0
+        self._load_at = 0.0
+        self.problem = ""
+        """Why there is no spool now; empty when all is well."""
+
+    def open(self) -> None:
+        """Find what an earlier start has left, and start to work."""
+        self._spool = self._open()
+        if self._spool is not None:
+            self._thread = bridge.start("mqtt-spool", self._run)
+
+    def close(self, timeout: float) -> None:
+        """Put on disk what is left in memory, if the disk takes it within ``timeout`` seconds."""
+        self._stopping = True
+        self._outbox.disk_due.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                log.error("mqtt_spool_stuck", path=str(self._path))
+
+    def _open(self) -> Spool | None:
+        try:
+            spool = self._file.open()
+            count, first, last = spool.extent()
+        except SpoolError as error:
+            self._fail(error)
+            return None
+        self._outbox.recover(count, first, last)
+        if count:
+            log.info("mqtt_spool_recovered", path=str(self._path), messages=count)
+        return spool
+
+    def _run(self) -> None:
+        spool = self._spool
+        while spool is not None:
+            stopping = self._stopping
+            try:
+                self._step(spool, everything=stopping)
+            except SpoolFullError as error:
+                self._full_until = time.monotonic() + _FULL_S
+                self._fail(error)
+            except SpoolDamagedError as error:
+                spool = self._replace(spool, error)
+            except SpoolError as error:
+                self._outbox.forget_disk(error.cause)
+                self._fail(error)
+                break
+            if stopping:
+                break
+            self._outbox.disk_due.wait(_PACE_S if self._outbox.unloaded is not None else _LOOK_S)
+            self._outbox.disk_due.clear()
+        if spool is not None:
+            spool.close()
+
+    def _step(self, spool: Spool, *, everything: bool) -> None:
+        now = time.monotonic()
+        if now >= self._full_until or everything:
+            self._write(spool, float("inf") if everything else now - PATIENCE_S)
+            if now >= self._remove_at or everything:
+                self._remove_at = now + PATIENCE_S
+                self._remove(spool)
+            if now >= self._trim_at or spool.oversized:
+                self._trim_at = now + _TRIM_S
+                self._trim(spool)
+        if now >= self._load_at and (wanted := self._outbox.wanted(_PORTION)):
+            self._load_at = now + _PACE_S
+            start, count = wanted
+            messages, following, damaged = spool.read(start, count)
+            if damaged:
+                log.error("mqtt_spool_rows_damaged", path=str(self._path), messages=damaged)
+            self._outbox.load(start, messages, following, damaged)
+
+    def _write(self, spool: Spool, older_than: float) -> None:
+        batch = self._outbox.spill(older_than)
+        if not batch:
+            return
+        try:
+            spool.write(batch)
+        except SpoolError as error:
+            self._outbox.unspill(error.cause)
+            raise
+        self._outbox.spilled()
+        if self.problem:
+            log.info("mqtt_spool_works_again", path=str(self._path))
+            self.problem = ""
+
+    def _remove(self, spool: Spool) -> None:
+        self._done.extend(self._outbox.finished())
+        if self._done:
+            spool.remove(self._done)
+            self._done = []
+            if not self._outbox.on_disk:
+                spool.shrink()
+
+    def _trim(self, spool: Spool) -> None:
+        start = self._outbox.unloaded
+        if start is None:
+            return
+        dropped, following = spool.trim(start)
+        for cause, count in dropped.items():
+            log.warning("mqtt_spool_trimmed", path=str(self._path), cause=cause, messages=count)
+            self._outbox.trimmed(start, cause, count, following)
+            start = following if following is not None else start
+
+    def _replace(self, spool: Spool, error: SpoolError) -> Spool | None:
+        """The file is damaged: set it aside and begin a new one."""
+        spool.close()
+        self._outbox.forget_disk(error.cause)
+        self._done = []
+        try:
+            set_aside(self._path, str(error))
+            return self._file.open()
+        except SpoolError as another:
+            self._fail(another)
+            return None
+
+    def _fail(self, error: SpoolError) -> None:
+        """Tell that there is no spool for now, once."""
+        text = (
+            f"the spool {str(self._path)!r} cannot be used: {error}; what does not fit into memory is dropped"
+        )
+        if text != self.problem:
+            log.error("mqtt_spool_fails", reason=text)
+        self.problem = text

@@ -1,0 +1,138 @@
+"""The thread that keeps a session with the broker: one after the other, for as long as we run."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edged import bridge
+from edged.mqtt.link import faults
+from edged.mqtt.link.session import Ending, Experience, Session
+
+if TYPE_CHECKING:
+    import threading
+
+    from edged.mqtt.delivery.outbox import Outbox
+    from edged.mqtt.link.client import BrokerAccess
+    from edged.mqtt.link.session import Listener
+    from edged.mqtt.link.waker import Waker
+
+log = structlog.get_logger()
+
+_BACKOFF_S = (0.5, 30.0)
+_STABLE_S = 10.0
+"""A session that ends sooner is no success: two clients with one id throw each other out for ever."""
+_REFUSED_S = 60.0
+"""A broker that said no needs somebody to mend it; asking more often only fills its log."""
+_GOODBYE_S = 2.0
+"""How much of the time to stop is kept for ``offline`` and its acknowledgement."""
+
+
+class Connection:
+    """Keeps a session until it is closed.
+
+    Args:
+        access: the broker, and who we are.
+        outbox: where messages come from.
+        waker: rung by the outbox, heard by the session.
+        listener: told what happens.
+        availability: topic that says ``offline`` at the end, by us or as our last will.
+    """
+
+    def __init__(
+        self, access: BrokerAccess, outbox: Outbox, waker: Waker, listener: Listener, *, availability: str
+    ) -> None:
+        self._access = access
+        self._outbox = outbox
+        self._waker = waker
+        self._listener = listener
+        self._availability = availability
+        self._thread: threading.Thread | None = None  # noqa: TID251  # the bridge made it
+        self._ending = Ending()
+        self._experience = Experience()
+        self._session: Session | None = None
+        self._tried = False
+        self._told = ""
+        self._fault = ""
+
+    @property
+    def problem(self) -> str:
+        """Why there is no session; empty while there is one, and until the first attempt has failed."""
+        session = self._session
+        return "" if session is not None and session.established else self._fault
+
+    def open(self) -> None:
+        """Start to connect, and never stop trying."""
+        self._thread = bridge.start("mqtt", self._run)
+
+    def close(self, timeout: float) -> None:
+        """Send what waits, say ``offline`` and go, all within ``timeout`` seconds."""
+        now = time.monotonic()
+        self._ending.end_at = now + timeout
+        self._ending.drain_until = now + max(timeout - _GOODBYE_S, timeout / 2)
+        self._ending.asked.set()
+        self._waker.ring()
+        if self._thread is not None:
+            # Without a session and without hope for one there is nothing to wait for.
+            hope = not self._tried or (self._session is not None and self._session.established)
+            self._thread.join(timeout + 0.5 if hope else 0.5)
+
+    def _run(self) -> None:
+        delay = _BACKOFF_S[0]
+        while not (self._ending.asked.is_set() and self._tried):
+            started = time.monotonic()
+            fault = self._attempt()
+            if time.monotonic() - started > _STABLE_S:
+                delay = _BACKOFF_S[0]
+            pause = _REFUSED_S if fault.refused else delay
+            # Half fixed, half random: a fleet must not come back in one moment.
+            self._ending.asked.wait(random.uniform(pause / 2, pause))  # noqa: S311  # no secret
+            delay = min(delay * 2, _BACKOFF_S[1])
+
+    def _attempt(self) -> faults.Fault:
+        """One session from its beginning to its end; why it has ended."""
+        started = time.monotonic()
+        session = self._session = Session(
+            self._access,
+            self._outbox,
+            self._waker,
+            self._listener,
+            ending=self._ending,
+            experience=self._experience,
+            availability=self._availability,
+        )
+        try:
+            session.run()
+        except Exception:
+            # A broker must not be able to end the thread by what it sends; the next session starts afresh.
+            log.exception("mqtt_session_failed")
+        self._session = None
+        brief = session.established and time.monotonic() - started < _STABLE_S
+        if brief and session.fault is None:
+            # mosquitto ends the session when it refuses a message (its issue 2579), and what was sent behind
+            # that message makes the network throw the refusal away. One by one it will get through.
+            self._experience.suspects = self._outbox.in_flight
+        self._outbox.detach()
+        fault = session.fault or faults.hung_up(
+            self._access.broker,
+            session=session.established,
+            maybe_taken=self._access.client_id if brief else "",
+        )
+        if not (session.established and self._ending.asked.is_set()):
+            self._tell(fault, lost=session.established)
+        self._tried = True
+        return fault
+
+    def _tell(self, fault: faults.Fault, *, lost: bool) -> None:
+        """Say why there is no session: once, not after every attempt."""
+        self._fault = str(fault)
+        if lost:
+            log.warning("mqtt_disconnected", reason=str(fault))
+        elif str(fault) != self._told:
+            log.warning("mqtt_not_connected", reason=str(fault))
+        else:
+            log.debug("mqtt_not_connected", reason=str(fault))
+        self._told = "" if lost else str(fault)

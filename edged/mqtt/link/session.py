@@ -1,0 +1,325 @@
+"""One connection to the broker, from its beginning to its end.
+
+paho speaks the protocol; the loop around it is ours, so that all of paho is called from one thread. Every
+session gets a client of its own: what was not acknowledged lies in our outbox and nowhere else, so there is
+one bound, one order and one account of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import structlog
+from paho.mqtt.client import topic_matches_sub
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edged.mqtt.link import faults
+from edged.mqtt.link.client import CONNECT_TIMEOUT_S, Limits, build, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paho.mqtt import client as paho
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from edged.mqtt.delivery.message import Message
+    from edged.mqtt.delivery.outbox import Outbox
+    from edged.mqtt.link.client import BrokerAccess
+    from edged.mqtt.link.waker import Waker
+
+log = structlog.get_logger()
+
+WINDOW = 64
+"""Messages sent and not yet acknowledged: enough for 200 a second over 300 ms of round trip."""
+_REFUSED_S = 60.0
+"""How long a topic that the broker refuses is left alone."""
+_NOT_AUTHORIZED = "refused_not_authorized"
+_OK = MQTTErrorCode.MQTT_ERR_SUCCESS
+
+Handler: TypeAlias = "Callable[[str, bytes, bool], None]"
+"""Takes topic, payload and whether it was published as retained; called from the session's thread."""
+
+
+class Listener(Protocol):
+    """Who owns the connection. All methods are called from its thread and must not block."""
+
+    def connected(self, session: Session) -> None:
+        """There is a session; nothing has been sent yet. The time to subscribe."""
+        ...
+
+    def acknowledged(self, message: Message) -> None:
+        """The broker has taken a message."""
+        ...
+
+
+@dataclass
+class Ending:
+    """When and how everything ends; asked for by one thread, obeyed by the session's."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    drain_until: float = float("inf")
+    """Monotonic: no event is sent after that."""
+    end_at: float = float("inf")
+    """Monotonic: nothing is waited for after that."""
+
+
+@dataclass
+class Experience:
+    """What one session leaves to the next."""
+
+    suspects: int = 0
+    """Messages one of which may have ended the session: they are sent one by one."""
+    refused_until: dict[str, float] = field(default_factory=dict)
+    """Topics to leave alone, until when (monotonic)."""
+    complaints: set[tuple[str, str]] = field(default_factory=set)
+    """Refusals that were told: cause and topic."""
+
+    def complain(self, event: str, topic: str, cause: str) -> None:
+        """Tell a refusal, once."""
+        if (cause, topic) not in self.complaints:
+            self.complaints.add((cause, topic))
+            log.error(event, topic=topic, cause=cause)
+
+
+class Session:
+    """Runs until the connection ends.
+
+    Args:
+        access: the broker, and who we are.
+        outbox: where messages come from.
+        waker: rung by the outbox, heard here.
+        listener: told what happens.
+        ending: when to say goodbye.
+        experience: of the sessions before.
+        availability: topic that says ``offline`` at the end, by us or as our last will.
+    """
+
+    def __init__(
+        self,
+        access: BrokerAccess,
+        outbox: Outbox,
+        waker: Waker,
+        listener: Listener,
+        *,
+        ending: Ending,
+        experience: Experience,
+        availability: str,
+    ) -> None:
+        self._access = access
+        self._outbox = outbox
+        self._waker = waker
+        self._listener = listener
+        self._ending = ending
+        self._experience = experience
+        self._availability = availability
+        self._limits = Limits(WINDOW)
+        self._sent: dict[int, Message] = {}
+        self._handlers: dict[str, tuple[Handler, bool]] = {}
+        self._asked: dict[int | None, str] = {}
+        self.established = False
+        """Whether the broker has accepted us."""
+        self.fault: faults.Fault | None = None
+        """What ended it, if that is known."""
+        client = self._client = build(access)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+        client.will_set(availability, "offline", qos=1, retain=True)
+
+    def subscribe(self, topic: str, handler: Handler, *, own: bool = False) -> None:
+        """Ask for a topic, which may end in ``+``; to be called by the listener.
+
+        With ``own`` it is one of ours, and asked for is only what an earlier start has left there, retained.
+        """
+        self._handlers[topic] = (handler, own)
+        if self._access.version == "5":
+            # Of commands even a fresh one must show that it was published as retained. What we publish
+            # ourselves does not come back.
+            options = SubscribeOptions(qos=1, noLocal=True, retainAsPublished=not own)
+            _, mid = self._client.subscribe(topic, options=options)
+        else:
+            _, mid = self._client.subscribe(topic, qos=1)
+        self._asked[mid] = topic
+
+    def run(self) -> None:
+        """Connect, and exchange messages until one side has had enough; :attr:`fault` says why."""
+        try:
+            connect(self._client, self._access)
+            self._serve(self._client)
+        except OSError as error:
+            self.fault = faults.unreachable(self._access.broker, error)
+        finally:
+            # paho leaves that to the garbage collector; the broker must know at once, it has our will.
+            if (sock := self._client.socket()) is not None:
+                sock.close()
+
+    def _serve(self, client: paho.Client) -> None:
+        connack_due = min(time.monotonic() + CONNECT_TIMEOUT_S, self._ending.end_at)
+        goodbye = False
+        sock: Any = client.socket()
+        # Each message goes out at once; Nagle would let it wait for the acknowledgement of the one before.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        buffered = getattr(sock, "pending", lambda: 0)  # TLS may hold bytes that select() does not know of
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._waker, selectors.EVENT_READ)
+            selector.register(sock, selectors.EVENT_READ)
+            while client.socket() is not None:
+                selector.modify(sock, selectors.EVENT_READ | selectors.EVENT_WRITE * client.want_write())
+                self._wait(selector, client, at_once=buffered() > 0)
+                if client.loop_misc() != _OK:
+                    return
+                if not self.established:
+                    if time.monotonic() > connack_due:
+                        raise TimeoutError
+                    continue
+                if self._ending.asked.is_set():
+                    goodbye = goodbye or self._say_goodbye()
+                    if time.monotonic() >= self._ending.end_at:
+                        return  # without a DISCONNECT, so that the broker publishes our will
+                    if goodbye and self._outbox.idle(events=False):
+                        client.disconnect()
+                        return
+                self._send(client, events=not goodbye)
+
+    def _wait(self, selector: selectors.BaseSelector, client: paho.Client, *, at_once: bool) -> None:
+        """Let time pass until there is something to do, and let paho read and write."""
+        nap = 0.0 if at_once else 0.05 if self._ending.asked.is_set() else 1.0
+        ready = {key.fileobj: events for key, events in selector.select(nap)}
+        self._waker.silence()
+        ready.pop(self._waker, None)
+        events = next(iter(ready.values()), 0)
+        if at_once or events & selectors.EVENT_READ:
+            client.loop_read()
+            _acknowledge_at_once(client)
+        if events & selectors.EVENT_WRITE:
+            client.loop_write()
+
+    def _say_goodbye(self) -> bool:
+        """Publish ``offline`` once everything else is out, or when it is high time; whether that is done."""
+        if not self._outbox.idle() and time.monotonic() < self._ending.drain_until:
+            return False
+        self._outbox.post(self._availability, b"offline")
+        return True
+
+    def _send(self, client: paho.Client, *, events: bool) -> None:
+        """Hand messages to paho while the window is open."""
+        while client.socket() is not None:
+            if self._outbox.in_flight >= (1 if self._experience.suspects else self._limits.window):
+                return
+            message = self._outbox.take(events=events)
+            if message is None:
+                return
+            if cause := self._hopeless(message):
+                self._settle(message, cause)
+                continue
+            qos, retain = min(message.qos, self._limits.qos), message.retain and self._limits.retain
+            info = client.publish(message.topic, message.payload, qos, retain)
+            if info.rc != _OK:
+                return  # the connection has just broken; the message stays in flight until it is cleared away
+            if qos == 0 and info.is_published():
+                self._settle(message)
+            else:
+                self._sent[info.mid] = message
+
+    def _hopeless(self, message: Message) -> str:
+        """Why it is no use to send a message; empty if it is some."""
+        if not self._limits.fits(message.topic, message.payload):
+            return "too_large"
+        if time.monotonic() < self._experience.refused_until.get(message.topic, 0.0):
+            return _NOT_AUTHORIZED
+        return ""
+
+    def _settle(self, message: Message, cause: str = "") -> None:
+        self._outbox.settle(message, cause)
+        self._experience.suspects = max(0, self._experience.suspects - 1)
+        if cause:
+            self._experience.complain("mqtt_message_refused", message.topic, cause)
+        else:
+            self._listener.acknowledged(message)
+
+    # paho's callbacks.
+
+    def _on_connect(
+        self, client: paho.Client, _: Any, __: Any, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        del client
+        if reason.is_failure:
+            self.fault = faults.refused(self._access.broker, reason)
+            return
+        log.info("mqtt_connected", broker=str(self._access.broker), client_id=self._access.client_id)
+        self._limits = Limits.of(properties, WINDOW)
+        self.established = True
+        self._listener.connected(self)
+        self._outbox.attach()
+
+    def _on_disconnect(
+        self, client: paho.Client, _: Any, flags: Any, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        del client, properties
+        if not reason.is_failure:
+            return
+        if flags.is_disconnect_packet_from_server:
+            self.fault = faults.refused(self._access.broker, reason)
+        elif reason.getName() == "Keep alive timeout":  # paho's own finding
+            self.fault = faults.unreachable(self._access.broker, TimeoutError())
+
+    def _on_publish(
+        self, client: paho.Client, _: Any, mid: int, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        del client, properties
+        message = self._sent.pop(mid, None)
+        if message is None:  # QoS 0, written before publish() has returned: _send() sees it
+            return
+        cause = "refused_" + reason.getName().lower().replace(" ", "_") if reason.is_failure else ""
+        if cause == _NOT_AUTHORIZED:
+            # The topic is left alone for a while, since every try may cost the session.
+            self._experience.refused_until[message.topic] = time.monotonic() + _REFUSED_S
+        self._settle(message, cause)
+
+    def _on_subscribe(
+        self, client: paho.Client, _: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
+    ) -> None:
+        del client, properties
+        topic = self._asked.pop(mid, "")
+        _, own = self._handlers.get(topic, (None, False))
+        for reason in reasons:
+            if reason.is_failure and not own:  # our own topics may be for writing only
+                self._experience.complain("mqtt_subscription_refused", topic, reason.getName().lower())
+
+    def _on_message(self, client: paho.Client, _: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return
+        for wanted, (handler, own) in self._handlers.items():
+            if not topic_matches_sub(wanted, topic):
+                continue
+            if not own:
+                handler(topic, bytes(message.payload), message.retain)
+            elif message.retain and message.payload:
+                handler(topic, bytes(message.payload), True)
+            elif self._access.version != "5":
+                # Our own word comes back, MQTT 3.1.1 cannot leave it out: what was retained has all come.
+                client.unsubscribe(wanted)
+
+
+def _acknowledge_at_once(client: paho.Client) -> None:
+    """Keep the kernel from delaying TCP acknowledgements; it wants to be asked again after every read.
+
+    The broker holds a second small packet, such as another PUBACK, until its first one is acknowledged:
+    without this every second message seems to take 25 to 40 ms.
+    """
+    sock: Any = client.socket()
+    if sock is not None and hasattr(socket, "TCP_QUICKACK"):
+        with contextlib.suppress(OSError):  # the connection has ended, which paho will find out
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

@@ -1,0 +1,135 @@
+"""Settings from the env file and the environment, which wins. The only reader of the environment.
+
+What settings there are is declared in :mod:`edged.settings.declared`. All bad ones are reported together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dotenv.parser import parse_stream
+from pydantic import ValidationError
+
+from edged.errors import ConfigError
+from edged.settings.declared import PREFIX, Settings
+from edged.settings.listener import parse
+from edged.settings.secrets import shown
+from edged.settings.tables import declarations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from dotenv.parser import Binding
+    from pydantic_core import ErrorDetails
+
+
+def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from ``env_file`` and the environment, which wins.
+
+    Raises:
+        ConfigError: names every unknown or malformed setting at once, each with its value and the mend.
+    """
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    if env_file is not None:
+        values, problems = _read(env_file)
+    environ = os.environ if environ is None else environ  # noqa: TID251  # this is the one place
+    values |= {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
+
+    names = {declaration.name for declaration in declarations()}
+    for name in sorted(values.keys() - names):
+        begun = sorted(known for known in names if known.startswith(name.upper()))
+        close = begun or [
+            PREFIX + found
+            for found in difflib.get_close_matches(
+                name.upper().removeprefix(PREFIX), [known.removeprefix(PREFIX) for known in names], n=1
+            )
+        ]
+        problems.append(
+            f"{name}={shown(values.pop(name), name)}: there is no such setting"
+            + (f"; did you mean {close[0]}?" if close else "; 'edged env' lists all of them")
+        )
+    fields = {name.removeprefix(PREFIX).lower(): value for name, value in values.items() if value != ""}
+    try:
+        settings = Settings(**fields)  # type: ignore[arg-type]  # strings, for pydantic to parse
+    except ValidationError as error:
+        problems += [_sentence(detail) for detail in error.errors(include_url=False)]
+    problems += _contradictions(fields)
+    if problems:
+        count = f"{len(problems)} settings are" if len(problems) > 1 else "a setting is"
+        where = f" (env file {env_file})" if env_file else ""
+        raise ConfigError(f"{count} wrong{where}:" + "".join(f"\n  {problem}" for problem in problems))
+    return settings
+
+
+def _contradictions(fields: Mapping[str, str]) -> Iterator[str]:
+    """What no setting can see alone: those that need each other."""
+    if ("mqtt_cert" in fields) != ("mqtt_key" in fields):
+        yield "EDGED_MQTT_CERT and EDGED_MQTT_KEY belong together: set both or none"
+    if "http" in fields and "http_token_file" not in fields:
+        with suppress(ConfigError):  # what is malformed has been told
+            if not parse(fields["http"]).loopback:
+                yield (
+                    f"EDGED_HTTP={fields['http']!r} can be reached from other machines: set "
+                    "EDGED_HTTP_TOKEN_FILE, or listen on 127.0.0.1"
+                )
+
+
+def _read(env_file: Path) -> tuple[dict[str, str], list[str]]:
+    """The EDGED_* names of an env file, and what is wrong with its lines."""
+    try:
+        with env_file.open(encoding="utf-8") as stream:
+            bindings = list(parse_stream(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(
+            f"the env file {str(env_file)!r} cannot be read: {reason}",
+            mend="Give a readable file to --env-file; 'edged env' prints one to start from",
+        ) from error
+    problems = [
+        f"line {_line(binding)}: {_first_word(binding)!r} is not NAME=value"
+        for binding in bindings
+        if binding.error or (binding.value is None and (binding.key or "").upper().startswith(PREFIX))
+    ]
+    values = {
+        binding.key: binding.value or ""
+        for binding in bindings
+        if binding.key and binding.value is not None and binding.key.upper().startswith(PREFIX)
+    }
+    return values, problems
+
+
+def _line(binding: Binding) -> int:
+    """Where a binding stands; the parser counts from the empty lines before it."""
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+
+
+def _first_word(binding: Binding) -> str:
+    """How a line begins: the rest of it may be a password."""
+    text = binding.original.string.strip()
+    begins = text[: re.match(r"\W*\w*", text).end()]  # type: ignore[union-attr]  # it matches anything
+    return begins if begins == text else f"{begins}..."
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    """One of pydantic's complaints in the names and values that the user knows."""
+    if not detail["loc"]:
+        return str(detail["msg"]).removeprefix("Value error, ")
+    field_name = str(detail["loc"][0])
+    name = PREFIX + field_name.upper()
+    meaning = Settings.model_fields[field_name].description
+    if detail["type"] == "missing":
+        return f"{name} is not set: {meaning}"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if message.startswith(f"{name}="):  # it says all of it, and what is not to be said it leaves out
+        return message
+    return f"{name}={shown(detail['input'])}: {message[0].lower()}{message[1:]} ({meaning})"
+
+
+__all__ = ["load"]

@@ -1,0 +1,51 @@
+"""How values of settings are written: sizes, regions, lists, numbers."""
+
+from __future__ import annotations
+
+import re
+
+
+def auto(value: object) -> object:
+    """``auto`` leaves the choice to edged."""
+    return None if value == "auto" else value
+
+
+def comma_separated(value: object) -> object:
+    """``a, b,c``."""
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
+
+
+def whole_number(value: object) -> object:
+    """Digits, for a choice among numbers."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def pixel_format(value: object) -> object:
+    """Four letters as V4L2 has them, or ``auto``."""
+    if not isinstance(value, str) or value == "auto":
+        return auto(value)
+    if re.fullmatch(r"[A-Za-z0-9]{4}", value) is None:
+        raise ValueError("not four letters like MJPG")
+    return value.upper()
+
+
+def size(value: object) -> object:
+    """``1280x720``."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", value.strip())
+    if match is None:
+        raise ValueError("not a size like 1280x720")
+    return int(match[1]), int(match[2])
+
+
+def region(value: object) -> object:
+    """``x,y,width,height``."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d{1,5}),(\d{1,5}),([1-9]\d{0,4}),([1-9]\d{0,4})", value.replace(" ", ""))
+    if match is None:
+        raise ValueError("not a region like 0,200,640,280")
+    return tuple(int(number) for number in match.groups())

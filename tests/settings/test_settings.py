@@ -1,0 +1,347 @@
+"""Settings: declared once, read from file and environment, and every mistake told at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edged.cli import main
+from edged.errors import ConfigError
+from edged.settings import loading, tables
+from edged.settings.environment import service_manager
+from edged.settings.reading import Reading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edged.settings.declared import Settings
+
+REQUIRED = {"EDGED_SOURCE": "clip.mp4", "EDGED_MODEL": "model.tflite"}
+SECRET = "hunter2"  # noqa: S105  # the word that must show up nowhere
+
+
+def load(**environ: str) -> Settings:
+    """Settings of an environment with what is required."""
+    return loading.load(None, REQUIRED | environ)
+
+
+def load_file(tmp_path: Path, text: str, **environ: str) -> Settings:
+    file = tmp_path / "edged.env"
+    file.write_text(text, encoding="utf-8")
+    return loading.load(file, environ)
+
+
+def refused(**environ: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(**environ)
+    return str(caught.value)
+
+
+def refused_file(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_file(tmp_path, text)
+    return str(caught.value)
+
+
+def test_only_source_and_model_are_required() -> None:
+    assert [setting.name for setting in tables.declarations() if setting.required] == list(REQUIRED)
+    with pytest.raises(ConfigError) as caught:
+        loading.load(None, {})
+    told = str(caught.value)
+    for name in REQUIRED:
+        assert f"{name} is not set: " in told
+
+
+def test_every_bad_setting_is_told_at_once_with_its_value() -> None:
+    wrong = {
+        "EDGED_LOOP": "perhaps",
+        "EDGED_POLICY": "newest",
+        "EDGED_SCORE_THRESHOLD": "1.5",
+        "EDGED_MAX_AGE": "inf",
+        "EDGED_THREADS": "0",
+        "EDGED_WORKERS": "two",
+        "EDGED_NODE": "a/b",
+        "EDGED_MQTT_URL": "http://broker",
+        "EDGED_HTTP": "8080",
+        "EDGED_MQTT_QUEUE": "-1",
+        "EDGED_LOG_LEVEL": "loud",
+        "EDGED_COLOUR": "blue",
+    }
+    told = refused(EDGED_MQTT_CERT="cert.pem", **wrong)
+    for name, value in wrong.items():
+        assert f"{name}={value!r}" in told
+    assert "EDGED_MQTT_CERT and EDGED_MQTT_KEY belong together" in told
+    assert told.startswith(f"{len(wrong) + 1} settings are wrong:")
+
+
+def test_a_value_on_the_edge_of_its_range_is_taken_and_one_beyond_is_not() -> None:
+    assert load(EDGED_WORKERS="16", EDGED_SCORE_THRESHOLD="1", EDGED_MQTT_KEEPALIVE="65535").workers == 16
+    for name, value in (
+        ("EDGED_WORKERS", "17"),
+        ("EDGED_SCORE_THRESHOLD", "0"),
+        ("EDGED_SCORE_THRESHOLD", "1.01"),
+        ("EDGED_MQTT_KEEPALIVE", "65536"),
+        ("EDGED_STATS_INTERVAL", "0"),
+        ("EDGED_IOU_THRESHOLD", "nan"),
+        ("EDGED_STOP_TIMEOUT", "inf"),
+    ):
+        assert f"{name}={value!r}: input should be" in refused(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("EDGED_MODLE", "EDGED_MODEL"),
+        ("EDGED_SCORE_TRESHOLD", "EDGED_SCORE_THRESHOLD"),
+        ("EDGED_MQTT_PASSWORD", "EDGED_MQTT_PASSWORD_FILE"),
+        ("EDGED_STATS", "EDGED_STATS_INTERVAL"),
+        ("edged_workers", "EDGED_WORKERS"),
+    ],
+)
+def test_an_unknown_name_is_an_error_that_suggests_the_nearest(wrong: str, meant: str) -> None:
+    assert f"there is no such setting; did you mean {meant}?" in refused(**{wrong: "1"})
+
+
+def test_a_name_that_is_like_no_other_leads_to_the_list() -> None:
+    assert "EDGED_XYZZY='1': there is no such setting; 'edged env' lists all" in refused(EDGED_XYZZY="1")
+
+
+def test_names_of_other_programs_are_none_of_ours(tmp_path: Path) -> None:
+    text = "EDGED_SOURCE=a\nEDGED_MODEL=b\nTZ=UTC\nNO_COLOR\n"
+    assert load_file(tmp_path, text, PATH="/bin", HOME="/root").source == "a"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    text = "EDGED_SOURCE=a\nEDGED_MODEL=b\nEDGED_WORKERS=2\nEDGED_CAMERA=door\n"
+    settings = load_file(tmp_path, text, EDGED_WORKERS="3")
+    assert (settings.source, settings.workers, settings.camera) == ("a", 3, "door")
+
+
+def test_an_empty_value_stands_for_the_default(tmp_path: Path) -> None:
+    text = "EDGED_SOURCE=a\nEDGED_MODEL=b\nEDGED_OUTPUT=\nEDGED_LOOP=true\nEDGED_CAMERA=door\n"
+    settings = load_file(tmp_path, text, EDGED_LOOP="", EDGED_CAMERA="")
+    assert settings.output is None
+    assert settings.loop is False
+    assert settings.camera == "camera"
+
+
+def test_an_env_file_may_have_quotes_comments_blanks_and_export(tmp_path: Path) -> None:
+    text = (
+        "# a comment\n\nexport EDGED_SOURCE='a clip.mp4'\r\nEDGED_MODEL = \"b.tflite\"\n"
+        "EDGED_CAMERA=door # front\nEDGED_JSONL=a#b\n"
+    )
+    settings = load_file(tmp_path, text)
+    assert settings.source == "a clip.mp4"
+    assert settings.model.name == "b.tflite"
+    assert settings.camera == "door"
+    assert settings.jsonl == "a#b"
+
+
+def test_malformed_lines_are_named_with_their_number_beside_everything_else(tmp_path: Path) -> None:
+    text = "# settings\n\n\nEDGED_SOURCE a\n\nEDGED_LOOP\n= 3\nEDGED_WORKERS=none\n\nEDGED_CAMERA='door\n"
+    told = refused_file(tmp_path, text)
+    assert told.startswith("7 settings are wrong (env file ")
+    for line in (
+        "line 4: 'EDGED_SOURCE...' is not NAME=value",
+        "line 6: 'EDGED_LOOP' is not NAME=value",
+        "line 7: '= 3' is not NAME=value",
+        "line 10: 'EDGED_CAMERA...' is not NAME=value",
+        "EDGED_WORKERS='none'",
+        "EDGED_SOURCE is not set",
+        "EDGED_MODEL is not set",
+    ):
+        assert f"\n  {line}" in told
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", "folder"])
+def test_an_env_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | str | None) -> None:
+    file = tmp_path / "edged.env"
+    if content == "folder":
+        file.mkdir()
+    elif isinstance(content, bytes):
+        file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        loading.load(file, {})
+    assert repr(str(file)) in caught.value.problem
+    assert "edged env" in caught.value.mend
+
+
+@pytest.mark.parametrize("text", ["true", "True", "1", "yes", "on"])
+def test_words_for_yes(text: str) -> None:
+    assert load(EDGED_LOOP=text).loop is True
+
+
+@pytest.mark.parametrize("text", ["false", "FALSE", "0", "no", "off"])
+def test_words_for_no(text: str) -> None:
+    assert load(EDGED_MQTT_EMPTY=text).mqtt_empty is False
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("person", ("person",)), ("person, traffic light ,cat", ("person", "traffic light", "cat")), (",,", ())],
+)
+def test_a_list_is_separated_by_commas(text: str, labels: tuple[str, ...]) -> None:
+    assert load(EDGED_CLASSES=text).classes == labels
+
+
+def test_auto_stands_for_no_number_of_threads() -> None:
+    assert load(EDGED_THREADS="auto").threads is None
+    assert load(EDGED_THREADS="4").threads == 4
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"EDGED_MQTT_URL": f"http://user:{SECRET}@broker"},
+        {"EDGED_MQTT_URL": f"mqtt://user:{SECRET}@broker:port"},
+        {"EDGED_MQTT_URL": f"user:{SECRET}@broker"},
+        {"EDGED_MQTT_URL": f"mqtt://user:{SECRET}@"},
+        {"EDGED_MQTT_URI": f"mqtt://user:{SECRET}@broker"},
+        {"EDGED_MQTT_PASSWORD": SECRET},
+        {"EDGED_HTTP_TOKEN": SECRET},
+        {"EDGED_NODE": f"mqtt://user:{SECRET}@broker"},
+        {"EDGED_HTTP": f"http://user:{SECRET}@host"},
+        {"EDGED_CAMERA": f"rtsp://user:{SECRET}@camera/stream"},
+        {"EDGED_CAMERA": f"http://camera/stream?user=admin&pwd={SECRET}"},
+    ],
+    ids=str,
+)
+def test_no_message_repeats_a_password(environ: dict[str, str]) -> None:
+    told = refused(**environ)
+    assert SECRET not in told
+    assert next(iter(environ)) in told
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"EDGED_MQTT_URL mqtt://user:{SECRET}@broker",
+        f"EDGED_MQTT_URL='mqtt://user:{SECRET}@broker",
+        f"EDGED_MQTT_PASSWORD {SECRET}",
+        f"=mqtt://user:{SECRET}@broker",
+    ],
+)
+def test_no_complaint_about_a_line_repeats_a_password(line: str, tmp_path: Path) -> None:
+    told = refused_file(tmp_path, f"EDGED_SOURCE=a\nEDGED_MODEL=b\n{line}\n")
+    assert "line 3" in told
+    assert SECRET not in told
+
+
+def test_a_published_fingerprint_changes_with_every_setting_but_a_password() -> None:
+    seen = {load().fingerprint, load(EDGED_WORKERS="2").fingerprint, load(EDGED_CLASSES="cat").fingerprint}
+    url = "mqtt://user:{}@broker"
+    first, second = (load(EDGED_MQTT_URL=url.format(secret)).fingerprint for secret in (SECRET, "other"))
+    assert len(seen | {first}) == 4
+    assert first == second, "who reads it could find a short password by trying"
+    assert (
+        load(EDGED_SOURCE=f"rtsp://u:{SECRET}@c/s").fingerprint
+        == load(EDGED_SOURCE="rtsp://u:x@c/s").fingerprint
+    )
+
+
+def test_a_fingerprint_is_the_same_in_every_process() -> None:
+    script = "from edged.settings import loading; print(loading.load().fingerprint)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=REQUIRED | {"EDGED_NODE": "lab"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == load(EDGED_NODE="lab").fingerprint
+
+
+def env_file(capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["env"]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_printed_env_file_loads_once_the_required_settings_are_filled_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = env_file(capsys)
+    for name, value in REQUIRED.items():
+        assert text.count(f"\n{name}=\n") == 1
+        text = text.replace(f"\n{name}=\n", f"\n{name}={value}\n")
+    assert load_file(tmp_path, text) == load()
+
+
+def test_the_commented_value_is_the_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{name}={value}" for name, value in REQUIRED.items()]
+    lines += [line[1:] for line in env_file(capsys).splitlines() if line.startswith("#EDGED_")]
+    assert len(lines) == len(list(tables.declarations())), "every setting is in the file"
+    assert load_file(tmp_path, "\n".join(lines)) == load()
+
+
+def test_every_setting_has_help_and_a_default_that_can_be_shown() -> None:
+    for setting in tables.declarations():
+        assert setting.help
+        assert setting.section
+        assert setting.required or setting.default not in {"", "None", "()"}, setting.name
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().workers = 2
+
+
+def test_a_reading_holds_while_what_was_read_stays_the_same() -> None:
+    reading = Reading(load(EDGED_WORKERS="2", EDGED_CAMERA="door"))
+    assert (reading.workers, reading.camera) == (2, "door")
+    assert reading.holds_for(load(EDGED_WORKERS="2", EDGED_CAMERA="door"))
+    assert reading.holds_for(load(EDGED_WORKERS="2", EDGED_CAMERA="door", EDGED_SCORE_THRESHOLD="0.9"))
+    assert not reading.holds_for(load(EDGED_WORKERS="3", EDGED_CAMERA="door"))
+    assert not reading.holds_for(load(EDGED_WORKERS="2"))
+
+
+def test_a_reading_of_nothing_always_holds() -> None:
+    assert Reading(load()).holds_for(load(EDGED_WORKERS="3"))
+
+
+def test_a_file_that_is_read_counts_by_what_is_in_it(tmp_path: Path) -> None:
+    """A password may be changed by an edit of its file; what edged writes itself changes all the time."""
+    secret, video = tmp_path / "secret", tmp_path / "out.mp4"
+    settings = load(EDGED_MQTT_PASSWORD_FILE=str(secret), EDGED_OUTPUT=str(video))
+    reading = Reading(settings)
+    assert (reading.mqtt_password_file, reading.output) == (secret, video)
+    video.write_text("a")
+    assert reading.holds_for(settings)
+    secret.write_text("first")
+    assert not reading.holds_for(settings), "there was none"
+    reading = Reading(settings)
+    assert reading.mqtt_password_file == secret
+    assert reading.holds_for(settings)
+    secret.write_text("second")
+    assert not reading.holds_for(settings)
+
+
+def test_a_reading_notes_what_is_read_later() -> None:
+    reading = Reading(load())
+    assert reading.holds_for(load(EDGED_LOOP="true"))
+    assert reading.loop is False
+    assert not reading.holds_for(load(EDGED_LOOP="true"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "socket", "watchdog_s"),
+    [
+        ({}, None, None),
+        ({"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "20000000"}, "/run/notify", 20.0),
+        ({"NOTIFY_SOCKET": "", "WATCHDOG_USEC": "0"}, None, None),
+        ({"WATCHDOG_USEC": "soon"}, None, None),
+    ],
+)
+def test_what_systemd_says_of_itself(
+    environ: dict[str, str], socket: str | None, watchdog_s: float | None
+) -> None:
+    manager = service_manager(environ)
+    assert (manager.socket, manager.watchdog_s) == (socket, watchdog_s)
+
+
+def test_the_settings_can_be_dumped_as_json() -> None:
+    assert json.loads(load().model_dump_json())["camera"] == "camera"
