@@ -146,7 +146,7 @@ def test_refuses_what_is_no_model(tmp_path: Path, content: bytes, reason: str) -
     """The message names the file, what is wrong with it and what to do."""
     path = model(tmp_path, content)
     with pytest.raises(ModelError) as error:
-        modelfile.read(path)
+        file.read(path)
     assert str(path) in str(error.value)
     assert reason in str(error.value)
     assert error.value.mend
