@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = sorted(path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md")
+DOCUMENTS = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")) if path.name != "CHANGELOG.md")
+MOST_LINES = 400
+"""Longer is no five minutes' reading: chapters that only some need go to docs/."""
+
+
+def test_the_readme_can_be_read_in_five_minutes() -> None:
+    assert README.count("\n") <= MOST_LINES
+
+
+def test_the_readme_leads_to_every_chapter() -> None:
+    for chapter in ROOT.glob("docs/*.md"):
+        assert f"](docs/{chapter.name})" in README, chapter.name
 
 
 def between(mark: str) -> str:
@@ -98,8 +109,9 @@ def test_the_model_families_are_those_of_the_registry() -> None:
 
 def blocks() -> Iterator[tuple[str, str]]:
     """Marked examples by their first line."""
-    for text in re.findall(r"<!-- run -->\n```console\n(.*?)\n```", README, re.DOTALL):
-        yield text.splitlines()[0], text
+    for path in DOCUMENTS:
+        for text in re.findall(r"<!-- run -->\n```console\n(.*?)\n```", path.read_text("utf-8"), re.DOTALL):
+            yield text.splitlines()[0], text
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in blocks()])
