@@ -26,6 +26,8 @@ Milliseconds = Annotated[float, Field(ge=0, description="milliseconds")]
 Timestamp = Annotated[float, Field(description="UTC, seconds since the epoch")]
 Natural = Annotated[int, Field(ge=0)]
 Version = Annotated[Literal[1], Field(description="version of the payloads")]
+CameraName = Annotated[str, Field(description="which camera of the node")]
+Lifecycle = Literal["starting", "running", "paused", "stopping", "stopped"]
 BootId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="one start of the daemon")]
 
 
@@ -52,6 +54,7 @@ class Detections(TypedDict):
     """What was found in one frame."""
 
     schema: Version
+    camera: CameraName
     boot_id: BootId
     seq: Annotated[
         int, Field(ge=0, description="counts these messages from 0 since the start: a gap is a loss")
@@ -105,6 +108,7 @@ class Timings(TypedDict):
     """How the daemon fared over one stats interval."""
 
     schema: Version
+    camera: CameraName
     boot_id: BootId
     ts: Timestamp
     interval_s: Annotated[float, Field(gt=0)]
@@ -130,12 +134,13 @@ class CommandCounts(TypedDict):
 
 
 class StateMessage(TypedDict):
-    """What the daemon is doing."""
+    """What the daemon is doing; of several cameras what they have in common, see their own states."""
 
     schema: Version
     boot_id: BootId
     ts: Timestamp
-    lifecycle: Literal["starting", "running", "paused", "stopping", "stopped"]
+    cameras: Annotated[list[str], Field(description="the cameras of the node")]
+    lifecycle: Lifecycle
     device: str
     runtime: str
     model: str
@@ -146,6 +151,23 @@ class StateMessage(TypedDict):
     degraded: Annotated[list[str], Field(description="reasons, one sentence each; empty when all is well")]
     messages: Messages
     commands: CommandCounts
+
+
+class CameraStateMessage(TypedDict):
+    """What one of several cameras is doing."""
+
+    schema: Version
+    camera: CameraName
+    boot_id: BootId
+    ts: Timestamp
+    lifecycle: Lifecycle
+    online: Annotated[bool, Field(description="whether the source gives frames")]
+    device: str
+    runtime: str
+    model: str
+    config_hash: str
+    source: Annotated[dict[str, Any], Field(description="what the source says of itself")]
+    degraded: Annotated[list[str], Field(description="reasons, one sentence each; empty when all is well")]
 
 
 class Command(TypedDict, total=False):
@@ -174,11 +196,12 @@ def encode(payload: Mapping[str, Any]) -> bytes:
     return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def detections(result: Result, *, boot_id: str, seq: int, now: float) -> Detections:
+def detections(result: Result, *, camera: str, boot_id: str, seq: int, now: float) -> Detections:
     """The message of one frame; ``now`` is UTC in seconds."""
     frame = result.frame
     return {
         "schema": SCHEMA,
+        "camera": camera,
         "boot_id": boot_id,
         "seq": seq,
         "frame_id": frame.frame_id,
@@ -212,10 +235,11 @@ def messages(delivery: Delivery) -> Messages:
     }
 
 
-def timings(report: Report, *, boot_id: str, delivery: Delivery, now: float) -> Timings:
+def timings(report: Report, *, camera: str, boot_id: str, delivery: Delivery, now: float) -> Timings:
     """The figures of one stats interval; ``now`` is UTC in seconds."""
     return {
         "schema": SCHEMA,
+        "camera": camera,
         "boot_id": boot_id,
         "ts": round(now, 3),
         "interval_s": report.interval_s,
@@ -232,6 +256,7 @@ def timings(report: Report, *, boot_id: str, delivery: Delivery, now: float) -> 
 def state(
     record: State,
     *,
+    cameras: list[str],
     boot_id: str,
     delivery: Delivery,
     commands: CommandCounts,
@@ -242,6 +267,7 @@ def state(
         "schema": SCHEMA,
         "boot_id": boot_id,
         "ts": round(now, 3),
+        "cameras": cameras,
         "lifecycle": record.lifecycle,  # type: ignore[typeddict-item]  # the record's own words
         "device": record.device,
         "runtime": record.runtime,
@@ -253,6 +279,24 @@ def state(
         "degraded": list(record.degraded),
         "messages": messages(delivery),
         "commands": commands,
+    }
+
+
+def camera_state(record: State, *, camera: str, boot_id: str, now: float) -> CameraStateMessage:
+    """What one of several cameras is doing; ``now`` is UTC in seconds."""
+    return {
+        "schema": SCHEMA,
+        "camera": camera,
+        "boot_id": boot_id,
+        "ts": round(now, 3),
+        "lifecycle": record.lifecycle,  # type: ignore[typeddict-item]  # the record's own words
+        "online": record.camera_online,
+        "device": record.device,
+        "runtime": record.runtime,
+        "model": record.model,
+        "config_hash": record.config_hash,
+        "source": dict(record.source),
+        "degraded": list(record.degraded),
     }
 
 

@@ -54,6 +54,13 @@ _CHANNELS = {
         _TEXT,
     ),
     "state": _Channel(_TOPICS.state, payloads.StateMessage, "what the daemon is doing", 1, True),
+    "camera_state": _Channel(
+        _TOPICS.camera_state,
+        payloads.CameraStateMessage,
+        "what a camera is doing, where EDGED_CAMERAS names several",
+        1,
+        True,
+    ),
     "status": _Channel(
         _TOPICS.status, payloads.Availability, "whether the camera gives pictures", 1, True, _TEXT
     ),
@@ -80,6 +87,21 @@ _CHANNELS = {
     ),
     "command_result": _Channel(
         _TOPICS.result("{name}"), payloads.CommandResult, "the answer to a command", 1, False
+    ),
+    "camera_command": _Channel(
+        _TOPICS.camera_command("{name}"),
+        payloads.Command,
+        "asks for a snapshot, pause or resume of one camera, where EDGED_CAMERAS names several",
+        1,
+        False,
+        received=True,
+    ),
+    "camera_command_result": _Channel(
+        _TOPICS.camera_result("{name}"),
+        payloads.CommandResult,
+        "the answer to a command to one camera",
+        1,
+        False,
     ),
 }
 

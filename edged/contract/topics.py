@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Topics:
-    """The topics of one camera of one node."""
+class NodeTopics:
+    """The topics of one node, whatever cameras it has."""
 
     prefix: str
     node: str
-    camera: str
 
     @property
     def base(self) -> str:
@@ -31,10 +30,30 @@ class Topics:
         """What the daemon is doing."""
         return f"{self.base}/state"
 
+    def command(self, name: str) -> str:
+        """Where a command comes in; ``+`` stands for all."""
+        return f"{self.base}/cmd/{name}"
+
+    def result(self, name: str) -> str:
+        """Where a command is answered."""
+        return answer_to(self.command(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Topics(NodeTopics):
+    """The topics of one camera of one node, and the node's."""
+
+    camera: str
+
     @property
     def status(self) -> str:
         """``online`` / ``offline`` of the camera."""
         return f"{self.base}/{self.camera}/status"
+
+    @property
+    def camera_state(self) -> str:
+        """What the camera is doing, where there may be several."""
+        return f"{self.base}/{self.camera}/state"
 
     @property
     def detections(self) -> str:
@@ -55,13 +74,18 @@ class Topics:
         """How many objects of one label are seen; ``+`` stands for all."""
         return f"{self.base}/{self.camera}/count/{slug}"
 
-    def command(self, name: str) -> str:
-        """Where a command comes in; ``+`` stands for all."""
-        return f"{self.base}/cmd/{name}"
+    def camera_command(self, name: str) -> str:
+        """Where a command to this camera comes in; ``+`` stands for all."""
+        return f"{self.base}/{self.camera}/cmd/{name}"
 
-    def result(self, name: str) -> str:
-        """Where a command is answered."""
-        return f"{self.base}/cmd/{name}/result"
+    def camera_result(self, name: str) -> str:
+        """Where a command to this camera is answered."""
+        return answer_to(self.camera_command(name))
+
+
+def answer_to(command: str) -> str:
+    """Where a command that comes in at this topic is answered."""
+    return f"{command}/result"
 
 
 def slug(label: str) -> str:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edged.contract import payloads
+from edged.contract.topics import answer_to
 from edged.errors import EdgedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edged.contract.topics import Topics
     from edged.mqtt.delivery.outbox import Outbox
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ class Commands:
     """Obeys what is allowed and answers it. Called from one thread.
 
     Args:
-        topics: where they come from and are answered.
+        topic: where they come in, by name; each is answered below.
         outbox: takes the answers.
         actions: what may be asked for, by name: does it, says what was done, or raises EdgedError.
         per_second: how many are obeyed in the long run; a few more may come at once.
@@ -51,13 +51,13 @@ class Commands:
 
     def __init__(
         self,
-        topics: Topics,
+        topic: Callable[[str], str],
         outbox: Outbox,
         actions: Mapping[str, Callable[[], str]],
         *,
         per_second: float = _PER_SECOND,
     ) -> None:
-        self._topics = topics
+        self._topic = topic
         self._outbox = outbox
         self._actions = actions
         self._per_second = per_second
@@ -78,7 +78,7 @@ class Commands:
         are retained commands (they would be obeyed again at every start), a flood, and names that cannot be
         commands; they are counted like all others.
         """
-        name = topic.removeprefix(self._topics.command(""))
+        name = topic.removeprefix(self._topic(""))
         identity: str | None = None
         try:
             self._admit(name, retained=retained)
@@ -114,7 +114,7 @@ class Commands:
             "message": words,
             "id": identity,
         }
-        topic = self._topics.result(name)
+        topic = answer_to(self._topic(name))
         # A key of its own: one answer must not replace another that still waits.
         key = f"{topic}#{next(self._numbers)}"
         self._outbox.post(topic, payloads.encode(result), retain=False, key=key)

@@ -69,6 +69,12 @@ class Counts:
             self._set(key, 0)
             return True
 
+    def repeat(self) -> None:
+        """Tell all counts again: somebody else may have told others in the same place."""
+        with self._lock:
+            for key, count in self._counts.items():
+                self._publish(key, count)
+
     def forget(self, *, seen: bool) -> None:
         """The model is another one: clear the counts that were adopted, and with ``seen`` all others, too.
 

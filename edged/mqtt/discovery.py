@@ -72,8 +72,6 @@ class Discovery:
         self._camera = slug(topics.camera)
         self.topic = f"{prefix}/device/{self._node}/config"
         """Where the announcement goes; what an earlier start has left there is read once."""
-        self.birth_topic = f"{prefix}/status"
-        """Where Home Assistant says that it has started."""
         self._expire_after = math.ceil(expire_after)
         self._snapshots = snapshots
         self._wanted = wanted

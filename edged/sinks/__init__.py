@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edged import registry
 from edged.errors import ConfigError
+from edged.sinks.lending import Lender
 
 if TYPE_CHECKING:
     from edged.metrics import Meter
@@ -107,6 +108,8 @@ class Context:
     """Random identity of this run, as published."""
     starting: bool = False
     """At a start a faulty disk is no reason not to detect. A reload keeps what works."""
+    lender: Lender = field(default_factory=Lender)
+    """Has what the sinks of several cameras share."""
 
 
 def create(settings: Settings, context: Context) -> list[Sink]:

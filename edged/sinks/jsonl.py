@@ -29,14 +29,16 @@ class JsonlSink:
     Args:
         target: path, or ``-``.
         boot_id: identity of this run, for the payload.
+        camera: its name, for the payload.
     """
 
     name = "jsonl"
 
-    def __init__(self, target: str, *, boot_id: str) -> None:
+    def __init__(self, target: str, *, boot_id: str, camera: str = "camera") -> None:
         self._target = target
         self._path = None if target == "-" else Path(target).expanduser()
         self._boot_id = boot_id
+        self._camera = camera
         self._fd: int | None = None
         self._created = False
         self._count = 0
@@ -45,7 +47,7 @@ class JsonlSink:
     def create(cls, settings: Settings, context: Context) -> JsonlSink:
         """As ``EDGED_JSONL`` says."""
         assert settings.jsonl is not None  # noqa: S101  # the registry asks for this sink only if it is set
-        return cls(settings.jsonl, boot_id=context.boot_id)
+        return cls(settings.jsonl, boot_id=context.boot_id, camera=settings.camera)
 
     def open(self) -> None:
         """Open the file, or create it."""
@@ -59,7 +61,9 @@ class JsonlSink:
 
     def send(self, result: Result) -> None:
         """Write one line."""
-        payload = payloads.detections(result, boot_id=self._boot_id, seq=self._count, now=time.time())
+        payload = payloads.detections(
+            result, camera=self._camera, boot_id=self._boot_id, seq=self._count, now=time.time()
+        )
         line = payloads.encode(payload) + b"\n"
         try:
             if self._path is None:

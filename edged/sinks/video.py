@@ -46,6 +46,7 @@ class VideoSink:
         codecs: encoders, best first; one that cannot be opened, or fails, makes way for the next.
         meter: gets the latencies of ``annotate`` and ``encode``.
         boot_id: identity of this run, for the lines of detections.
+        camera: its name, for the same.
         stop_timeout: seconds that :meth:`close` may take.
         forgiving: whether a disk that is full, read-only or failing may be opened: that is told, and it is
             tried again, as if it had happened later.
@@ -59,6 +60,7 @@ class VideoSink:
         *,
         meter: Meter,
         boot_id: str,
+        camera: str = "camera",
         codecs: Sequence[str] = (SOFTWARE,),
         stop_timeout: float = 10.0,
         forgiving: bool = False,
@@ -67,6 +69,7 @@ class VideoSink:
         self._codecs = list(codecs)
         self._meter = meter
         self._boot_id = boot_id
+        self._camera = camera
         self._stop_timeout = stop_timeout
         self._forgiving = forgiving
         self._writer = Writer(recorder)
@@ -90,6 +93,7 @@ class VideoSink:
             codecs=(HARDWARE, SOFTWARE) if settings.encoder == "auto" else (settings.encoder,),
             meter=context.meter,
             boot_id=context.boot_id,
+            camera=settings.camera,
             stop_timeout=settings.stop_timeout,
             forgiving=context.starting,
         )
@@ -147,7 +151,9 @@ class VideoSink:
             self._shape = picture.shape
             self._fresh = True
         frame = result.frame
-        payload = payloads.detections(result, boot_id=self._boot_id, seq=self._seq, now=time.time())
+        payload = payloads.detections(
+            result, camera=self._camera, boot_id=self._boot_id, seq=self._seq, now=time.time()
+        )
         line = payloads.encode({**payload, "pts": round(frame.pts, 6)}) + b"\n"
         self._seq += 1
         packets = self._encoder.encode(picture, frame.pts, keyframe=self._anew)

@@ -15,17 +15,24 @@ from uuid import uuid4
 
 import numpy as np
 from jsonschema import Draft202012Validator
+from typing_extensions import TypeVar
 
 from edged.contract import schema
-from edged.contract.topics import Topics
+from edged.contract.topics import NodeTopics, Topics
 from edged.metrics import FrameCounts, Meter, StageStats
+from edged.mqtt.discovery import Discovery
 from edged.mqtt.link.client import BrokerAccess
+from edged.mqtt.node import MqttNode
 from edged.records import Box, Detection, Frame, Report, Result, State
 from edged.settings.broker import Broker, parse_url
+from edged.sinks import NoControl
+from edged.sinks.mqtt import MqttSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from edged.sinks import Control
 
 SCHEMAS = schema.schemas()
 TOPICS = Topics("edged", "lab1", "front")
@@ -229,6 +236,7 @@ def channel_of(topic: str, topics: Topics = TOPICS) -> str:
         topics.availability: "availability",
         topics.state: "state",
         topics.status: "status",
+        topics.camera_state: "camera_state",
         topics.detections: "detections",
         topics.timings: "timings",
         topics.snapshot: "snapshot",
@@ -237,6 +245,8 @@ def channel_of(topic: str, topics: Topics = TOPICS) -> str:
         return "count"
     if topic.startswith(topics.command("")):
         return "command_result" if topic.endswith("/result") else "command"
+    if topic.startswith(topics.camera_command("")):
+        return "camera_command_result" if topic.endswith("/result") else "camera_command"
     return fixed.get(topic, "")
 
 
@@ -245,7 +255,7 @@ def assert_contract(messages: Iterable[Received], topics: Topics = TOPICS) -> in
     checked = 0
     for message in messages:
         channel = channel_of(message.topic, topics)
-        if not message.topic.startswith(topics.base) or channel == "command":
+        if not message.topic.startswith(topics.base) or channel in {"command", "camera_command"}:
             continue
         assert channel, f"{message.topic} is not in the contract"
         if channel == "snapshot":
@@ -270,6 +280,50 @@ def access(
 ) -> BrokerAccess:
     """How edged gets to a broker."""
     return BrokerAccess(broker, client_id, version=version, keepalive=keepalive)
+
+
+Kind = TypeVar("Kind", bound=MqttSink, default=MqttSink)
+
+
+def sink(
+    target: BrokerAccess,
+    topics: Topics = TOPICS,
+    *,
+    meter: Meter,
+    boot_id: str,
+    control: Control | None = None,
+    kind: type[Kind] = MqttSink,  # type: ignore[assignment]  # a default cannot be bound
+    **options: Any,
+) -> Kind:
+    """The sink of the only camera of a node of its own, as the daemon has it, not yet open."""
+    ours = {"limit", "spool", "stop_timeout", "several"} & options.keys()
+    prefix = options.pop("discovery_prefix", "homeassistant")
+    wanted = options.pop("discovery", False)
+    node = MqttNode(
+        target,
+        NodeTopics(topics.prefix, topics.node),
+        boot_id=boot_id,
+        reload=control.reload if control is not None else None,
+        birth_topic=f"{prefix}/status" if wanted else "",
+        **{name: options.pop(name) for name in ours},
+    )
+    discovery = Discovery(
+        topics,
+        node.outbox,
+        prefix=prefix,
+        expire_after=max(3 * options.pop("stats_interval", 10.0), 30.0),
+        snapshots=options.get("snapshot_interval", 0.0) > 0 or control is not None,
+        wanted=wanted,
+    )
+    return kind(
+        node,
+        topics,
+        meter=meter,
+        control=control or NoControl(),
+        give_back=node.close,
+        discovery=discovery,
+        **options,
+    )
 
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)

@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psutil
@@ -130,13 +130,14 @@ class Memory:
             self._most = max(self._most, self._process.memory_info().rss)
 
 
-def _sink(broker: rig.Mosquitto, meter: Meter, boot_id: str, **options: object) -> Recorder:
-    return Recorder(
-        rig.access(broker.broker, keepalive=options.pop("keepalive", 15)),  # type: ignore[arg-type]
+def _sink(broker: rig.Mosquitto, meter: Meter, boot_id: str, **options: Any) -> Recorder:
+    return rig.sink(
+        rig.access(broker.broker, keepalive=options.pop("keepalive", 15)),
         rig.TOPICS,
         meter=meter,
         boot_id=boot_id,
         **options,
+        kind=Recorder,
     )
 
 
@@ -239,7 +240,7 @@ def _child(port: str, spool: str, boot_id: str, rate: str) -> None:
     """Publish until killed; say the seq of every message before it is made."""
     from edged.settings.broker import parse_url
 
-    sink = MqttSink(
+    sink = rig.sink(
         rig.access(parse_url(f"mqtt://127.0.0.1:{port}")),
         rig.TOPICS,
         meter=Meter(),

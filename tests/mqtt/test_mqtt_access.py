@@ -21,7 +21,7 @@ from edged.metrics import Meter
 from edged.mqtt.link import credentials, probe
 from edged.mqtt.link.client import BrokerAccess
 from edged.settings.broker import Broker, parse_url
-from edged.sinks.mqtt import MqttSink, check
+from edged.sinks.mqtt import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ def test_the_check_says_that_all_is_well(mosquitto: Mosquitto) -> None:
 
 
 def test_the_check_leaves_a_running_daemon_alone(mosquitto: Mosquitto, boot_id: str) -> None:
-    sink = MqttSink(rig.access(mosquitto.broker), TOPICS, meter=Meter(), boot_id=boot_id)
+    sink = rig.sink(rig.access(mosquitto.broker), TOPICS, meter=Meter(), boot_id=boot_id)
     sink.open()
     with Subscriber(mosquitto.port, TOPICS.availability) as subscriber:
         subscriber.wait_for(TOPICS.availability, b"online")
@@ -122,7 +122,7 @@ def test_a_password_comes_from_a_file_and_goes_nowhere_else(
     target = credentials.access_for(settings(guarded, mqtt_url=url, mqtt_password_file=file))
     assert SECRET not in repr(target)
     with capture_logs() as logs:
-        sink = MqttSink(target, TOPICS, meter=Meter(), boot_id=boot_id)
+        sink = rig.sink(target, TOPICS, meter=Meter(), boot_id=boot_id)
         sink.open()
         sink.state(rig.state())
         with Subscriber(guarded.port, options=("-V", "5", "-u", "ann", "-P", SECRET)) as subscriber:
@@ -161,7 +161,7 @@ def test_a_refusal_says_who_was_refused_and_what_to_check(
 
 
 def test_a_refused_daemon_tells_it_once_and_asks_again_slowly(guarded: Mosquitto, boot_id: str) -> None:
-    sink = MqttSink(as_user(guarded, "ann", "wrong"), TOPICS, meter=Meter(), boot_id=boot_id)
+    sink = rig.sink(as_user(guarded, "ann", "wrong"), TOPICS, meter=Meter(), boot_id=boot_id)
     with capture_logs() as logs:
         sink.open()
         assert rig.until(lambda: logs)
@@ -184,7 +184,7 @@ def test_a_daemon_comes_in_when_the_password_is_mended(
     guarded.stop()
     guarded.start()
     with capture_logs() as logs:
-        sink = MqttSink(as_user(guarded, "ann", SECRET), TOPICS, meter=Meter(), boot_id=boot_id)
+        sink = rig.sink(as_user(guarded, "ann", SECRET), TOPICS, meter=Meter(), boot_id=boot_id)
         sink.open()
         assert rig.until(lambda: logs)
         file = guarded.folder.parent / "passwords"
@@ -205,7 +205,7 @@ def test_tls_with_a_ca_and_a_client_certificate(certificates: Path, tmp_path: Pa
             key=certificates / "client.key",
         )
         assert "over TLS" in probe.probe(target, timeout=5)
-        sink = MqttSink(target, TOPICS, meter=Meter(), boot_id=boot_id)
+        sink = rig.sink(target, TOPICS, meter=Meter(), boot_id=boot_id)
         sink.open()
         files = {"cafile": "ca.pem", "cert": "client.pem", "key": "client.key"}
         paths = [part for name, file in files.items() for part in (f"--{name}", str(certificates / file))]

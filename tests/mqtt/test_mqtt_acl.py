@@ -15,10 +15,11 @@ from structlog.testing import capture_logs
 
 from edged.contract.topics import Topics
 from edged.metrics import Meter
-from edged.sinks.mqtt import MqttSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edged.sinks.mqtt import MqttSink
 
 pytest_plugins = ("mqtt_fixtures",)
 pytestmark = pytest.mark.usefixtures("needs_mosquitto")
@@ -48,7 +49,7 @@ def node_sink(broker: Mosquitto, boot_id: str, topics: Topics = TOPICS) -> MqttS
     target = dataclasses.replace(
         target, broker=dataclasses.replace(target.broker, username="lab1", password=WORD)
     )
-    return MqttSink(
+    return rig.sink(
         target,
         topics,
         meter=Meter(),
@@ -115,5 +116,5 @@ def test_only_home_assistant_may_give_commands(strict: Mosquitto, boot_id: str, 
                    capture_output=True)  # fmt: skip
     assert rig.until(lambda: "Denied PUBLISH" in strict.log)
     sink.close()
-    assert sink._commands is not None  # noqa: SLF001
-    assert sink._commands.counts() == {"accepted": 0, "refused": {}}  # noqa: SLF001
+    assert sink._node.commands is not None  # noqa: SLF001
+    assert sink._node.commands.counts() == {"accepted": 0, "refused": {}}  # noqa: SLF001

@@ -14,7 +14,6 @@ from structlog.testing import capture_logs
 
 from edged.metrics import Meter
 from edged.settings.broker import parse_url
-from edged.sinks.mqtt import MqttSink
 
 pytest_plugins = ("mqtt_fixtures",)
 
@@ -36,7 +35,7 @@ async def _run(boot_id: str) -> None:
     await client.subscribe([(f"{TOPICS.base}/#", 1)])
 
     target = rig.access(parse_url(f"mqtt://127.0.0.1:{port}"), version="3.1.1")
-    sink = MqttSink(target, TOPICS, meter=Meter(), boot_id=boot_id)
+    sink = rig.sink(target, TOPICS, meter=Meter(), boot_id=boot_id)
     sink.open()
     sink.state(rig.state())
     for number in range(50):
@@ -67,7 +66,7 @@ def test_a_broker_without_mqtt_5_is_told_with_the_mend(boot_id: str) -> None:
             {"listeners": listeners, "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {}}}
         )
         await broker.start()
-        sink = MqttSink(
+        sink = rig.sink(
             rig.access(parse_url(f"mqtt://127.0.0.1:{port}")), TOPICS, meter=Meter(), boot_id=boot_id
         )
         with capture_logs() as logs:

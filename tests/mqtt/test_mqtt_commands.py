@@ -17,10 +17,11 @@ from edged.metrics import Meter
 from edged.mqtt.commands import Commands
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.succession import Numbers
-from edged.sinks.mqtt import MqttSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edged.sinks.mqtt import MqttSink
 
 pytest_plugins = ("mqtt_fixtures",)
 
@@ -52,7 +53,7 @@ class Desk:
         self.outbox = Outbox(limit=10, wake=lambda: None, orders=Numbers(1))
         self.outbox.attach()
         actions = {name: getattr(self.daemon, name) for name in ("pause", "resume", "reload")}
-        self.commands = Commands(TOPICS, self.outbox, actions, per_second=per_second)
+        self.commands = Commands(TOPICS.command, self.outbox, actions, per_second=per_second)
 
     def ask(self, topic: str, payload: bytes = b"", *, retained: bool = False) -> dict[str, Any] | None:
         """The answer, if there is one."""
@@ -160,7 +161,7 @@ def test_any_command_is_obeyed_or_refused(name: str, payload: bytes, retained: b
 @pytest.fixture(params=["5", "3.1.1"])
 def sink(request: pytest.FixtureRequest, mosquitto: Mosquitto, boot_id: str) -> Iterator[MqttSink]:
     target = rig.access(mosquitto.broker, version=request.param)
-    daemon = MqttSink(target, TOPICS, meter=Meter(), boot_id=boot_id, control=Daemon())
+    daemon = rig.sink(target, TOPICS, meter=Meter(), boot_id=boot_id, control=Daemon())
     daemon.open()
     yield daemon
     daemon.close()
@@ -172,8 +173,8 @@ def answers(subscriber: Subscriber, name: str) -> list[dict[str, Any]]:
 
 
 def refusals(sink: MqttSink) -> dict[str, int]:
-    assert sink._commands is not None  # noqa: SLF001
-    return dict(sink._commands.counts()["refused"])  # noqa: SLF001
+    assert sink._node.commands is not None  # noqa: SLF001
+    return dict(sink._node.commands.counts()["refused"])  # noqa: SLF001
 
 
 def test_commands_come_through_a_broker(mosquitto: Mosquitto, sink: MqttSink) -> None:
@@ -197,7 +198,7 @@ def test_commands_come_through_a_broker(mosquitto: Mosquitto, sink: MqttSink) ->
 def test_a_retained_command_is_not_obeyed_at_the_next_start(mosquitto: Mosquitto, boot_id: str) -> None:
     publish(mosquitto.port, TOPICS.command("pause"), b"{}", "-r")
     daemon = Daemon()
-    sink = MqttSink(rig.access(mosquitto.broker), TOPICS, meter=Meter(), boot_id=boot_id, control=daemon)
+    sink = rig.sink(rig.access(mosquitto.broker), TOPICS, meter=Meter(), boot_id=boot_id, control=daemon)
     sink.open()
     assert rig.until(lambda: refusals(sink) == {"retained": 1})
     publish(mosquitto.port, TOPICS.command("pause"), b"{}", "-r", "-V", "5")
@@ -219,7 +220,7 @@ def test_hostile_messages_through_a_broker(mosquitto: Mosquitto, sink: MqttSink)
 
 def test_a_giant_command_does_not_get_in(mosquitto: Mosquitto, boot_id: str) -> None:
     """MQTT 5: we tell the broker how much we take, so it keeps the rest from us."""
-    sink = MqttSink(rig.access(mosquitto.broker), TOPICS, meter=Meter(), boot_id=boot_id, control=Daemon())
+    sink = rig.sink(rig.access(mosquitto.broker), TOPICS, meter=Meter(), boot_id=boot_id, control=Daemon())
     sink.open()
     assert rig.until(lambda: "cmd/+ (QoS 1)" in mosquitto.log)
     publish(mosquitto.port, TOPICS.command("pause"), b"x" * 5_000_000)
@@ -230,7 +231,7 @@ def test_a_giant_command_does_not_get_in(mosquitto: Mosquitto, boot_id: str) -> 
 
 
 def test_without_commands_nothing_is_subscribed(mosquitto: Mosquitto, boot_id: str) -> None:
-    sink = MqttSink(rig.access(mosquitto.broker), TOPICS, meter=Meter(), boot_id=boot_id)
+    sink = rig.sink(rig.access(mosquitto.broker), TOPICS, meter=Meter(), boot_id=boot_id)
     sink.open()
     assert rig.until(lambda: "Received SUBSCRIBE" in mosquitto.log)
     sink.close()

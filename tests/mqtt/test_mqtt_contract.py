@@ -17,7 +17,7 @@ DELIVERY = Delivery(10, 0, 5, 1, 2, 1, {"queue_full": 1})
 
 
 def detections() -> dict[str, Any]:
-    message = payloads.detections(rig.result(3, rig.PERSON), boot_id="0" * 32, seq=7, now=1e9)
+    message = payloads.detections(rig.result(3, rig.PERSON), camera="front", boot_id="0" * 32, seq=7, now=1e9)
     return dict(json.loads(payloads.encode(message)))
 
 
@@ -32,6 +32,9 @@ def test_every_schema_is_a_json_schema() -> None:
         "count",
         "command",
         "command_result",
+        "camera_state",
+        "camera_command",
+        "camera_command_result",
     }
     for found in schemas.values():
         Draft202012Validator.check_schema(found)
@@ -95,7 +98,7 @@ def test_the_asyncapi_document_holds_together() -> None:
     for name, channel in document["channels"].items():
         assert set(re.findall(r"{(\w+)}", channel["address"])) == channel["parameters"].keys()
         operation = document["operations"][name]
-        assert operation["action"] == ("receive" if name == "command" else "send")
+        assert operation["action"] == ("receive" if name in {"command", "camera_command"} else "send")
     schemas = document["components"]["schemas"]
     Draft202012Validator(
         {"$ref": "#/components/schemas/detections", "components": {"schemas": schemas}}
@@ -118,6 +121,9 @@ def test_the_bindings_are_those_of_the_contract() -> None:
         "snapshot": (0, True),
         "command": (1, False),
         "command_result": (1, False),
+        "camera_state": (1, True),
+        "camera_command": (1, False),
+        "camera_command_result": (1, False),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pytest
@@ -15,7 +15,9 @@ from structlog.testing import capture_logs
 
 from edged.contract.topics import Topics
 from edged.metrics import Meter
-from edged.sinks.mqtt import MqttSink
+
+if TYPE_CHECKING:
+    from edged.sinks.mqtt import MqttSink
 
 pytest_plugins = ("mqtt_fixtures",)
 
@@ -30,7 +32,7 @@ def open_sink(broker: Mosquitto, boot_id: str, **options: Any) -> MqttSink:
     options.setdefault("meter", Meter())
     options.setdefault("snapshot_interval", 0.001)
     options.setdefault("discovery", True)
-    sink = MqttSink(rig.access(broker.broker), TOPICS, boot_id=boot_id, **options)
+    sink: MqttSink = rig.sink(rig.access(broker.broker), TOPICS, boot_id=boot_id, **options)
     sink.open()
     return sink
 
@@ -235,7 +237,7 @@ def test_a_model_that_is_exchanged_takes_its_labels_with_it(mosquitto: Mosquitto
 def test_home_assistant_gets_everything_again_when_it_starts(
     mosquitto: Mosquitto, boot_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.sinks.mqtt._BIRTH_S", 0.6)
+    monkeypatch.setattr("edged.mqtt.node._BIRTH_S", 0.6)
     sink = open_sink(mosquitto, boot_id)
     sink.state(rig.state())
     with Subscriber(mosquitto.port) as subscriber:
@@ -269,7 +271,7 @@ def test_a_foreign_announcement_on_our_topic_is_replaced(
 
 def test_ids_hold_only_what_home_assistant_allows(mosquitto: Mosquitto, boot_id: str) -> None:
     topics = Topics("edged", "küche.1", "Hof Süd")
-    sink = MqttSink(rig.access(mosquitto.broker), topics, meter=Meter(), boot_id=boot_id, discovery=True)
+    sink = rig.sink(rig.access(mosquitto.broker), topics, meter=Meter(), boot_id=boot_id, discovery=True)
     sink.open()
     sink.state(rig.state())
     with Subscriber(mosquitto.port, "homeassistant/#") as subscriber:

@@ -26,10 +26,11 @@ from edged.metrics import Meter
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import SpoolFile
 from edged.mqtt.delivery.succession import Numbers
-from edged.sinks.mqtt import MqttSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edged.sinks.mqtt import MqttSink
 
 pytest_plugins = ("mqtt_fixtures",)
 pytestmark = pytest.mark.usefixtures("needs_mosquitto")
@@ -51,7 +52,7 @@ def subscriber(mosquitto: Mosquitto) -> Iterator[Subscriber]:
 def open_sink(broker: Mosquitto, boot_id: str, *, version: str = "5", **options: Any) -> MqttSink:
     options.setdefault("meter", Meter())
     target = rig.access(broker.broker, version=version)
-    sink = MqttSink(target, TOPICS, boot_id=boot_id, **options)
+    sink: MqttSink = rig.sink(target, TOPICS, boot_id=boot_id, **options)
     sink.open()
     return sink
 
@@ -145,9 +146,9 @@ def test_offline_is_acknowledged_before_the_disconnect(mosquitto: Mosquitto, boo
 
 def test_after_sigkill_the_will_says_offline(mosquitto: Mosquitto, subscriber: Subscriber) -> None:
     code = (
-        "import sys, time, rig; from edged.metrics import Meter; from edged.sinks.mqtt import MqttSink\n"
+        "import sys, time, rig; from edged.metrics import Meter\n"
         "from edged.settings.broker import parse_url\n"
-        "sink = MqttSink(rig.access(parse_url(sys.argv[1])), rig.TOPICS, meter=Meter(), boot_id='0' * 32)\n"
+        "sink = rig.sink(rig.access(parse_url(sys.argv[1])), rig.TOPICS, meter=Meter(), boot_id='0' * 32)\n"
         "sink.open(); time.sleep(60)"
     )
     paths = [str(Path(edged.__file__).parents[1]), str(Path(__file__).parent)]

@@ -1,4 +1,4 @@
-"""What outlives one MQTT sink when a reload replaces it by another with other settings.
+"""What outlives one MQTT node when a reload replaces it by another with other settings.
 
 Both use the same client id, the same spool and the same run in their messages: the new one must not connect
 before the old one has said goodbye, and must count on where the old one has stopped.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
+from collections import defaultdict
 
 
 class Numbers:
@@ -31,13 +32,13 @@ class Numbers:
 
 
 class Lineage:
-    """The MQTT sinks of one run of the daemon, one after the other."""
+    """The MQTT nodes of one run of the daemon, one after the other."""
 
     def __init__(self) -> None:
         self.turn = threading.Lock()
-        """Held by the sink whose turn it is to talk to the broker and to use the spool."""
-        self.seq = itertools.count()
-        """Numbers of the detections messages."""
+        """Held by the node whose turn it is to talk to the broker and to use the spool."""
+        self.seqs: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)
+        """Numbers of the detections messages, by camera."""
         self.orders = Numbers(1)
         """Order of all messages."""
 

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import structlog
@@ -124,6 +125,7 @@ class Session:
         self._sent: dict[int, Message] = {}
         self._handlers: dict[str, tuple[Handler, bool]] = {}
         self._asked: dict[int | None, str] = {}
+        self._later: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.established = False
         """Whether the broker has accepted us."""
         self.fault: faults.Fault | None = None
@@ -150,6 +152,11 @@ class Session:
         else:
             _, mid = self._client.subscribe(topic, qos=1)
         self._asked[mid] = topic
+
+    def later(self, do: Callable[[], None]) -> None:
+        """Have something done in the thread of the session, once there is one. Safe from any thread."""
+        self._later.put(do)
+        self._waker.ring()
 
     def run(self) -> None:
         """Connect, and exchange messages until one side has had enough; :attr:`fault` says why."""
@@ -182,6 +189,8 @@ class Session:
                     if time.monotonic() > connack_due:
                         raise TimeoutError
                     continue
+                while not self._later.empty():
+                    self._later.get()()
                 if self._ending.asked.is_set():
                     goodbye = goodbye or self._say_goodbye()
                     if time.monotonic() >= self._ending.end_at:

@@ -1,0 +1,286 @@
+"""The daemon as the broker sees it: one connection, one will, one spool and one account for all cameras."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import random
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from edged import bridge
+from edged.contract import payloads
+from edged.mqtt.commands import Commands
+from edged.mqtt.delivery import succession
+from edged.mqtt.delivery.outbox import Outbox
+from edged.mqtt.delivery.spooler import Spooler
+from edged.mqtt.link.connection import Connection
+from edged.mqtt.link.waker import Waker
+from edged.records import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edged.contract.topics import NodeTopics, Topics
+    from edged.metrics import Delivery
+    from edged.mqtt.delivery.message import Message
+    from edged.mqtt.delivery.spooler import SpoolFile
+    from edged.mqtt.link.client import BrokerAccess
+    from edged.mqtt.link.session import Session
+
+log = structlog.get_logger()
+
+_BIRTH_S = 5.0
+"""Home Assistant asks for a random delay after its birth message, so that not all devices answer at once."""
+
+
+class Member(Protocol):
+    """A camera of the node. Its methods must not block, and may be called from any thread."""
+
+    topics: Topics
+
+    @property
+    def last_state(self) -> State | None:
+        """What it was last told to be; None before that."""
+        ...
+
+    def connected(self, session: Session) -> None:
+        """There is a session; the time to subscribe. Called from its thread."""
+        ...
+
+    def acknowledged(self, message: Message) -> None:
+        """The broker has taken a message of this camera. Called from the session's thread."""
+        ...
+
+    def repeat(self) -> None:
+        """Publish again everything that is retained: another one has published there."""
+        ...
+
+    def act(self, command: str) -> str:
+        """Obey ``snapshot``, ``pause`` or ``resume``; says what was done.
+
+        Raises:
+            EdgedError: it was refused, and why.
+        """
+        ...
+
+
+class MqttNode:
+    """Lends the connection to the cameras' sinks. A broker that is away costs messages at most, all counted.
+
+    Args:
+        access: the broker.
+        topics: the node's.
+        boot_id: identity of this run.
+        limit: detections kept in memory while they cannot be sent.
+        spool: keeps on disk what cannot be sent; None: nothing is kept.
+        reload: reads the settings again; None: no command is obeyed.
+        birth_topic: where Home Assistant says that it has started; empty: it is not listened to.
+        several: whether cameras have topics of their own for state and commands.
+        stop_timeout: seconds that :meth:`close` may take.
+    """
+
+    def __init__(
+        self,
+        access: BrokerAccess,
+        topics: NodeTopics,
+        *,
+        boot_id: str,
+        limit: int = 1000,
+        spool: SpoolFile | None = None,
+        reload: Callable[[], str] | None = None,
+        birth_topic: str = "",
+        several: bool = False,
+        stop_timeout: float = 10.0,
+    ) -> None:
+        self.boot_id = boot_id
+        self.several = several
+        self.obeys = reload is not None
+        """Whether commands are obeyed."""
+        self._topics = topics
+        self._birth_topic = birth_topic
+        self._stop_timeout = stop_timeout
+        self.succession = succession.of(boot_id)
+        self._opening = threading.Lock()
+        self._begun = False
+        self._opened = False
+        self._closing = threading.Event()
+        self._greeting = threading.Event()
+        self._lock = threading.Lock()
+        self._members: dict[str, Member] = {}
+        self._session: Session | None = None
+
+        self._waker = Waker()
+        self.outbox = Outbox(limit=limit, wake=self._waker.ring, orders=self.succession.orders)
+        """Takes the messages of all cameras."""
+        self._spooler = Spooler(self.outbox, spool) if spool is not None else None
+        self._connection = Connection(
+            access, self.outbox, self._waker, self, availability=topics.availability
+        )
+        self.commands: Commands | None = None
+        if reload is not None:
+            actions = {name: partial(self._all_act, name) for name in ("snapshot", "pause", "resume")}
+            self.commands = Commands(topics.command, self.outbox, {**actions, "reload": reload})
+
+    # For the cameras.
+
+    def join(self, member: Member) -> None:
+        """Take a camera in; the first one begins to connect. One of the same name makes way for it.
+
+        A broker that is away is no error: it is sought for as long as we run. Where this node replaces
+        another one in a reload, it starts when that has said goodbye.
+        """
+        with self._lock:
+            self._members[member.topics.camera] = member
+            session, begun = self._session, self._begun
+            self._begun = True
+        if session is not None:
+            session.later(partial(member.connected, session))
+        if not begun:
+            self._open()
+
+    def leave(self, member: Member) -> bool:
+        """Let a camera go; whether nobody of its name is left."""
+        with self._lock:
+            successor = self._members.get(member.topics.camera)
+            if successor is member:
+                del self._members[member.topics.camera]
+                return True
+        if successor is not None:
+            successor.repeat()
+        return successor is None
+
+    def publish_state(self) -> None:
+        """Tell what the daemon is doing, with a fresh account of the messages."""
+        with self._lock:
+            states = {name: member.last_state for name, member in self._members.items()}
+        known = {name: state for name, state in states.items() if state is not None}
+        if not known:
+            return
+        message = payloads.state(
+            _joint(known) if self.several else list(known.values())[-1],
+            cameras=list(states),
+            boot_id=self.boot_id,
+            delivery=self.delivery(),
+            commands=self.commands.counts() if self.commands else {"accepted": 0, "refused": {}},
+            now=time.time(),
+        )
+        self.outbox.post(self._topics.state, payloads.encode(message))
+
+    @property
+    def absent(self) -> str:
+        """Why there is no session; empty while there is one."""
+        return self._connection.problem
+
+    @property
+    def problem(self) -> str:
+        """Why there is no session, or what is wrong with the spool."""
+        spool = self._spooler.problem if self._spooler is not None else ""
+        return f"{self._connection.problem} {spool}".strip()
+
+    def delivery(self) -> Delivery:
+        """The account of the messages now."""
+        return self.outbox.delivery()
+
+    def close(self) -> None:
+        """Send what waits, say ``offline``, wait for the acknowledgements, go; log the account."""
+        with self._opening:
+            self._closing.set()
+            opened = self._opened
+        self.outbox.close()
+        try:
+            if opened:
+                self._connection.close(0.7 * self._stop_timeout)
+                self.outbox.detach()
+                if self._spooler is not None:
+                    self._spooler.close(0.2 * self._stop_timeout)
+        finally:
+            if opened:
+                self.succession.turn.release()
+        self.outbox.abandon()
+        self._waker.close()
+        account = self.delivery()
+        tell = log.error if not account.closes else log.warning if account.lost else log.info
+        tell("mqtt_delivery", **dataclasses.asdict(account), closes=account.closes)
+
+    # The connection's listener.
+
+    def connected(self, session: Session) -> None:
+        """Ask for commands, for what an earlier start has left, and for news of Home Assistant."""
+        with self._lock:
+            self._session = session
+            members = list(self._members.values())
+        for member in members:
+            member.connected(session)
+        if self.commands is not None:
+            session.subscribe(self._topics.command("+"), self.commands.handle)
+        if self._birth_topic:
+            session.subscribe(self._birth_topic, self._hear_birth)
+
+    def acknowledged(self, message: Message) -> None:
+        """Let the camera that a message is of measure how long it took."""
+        camera = message.topic.removeprefix(self._topics.base).split("/")[1]
+        with self._lock:
+            member = self._members.get(camera)
+        if member is not None:
+            member.acknowledged(message)
+
+    def _open(self) -> None:
+        self.outbox.post(self._topics.availability, b"online")
+        if self.succession.turn.acquire(blocking=False):
+            self._start()
+        else:
+            bridge.start("mqtt-turn", self._start_later)
+
+    def _start(self) -> None:
+        with self._opening:
+            if self._closing.is_set():
+                self.succession.turn.release()
+                return
+            self._opened = True
+            if self._spooler is not None:
+                self._spooler.open()
+            self._connection.open()
+
+    def _start_later(self) -> None:
+        while not self._closing.is_set():
+            if self.succession.turn.acquire(timeout=0.2):
+                self._start()
+                return
+
+    def _hear_birth(self, _: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # a handler
+        # A retained one only says that Home Assistant runs: it gets everything with this connection anyway.
+        if payload == b"online" and not retained and not self._greeting.is_set():
+            self._greeting.set()
+            bridge.start("mqtt-birth", self._greet)
+
+    def _greet(self) -> None:
+        """Home Assistant has started: tell it everything again."""
+        self._closing.wait(random.uniform(0.5, _BIRTH_S))  # noqa: S311  # no secret
+        self._greeting.clear()
+        self.outbox.renew()
+
+    def _all_act(self, command: str) -> str:
+        with self._lock:
+            members = list(self._members.values())
+        return "; ".join(dict.fromkeys(member.act(command) for member in members))
+
+
+def _joint(states: dict[str, State]) -> State:
+    """The cameras' states as one: what differs is told of each, what holds only of all is true if it does."""
+    every = list(states.values())
+    lifecycles = [state.lifecycle for state in every]
+    return State(
+        lifecycle="running" if "running" in lifecycles else lifecycles[0],
+        device=", ".join(dict.fromkeys(state.device for state in every if state.device)),
+        runtime=", ".join(dict.fromkeys(state.runtime for state in every if state.runtime)),
+        model=", ".join(dict.fromkeys(state.model for state in every)),
+        version=every[0].version,
+        config_hash=hashlib.sha256("".join(state.config_hash for state in every).encode()).hexdigest()[:12],
+        camera_online=all(state.camera_online for state in every),
+        degraded=tuple(f"{name}: {reason}" for name, state in states.items() for reason in state.degraded),
+    )
