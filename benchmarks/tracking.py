@@ -1,0 +1,116 @@
+"""Tracks against ground truth: HOTA, IDF1, identity switches and cost of edged.scene, and of its rivals.
+
+    python benchmarks/tracking.py [--data ../shared/tracking]
+
+Needs an environment of its own with numpy, `trackers==2.6.1` and `supervision`, which are no dependencies of
+edged: `python3 -m venv E; E/bin/pip install trackers==2.6.1 supervision; E/bin/python benchmarks/tracking.py`.
+Detections are given with each sequence; only objects that have a name by now are told (no look back), and one
+that was missed for no longer than 0.2 s where it is predicted to be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import itertools
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from edged.scene.tracks import Tracker, TrackRules  # noqa: E402  # from this checkout, installed or not
+
+SEQUENCES = {"KITTI-17": 10, "MOT16-09": 30, "PETS09-S2L1": 7, "TUD-Campus": 25}
+"""Frames a second."""
+COAST_S = 0.2
+
+
+def evaluation(data: Path) -> Any:
+    """The module that comes with the data."""
+    spec = importlib.util.spec_from_file_location("evaluate", data / "evaluate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def follow(detections: Any, frames: range, rate: float) -> tuple[list[tuple[float, ...]], float]:
+    """Lines of a tracks file, and seconds a frame."""
+    tracker = Tracker(TrackRules(), itertools.count(1))
+    lines: list[tuple[float, ...]] = []
+    spent = 0.0
+    for count, frame in enumerate(frames, 1):
+        rows = detections[detections[:, 0] == frame]
+        boxes = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
+        now = frame / rate
+        started = time.perf_counter()
+        tracker.update(now, boxes, rows[:, 6])
+        spent += time.perf_counter() - started
+        for track in tracker.tracks:
+            if track.known and now - track.seen_s <= COAST_S:
+                x1, y1, x2, y2 = track.box
+                lines.append((count, track.id, x1, y1, x2 - x1, y2 - y1, 1, 1, 1))
+    return lines, spent / len(frames)
+
+
+def figures(module: Any, step: int) -> None:
+    """One line of the table."""
+    cells, found, costs = [], [], []
+    for name, rate in SEQUENCES.items():
+        last = int(module.truth(name)[:, 0].max())
+        lines, cost = follow(module.detections(name), range(1, last + 1, step), rate)
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            np.savetxt(file.name, np.array(lines), fmt="%d,%d,%.2f,%.2f,%.2f,%.2f,%d,%d,%d")
+            result = module.evaluate(name, Path(file.name), step)
+        found.append(result)
+        costs.append(cost)
+        cells.append(f"{result['HOTA']:.1f} / {result['IDF1']:.1f} / {result['switches']}")
+    hota = statistics.mean(result["HOTA"] for result in found)
+    idf1 = statistics.mean(result["IDF1"] for result in found)
+    switches = sum(result["switches"] for result in found)
+    label = "all" if step == 1 else f"every {step}."
+    print(f"| edged, {label} | {' | '.join(cells)} | {hota:.1f} / {idf1:.1f}, {switches} | {1e3 * max(costs):.2f} |")
+
+
+def cost(count: int) -> float:
+    """Milliseconds a frame with ``count`` objects that walk across a picture and are seen with noise."""
+    random = np.random.default_rng(1)
+    place = random.uniform((0, 0), (1920, 1080), (count, 2))
+    speed = random.normal(0, 40, (count, 2))
+    tracker = Tracker(TrackRules(), itertools.count(1))
+    times = []
+    for frame in range(300):
+        now = frame / 15
+        corner = place + now * speed + random.normal(0, 2, (count, 2))
+        boxes = np.concatenate([corner, corner + (40, 90)], axis=1)
+        scores = random.uniform(0.2, 0.9, count)
+        started = time.perf_counter()
+        tracker.update(now, boxes, scores)
+        times.append(time.perf_counter() - started)
+    return 1e3 * statistics.median(times)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/tracking")
+    module = evaluation(parser.parse_args().data)
+    print(f"| HOTA / IDF1 / switches | {' | '.join(SEQUENCES)} | mean HOTA / IDF1, sum | ms a frame |")
+    print("| --- " * 7 + "|")
+    for step in (1, 2, 3, 5):
+        figures(module, step)
+    print("\n| objects | ms a frame (median) |\n| --- | --- |")
+    for count in (1, 10, 30, 100):
+        print(f"| {count} | {cost(count):.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""One id for one object over time, of objects of one label.
+
+C-BIoU (Yang et al., "Hard To Track Objects with Irregular Motions and Similar Appearances? Make It Easier by
+Buffering the Matching Space", WACV 2023) on a Kalman filter in seconds: boxes grow before their overlap is
+taken, so that a fast or rarely seen object still meets its prediction.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edged.scene.assignment import assign
+from edged.scene.kalman import Motion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Indices = npt.NDArray[np.intp]
+
+_BUFFERS = (0.3, 0.5)
+"""By how much of its size a box grows on every side: for sure detections, and for weak ones."""
+_SURE, _WEAK, _YOUNG = 0.2, 0.4, 0.3
+"""Least likeness of a pair (buffered IoU, for sure detections times the score), by stage."""
+_WEAK_S = 0.5
+"""Seconds out of sight after which a weak detection no longer brings an object back."""
+_YOUNG_S = 0.3
+"""Seconds out of sight after which an object that was seen once is forgotten."""
+_SAME = 0.4
+"""A detection that overlaps so much with an object in sight is a second box of it, and begins nothing."""
+_LAST = 8
+"""Scores that are kept of an object; a missed frame is a score of 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRules:
+    """What begins a track and what ends it."""
+
+    begins: float = 0.4
+    """Score with which an object comes into being, 0..1."""
+    continues: float = 0.1
+    """Score with which one that is known is still believed, 0..1."""
+    confirmed_s: float = 0.3
+    """Seconds for which an object must have been seen before it counts."""
+    lost_s: float = 2.0
+    """Seconds out of sight after which it is gone."""
+    most: int = 300
+    """Objects that are followed at once; further ones are refused and counted."""
+
+
+@dataclass(slots=True)
+class Track:
+    """One object. Belongs to its :class:`Tracker`, which changes it at every frame."""
+
+    id: int
+    born_s: float
+    """When it was first seen, in seconds of the frames' clock."""
+    seen_s: float
+    """When it was last seen."""
+    score: float
+    """Of the newest detection, 0..1."""
+    box: tuple[float, float, float, float]
+    """x1, y1, x2, y2 in pixels: smoothed while it is seen, else predicted."""
+    scores: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST))
+    """The last scores, 0 for a missed frame."""
+    sightings: int = 1
+    confirmed: bool = False
+    """Whether it counts: seen for long enough, and most of its last scores are good. It stays so."""
+
+    @property
+    def known(self) -> bool:
+        """Whether it was seen more than once; until then it has no name to be called by."""
+        return self.sightings > 1
+
+
+class Tracker:
+    """Follows the objects of one label. Not thread-safe; times must not go back.
+
+    Args:
+        rules: what begins and ends a track.
+        ids: where new ids come from.
+    """
+
+    def __init__(self, rules: TrackRules, ids: Iterator[int]) -> None:
+        self.tracks: list[Track] = []
+        """All objects that are not gone, in or out of sight."""
+        self.gone: list[Track] = []
+        """Those that the last update gave up."""
+        self.refused = 0
+        """Objects that were not followed, for there were too many."""
+        self._rules = rules
+        self._ids = ids
+        self._motion = Motion()
+        self._now: float | None = None
+
+    def update(self, now: float, boxes: Floats, scores: Floats) -> list[Track | None]:
+        """Take in one frame.
+
+        Args:
+            now: its time in seconds.
+            boxes: x1, y1, x2, y2 in pixels, shape (n, 4).
+            scores: 0..1, shape (n,).
+
+        Returns:
+            The track of each detection; None for a weak one that belongs to none, and for one refused.
+        """
+        elapsed = max(0.0, now - self._now) if self._now is not None else 0.0
+        self._now = now
+        out_of_sight = np.array([now - track.seen_s for track in self.tracks])
+        self._motion.predict(elapsed, out_of_sight <= elapsed + 1e-6)
+        found = self._match(boxes, scores, out_of_sight - elapsed)
+        self._take(now, found, boxes, scores)
+        began = self._begin(now, found, boxes, scores)
+        for track, box in zip(self.tracks, self._motion.boxes().tolist(), strict=True):
+            track.box = (box[0], box[1], box[2], box[3])
+        self._forget(now)
+        return [began.get(number) for number in range(len(boxes))]
+
+    def _match(self, boxes: Floats, scores: Floats, missed_s: Floats) -> dict[int, int]:
+        """Detection by detection the row of its track: ByteTrack's two stages, then the new-born."""
+        found: dict[int, int] = {}
+        if not self.tracks or not len(boxes):
+            return found
+        predicted = self._motion.boxes()
+        known = np.array([track.known for track in self.tracks])
+        free = np.ones(len(self.tracks), dtype=bool)
+        sure = scores >= self._rules.begins
+        weak = ~sure & (scores >= self._rules.continues)
+
+        def stage(rows: Indices, columns: Indices, buffer: float, least: float, weight: Floats) -> None:
+            if not len(rows) or not len(columns):
+                return
+            likeness = buffered_iou(predicted[rows], boxes[columns], buffer) * weight[columns]
+            for row, column in assign(1.0 - likeness, 1.0 - least):
+                found[int(columns[column])] = int(rows[row])
+                free[rows[row]] = False
+
+        even = np.ones(len(scores))
+        stage(np.flatnonzero(known), np.flatnonzero(sure), _BUFFERS[0], _SURE, scores)
+        late = missed_s > _WEAK_S
+        stage(np.flatnonzero(known & free & ~late), np.flatnonzero(weak), _BUFFERS[1], _WEAK, even)
+        sure[[*found]] = False
+        stage(np.flatnonzero(~known & free), np.flatnonzero(sure), _BUFFERS[0], _YOUNG, scores)
+        return found
+
+    def _take(self, now: float, found: dict[int, int], boxes: Floats, scores: Floats) -> None:
+        """Give every track what was seen of it, or that it was not."""
+        columns = [*found]
+        self._motion.correct([found[column] for column in columns], boxes[columns].reshape(-1, 4))
+        of_row = {row: float(scores[column]) for column, row in found.items()}
+        for row, track in enumerate(self.tracks):
+            score = of_row.get(row)
+            track.scores.append(score or 0.0)
+            if score is None:
+                continue
+            track.score = score
+            track.seen_s = now
+            track.sightings += 1
+            long_enough = now - track.born_s >= self._rules.confirmed_s
+            if long_enough and median(track.scores) >= self._rules.begins:
+                track.confirmed = True
+
+    def _begin(
+        self, now: float, found: dict[int, int], boxes: Floats, scores: Floats
+    ) -> dict[int, Track]:
+        """Begin tracks for sure detections that are nobody's; gives the track of every detection."""
+        of = {column: self.tracks[row] for column, row in found.items()}
+        new = [column for column in np.flatnonzero(scores >= self._rules.begins).tolist() if column not in of]
+        if new and found:
+            overlap = buffered_iou(self._motion.boxes()[[*found.values()]], boxes[new], 0.0).max(axis=0)
+            new = [column for column, most in zip(new, overlap, strict=True) if most < _SAME]
+        room = max(0, self._rules.most - len(self.tracks))
+        self.refused += len(new[room:])
+        new = new[:room]
+        self._motion.add(boxes[new].reshape(-1, 4))
+        for column in new:
+            score = float(scores[column])
+            track = Track(next(self._ids), now, now, score, (0.0, 0.0, 0.0, 0.0))
+            track.scores.append(score)
+            self.tracks.append(track)
+            of[column] = track
+        return of
+
+    def _forget(self, now: float) -> None:
+        """Give up what was out of sight for too long."""
+        rules = self._rules
+        stays = [
+            now - track.seen_s <= (rules.lost_s if track.known else _YOUNG_S) for track in self.tracks
+        ]
+        self.gone = [track for track, kept in zip(self.tracks, stays, strict=True) if not kept]
+        if self.gone:
+            self.tracks = [track for track, kept in zip(self.tracks, stays, strict=True) if kept]
+            self._motion.keep(np.array(stays))
+
+
+def buffered_iou(first: Floats, second: Floats, buffer: float) -> Floats:
+    """Overlap of all pairs of boxes, each grown by ``buffer`` of its size on every side.
+
+    Args:
+        first: x1, y1, x2, y2, shape (n, 4).
+        second: the same, shape (m, 4).
+        buffer: 0 gives the plain intersection over union.
+
+    Returns:
+        Shape (n, m), 0..1.
+    """
+    ours, theirs = _grown(first, buffer)[:, None], _grown(second, buffer)[None]
+    size = np.minimum(ours[..., 2:], theirs[..., 2:]) - np.maximum(ours[..., :2], theirs[..., :2])
+    size = np.maximum(size, 0.0)
+    both: Floats = size[..., 0] * size[..., 1]
+    return both / np.maximum(_area(ours) + _area(theirs) - both, 1e-9)
+
+
+def _grown(boxes: Floats, buffer: float) -> Floats:
+    margin = (boxes[:, 2:] - boxes[:, :2]) * buffer
+    return np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
+
+
+def _area(boxes: Floats) -> Floats:
+    area: Floats = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    return area

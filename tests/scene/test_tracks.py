@@ -1,0 +1,139 @@
+"""Objects keep their ids over time, whatever the frame rate; what is not there gets none."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from edged.scene.assignment import assign
+from edged.scene.tracks import Tracker, TrackRules, buffered_iou
+
+Box = tuple[float, float, float, float]
+
+
+def tracker(**rules: float) -> Tracker:
+    return Tracker(TrackRules(**rules), itertools.count(1))  # type: ignore[arg-type]
+
+
+def feed(follower: Tracker, now: float, *found: tuple[Box, float]) -> list[int | None]:
+    boxes = np.array([box for box, _ in found], dtype=float).reshape(-1, 4)
+    scores = np.array([score for _, score in found], dtype=float)
+    return [track.id if track else None for track in follower.update(now, boxes, scores)]
+
+
+def walker(now: float, *, start: float = 50.0, speed: float = 60.0, y: float = 100.0) -> Box:
+    x = start + speed * now
+    return (x, y, x + 40, y + 100)
+
+
+@pytest.mark.parametrize("rate", [2, 5, 10, 30])
+def test_one_object_has_one_id_at_every_frame_rate(rate: int) -> None:
+    follower = tracker()
+    ids = {feed(follower, n / rate, (walker(n / rate), 0.8))[0] for n in range(5 * rate)}
+    assert ids == {1}
+    assert follower.tracks[0].confirmed
+
+
+def test_uneven_times_between_frames_do_not_matter() -> None:
+    follower = tracker()
+    times = np.cumsum(np.random.default_rng(3).choice([0.03, 0.1, 0.5], 60))
+    assert {feed(follower, now, (walker(now), 0.8))[0] for now in times.tolist()} == {1}
+
+
+def test_two_who_pass_each_other_keep_their_ids() -> None:
+    follower = tracker()
+    for n in range(60):
+        now = n / 10
+        here = walker(now, start=0)
+        there = walker(now, start=360, speed=-60, y=135)
+        assert feed(follower, now, (here, 0.9), (there, 0.8)) == [1, 2]
+
+
+def test_weak_detections_continue_a_track_and_begin_none() -> None:
+    follower = tracker(begins=0.4, continues=0.1)
+    assert feed(follower, 0.0, (walker(0.0), 0.3)) == [None]
+    for n in range(1, 6):
+        feed(follower, n / 10, (walker(n / 10), 0.8))
+    found = [feed(follower, n / 10, (walker(n / 10), 0.15))[0] for n in range(6, 20)]
+    assert set(found) == {1}
+    assert feed(follower, 2.0, (walker(2.0), 0.05)) == [None]
+
+
+def test_an_object_that_is_hidden_comes_back_with_its_id_and_later_with_another() -> None:
+    follower = tracker(lost_s=2.0)
+    for n in range(20):
+        feed(follower, n / 10, (walker(n / 10), 0.8))
+    for n in range(20, 35):
+        feed(follower, n / 10)
+    assert feed(follower, 3.5, (walker(3.5), 0.8)) == [1]
+    for n in range(36, 60):
+        feed(follower, n / 10)
+    assert [track.id for track in follower.tracks] == []
+    assert feed(follower, 6.0, (walker(6.0), 0.8)) == [2]
+
+
+def test_a_single_false_box_is_never_confirmed_and_soon_forgotten() -> None:
+    follower = tracker()
+    feed(follower, 0.0, (walker(0.0), 0.9))
+    for n in range(1, 10):
+        feed(follower, n / 10)
+        assert not any(track.confirmed for track in follower.tracks)
+    assert follower.tracks == []
+
+
+def test_an_object_that_flickers_below_the_threshold_is_not_confirmed() -> None:
+    follower = tracker()
+    for n in range(40):
+        feed(follower, n / 10, (walker(0.0), 0.5 if n % 4 == 0 else 0.15))
+    assert [track.confirmed for track in follower.tracks] == [False]
+
+
+def test_a_second_box_of_one_object_begins_nothing() -> None:
+    follower = tracker()
+    for n in range(10):
+        x1, y1, x2, y2 = walker(n / 10)
+        feed(follower, n / 10, ((x1, y1, x2, y2), 0.9), ((x1 + 6, y1 + 4, x2 + 6, y2), 0.6))
+    assert len(follower.tracks) == 1
+
+
+def test_objects_beyond_the_bound_are_refused_and_counted() -> None:
+    follower = tracker(most=3)
+    ids = feed(follower, 0.0, *(((100.0 * n, 0.0, 100.0 * n + 50, 80.0), 0.9) for n in range(5)))
+    assert ids == [1, 2, 3, None, None]
+    assert follower.refused == 2
+
+
+def test_plain_overlap_is_intersection_over_union() -> None:
+    first = np.array([[0.0, 0.0, 10.0, 10.0]])
+    second = np.array([[5.0, 0.0, 15.0, 10.0], [12.0, 0.0, 20.0, 10.0]])
+    assert buffered_iou(first, second, 0.0)[0] == pytest.approx([1 / 3, 0.0])
+    assert buffered_iou(first, second, 0.5)[0][1] > 0.0
+
+
+def test_assignment_is_the_cheapest_one() -> None:
+    """Against every possible pairing, of which there are few enough to try."""
+    random = np.random.default_rng(7)
+    for _ in range(300):
+        rows, columns = random.integers(1, 5, 2)
+        cost = np.round(random.random((rows, columns)), int(random.integers(1, 9)))
+        limit = float(random.random())
+        least = 0.0
+        for count in range(1, min(rows, columns) + 1):
+            for chosen in itertools.permutations(range(columns), count):
+                for picked in itertools.combinations(range(rows), count):
+                    pairs = list(zip(picked, chosen, strict=True))
+                    if all(cost[pair] < limit for pair in pairs):
+                        least = min(least, sum(cost[pair] - limit for pair in pairs))
+        found = assign(cost, limit)
+        assert sum(cost[pair] - limit for pair in found) == pytest.approx(least)
+
+
+def test_assignment_costs_what_scipys_costs() -> None:
+    optimize = pytest.importorskip("scipy.optimize", reason="SciPy is not installed")
+    random = np.random.default_rng(8)
+    for size in (10, 40, 100):
+        cost = random.random((size, size + 5))
+        rows, columns = optimize.linear_sum_assignment(cost)
+        assert sum(cost[pair] for pair in assign(cost, 2.0)) == pytest.approx(cost[rows, columns].sum())
