@@ -25,32 +25,34 @@ def assign(cost: Matrix, limit: float) -> list[tuple[int, int]]:
         cost: shape (rows, columns); what is not below ``limit`` is impossible.
         limit: the price of leaving a row and a column alone.
     """
-    possible = cost < limit
     pairs: list[tuple[int, int]] = []
-    for rows, columns in _groups(possible):
-        if len(rows) == 1 or len(columns) == 1:
-            part = cost[np.ix_(rows, columns)]
-            best = int(np.argmin(part))
-            pairs.append((rows[best // len(columns)], columns[best % len(columns)]))
+    for rows, columns in _groups(cost < limit):
+        if len(rows) == 1 and len(columns) == 1:
+            pairs.append((rows[0], columns[0]))
             continue
-        part = np.minimum(cost[np.ix_(rows, columns)], limit)
-        turned = len(rows) > len(columns)
-        chosen = _shortest_paths(part.T if turned else part)
-        for first, second in enumerate(chosen):
-            row, column = (rows[second], columns[first]) if turned else (rows[first], columns[second])
-            if possible[row, column]:
-                pairs.append((row, column))
+        part = np.minimum(cost[rows][:, columns], limit)
+        if len(rows) <= len(columns):
+            chosen = list(enumerate(_shortest_paths(part)))
+        else:
+            chosen = [(row, column) for column, row in enumerate(_shortest_paths(part.T))]
+        pairs += [(rows[row], columns[column]) for row, column in chosen if part[row, column] < limit]
     return sorted(pairs)
 
 
 def _groups(possible: npt.NDArray[np.bool_]) -> list[tuple[list[int], list[int]]]:
     """Rows and columns that are joined by possible pairs."""
-    by_row = [np.flatnonzero(row).tolist() for row in possible]
-    by_column = [np.flatnonzero(column).tolist() for column in possible.T]
+    by_row: dict[int, list[int]] = {}
+    by_column: dict[int, list[int]] = {}
+    for row, column in np.argwhere(possible).tolist():
+        by_row.setdefault(row, []).append(column)
+        by_column.setdefault(column, []).append(row)
     seen: set[int] = set()
     groups = []
-    for start, columns in enumerate(by_row):
-        if not columns or start in seen:
+    for start, columns in by_row.items():
+        if start in seen:
+            continue
+        if len(columns) == 1 and len(by_column[columns[0]]) == 1:
+            groups.append(([start], columns))
             continue
         rows, reached, waiting = {start}, set(columns), list(columns)
         while waiting:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -147,7 +146,7 @@ class Tracker:
         late = missed_s > _WEAK_S
         stage(np.flatnonzero(known & free & ~late), np.flatnonzero(weak), _BUFFERS[1], _WEAK, even)
         sure[[*found]] = False
-        stage(np.flatnonzero(~known & free), np.flatnonzero(sure), _BUFFERS[0], _YOUNG, scores)
+        stage(np.flatnonzero(~known & free), np.flatnonzero(sure), _BUFFERS[1], _YOUNG, scores)
         return found
 
     def _take(self, now: float, found: dict[int, int], boxes: Floats, scores: Floats) -> None:
@@ -164,18 +163,14 @@ class Tracker:
             track.seen_s = now
             track.sightings += 1
             long_enough = now - track.born_s >= self._rules.confirmed_s
-            if long_enough and median(track.scores) >= self._rules.begins:
+            if not track.confirmed and long_enough and _median(track.scores) >= self._rules.begins:
                 track.confirmed = True
 
-    def _begin(
-        self, now: float, found: dict[int, int], boxes: Floats, scores: Floats
-    ) -> dict[int, Track]:
+    def _begin(self, now: float, found: dict[int, int], boxes: Floats, scores: Floats) -> dict[int, Track]:
         """Begin tracks for sure detections that are nobody's; gives the track of every detection."""
         of = {column: self.tracks[row] for column, row in found.items()}
         new = [column for column in np.flatnonzero(scores >= self._rules.begins).tolist() if column not in of]
-        if new and found:
-            overlap = buffered_iou(self._motion.boxes()[[*found.values()]], boxes[new], 0.0).max(axis=0)
-            new = [column for column, most in zip(new, overlap, strict=True) if most < _SAME]
+        new = self._first_boxes(new, found, boxes, scores)
         room = max(0, self._rules.most - len(self.tracks))
         self.refused += len(new[room:])
         new = new[:room]
@@ -188,16 +183,34 @@ class Tracker:
             of[column] = track
         return of
 
+    def _first_boxes(self, new: list[int], found: dict[int, int], boxes: Floats, scores: Floats) -> list[int]:
+        """Those of ``new`` that are no second box of an object in sight, nor of a better one of their own."""
+        if not new:
+            return new
+        if found:
+            overlap = buffered_iou(self._motion.boxes()[[*found.values()]], boxes[new], 0.0).max(axis=0)
+            new = [column for column, most in zip(new, overlap.tolist(), strict=True) if most < _SAME]
+        new.sort(key=lambda column: -scores[column])
+        same = buffered_iou(boxes[new], boxes[new], 0.0) >= _SAME
+        first: list[int] = []
+        for number in range(len(new)):
+            if not same[number, first].any():
+                first.append(number)
+        return sorted(new[number] for number in first)
+
     def _forget(self, now: float) -> None:
         """Give up what was out of sight for too long."""
         rules = self._rules
-        stays = [
-            now - track.seen_s <= (rules.lost_s if track.known else _YOUNG_S) for track in self.tracks
-        ]
+        stays = [now - track.seen_s <= (rules.lost_s if track.known else _YOUNG_S) for track in self.tracks]
         self.gone = [track for track, kept in zip(self.tracks, stays, strict=True) if not kept]
         if self.gone:
             self.tracks = [track for track, kept in zip(self.tracks, stays, strict=True) if kept]
             self._motion.keep(np.array(stays))
+
+
+def _median(scores: deque[float]) -> float:
+    """The lower one of two in the middle: half of the frames are not most of them."""
+    return sorted(scores)[(len(scores) - 1) // 2]
 
 
 def buffered_iou(first: Floats, second: Floats, buffer: float) -> Floats:
