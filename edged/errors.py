@@ -36,6 +36,10 @@ class ModelError(EdgedError):
     exit_code = 78
 
 
+class OutputError(ModelError):
+    """The model's output for a frame is none: not a number, or no score where scores should be."""
+
+
 class DeviceError(EdgedError):
     """The accelerator or the runtime for it does not answer (EX_UNAVAILABLE)."""
 

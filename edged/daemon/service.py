@@ -334,7 +334,7 @@ class _Service:
             return
         engine = parts.detector.engines[0]
         source = parts.intake.source
-        troubles = [self._reload_problem, *parts.troubles]
+        troubles = [self._reload_problem, *parts.troubles, self._pipeline.problem]
         running = self._pipeline.running
         state = State(
             lifecycle=lifecycle or self._state.lifecycle,

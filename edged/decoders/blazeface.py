@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edged.decoders import boxes
-from edged.decoders.quantised import least_stored, real
+from edged.decoders.quantised import least_stored, real, require_finite
 from edged.imaging.geometry import input_size
 from edged.imaging.tensors import Encoding
 
@@ -70,6 +70,7 @@ class BlazeFace:
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Faces of one frame in source pixels, clipped to the frame, best score first."""
+        require_finite(*outputs)
         stored = outputs[self._scores][0, :, 0]
         alive = np.flatnonzero(stored >= self._least)
         if not alive.size:

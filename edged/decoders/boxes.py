@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from edged.decoders.labels import label_of
+from edged.errors import OutputError
 from edged.records import Box, Detection
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating[Any]]
     Integers = npt.NDArray[np.integer[Any]]
 
-MOST_CANDIDATES = 2000
-"""Boxes that go into suppression, best first: its cost grows with their square."""
 MOST_DETECTIONS = 300
-"""Detections of one frame; what is beyond that is noise of a threshold that is too low."""
+"""Detections of one frame at most, as in Ultralytics' ``max_det``: the best ones, after suppression."""
+_FIRST_CANDIDATES = 2000
+"""Boxes that suppression looks at first, best first: its cost grows with their square."""
+_ROUNDING = 0.05
+"""How far a score may lie outside 0..1 by quantisation; what lies beyond is no score."""
 
 
 def corners(xywh: Floats) -> Floats:
@@ -42,11 +45,18 @@ def suppress(boxes: Floats, scores: Floats, class_ids: Integers, iou_threshold: 
         iou_threshold: a box goes when it overlaps a better one by more than that.
 
     Returns:
-        Indices of the boxes that stay, best score first.
+        Indices of the boxes that stay, best score first, at most ``MOST_DETECTIONS``.
     """
-    if len(scores) > MOST_CANDIDATES:
-        best = np.argpartition(scores, -MOST_CANDIDATES)[-MOST_CANDIDATES:]
-        return best[suppress(boxes[best], scores[best], class_ids[best], iou_threshold)]
+    if len(scores) > _FIRST_CANDIDATES:
+        # A box is suppressed by better ones only, so what stays of the best is what stays of all.
+        best = np.argpartition(scores, -_FIRST_CANDIDATES)[-_FIRST_CANDIDATES:]
+        kept = _suppress(boxes[best], scores[best], class_ids[best], iou_threshold)
+        if len(kept) >= MOST_DETECTIONS:
+            return best[kept[:MOST_DETECTIONS]]
+    return _suppress(boxes, scores, class_ids, iou_threshold)[:MOST_DETECTIONS]
+
+
+def _suppress(boxes: Floats, scores: Floats, class_ids: Integers, iou_threshold: float) -> Integers:
     if len(scores) == 0:
         return np.empty(0, np.intp)
     rectangles = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
@@ -56,7 +66,7 @@ def suppress(boxes: Floats, scores: Floats, class_ids: Integers, iou_threshold: 
         class_ids.astype(np.int32),  # type: ignore[arg-type]
         score_threshold=0.0,
         nms_threshold=iou_threshold,
-        top_k=MOST_DETECTIONS,
+        # No top_k: it would cut candidates before the suppression, not detections after it.
     )
     kept = np.asarray(indices, np.intp).reshape(-1)
     order = np.argsort(-scores[kept], kind="stable")
@@ -74,9 +84,18 @@ def detections(
         class_ids: ``[n]``.
         labels: names by class id.
         geometry: where the frame lay in the input.
+
+    Raises:
+        OutputError: a score is none.
     """
+    if len(scores) and not (scores.min() >= -_ROUNDING and scores.max() <= 1 + _ROUNDING):
+        worst = scores.max() if scores.max() > 1 + _ROUNDING else scores.min()
+        raise OutputError(
+            f"the model gives a score of {worst:.3g}, and scores lie in 0..1",
+            mend="Its output is laid out otherwise than edged takes it; see 'edged models inspect FILE'",
+        )
     return [
-        Detection(class_id, label_of(labels, class_id), score, Box(*box))
+        Detection(class_id, label_of(labels, class_id), min(max(score, 0.0), 1.0), Box(*box))
         for box, score, class_id in zip(
             geometry.to_source(boxes).tolist(), scores.tolist(), class_ids.tolist(), strict=True
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from edged.decoders import boxes
 from edged.decoders.labels import class_names, without_background
-from edged.decoders.quantised import real
+from edged.decoders.quantised import real, require_finite
 from edged.imaging.geometry import input_size
 from edged.imaging.tensors import Encoding
 
@@ -84,6 +84,8 @@ class Ssd:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
         place = self._layout
         count = max(0, int(outputs[place.counts].reshape(-1)[0]))
+        # The rows after the count are undefined.
+        require_finite(outputs[place.scores][0, :count], outputs[place.boxes][0, :count])
         scores = real(outputs[place.scores][0, :count], self._specs[place.scores])
         alive = np.flatnonzero(scores >= self._threshold)
         if not alive.size:

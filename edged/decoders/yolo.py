@@ -8,7 +8,7 @@ import numpy as np
 
 from edged.decoders import anchors, boxes
 from edged.decoders.labels import class_names
-from edged.decoders.quantised import least_stored, real
+from edged.decoders.quantised import least_stored, real, require_finite
 from edged.imaging.geometry import input_size
 from edged.imaging.tensors import Encoding
 
@@ -60,6 +60,7 @@ class Yolo:
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
+        require_finite(*outputs)
         stored_boxes, stored_scores = outputs[self._boxes][0], outputs[self._scores][0]
         if self._transposed:
             stored_boxes, stored_scores = stored_boxes.T, stored_scores.T

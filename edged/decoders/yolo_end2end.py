@@ -8,7 +8,7 @@ import numpy as np
 
 from edged.decoders import anchors, boxes
 from edged.decoders.labels import class_names
-from edged.decoders.quantised import real
+from edged.decoders.quantised import real, require_finite
 from edged.imaging.geometry import input_size
 from edged.imaging.tensors import Encoding
 
@@ -57,6 +57,7 @@ class YoloEnd2End:
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
+        require_finite(outputs[0])
         rows = real(outputs[0][0], self._spec)
         width, height = self._size if rows[:, :4].max() <= _NORMALISED_MOST else (1, 1)
         rows = rows[rows[:, 4] >= self._threshold]

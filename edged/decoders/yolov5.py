@@ -8,7 +8,7 @@ import numpy as np
 
 from edged.decoders import anchors, boxes
 from edged.decoders.labels import class_names
-from edged.decoders.quantised import least_stored, real
+from edged.decoders.quantised import least_stored, real, require_finite
 from edged.imaging.geometry import input_size
 from edged.imaging.tensors import Encoding
 
@@ -59,6 +59,7 @@ class Yolov5:
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
+        require_finite(outputs[0])
         stored = outputs[0][0]
         # Class scores are 1 at the most, so objectness alone rules out nearly all anchors.
         alive = stored[stored[:, _OBJECTNESS] >= self._least]

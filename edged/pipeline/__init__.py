@@ -81,6 +81,11 @@ class Pipeline:
         self._stopped = False
         self._over = False
 
+    @property
+    def problem(self) -> str:
+        """What is wrong with the model's output now; empty when nothing is."""
+        return self._inference.problem
+
     async def run(self) -> None:
         """Until the source has ended and everything has drained.
 
@@ -100,6 +105,8 @@ class Pipeline:
                 self._inference = await exchange()
             self._over = True
             self._failure = self._failure or self._inference.failure
+            if self.intake.waits:  # of a file every frame was promised
+                self._failure = self._failure or self._inference.bad_output
             self.intake.abort()
             await self._drain(self.outlets)
         finally:

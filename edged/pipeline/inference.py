@@ -15,8 +15,10 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+import structlog
+
 from edged.channel import Channel, Closed
-from edged.errors import EdgedError
+from edged.errors import EdgedError, OutputError
 from edged.imaging.picture import Picture
 from edged.metrics import Pulse
 from edged.records import Result
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from edged.records import Frame, Tensor
 
     Start = Callable[[str, Callable[[], None]], asyncio.Future[None]]
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -83,6 +87,10 @@ class Inference:
         self._frames: Channel[Frame] | None = None
         self._awaited: _Job | None = None
         self._failure: EdgedError | None = None
+        self.bad_output: OutputError | None = None
+        """Why the output for some frame was not believed; None while all was."""
+        self.problem = ""
+        """The same of the last frame; empty when it was believed."""
         buffers = len(detector.engines) + (1 if waits else 0)
         # None instead of a buffer ends the intake.
         self._free: SimpleQueue[Tensor | None] = SimpleQueue()
@@ -203,17 +211,28 @@ class Inference:
         if job.outputs is None:
             self._ledger.dropped("predict_failed" if job.failed else "aborted")
             return
-        with pulse, self._accounted("postprocess_failed"):
-            result = self._result(job, job.outputs)
+        try:
+            with pulse, self._accounted("postprocess_failed", unless=(OutputError,)):
+                result = self._result(job, job.outputs)
+        except OutputError as error:  # nothing was seen is not what this means
+            self._ledger.dropped("bad_output")
+            if self.bad_output is None:  # once a model, however many frames; the ledger counts them
+                log.error("bad_output", frame_id=job.frame.frame_id, error=str(error))
+            self.bad_output = self.bad_output or error
+            self.problem = str(error)
+            return
+        self.problem = ""
         self._ledger.inferred()
         self._meter.observe_all(result.timings_ms)
         self._emit(result)
 
     @contextmanager
-    def _accounted(self, cause: str) -> Iterator[None]:
+    def _accounted(self, cause: str, *, unless: tuple[type[EdgedError], ...] = ()) -> Iterator[None]:
         """Count the frame in hand if it comes to its end by an error that nobody foresaw."""
         try:
             yield
+        except unless:
+            raise
         except BaseException:
             self._ledger.dropped(cause)
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tensors import WHOLE, iou, spec
 
 from edged.decoders.boxes import MOST_DETECTIONS, corners, detections, suppress
-from edged.decoders.quantised import least_stored, real
+from edged.decoders.quantised import least_stored, real, require_finite
+from edged.errors import OutputError
 
 THRESHOLD = 0.45
 Scene: TypeAlias = tuple[list[tuple[int, int, int, int]], list[float], list[int]]
@@ -99,3 +100,54 @@ def test_the_stored_threshold_divides_like_the_real_one(
 def test_floats_are_compared_as_they_are(threshold: float) -> None:
     """Without a scale, stored and real values are the same."""
     assert least_stored(threshold, spec((1,))) == threshold
+
+
+def greedy(boxes: list[list[int]], scores: list[float], threshold: float) -> list[int]:
+    """Non-maximum suppression as it is written down in textbooks."""
+    kept: list[int] = []
+    for index in sorted(range(len(scores)), key=lambda index: -scores[index]):
+        if all(iou(boxes[index], boxes[better]) <= threshold for better in kept):
+            kept.append(index)
+    return kept
+
+
+@pytest.mark.parametrize(("things", "around"), [(90, 8), (290, 10), (400, 7)])
+def test_a_crowd_loses_nobody(things: int, around: int) -> None:
+    """However many candidates there are of each thing, all things come out, and of too many the best ones."""
+    generator = np.random.default_rng(things)
+    places = np.array([(x * 20, y * 20) for x in range(20) for y in range(20)])[:things]
+    near = (places[:, None] + generator.integers(0, 3, (things, around, 2))).reshape(-1, 2)
+    boxes = np.concatenate((near, near + 12), axis=1)
+    scores = generator.permutation(len(boxes)) / len(boxes)
+    kept = suppress(boxes.astype(np.float32), scores, np.zeros(len(boxes), np.intp), THRESHOLD)
+    assert kept.tolist() == greedy(boxes.tolist(), scores.tolist(), THRESHOLD)[:MOST_DETECTIONS]
+    assert len(kept) == min(things, MOST_DETECTIONS)
+
+
+@pytest.mark.parametrize("score", [1.17, -0.4, 5.0])
+def test_what_is_no_score_never_leaves(score: float) -> None:
+    """A number outside 0..1 says that the output is laid out otherwise; no frame is made of it."""
+    with pytest.raises(OutputError, match=r"0\.\.1"):
+        detections(np.array([[1, 2, 3, 4]]), np.array([score]), np.array([0]), ["thing"], WHOLE)
+
+
+def test_the_rounding_of_a_quantised_score_is_forgiven() -> None:
+    """A score of 1 may be stored as 1.004; it is published as 1."""
+    (found,) = detections(np.array([[1, 2, 3, 4]]), np.array([1.004]), np.array([0]), ["thing"], WHOLE)
+    assert found.score == 1.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_one_value_that_is_no_number_is_found_anywhere(bad: float, dtype: type[np.floating[Any]]) -> None:
+    """A comparison with NaN is false, so without a look it would pass for 'nothing seen'."""
+    output = np.zeros((1, 9, 8400), dtype)
+    require_finite(output)
+    output[0, 3, 8000] = bad
+    with pytest.raises(OutputError, match="1 values of 75600"):
+        require_finite(output)
+
+
+def test_large_numbers_are_numbers() -> None:
+    """A sum that overflows says nothing of the values."""
+    require_finite(np.full((1, 9, 8400), np.finfo(np.float32).max))
