@@ -11,7 +11,9 @@ READY := $(VENV)/.ready
 # What 'make test-system' and 'make test-arm64' keep: the roots of Debian systems, and packages for them.
 SYSTEM_CACHE ?= /var/tmp/edged-system
 
-.PHONY: demo test test-system test-arm64 check format clean
+DEB := $(foreach suite,bookworm trixie,$(foreach arch,amd64 arm64,deb-$(suite)-$(arch)))
+
+.PHONY: demo test test-system test-arm64 deb $(DEB) check format clean
 
 demo: $(READY)
 	$(BIN)/edged demo
@@ -21,11 +23,14 @@ test: $(READY)
 
 # Installs edged on Debian 12 and 13 as users do, and on a fleet. Needs root, and what .ci/run installs for it.
 test-system: $(READY)
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system-bookworm test-system-trixie test-system-fleet
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system-bookworm test-system-trixie test-system-fleet \
+		test-system-packages-bookworm test-system-packages-trixie
 
 test-system-%: export EDGED_SYSTEM_CACHE = $(SYSTEM_CACHE)
 test-system-bookworm test-system-trixie: test-system-%: $(READY)
 	$(BIN)/python -m pytest -x tests/system/test_service.py -k $* $(ARGS)
+test-system-packages-bookworm test-system-packages-trixie: test-system-packages-%: $(READY)
+	$(BIN)/python -m pytest -x tests/system/test_packages.py -k $* $(ARGS)
 test-system-fleet: $(READY)
 	$(BIN)/python -m pytest -x tests/system/test_ansible.py $(ARGS)
 
@@ -33,6 +38,11 @@ test-system-fleet: $(READY)
 test-arm64: export EDGED_SYSTEM_CACHE = $(SYSTEM_CACHE)
 test-arm64: $(READY)
 	$(BIN)/python -m pytest tests/system/test_arm64.py $(ARGS)
+
+# Debian packages into dist/: for Debian 12 and 13, amd64 and arm64, all of them on this machine.
+deb: $(DEB)
+$(DEB): deb-%: $(READY)
+	PYTHON=$(BIN)/python deploy/debian/build.sh $(subst -, ,$*) dist
 
 check: $(READY)
 	$(BIN)/ruff check .

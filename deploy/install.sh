@@ -125,6 +125,8 @@ is_booted() { [[ -d /run/systemd/system ]]; }
 check_system() {
   [[ $dry_run || $EUID -eq 0 ]] || die "this changes the system, so it needs root" "Run it with sudo, or with --dry-run to see"
   command -v systemctl >/dev/null || die "there is no systemd here"
+  [[ ! -e /var/lib/dpkg/info/edged.list ]] || [[ ! -e /opt/edged/bin/edged || -L $OPT/bin ]] ||
+    die "edged is installed as a package here" "Use 'apt install edged' and 'apt remove edged', or purge it first"
   local ID='' VERSION_ID=''
   # shellcheck source=/dev/null
   [[ ! -r /etc/os-release ]] || . /etc/os-release

@@ -60,7 +60,11 @@ def test_every_package_is_named_by_its_hash(path: Path) -> None:
     assert "://" not in path.read_text()
 
 
-@pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.sh")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted([*DEPLOY.rglob("*.sh"), *DEPLOY.glob("debian/files/p*inst"), *DEPLOY.glob("debian/files/p*rm")]),
+    ids=lambda path: path.name,
+)
 def test_shellcheck_finds_nothing(path: Path) -> None:
     """No warning in any script."""
     if shutil.which("shellcheck") is None:

@@ -1,0 +1,238 @@
+"""What all nodes below a prefix say of themselves: their retained states, gathered from one broker."""
+
+from __future__ import annotations
+
+import json
+import select
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from edged.errors import SourceError
+from edged.mqtt.link import faults
+from edged.mqtt.link.client import build, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paho.mqtt.client import Client, MQTTMessage
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from edged.mqtt.link.client import BrokerAccess
+
+CONNECT_S = 5.0
+"""How long the broker may take to answer."""
+_POLL_S = 0.2
+_STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraView:
+    """One camera as its node tells of it. What nobody has said is empty, or None."""
+
+    node: str
+    camera: str
+    condition: str
+    """``ok``, ``degraded``, ``silent`` (said to run, and nothing comes) or ``offline``."""
+    lifecycle: str
+    fps: float | None
+    """Results a second over its last interval."""
+    model: str
+    device: str
+    version: str
+    degraded: tuple[str, ...]
+    heard: float | None
+    """When it last said something, UTC, seconds since the epoch."""
+
+
+@dataclass(slots=True)
+class _Node:
+    availability: str = ""
+    state: dict[str, Any] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    cameras: dict[str, _Camera] = field(default_factory=dict)
+
+    def camera(self, name: str) -> _Camera:
+        return self.cameras.setdefault(name, _Camera())
+
+
+@dataclass(slots=True)
+class _Camera:
+    state: dict[str, Any] = field(default_factory=dict)
+    status: str = ""
+    timings: dict[str, Any] = field(default_factory=dict)
+    timed: float | None = None
+    """When timings came last, by the monotonic clock."""
+
+
+class FleetStates:
+    """What was heard so far. A pure fold of messages: it connects to nothing.
+
+    Both layouts are read: one state a node, and one a node with one a camera beside it.
+
+    Args:
+        prefix: first topic level.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._nodes: dict[str, _Node] = {}
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What to subscribe to."""
+        below = ("+/availability", "+/state", "+/+/state", "+/+/status", "+/+/timings")
+        return tuple(f"{self._prefix}/{topic}" for topic in below)
+
+    def take(self, topic: str, payload: bytes, now: float) -> None:
+        """One message; ``now`` is of the monotonic clock, seconds."""
+        match topic.removeprefix(f"{self._prefix}/").split("/"):
+            case [node, "availability" | "state"] if not payload:
+                self._nodes.pop(node, None)  # what is retained was taken back: the node is gone for good
+            case [node, camera, "state" | "status"] if not payload:
+                self._node(node).cameras.pop(camera, None)
+            case [node, "availability"]:
+                self._node(node).availability = payload.decode(errors="replace")
+            case [node, "state"]:
+                self._node(node).state = self._read(node, topic, payload)
+            case [node, camera, "state"]:
+                self._node(node).camera(camera).state = self._read(node, topic, payload)
+            case [node, camera, "status"]:
+                self._node(node).camera(camera).status = payload.decode(errors="replace")
+            case [node, camera, "timings"]:
+                known = self._node(node).camera(camera)
+                known.timings, known.timed = self._read(node, topic, payload), now
+
+    def _node(self, name: str) -> _Node:
+        return self._nodes.setdefault(name, _Node())
+
+    def _read(self, node: str, topic: str, payload: bytes) -> dict[str, Any]:
+        with suppress(ValueError):
+            content = json.loads(payload)
+            if isinstance(content, dict):
+                return content
+        self._node(node).faults.append(f"{topic} holds no JSON object")
+        return {}
+
+    def waits(self) -> bool:
+        """Whether a camera that is said to run has sent no timings yet."""
+        return not self._nodes or any(
+            camera.timed is None
+            for node in self._nodes.values()
+            if node.availability == "online"
+            for camera in (node.cameras or {"": _Camera()}).values()
+        )
+
+    def views(self, *, now: float, silent_s: float) -> tuple[CameraView, ...]:
+        """Every camera, by node and name.
+
+        Args:
+            now: of the monotonic clock, seconds.
+            silent_s: without timings for so long, one that is said to run counts as silent.
+        """
+        return tuple(
+            _view(node_name, node, name, camera, since=now - silent_s)
+            for node_name, node in sorted(self._nodes.items())
+            for name, camera in sorted((node.cameras or {"": _Camera()}).items())
+        )
+
+
+def _view(node_name: str, node: _Node, name: str, camera: _Camera, *, since: float) -> CameraView:
+    told = node.state | camera.state
+    reasons = [*_reasons(node.state), *_reasons(camera.state), *node.faults]
+    if camera.status == "offline" and not reasons:
+        reasons.append("the camera is lost")
+    lifecycle = str(told.get("lifecycle", ""))
+    spoke = camera.timed is not None and camera.timed >= since
+    if node.availability != "online" or lifecycle == _STOPPED:
+        condition = "offline"
+    elif not spoke:
+        condition = "silent"
+    else:
+        condition = "degraded" if reasons else "ok"
+    heard = [
+        float(content["ts"])
+        for content in (node.state, camera.state, camera.timings)
+        if isinstance(content.get("ts"), int | float)
+    ]
+    fps = camera.timings.get("fps")
+    return CameraView(
+        node=node_name,
+        camera=name,
+        condition=condition,
+        lifecycle=lifecycle,
+        fps=float(fps) if isinstance(fps, int | float) else None,
+        model=str(told.get("model", "")),
+        device=str(told.get("device", "")),
+        version=str(told.get("version", "")),
+        degraded=tuple(dict.fromkeys(reasons)),
+        heard=max(heard, default=None),
+    )
+
+
+def _reasons(state: dict[str, Any]) -> list[str]:
+    given = state.get("degraded")
+    return [str(reason) for reason in given] if isinstance(given, list) else []
+
+
+def listen(access: BrokerAccess, states: FleetStates, enough: Callable[[], bool]) -> None:
+    """Hand the broker's messages to ``states`` until there are ``enough``; asked several times a second.
+
+    Raises:
+        SourceError: the broker cannot be reached, refuses us or is lost.
+    """
+    answers: list[ReasonCode] = []
+    client = build(access)
+    client.connect_timeout = CONNECT_S
+
+    def on_connect(_: Any, __: Any, ___: Any, reason: ReasonCode, ____: Any) -> None:
+        answers.append(reason)
+        if not reason.is_failure:
+            client.subscribe([(topic, 1) for topic in states.filters])
+
+    def on_message(_: Any, __: Any, message: MQTTMessage) -> None:
+        states.take(message.topic, bytes(message.payload), time.monotonic())
+
+    client.on_connect = on_connect
+    client.on_message = on_message
+    try:
+        connect(client, access)
+        answered_by = time.monotonic() + CONNECT_S
+        while _step(client) and not (answers and (answers[0].is_failure or enough())):
+            if not answers and time.monotonic() > answered_by:
+                raise TimeoutError
+        client.disconnect()
+    except OSError as error:
+        raise _error(faults.unreachable(access.broker, error)) from error
+    finally:
+        if (sock := client.socket()) is not None:
+            sock.close()
+    if not answers or not enough():
+        fault = (
+            faults.refused(access.broker, answers[0])
+            if answers and answers[0].is_failure
+            else faults.hung_up(access.broker, session=bool(answers))
+        )
+        raise _error(fault)
+
+
+def _step(client: Client) -> bool:
+    """Read and write what there is; false when the connection is gone."""
+    sock = client.socket()
+    if sock is None:
+        return False
+    pending = getattr(sock, "pending", int)()
+    readable, writable, _ = select.select(
+        [sock], [sock] if client.want_write() else [], [], 0 if pending else _POLL_S
+    )
+    if readable or pending:
+        client.loop_read()
+    if writable:
+        client.loop_write()
+    client.loop_misc()
+    return client.socket() is not None
+
+
+def _error(fault: faults.Fault) -> SourceError:
+    return SourceError(fault.problem, mend=fault.mend)
