@@ -13,7 +13,7 @@ from edged.decoders import decoder_class
 from edged.decoders.yolo import Yolo
 from edged.decoders.yolo_end2end import YoloEnd2End
 from edged.decoders.yolov5 import Yolov5
-from edged.errors import ModelError
+from edged.errors import ModelError, OutputError
 from edged.imaging.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -140,10 +140,11 @@ def test_a_threshold_out_of_reach_finds_nothing() -> None:
 
 
 def test_not_a_number_is_not_a_detection() -> None:
-    """A model that overflowed gives no boxes out of thin air."""
+    """A model that overflowed gives no boxes out of thin air, and does not pass for one that saw nothing."""
     for output in (spec((1, 84, ANCHORS)), spec((1, 25200, 85)), spec((1, 300, 6))):
         broken = np.full(output.shape, np.nan, np.float32)
-        assert decoder(model(output)).decode([broken], WHOLE) == []
+        with pytest.raises(OutputError, match="no finite numbers"):
+            decoder(model(output)).decode([broken], WHOLE)
 
 
 def test_yolov5_multiplies_objectness() -> None:
