@@ -25,6 +25,8 @@ SOURCES: dict[str, str] = {
     "rtsps://": "edged.sources.stream:StreamSource",
     "http://": "edged.sources.stream:StreamSource",
     "https://": "edged.sources.stream:StreamSource",
+    "rtmp://": "edged.sources.stream:StreamSource",
+    "rtmps://": "edged.sources.stream:StreamSource",
     "tcp://": "edged.sources.stream:StreamSource",
     "udp://": "edged.sources.stream:StreamSource",
     "csi:": "edged.sources.csi:CsiSource",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from edged.errors import ConfigError
-from edged.settings.secrets import redact
+from edged.settings.secrets import PERCENT_ENCODE, has_credentials, without_credentials
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _MEND = "Write it as mqtt://host, mqtt://user@host:1883 or mqtts://user@host:8883"
@@ -14,7 +14,7 @@ _MEND = "Write it as mqtt://host, mqtt://user@host:1883 or mqtts://user@host:888
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is and as whom to go there. Its text never shows the password."""
+    """Where the broker is and as whom to go there. Its text never shows user and password."""
 
     host: str
     port: int
@@ -24,9 +24,8 @@ class Broker:
 
     def __str__(self) -> str:
         scheme = "mqtts" if self.tls else "mqtt"
-        user = f"{self.username}@" if self.username else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{user}{host}:{self.port}"
+        return f"{scheme}://{host}:{self.port}"
 
 
 def parse_url(text: str) -> Broker:
@@ -68,4 +67,5 @@ def _problem(text: str, parts: SplitResult, port: int | None) -> str:
 
 
 def _wrong(text: str, problem: str) -> ConfigError:
-    return ConfigError(f"EDGED_MQTT_URL={redact(text)!r} is no broker: {problem}", mend=_MEND)
+    mend = f"{_MEND}. {PERCENT_ENCODE}" if has_credentials(text) else _MEND
+    return ConfigError(f"EDGED_MQTT_URL={without_credentials(text)!r} is no broker: {problem}", mend=mend)

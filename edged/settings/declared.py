@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     # Input
-    source: str = _setting(
+    source: Annotated[str, BeforeValidator(written.source)] = _setting(
         ...,
         "Input",
         "video or image, folder or glob of those, /dev/video0, rtsp://..., http://..., csi:0, synthetic:",
@@ -355,7 +355,8 @@ class Settings(BaseSettings):
         Without the passwords in URLs: it is published, and short ones could be found by trying.
         """
         values = {
-            name: secrets.without_secrets(value) for name, value in self.model_dump(mode="json").items()
+            name: secrets.without_credentials(value) if isinstance(value, str) else value
+            for name, value in self.model_dump(mode="json").items()
         }
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

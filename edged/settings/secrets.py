@@ -1,4 +1,10 @@
-"""Values of settings as messages may show them: without users, passwords and tokens."""
+"""Values of settings as messages may show them: without users, passwords, keys and tokens.
+
+Whatever has ``://`` in it is a URL. Makers put credentials before an ``@``, behind a ``?`` and even into the
+path (``/user=admin_password=..._channel=1``), and people type passwords as they are, with characters that end
+a part of a URL. So only what can be no part of a credential is shown: scheme, host, port, and the path up to
+the first ``=``.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +14,47 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_PARTS = re.compile(
-    r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?P<rest>.*)",
-    re.DOTALL,
+HIDDEN = "***"
+PERCENT_ENCODE = (
+    "If its user or password holds one of @ : / ? # [ ] % or a blank, write that percent-encoded: "
+    "%40 %3A %2F %3F %23 %5B %5D %25 %20"
 )
-_SECRET = re.compile(
-    r"([?&][^=&]*(?:pass|pwd|token|key|secret|auth|user|usr|login|sig)[^=&]*=)[^&#]*", re.IGNORECASE
-)
-"""Cameras without HTTP authentication take the password as ``?user=admin&pwd=...``."""
+"""The commonest mistake of all, for the messages of whoever cannot reach a URL with credentials."""
+_URL = re.compile(r"([A-Za-z][\w+.-]*)://([^/?#\\]*)([^?#]*)(.*)", re.DOTALL)
 
 
-def redacted(spec: str) -> str:
-    """The value of EDGED_SOURCE as it may be shown: no user, password or token. Paths stay as they are."""
-    match = _PARTS.fullmatch(spec)
-    if match is None:
-        return spec
-    authority, rest = match["authority"], match["path"] + (match["query"] or "") + match["rest"]
-    if "@" in authority:
-        authority = authority.rpartition("@")[2]
-    elif ":" in authority and "@" in rest:
-        # A password with a / or ? in it, which should have been percent-encoded: better show too little.
-        authority, rest = "", rest.rpartition("@")[2]
-    return match["scheme"] + authority + _SECRET.sub(r"\1***", rest)
+def without_credentials(text: str) -> str:
+    """``text`` as it may be shown; what is no URL and names no user stays as it is."""
+    if "://" not in text:
+        # As ``ann:secret@broker`` without its scheme, perhaps with a colon where the scheme should be.
+        return f"{HIDDEN}@{text.rpartition('@')[2]}" if ":" in text.rpartition("@")[0] else text
+    url = _URL.fullmatch(text)
+    if url is None:
+        return f"{HIDDEN}://{HIDDEN}"
+    scheme, authority, path, rest = url.groups()
+    if "@" in path or "@" in rest:
+        # Perhaps a password with a / in it: then what looks like the host is none.
+        return f"{scheme}://{HIDDEN}"
+    if "=" in path:
+        path = f"{path[: path.index('=')].rpartition('/')[0]}/{HIDDEN}"
+    return f"{scheme}://{authority.rpartition('@')[2]}{path}{rest[:1]}{HIDDEN if rest[1:] else ''}"
 
 
-def redact(text: str) -> str:
-    """``text`` without what may be a user name and a password before the last ``@``."""
-    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*:/*)?.*@", r"\1***@", text, flags=re.DOTALL)
+def without_addresses(text: str) -> str:
+    """The message of a library, up to the first URL: it repeats what it was given, with all that is in it."""
+    return re.sub(r"[A-Za-z][\w+.-]*://.*", HIDDEN, text, flags=re.DOTALL)
+
+
+def has_credentials(text: str) -> bool:
+    """Whether a URL has something in it that is not shown."""
+    return without_credentials(text) != text
 
 
 def shown(value: object, name: str = "") -> str:
     """A value as messages show it: what may be a password is not repeated."""
-    return "'***'" if re.search("PASS|SECRET|TOKEN", name.upper()) else repr(without_secrets(value))
-
-
-def without_secrets(value: object) -> object:
-    """A value without user, password and token, if it is a URL that has them."""
-    if not isinstance(value, str):
-        return value
-    return redacted(value) if "://" in value else redact(value) if ":" in value.rpartition("@")[0] else value
+    if re.search("PASS|SECRET|TOKEN", name.upper()):
+        return repr(HIDDEN)
+    return repr(without_credentials(value) if isinstance(value, str) else value)
 
 
 def named(name: str, path: Path) -> str:

@@ -49,3 +49,11 @@ def region(value: object) -> object:
     if match is None:
         raise ValueError("not a region like 0,200,640,280")
     return tuple(int(number) for number in match.groups())
+
+
+def source(value: object) -> object:
+    """A URL's scheme may be written in capitals (RFC 3986, 3.1); everything else stays as it is."""
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    scheme, mark, rest = value.partition("://")
+    return scheme.lower() + mark + rest

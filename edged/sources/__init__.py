@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edged import registry
-from edged.settings.secrets import redacted
+from edged.errors import ConfigError
+from edged.settings.secrets import shown
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -68,8 +69,17 @@ class Source(Protocol):
 
 
 def source_class(spec: str) -> Any:
-    """The registered source whose prefix fits ``spec`` (the value of EDGED_SOURCE)."""
+    """The registered source whose prefix fits ``spec`` (the value of EDGED_SOURCE).
+
+    Raises:
+        ConfigError: it is a URL that no source knows. What has ``://`` in it is never the name of a file.
+    """
     for prefix, path in registry.SOURCES.items():
+        if prefix == "" and "://" in spec:
+            known = ", ".join(scheme for scheme in registry.SOURCES if scheme.endswith("://"))
+            raise ConfigError(
+                f"EDGED_SOURCE={shown(spec)}: there is no source for such a URL", mend=f"Give one of {known}"
+            )
         if spec.startswith(prefix):
             return registry.load(path)
     raise AssertionError("the empty prefix fits every path")
@@ -81,4 +91,4 @@ def create(settings: Settings) -> Source:
     return source
 
 
-__all__ = ["Source", "create", "redacted", "source_class"]
+__all__ = ["Source", "create", "source_class"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import structlog
 from edged import bridge
 from edged.channel import Closed
 from edged.errors import SourceError
+from edged.settings.secrets import without_addresses
 from edged.sources.connection import Damaged
 from edged.sources.pace import turned
 
@@ -154,12 +156,14 @@ class Reader:
         except SourceError as error:
             # Its traceback would keep all that was in use alive, until the collector finds the circle.
             self._error = error.with_traceback(None)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # told, and the camera counts as lost
             # What a library makes of a camera's garbage must not end the daemon: it is one more lost camera.
-            log.exception("camera_failed", source=self._camera.name)
-            self._error = SourceError(
-                f"{self._camera.name} failed: {type(error).__name__}: {error}", mend=self._camera.mend
-            )
+            # No traceback: it would repeat the library's own words, and with them the camera's password.
+            words = f"{type(error).__name__}: {without_addresses(str(error))}"
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.filename}:{place.lineno}"
+            log.error("camera_failed", source=self._camera.name, error=words, where=where)
+            self._error = SourceError(f"{self._camera.name} failed: {words}", mend=self._camera.mend)
         except BaseException as error:  # noqa: BLE001  # raised again where somebody waits
             self._error = error
         with self._changed:

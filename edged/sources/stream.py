@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
-from edged.settings.secrets import redacted
+from edged.settings.secrets import PERCENT_ENCODE, has_credentials, without_credentials
 from edged.sources.connection import Damaged
 from edged.sources.container import Container
 from edged.sources.live import LiveSource
@@ -29,10 +29,11 @@ class StreamCamera:
         deadlines: FFmpeg ends what takes longer by itself, so that no thread stays behind.
     """
 
-    mend = "Look after the camera and the network; 'ffprobe' shows what comes from that address"
-
     def __init__(self, url: str, *, transport: str, deadlines: Deadlines) -> None:
-        self.name = f"the stream {redacted(url)!r}"
+        self.name = f"the stream {without_credentials(url)!r}"
+        self.mend = "Look after the camera and the network; 'ffprobe' shows what comes from that address"
+        if has_credentials(url):
+            self.mend += f". {PERCENT_ENCODE}"
         self._url = url
         self._transport = transport
         self._deadlines = deadlines

@@ -26,6 +26,7 @@ from edged.metrics import Ledger, Meter
 from edged.model import detector
 from edged.pipeline import Intake, Outlet, Pipeline
 from edged.records import Result
+from edged.settings.secrets import shown, without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,7 +143,7 @@ def measure(settings: Settings, *, frames: int, rounds: int) -> Benchmark:
     cores = len(os.sched_getaffinity(0))
     return Benchmark(
         model=parts.model.name,
-        source=sources.redacted(settings.source),
+        source=without_credentials(settings.source),
         runtime=parts.engines[0].runtime,
         workers=len(parts.engines),
         threads=settings.threads or detector.default_threads(settings.workers),
@@ -195,7 +196,7 @@ class _Bench:
                     frame = next(frames, None)
                 if frame is None:
                     raise SourceError(
-                        f"the source {sources.redacted(self._settings.source)!r} ends after {number} frames, "
+                        f"the source {shown(self._settings.source)} ends after {number} frames, "
                         f"a round takes {self._frames}",
                         mend="Give a longer one, or fewer --frames",
                     )
@@ -256,7 +257,7 @@ class _Bench:
             source = sources.create(settings)
             if source.live:
                 raise ConfigError(
-                    f"EDGED_SOURCE={sources.redacted(settings.source)!r} is live: its own rate would be "
+                    f"EDGED_SOURCE={shown(settings.source)} is live: its own rate would be "
                     "all that is measured",
                     mend="Give a video file or synthetic:?fps=0&live=false",
                 )

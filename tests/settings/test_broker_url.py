@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edged.errors import ConfigError
 from edged.mqtt.link import credentials
 from edged.settings.broker import Broker, parse_url
-from edged.settings.secrets import redact
+from edged.settings.secrets import without_credentials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def test_a_url_names_host_port_tls_and_user(text: str, broker: Broker) -> None:
 
 def test_a_broker_never_shows_its_password() -> None:
     broker = parse_url("mqtts://ann:secret@[::1]:1884")
-    assert str(broker) == "mqtts://ann@[::1]:1884"
+    assert str(broker) == "mqtts://[::1]:1884"
     assert "secret" not in repr(broker)
 
 
@@ -72,7 +72,7 @@ def test_any_text_is_a_broker_or_a_config_error(text: str) -> None:
 
 @given(st.sampled_from(["mqtt://", "mqtts:", "http://", "//", ""]), st.text("abc:/?#@[]%", max_size=20))
 def test_no_part_before_an_at_sign_is_repeated(scheme: str, noise: str) -> None:
-    assert "hunter2" not in redact(f"{scheme}{noise}hunter2@host")
+    assert "hunter2" not in without_credentials(f"{scheme}ann:{noise}hunter2@host")
     with pytest.raises(ConfigError) as caught:
         parse_url(f"{scheme}ann:{noise}hunter2@host:x")
     assert "hunter2" not in str(caught.value)
