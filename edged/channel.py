@@ -69,6 +69,30 @@ class Channel(Generic[T]):
             self._emptied.notify()
             return self._items.popleft()
 
+    def await_item(self, *, unless: threading.Event) -> None:
+        """Until :meth:`get` would give an item at once; the only one who gets may rely on it.
+
+        Raises:
+            Closed: as :meth:`get`.
+        """
+        with self._filled:
+            while not self._items or unless.is_set():
+                if unless.is_set() or self._closed:
+                    raise Closed
+                self._filled.wait()
+
+    def await_room(self) -> None:
+        """Until :meth:`put` would take an item at once; the only one who puts may rely on it.
+
+        Raises:
+            Closed: the channel takes nothing any more.
+        """
+        with self._emptied:
+            while len(self._items) >= self._capacity and not self._closed:
+                self._emptied.wait()
+            if self._closed:
+                raise Closed
+
     def each(self, take: Callable[[T], None]) -> None:
         """Hand every item to ``take`` until the channel is closed and empty.
 

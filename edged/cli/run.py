@@ -13,6 +13,7 @@ from edged.settings import loading
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from edged.metrics import FrameCounts
     from edged.records import State
@@ -40,17 +41,17 @@ def run(options: argparse.Namespace) -> int:
 
     # Where each thread stood, when the watchdog's SIGABRT or a crash in a library ends the process.
     faulthandler.enable()
-    logs.follow(settings)
-    on_terminal = sys.stderr.isatty() and not settings.loop
+    logs.follow(settings[0])
+    on_terminal = sys.stderr.isatty() and not settings[0].several and not settings[0].loop
     reread = partial(_settings, options) if options.env_file else None
     asyncio.run(serve(settings, reread=reread, progress=_show if on_terminal else None))
     return 0
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    settings = loading.load(options.env_file)
-    if options.view and settings.http is None:
-        settings = settings.model_copy(update={"http": _VIEW})
+def _settings(options: argparse.Namespace) -> Sequence[Settings]:
+    settings = loading.load_all(options.env_file)
+    if options.view and settings[0].http is None:
+        settings = tuple(one.model_copy(update={"http": _VIEW}) for one in settings)
     return settings
 
 

@@ -6,16 +6,18 @@ changed; what part depends on which settings is not listed anywhere, it is what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from edged import registry, sources
+from edged.engines.pool import EnginePools
 from edged.errors import SourceError
 from edged.model import detector
 from edged.pipeline import Intake, Outlet
 from edged.settings.reading import Reading
 from edged.sinks import Context
+from edged.sinks.lending import Lender
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -59,6 +61,10 @@ class Surroundings:
     boot_id: str
     run: Runner
     close: Closer
+    pools: EnginePools = field(default_factory=EnginePools)
+    """Has the engines of all cameras."""
+    lender: Lender = field(default_factory=Lender)
+    """Has what the sinks of all cameras share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +172,16 @@ class _Builder:
         return old.thing
 
     def detector(self, settings: Settings) -> _Opened:
-        loaded = detector.load(settings, previous=self._previous.detector if self._previous else None)
+        loaded = detector.load(settings, pools=self._around.pools)
         return loaded, loaded.close
 
     def intake(self, settings: Settings) -> _Opened:
         source = sources.create(settings)
         waits = settings.policy == "all" or (settings.policy == "auto" and not source.live)
+        if settings.several and self._previous is None and isinstance(source, sources.Seeker):
+            # The others must not wait for it.
+            source.begin()
+            return Intake(source, waits=waits, ledger=self._around.ledger), source.close
         try:
             source.open()
         except SourceError as error:
@@ -186,7 +196,13 @@ class _Builder:
 
     def outlet(self, sink_class: Any, settings: Settings) -> _Opened:
         around = self._around
-        context = Context(around.meter, around.control, around.boot_id, starting=self._previous is None)
+        context = Context(
+            around.meter,
+            around.control,
+            around.boot_id,
+            starting=self._previous is None,
+            lender=around.lender,
+        )
         sink: Sink = sink_class.create(settings, context)
         sink.open()
         return Outlet(sink), sink.close

@@ -180,8 +180,6 @@ class FailoverEngine:
         self._own, *self._others = slots
         self._twin = twin
         self._closed = False
-        self._users = 1
-        self._counting = threading.Lock()
         self.runtime = like.runtime
         self.inputs: tuple[TensorSpec, ...] = like.inputs
         self.outputs: tuple[TensorSpec, ...] = like.outputs
@@ -231,17 +229,8 @@ class FailoverEngine:
         self.diverted += 1
         return self._twin.invoke(tensor)
 
-    def share(self) -> None:
-        """Let another detector use it, too: a reload builds the next one beside the present one."""
-        with self._counting:
-            self._users += 1
-
     def close(self) -> None:
-        """Give the own device back, if nobody else uses it; the others' are theirs to close."""
-        with self._counting:
-            self._users -= 1
-            if self._users:
-                return
+        """Give the own device back; the others' are theirs to close."""
         self._closed = True
         self._own.close()
         if self._twin is not None:

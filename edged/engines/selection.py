@@ -77,19 +77,6 @@ def open_engines(wanted: Wanted) -> list[Engine]:
     return _on_edge_tpus(wanted, devices)
 
 
-def share(engines: Sequence[Engine]) -> bool:
-    """Let another detector use the same engines; False if they cannot be shared, and need not be.
-
-    An Edge TPU serves one process, so a second one cannot be opened beside it. On the CPU it can.
-    """
-    shared = [engine for engine in engines if isinstance(engine, FailoverEngine)]
-    if len(shared) < len(engines):
-        return False
-    for engine in shared:
-        engine.share()
-    return True
-
-
 def _on_cpu(wanted: Wanted) -> list[Engine]:
     # Without a twin the engine itself says that this model cannot run on a CPU.
     model = wanted.twin if wanted.compiled and wanted.twin else wanted.model

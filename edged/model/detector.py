@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,7 +13,8 @@ import structlog
 from edged.decoders import decoder_class
 from edged.engines.coral.edgetpu import TpuAccess
 from edged.engines.failover import FailoverEngine
-from edged.engines.selection import Wanted, open_engines, share
+from edged.engines.pool import EnginePool, EnginePools
+from edged.engines.selection import Wanted, open_engines
 from edged.errors import ConfigError
 from edged.imaging.tensors import Preprocessor
 from edged.model import file
@@ -20,7 +22,7 @@ from edged.records import Model
 from edged.settings import device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edged.decoders import Decoder
@@ -39,14 +41,19 @@ class Detector:
     """What the pipeline needs to find things in frames."""
 
     model: Model
-    engines: Sequence[Engine]
-    """One a worker, all with the same model."""
+    pool: EnginePool
+    """Engines with the model, which other cameras may use, too."""
     preprocess: Preprocessor
     decoder: Decoder
     keep: frozenset[str]
     """Labels to keep; empty keeps all."""
-    wanted: Wanted | None = None
-    """What the engines were opened for."""
+    give_back: Callable[[], None] | None = None
+    """Lets the pool go; None: it is this detector's own."""
+
+    @property
+    def engines(self) -> Sequence[Engine]:
+        """One a worker, all with the same model."""
+        return self.pool.engines
 
     def health(self) -> dict[str, int]:
         """How the Edge TPUs fare, for the figures of the host; empty without any.
@@ -63,35 +70,32 @@ class Detector:
         }
 
     def close(self) -> None:
-        """Free the devices."""
-        for engine in reversed(self.engines):
-            engine.close()
+        """Free the devices, unless another camera uses them."""
+        (self.give_back or self.pool.close)()
 
 
-def load(settings: Settings, *, previous: Detector | None = None) -> Detector:
+def load(settings: Settings, *, pools: EnginePools | None = None) -> Detector:
     """Load the model that the settings name, once a worker.
 
     Args:
         settings: what to load.
-        previous: still in use; Edge TPUs on which it runs the same model are shared with it, and both close
-            them.
+        pools: has the engines that are in use already: what runs the same model in the same way is shared, an
+            Edge TPU above all, which serves one process and could not be opened beside itself.
 
     Raises:
         ModelError: the file is no model, or none that edged can decode, or its labels do not fit.
         ConfigError: EDGED_CLASSES names what the model does not know, or the runtime is not installed.
         DeviceError: the device does not answer.
     """
+    pools = pools or EnginePools()
     content = file.read(settings.model, labels=settings.labels)
     wanted = _wanted(settings, content)
-    if previous is not None and previous.wanted == wanted and share(previous.engines):
-        engines = previous.engines
-    else:
-        engines = open_engines(wanted)
+    pool = pools.borrow(wanted, partial(open_engines, wanted))
+    give_back = partial(pools.give_back, wanted)
     try:
-        return _detector(settings, content, engines, wanted)
+        return _detector(settings, content, pool, give_back)
     except BaseException:
-        for engine in engines:
-            engine.close()
+        give_back()
         raise
 
 
@@ -122,15 +126,16 @@ def _wanted(settings: Settings, content: ModelFile) -> Wanted:
         threads=settings.threads or default_threads(settings.workers),
         twin_threads=settings.threads or default_threads(1),
         access=accesses(settings)[0],
-        # Only engines with an Edge TPU are ever shared; a start on the CPU need not read the model for this.
-        editions=tuple(_digest(path) for path in (settings.model, twin) if path is not None)
-        if content.edgetpu
-        else (),
+        editions=tuple(_edition(path, compiled=content.edgetpu) for path in (settings.model, twin) if path),
     )
 
 
-def _digest(path: Path) -> str:
-    """Of the content: an Edge TPU that we hold cannot be opened anew for a file that was only touched."""
+def _edition(path: Path, *, compiled: bool) -> object:
+    """What tells one content of a file from another."""
+    if not compiled:
+        state = path.expanduser().stat()
+        return state.st_ino, state.st_size, state.st_mtime_ns
+    # An Edge TPU that we hold cannot be opened anew for a file that was only touched.
     with path.expanduser().open("rb") as stream:
         return hashlib.file_digest(stream, "blake2b").hexdigest()
 
@@ -152,11 +157,13 @@ def _twin(settings: Settings) -> Path | None:
     return twin
 
 
-def _detector(settings: Settings, content: ModelFile, engines: Sequence[Engine], wanted: Wanted) -> Detector:
+def _detector(
+    settings: Settings, content: ModelFile, pool: EnginePool, give_back: Callable[[], None]
+) -> Detector:
     model = Model(
         name=settings.model.stem,
-        inputs=engines[0].inputs,
-        outputs=engines[0].outputs,
+        inputs=pool.engines[0].inputs,
+        outputs=pool.engines[0].outputs,
         metadata=content.metadata,
         labels=content.labels,
         labels_from=content.labels_from,
@@ -171,7 +178,7 @@ def _detector(settings: Settings, content: ModelFile, engines: Sequence[Engine],
             mend=f"It finds {', '.join(decoder.labels) or 'classes without names'}",
         )
     preprocess = Preprocessor(model.inputs[0], decoder.encoding, settings.roi)
-    return Detector(model, engines, preprocess, decoder, keep, wanted)
+    return Detector(model, pool, preprocess, decoder, keep, give_back)
 
 
 def default_threads(workers: int) -> int:

@@ -9,6 +9,7 @@ import json
 import math
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -19,7 +20,7 @@ from edged.contract.topics import slug
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edged.contract.topics import Topics
+    from edged.contract.topics import NodeTopics, Topics
     from edged.mqtt.delivery.outbox import Outbox
     from edged.records import State
 
@@ -52,6 +53,7 @@ class Discovery:
         outbox: takes the announcement.
         prefix: Home Assistant's discovery prefix.
         wanted: whether to announce at all; if not, what an earlier start has announced is taken back.
+        several: whether the camera is a device of its own below the node's.
         expire_after: seconds after which a periodic value without news is unknown.
         snapshots: whether there are pictures.
     """
@@ -65,12 +67,17 @@ class Discovery:
         expire_after: float,
         snapshots: bool,
         wanted: bool = True,
+        several: bool = False,
     ) -> None:
         self._topics = topics
         self._outbox = outbox
-        self._node = f"edged_{slug(topics.node)}"
-        self._camera = slug(topics.camera)
-        self.topic = f"{prefix}/device/{self._node}/config"
+        self._several = several
+        node, camera = node_id(topics), slug(topics.camera)
+        self._node = f"{node}--{camera}" if several else node
+        """Id of the device, and what the ids of its entities begin with."""
+        self._camera = "" if several else f"{camera}_"
+        """What the names of the camera's components begin with."""
+        self.topic = config_topic(prefix, self._node)
         """Where the announcement goes; what an earlier start has left there is read once."""
         self._expire_after = math.ceil(expire_after)
         self._snapshots = snapshots
@@ -131,14 +138,7 @@ class Discovery:
 
     def _content(self, state: State) -> dict[str, Any]:
         return {
-            "device": {
-                "identifiers": [self._node],
-                "name": f"edged {self._topics.node}",
-                "manufacturer": "edged",
-                "model": f"{state.model} on {state.device}",
-                "model_id": state.model,
-                "sw_version": state.version,
-            },
+            "device": self._device(state),
             "origin": {"name": "edged", "sw_version": state.version},
             "availability": [{"topic": self._topics.availability}],
             "payload_available": "online",
@@ -147,35 +147,39 @@ class Discovery:
             "components": self._components(),
         }
 
+    def _device(self, state: State) -> dict[str, Any]:
+        below = {"via_device": node_id(self._topics)} if self._several else {}
+        return {
+            "identifiers": [self._node],
+            "name": f"edged {self._topics.node}" + (f" {self._topics.camera}" if self._several else ""),
+            "manufacturer": "edged",
+            "model": f"{state.model} on {state.device}",
+            "model_id": state.model,
+            "sw_version": state.version,
+            **below,
+        }
+
     def _components(self) -> dict[str, dict[str, Any]]:
-        components = {f"{self._camera}_camera": self._binary("Camera", "connectivity", self._topics.status)}
-        components[f"{self._camera}_camera"] |= {"payload_on": "online", "payload_off": "offline"}
+        components = {f"{self._camera}camera": _binary("Camera", "connectivity", self._topics.status)}
+        components[f"{self._camera}camera"] |= {"payload_on": "online", "payload_off": "offline"}
         for key, label in sorted(self._entities.labels.items()):
-            components[f"{self._camera}_count_{key}"] = self._count(key, label)
-            components[f"{self._camera}_occupancy_{key}"] = self._occupancy(key, label)
+            components[f"{self._camera}count_{key}"] = self._count(key, label)
+            components[f"{self._camera}occupancy_{key}"] = self._occupancy(key, label)
         if self._snapshots:
-            components[f"{self._camera}_snapshot"] = {
+            components[f"{self._camera}snapshot"] = {
                 "platform": "image",
                 "name": self._name("snapshot"),
                 "image_topic": self._topics.snapshot,
                 "content_type": "image/jpeg",
             }
-        components["fps"] = self._figure("Frames per second", "fps", "fps", {"unit_of_measurement": "fps"})
+        figure = partial(_figure, topic=self._topics.timings, expire_after=self._expire_after)
+        components["fps"] = figure("Frames per second", "fps", "fps", {"unit_of_measurement": "fps"})
         for stage, name in _STAGES.items():
             options = {"device_class": "duration", "unit_of_measurement": "ms"}
             path = f"stages.{stage}"
-            components[f"{stage}_p95"] = self._figure(name, f"{path}.p95_ms", path, options)
-        for sensor, (name, options) in _HOST_SENSORS.items():
-            if sensor in self._entities.host:
-                components[sensor] = self._figure(name, f"host.{sensor}", f"host.{sensor}", options)
-        for sensor, name in _HOST_PROBLEMS.items():
-            if sensor in self._entities.host:
-                value = f"value_json.host.{sensor} | default(false)"
-                components[sensor] = {
-                    **self._binary(name, "problem", self._topics.timings),
-                    "value_template": f"{{{{ 'ON' if {value} else 'OFF' }}}}",
-                    "expire_after": self._expire_after,
-                }
+            components[f"{stage}_p95"] = figure(name, f"{path}.p95_ms", path, options)
+        if not self._several:
+            components |= host_components(self._entities.host, self._topics.timings, self._expire_after)
         return {
             name: {**component, "unique_id": f"{self._node}_{name}"} for name, component in components.items()
         }
@@ -199,31 +203,8 @@ class Discovery:
             **self._with_camera(),
         }
 
-    def _figure(self, name: str, path: str, guard: str, options: dict[str, Any]) -> dict[str, Any]:
-        """A periodic number of the timings message; unknown where the message has no ``guard``."""
-        return {
-            "platform": "sensor",
-            "name": name,
-            "state_topic": self._topics.timings,
-            "value_template": f"{{{{ value_json.{path} if value_json.{guard} is defined else none }}}}",
-            "state_class": "measurement",
-            "entity_category": "diagnostic",
-            "expire_after": self._expire_after,
-            **options,
-        }
-
-    @staticmethod
-    def _binary(name: str, device_class: str, topic: str) -> dict[str, Any]:
-        return {
-            "platform": "binary_sensor",
-            "name": name,
-            "device_class": device_class,
-            "state_topic": topic,
-            "entity_category": "diagnostic",
-        }
-
     def _name(self, what: str) -> str:
-        return f"{self._topics.camera} {what}"
+        return what if self._several else f"{self._topics.camera} {what}"
 
     def _with_camera(self) -> dict[str, Any]:
         """What is only known while the camera gives pictures."""
@@ -231,3 +212,86 @@ class Discovery:
             "availability": [{"topic": self._topics.availability}, {"topic": self._topics.status}],
             "availability_mode": "all",
         }
+
+
+def node_id(topics: NodeTopics) -> str:
+    """Id of the node's device."""
+    return f"edged_{slug(topics.node)}"
+
+
+def config_topic(prefix: str, device: str) -> str:
+    """Where a device is announced."""
+    return f"{prefix}/device/{device}/config"
+
+
+def node_announcement(
+    topics: NodeTopics, *, version: str, host: frozenset[str], timings: str, expire_after: float
+) -> dict[str, Any]:
+    """The device that several cameras lie below: whether the daemon is there, and the health of the machine.
+
+    Args:
+        topics: the node's.
+        version: of edged.
+        host: sensors that the machine has.
+        timings: topic of a camera whose timings bring their values.
+        expire_after: seconds after which a periodic value without news is unknown.
+    """
+    node = node_id(topics)
+    daemon = _binary("Daemon", "connectivity", topics.availability)
+    daemon |= {"payload_on": "online", "payload_off": "offline"}
+    components = {"daemon": daemon, **host_components(host, timings, math.ceil(expire_after))}
+    return {
+        "device": {
+            "identifiers": [node],
+            "name": f"edged {topics.node}",
+            "manufacturer": "edged",
+            "sw_version": version,
+        },
+        "origin": {"name": "edged", "sw_version": version},
+        "qos": 1,
+        "components": {name: {**one, "unique_id": f"{node}_{name}"} for name, one in components.items()},
+    }
+
+
+def host_components(host: frozenset[str], timings: str, expire_after: int) -> dict[str, dict[str, Any]]:
+    """Health of the machine."""
+    components: dict[str, dict[str, Any]] = {}
+    for sensor, (name, options) in _HOST_SENSORS.items():
+        if sensor in host:
+            path = f"host.{sensor}"
+            components[sensor] = _figure(name, path, path, options, topic=timings, expire_after=expire_after)
+    for sensor, name in _HOST_PROBLEMS.items():
+        if sensor in host:
+            value = f"value_json.host.{sensor} | default(false)"
+            components[sensor] = {
+                **_binary(name, "problem", timings),
+                "value_template": f"{{{{ 'ON' if {value} else 'OFF' }}}}",
+                "expire_after": expire_after,
+            }
+    return components
+
+
+def _figure(
+    name: str, path: str, guard: str, options: dict[str, Any], *, topic: str, expire_after: int
+) -> dict[str, Any]:
+    """A periodic number of the timings message; unknown where the message has no ``guard``."""
+    return {
+        "platform": "sensor",
+        "name": name,
+        "state_topic": topic,
+        "value_template": f"{{{{ value_json.{path} if value_json.{guard} is defined else none }}}}",
+        "state_class": "measurement",
+        "entity_category": "diagnostic",
+        "expire_after": expire_after,
+        **options,
+    }
+
+
+def _binary(name: str, device_class: str, topic: str) -> dict[str, Any]:
+    return {
+        "platform": "binary_sensor",
+        "name": name,
+        "device_class": device_class,
+        "state_topic": topic,
+        "entity_category": "diagnostic",
+    }

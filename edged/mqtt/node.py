@@ -14,6 +14,7 @@ import structlog
 
 from edged import bridge
 from edged.contract import payloads
+from edged.mqtt import discovery
 from edged.mqtt.commands import Commands
 from edged.mqtt.delivery import succession
 from edged.mqtt.delivery.outbox import Outbox
@@ -79,7 +80,8 @@ class MqttNode:
         limit: detections kept in memory while they cannot be sent.
         spool: keeps on disk what cannot be sent; None: nothing is kept.
         reload: reads the settings again; None: no command is obeyed.
-        birth_topic: where Home Assistant says that it has started; empty: it is not listened to.
+        ha_prefix: Home Assistant's discovery prefix; empty: it is told nothing.
+        expire_after: seconds after which a periodic value without news is unknown.
         several: whether cameras have topics of their own for state and commands.
         stop_timeout: seconds that :meth:`close` may take.
     """
@@ -93,7 +95,8 @@ class MqttNode:
         limit: int = 1000,
         spool: SpoolFile | None = None,
         reload: Callable[[], str] | None = None,
-        birth_topic: str = "",
+        ha_prefix: str = "",
+        expire_after: float = 30.0,
         several: bool = False,
         stop_timeout: float = 10.0,
     ) -> None:
@@ -102,7 +105,9 @@ class MqttNode:
         self.obeys = reload is not None
         """Whether commands are obeyed."""
         self._topics = topics
-        self._birth_topic = birth_topic
+        self._ha_prefix = ha_prefix
+        self._expire_after = expire_after
+        self._announced = b""
         self._stop_timeout = stop_timeout
         self.succession = succession.of(boot_id)
         self._opening = threading.Lock()
@@ -157,7 +162,7 @@ class MqttNode:
     def publish_state(self) -> None:
         """Tell what the daemon is doing, with a fresh account of the messages."""
         with self._lock:
-            states = {name: member.last_state for name, member in self._members.items()}
+            states = {name: member.last_state for name, member in sorted(self._members.items())}
         known = {name: state for name, state in states.items() if state is not None}
         if not known:
             return
@@ -181,6 +186,29 @@ class MqttNode:
         """Why there is no session, or what is wrong with the spool."""
         spool = self._spooler.problem if self._spooler is not None else ""
         return f"{self._connection.problem} {spool}".strip()
+
+    def announce(self, host: frozenset[str], *, version: str) -> None:
+        """Tell Home Assistant of the device that several cameras lie below, if what it is told has changed.
+
+        Args:
+            host: sensors that the machine has.
+            version: of edged.
+        """
+        if not (self._ha_prefix and self.several):
+            return
+        with self._lock:
+            if not self._members:
+                return
+            first = next(iter(self._members.values())).topics.timings
+            content = discovery.node_announcement(
+                self._topics, version=version, host=host, timings=first, expire_after=self._expire_after
+            )
+            encoded = payloads.encode(content)
+            changed, self._announced = encoded != self._announced, encoded
+        if changed:
+            self.outbox.post(
+                discovery.config_topic(self._ha_prefix, discovery.node_id(self._topics)), encoded
+            )
 
     def delivery(self) -> Delivery:
         """The account of the messages now."""
@@ -218,8 +246,8 @@ class MqttNode:
             member.connected(session)
         if self.commands is not None:
             session.subscribe(self._topics.command("+"), self.commands.handle)
-        if self._birth_topic:
-            session.subscribe(self._birth_topic, self._hear_birth)
+        if self._ha_prefix:
+            session.subscribe(f"{self._ha_prefix}/status", self._hear_birth)
 
     def acknowledged(self, message: Message) -> None:
         """Let the camera that a message is of measure how long it took."""

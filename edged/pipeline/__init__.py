@@ -53,6 +53,7 @@ class Pipeline:
         max_age: seconds after which a waiting frame of a live source is dropped.
         meter: latencies of all stages.
         ledger: account of all frames.
+        weight: how many turns it gets of engines that it shares.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Pipeline:
         max_age: float,
         meter: Meter,
         ledger: Ledger,
+        weight: float = 1.0,
     ) -> None:
         self.intake = intake
         self.outlets = list(outlets)
@@ -72,6 +74,7 @@ class Pipeline:
         """Threads that did not end after :meth:`run`; what they use must be left alone."""
         self._meter = meter
         self._ledger = ledger
+        self._weight = weight
         self._threads: dict[str, asyncio.Future[None]] = {}
         self._aborting = asyncio.Event()
         self._failure: BaseException | None = None
@@ -129,6 +132,7 @@ class Pipeline:
         max_age: float,
         intake: Intake | None = None,
         outlets: Sequence[Outlet] | None = None,
+        weight: float = 1.0,
     ) -> tuple[str, ...]:
         """Go on with other parts from the next frame on. Parts that are not named stay as they are.
 
@@ -164,6 +168,7 @@ class Pipeline:
                     intake.stop()
             if not exchanged.done():
                 exchanged.set_result(tuple(stuck))
+            self._weight = weight
             return self._infer(detector, max_age)
 
         self._exchange = at_the_boundary
@@ -228,6 +233,7 @@ class Pipeline:
             max_age=math.inf if waits else max_age,
             meter=self._meter,
             ledger=self._ledger,
+            weight=self._weight,
         )
 
     def _emit(self, result: Result) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edged.channel import Channel, Closed
+from edged.engines.pool import Guest
 from edged.errors import EdgedError, OutputError
 from edged.imaging.picture import Picture
 from edged.metrics import Pulse
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator, Sequence
 
-    from edged.engines import Engine
     from edged.imaging.geometry import Geometry
     from edged.metrics import Ledger, Meter
     from edged.model.detector import Detector
@@ -64,6 +64,7 @@ class Inference:
         max_age: seconds after which a frame that has waited is dropped; infinite for a file.
         meter: latencies of the stages.
         ledger: account of all frames.
+        weight: how many turns it gets of engines that it shares.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Inference:
         max_age: float,
         meter: Meter,
         ledger: Ledger,
+        weight: float = 1.0,
     ) -> None:
         self._detector = detector
         self._emit = emit
@@ -96,14 +98,12 @@ class Inference:
         self._free: SimpleQueue[Tensor | None] = SimpleQueue()
         for _ in range(buffers):
             self._free.put(detector.preprocess.new_input())
+        self._guest = Guest(weight)
         self._work: Channel[_Job] = Channel(buffers)
         self._ordered: Channel[_Job] = Channel(buffers + 1)
         self._stages: list[tuple[Pulse, Callable[[Pulse], None]]] = [
             (Pulse("preprocess"), self._preprocess),
-            *(
-                (Pulse(f"predict-{number}"), partial(self._predict, engine))
-                for number, engine in enumerate(detector.engines)
-            ),
+            *((Pulse(f"predict-{number}"), self._predict) for number in range(len(detector.engines))),
             (Pulse("postprocess"), self._postprocess),
         ]
         self.pulses = [pulse for pulse, _ in self._stages]
@@ -122,6 +122,7 @@ class Inference:
         """Take no further frame; what was taken becomes a result. The frames stay for whoever comes next."""
         self._halted.set()
         self._free.put(None)
+        self._detector.pool.turns.dismiss(self._guest)
         if self._frames is not None:
             self._frames.wake()
 
@@ -129,7 +130,8 @@ class Inference:
         """Give up what was taken and is not finished; all of it is counted."""
         self.halt()
         self._aborted = True
-        self._work.abort()
+        for _ in self._work.abort():
+            self._detector.pool.turns.give_back()
         self._ledger.dropped("aborted", len(self._ordered.abort()))
         if (awaited := self._awaited) is not None:
             awaited.done.set()
@@ -146,45 +148,57 @@ class Inference:
 
     def _admit(self, tensor: Tensor, pulse: Pulse) -> bool:
         """Bring the next frame on its way; False when there are no more."""
-        frame = self._fresh()
-        if frame is None:
-            return False
-        with pulse, self._accounted("preprocess_failed"):
-            started = time.monotonic()
-            geometry = self._detector.preprocess(frame.image, tensor)
-            job = _Job(frame, tensor, geometry, started, time.monotonic())
-        self._submit(job)
-        return True
-
-    def _fresh(self) -> Frame | None:
-        """The next frame that is not too old; None when there are no more for us."""
         assert self._frames is not None  # noqa: S101  # start() comes first
-        while True:
-            try:
-                frame = self._frames.get(unless=self._halted)
-            except Closed:
+        turns = self._detector.pool.turns
+        try:
+            # Whoever holds a turn must wait for nobody but the engines: all else has to be there first.
+            self._ordered.await_room()
+            while True:
+                self._frames.await_item(unless=self._halted)
+                if not turns.take(self._guest):
+                    return False
+                if (job := self._prepare(self._frames, tensor, pulse)) is not None:
+                    self._submit(job)
+                    return True
+        except Closed:
+            return False
+
+    def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> _Job | None:
+        """The newest frame as input of the model; None, and the turn given back, if it is too old."""
+        job: _Job | None = None
+        try:
+            frame = frames.get(unless=self._halted)
+            started = time.monotonic()
+            if started - frame.captured > self._max_age:
+                self._ledger.dropped("stale")
                 return None
-            if time.monotonic() - frame.captured <= self._max_age:
-                return frame
-            self._ledger.dropped("stale")
+            with pulse, self._accounted("preprocess_failed"):
+                geometry = self._detector.preprocess(frame.image, tensor)
+                job = _Job(frame, tensor, geometry, started, time.monotonic())
+            return job
+        finally:
+            if job is None:
+                self._detector.pool.turns.give_back()
 
     def _submit(self, job: _Job) -> None:
         try:
             self._ordered.put(job, waits=True)
         except Closed:
             self._ledger.dropped("aborted")
+            self._detector.pool.turns.give_back()
             return
         try:
             self._work.put(job, waits=True)
         except Closed:  # given up in between; who takes the job out of the order accounts for it
+            self._detector.pool.turns.give_back()
             job.done.set()
 
-    def _predict(self, engine: Engine, pulse: Pulse) -> None:
-        self._work.each(partial(self._invoke, engine, pulse))
+    def _predict(self, pulse: Pulse) -> None:
+        self._work.each(partial(self._invoke, pulse))
 
-    def _invoke(self, engine: Engine, pulse: Pulse, job: _Job) -> None:
+    def _invoke(self, pulse: Pulse, job: _Job) -> None:
         try:
-            with pulse:
+            with self._detector.pool.engine() as engine, pulse:
                 job.predict_started = time.monotonic()
                 job.outputs = engine.invoke(job.tensor)
                 job.predicted = time.monotonic()
@@ -195,6 +209,7 @@ class Inference:
             self._failure = self._failure or error
             self.halt()
         finally:
+            self._detector.pool.turns.give_back()
             job.done.set()
             self._free.put(job.tensor)
 

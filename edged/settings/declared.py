@@ -52,6 +52,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     # Input
+    cameras: Annotated[tuple[str, ...], NoDecode, BeforeValidator(written.comma_separated)] = _setting(
+        (),
+        "Input",
+        "names of several cameras, comma separated: EDGED_FRONT_SOURCE is that of the camera front, "
+        "EDGED_SOURCE that of all that have none of their own, and so with every setting",
+        shown="one, called EDGED_CAMERA",
+    )
     source: Annotated[str, BeforeValidator(written.source)] = _setting(
         ...,
         "Input",
@@ -185,6 +192,15 @@ class Settings(BaseSettings):
     )
     workers: int = _setting(
         1, "Device", "interpreters that work side by side, results stay in order", ge=1, le=16
+    )
+
+    weight: float = _setting(
+        1.0,
+        "Device",
+        "how many turns a camera gets where others get one, while more frames come than the model can do",
+        ge=0.1,
+        le=100,
+        allow_inf_nan=False,
     )
 
     # Output
@@ -347,6 +363,11 @@ class Settings(BaseSettings):
             except ConfigError as error:
                 raise ValueError("not host:port") from error
         return value
+
+    @property
+    def several(self) -> bool:
+        """Whether there may be other cameras beside this one."""
+        return bool(self.cameras)
 
     @property
     def fingerprint(self) -> str:

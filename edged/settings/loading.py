@@ -5,7 +5,6 @@ What settings there are is declared in :mod:`edged.settings.declared`. All bad o
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from contextlib import suppress
@@ -15,6 +14,7 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from edged.errors import ConfigError
+from edged.settings import cameras
 from edged.settings.declared import PREFIX, Settings
 from edged.settings.listener import parse
 from edged.settings.secrets import shown
@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
 
 def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from ``env_file`` and the environment, which wins.
+    """Settings of the only camera, or of the first one.
+
+    Raises:
+        ConfigError: as :func:`load_all`.
+    """
+    return load_all(env_file, environ)[0]
+
+
+def load_all(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> tuple[Settings, ...]:
+    """Settings of every camera, in their order, from ``env_file`` and the environment, which wins.
 
     Raises:
         ConfigError: names every unknown or malformed setting at once, each with its value and the mend.
@@ -40,31 +49,35 @@ def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None)
         values, problems = _read(env_file)
     environ = os.environ if environ is None else environ  # noqa: TID251  # this is the one place
     values |= {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
-
-    names = {declaration.name for declaration in declarations()}
-    for name in sorted(values.keys() - names):
-        begun = sorted(known for known in names if known.startswith(name.upper()))
-        close = begun or [
-            PREFIX + found
-            for found in difflib.get_close_matches(
-                name.upper().removeprefix(PREFIX), [known.removeprefix(PREFIX) for known in names], n=1
-            )
+    if values.get(cameras.CAMERAS):
+        several, wrong = cameras.split({name: value for name, value in values.items() if value != ""})
+        problems += wrong
+    else:
+        problems += _unknown(values)
+        several = [
+            cameras.CameraValues("", {name: value for name, value in values.items() if value != ""}, {})
         ]
-        problems.append(
-            f"{name}={shown(values.pop(name), name)}: there is no such setting"
-            + (f"; did you mean {close[0]}?" if close else "; 'edged env' lists all of them")
-        )
-    fields = {name.removeprefix(PREFIX).lower(): value for name, value in values.items() if value != ""}
-    try:
-        settings = Settings(**fields)  # type: ignore[arg-type]  # strings, for pydantic to parse
-    except ValidationError as error:
-        problems += [_sentence(detail) for detail in error.errors(include_url=False)]
-    problems += _contradictions(fields)
+    every: list[Settings] = []
+    for one in several:
+        fields = {name.removeprefix(PREFIX).lower(): value for name, value in one.values.items()}
+        try:
+            every.append(Settings(**fields))  # type: ignore[arg-type]  # strings, for pydantic to parse
+        except ValidationError as error:
+            problems += [_sentence(detail, one) for detail in error.errors(include_url=False)]
+        problems += _contradictions(fields)
+    problems = list(dict.fromkeys(problems))  # what is everybody's is wrong for every camera
     if problems:
         count = f"{len(problems)} settings are" if len(problems) > 1 else "a setting is"
         where = f" (env file {env_file})" if env_file else ""
         raise ConfigError(f"{count} wrong{where}:" + "".join(f"\n  {problem}" for problem in problems))
-    return settings
+    return tuple(every)
+
+
+def _unknown(values: dict[str, str]) -> Iterator[str]:
+    """Take out the settings that there are not."""
+    names = {declaration.name for declaration in declarations()}
+    for name in sorted(values.keys() - names):
+        yield f"{name}={shown(values.pop(name), name)}: there is no such setting{cameras.suggestion(name)}"
 
 
 def _contradictions(fields: Mapping[str, str]) -> Iterator[str]:
@@ -117,7 +130,7 @@ def _first_word(binding: Binding) -> str:
     return begins if begins == text else f"{begins}..."
 
 
-def _sentence(detail: ErrorDetails) -> str:
+def _sentence(detail: ErrorDetails, one: cameras.CameraValues) -> str:
     """One of pydantic's complaints in the names and values that the user knows."""
     if not detail["loc"]:
         return str(detail["msg"]).removeprefix("Value error, ")
@@ -125,11 +138,13 @@ def _sentence(detail: ErrorDetails) -> str:
     name = PREFIX + field_name.upper()
     meaning = Settings.model_fields[field_name].description
     if detail["type"] == "missing":
-        return f"{name} is not set: {meaning}"
+        own = f"{PREFIX}{cameras.key(one.camera)}_{field_name.upper()}"
+        return f"{f'neither {own} nor {name} is set' if one.camera else f'{name} is not set'}: {meaning}"
     message = str(detail["msg"]).removeprefix("Value error, ")
     if message.startswith(f"{name}="):  # it says all of it, and what is not to be said it leaves out
         return message
-    return f"{name}={shown(detail['input'])}: {message[0].lower()}{message[1:]} ({meaning})"
+    written = one.written.get(name, name)
+    return f"{written}={shown(detail['input'])}: {message[0].lower()}{message[1:]} ({meaning})"
 
 
-__all__ = ["load"]
+__all__ = ["load", "load_all"]

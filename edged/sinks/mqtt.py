@@ -94,6 +94,7 @@ class MqttSink:
             expire_after=max(3 * settings.stats_interval, 30.0),
             snapshots=settings.snapshot_interval > 0 or settings.commands,
             wanted=settings.ha_discovery,
+            several=settings.several,
         )
         return cls(
             node,
@@ -236,6 +237,8 @@ class MqttSink:
         self._previous_model = None
 
     def _announce(self) -> None:
+        if self.last_state is not None:
+            self._node.announce(self._host, version=self.last_state.version)
         self._discovery.announce(state=self.last_state, entities=Entities(self._counts.names, self._host))
 
     def _publish_count(self, key: str, count: int | None) -> None:
@@ -269,7 +272,9 @@ def _node(settings: Settings, *, context: Context) -> MqttNode:
         limit=settings.mqtt_queue,
         spool=spool,
         reload=context.control.reload if settings.commands else None,
-        birth_topic=f"{settings.ha_prefix}/status" if settings.ha_discovery else "",
+        ha_prefix=settings.ha_prefix if settings.ha_discovery else "",
+        expire_after=max(3 * settings.stats_interval, 30.0),
+        several=settings.several,
         stop_timeout=settings.stop_timeout,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from edged import registry
 from edged.errors import ConfigError
@@ -68,6 +68,18 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Seeker(Protocol):
+    """A source whose camera need not be there at the start."""
+
+    seeking: bool
+    """Whether the first attempt to reach the camera is going on."""
+
+    def begin(self) -> None:
+        """In place of ``open``: the camera counts as lost until its first picture."""
+        ...
+
+
 def source_class(spec: str) -> Any:
     """The registered source whose prefix fits ``spec`` (the value of EDGED_SOURCE).
 
@@ -91,4 +103,4 @@ def create(settings: Settings) -> Source:
     return source
 
 
-__all__ = ["Source", "create", "source_class"]
+__all__ = ["Seeker", "Source", "create", "source_class"]

@@ -27,6 +27,8 @@ _PATIENCE_S = 120.0
 """Longer than name servers that do not answer can hold up an opening."""
 _CLOSE_S = 1.0
 
+_SOUGHT = "no picture has come yet"
+
 log = structlog.get_logger()
 
 
@@ -63,6 +65,8 @@ class LiveSource:
         patience_s: float = _PATIENCE_S,
     ) -> None:
         self.problem = ""
+        self.seeking = False
+        """Whether the first attempt to reach the camera is going on, while nobody waits for it."""
         self.reconnects = 0
         # With every key there from the start, another thread may read while the reader counts.
         self.skipped: Counter[str] = Counter({"rate": 0, "corrupt": 0, "superseded": 0})
@@ -91,6 +95,13 @@ class LiveSource:
         except SourceError:
             self.stop()
             raise
+
+    def begin(self) -> None:
+        """Start to look for the camera and do not wait for it: it counts as lost until its first picture."""
+        self._lost_at = time.monotonic()
+        self.seeking = True
+        self.problem = _SOUGHT
+        self._start()
 
     def frames(self) -> Iterator[Frame]:
         """Pictures as they arrive, through as many connections as it takes, until ``stop``."""
@@ -155,13 +166,14 @@ class LiveSource:
         assert self._reader is not None  # noqa: S101  # open() comes first
         assert self._camera is not None  # noqa: S101
         shot = self._reader.take()
-        self._properties = shot.properties
+        self.seeking = False
         if self.problem:
-            self.reconnects += 1
+            self.reconnects += bool(self._properties)  # else it was not there before
             self.problem = ""
             log.info(
                 "source_back", source=self._camera.name, lost_s=round(time.monotonic() - self._lost_at, 1)
             )
+        self._properties = shot.properties
         return shot
 
     def _find_again(self, error: SourceError) -> None:
@@ -173,6 +185,7 @@ class LiveSource:
         """
         assert self._reader is not None  # noqa: S101
         assert self._camera is not None  # noqa: S101
+        self.seeking = False
         reader = self._reader
         reader.leave()
         pause = self._backoff.after(reader.good_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -231,7 +232,10 @@ VALIDATORS = {name: Draft202012Validator(closed(schema)) for name, schema in SCH
 
 
 def channel_of(topic: str, topics: Topics = TOPICS) -> str:
-    """The channel of the contract that a topic belongs to; empty where there is none."""
+    """The channel of the contract that a topic belongs to, whatever camera's; empty where there is none."""
+    camera, below, _ = topic.removeprefix(f"{topics.base}/").partition("/")
+    if below and camera != "cmd":
+        topics = dataclasses.replace(topics, camera=camera)
     fixed = {
         topics.availability: "availability",
         topics.state: "state",
@@ -304,7 +308,7 @@ def sink(
         NodeTopics(topics.prefix, topics.node),
         boot_id=boot_id,
         reload=control.reload if control is not None else None,
-        birth_topic=f"{prefix}/status" if wanted else "",
+        ha_prefix=prefix if wanted else "",
         **{name: options.pop(name) for name in ours},
     )
     discovery = Discovery(

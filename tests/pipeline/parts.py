@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edged.engines.pool import EnginePool
 from edged.imaging.tensors import Encoding, Preprocessor
 from edged.metrics import Ledger, Meter
 from edged.model.detector import Detector
@@ -154,7 +155,7 @@ def detector(
     model = Model(name, FakeEngine.inputs, FakeEngine.outputs)
     # The fake decoder is built otherwise than the decoders of the registry, and used as they are.
     decoder: Any = FakeDecoder(decode)
-    return Detector(model, made or [FakeEngine()], FakePreprocessor(preprocess), decoder, keep)
+    return Detector(model, EnginePool(made or [FakeEngine()]), FakePreprocessor(preprocess), decoder, keep)
 
 
 class Sink(MemorySink):

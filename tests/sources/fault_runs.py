@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 
 from edged.backoff import Backoff
+from edged.engines.pool import EnginePool
 from edged.imaging.tensors import Encoding, Preprocessor
 from edged.metrics import Ledger, Meter
 from edged.model.detector import Detector
@@ -125,7 +126,7 @@ class Watched:
         blind: Any = Blind()
         detector = Detector(
             Model("blind", Blind.inputs, Blind.outputs),
-            [blind],
+            EnginePool([blind]),
             Preprocessor(Blind.inputs[0], Blind.encoding),
             blind,
             frozenset(),

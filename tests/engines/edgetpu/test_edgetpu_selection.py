@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from coral_rig import DETECTOR, DETECTOR_TWIN, children
 
+from edged.engines.pool import EnginePools
 from edged.errors import ConfigError, DeviceError, ModelError
 from edged.model import detector
 from edged.settings import declared, loading
@@ -87,15 +88,16 @@ def test_a_reload_shares_the_device_with_the_detector_in_use(
     shared: Path, access: TpuAccess, plug: Plug
 ) -> None:
     """It serves one process, so nothing else could be opened beside it; the last of the two closes it."""
-    first = detector.load(_settings(shared, access, model_cpu=""))
+    pools = EnginePools()
+    first = detector.load(_settings(shared, access, model_cpu=""), pools=pools)
     changed = _settings(shared, access, model_cpu="", score_threshold="0.7")
-    second = detector.load(changed, previous=first)
+    second = detector.load(changed, pools=pools)
     assert len(plug.opened()) == 1
     first.close()
     assert second.engines[0].invoke(second.preprocess.new_input())
     assert second.health()["edgetpu_lost"] == 0
     with pytest.raises(DeviceError, match="opens no Edge TPU"):
-        detector.load(_settings(shared, access, model_cpu="", threads="7"), previous=second)
+        detector.load(_settings(shared, access, model_cpu="", threads="7"), pools=pools)
     second.close()
     assert not children()
 

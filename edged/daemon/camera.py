@@ -1,0 +1,380 @@
+"""One camera of the daemon: its account, its figures, its parts and their exchange.
+
+It begins, fails, is reloaded and ends without the others.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import structlog
+
+from edged import __version__
+from edged.daemon import assembly, host
+from edged.errors import ConfigError, EdgedError, SinkError
+from edged.metrics import FrameCounts, Ledger, Meter, Rate
+from edged.pipeline import Pipeline
+from edged.records import Report, State
+from edged.sinks import Reporter
+from edged.sources import Seeker
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from edged.daemon.assembly import Assembly
+    from edged.engines.pool import EnginePools
+    from edged.settings.declared import Settings
+    from edged.sinks.lending import Lender
+
+T = TypeVar("T")
+
+_RECENT_TICKS = 10
+"""What the status calls frames a second is over so many ticks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    frames: FrameCounts
+    sinks: dict[str, dict[str, int]]
+    """By sink: results taken, and lost by cause."""
+    seconds: float
+    """From the first frame asked for to the last one drained."""
+
+
+class Daemon(Protocol):
+    """What a camera needs of the daemon around it."""
+
+    boot_id: str
+    pools: EnginePools
+    lender: Lender
+
+    def run_unless_stopped(self, name: str, function: Callable[[], T], /) -> Awaitable[T]:
+        """Run something slow in a named thread."""
+        ...
+
+    def close(self, closers: list[tuple[str, Callable[[], None]]], /) -> Awaitable[object]:
+        """Close parts, one after the other."""
+        ...
+
+    def reload(self) -> str:
+        """Read the settings again."""
+        ...
+
+    def soon(self, do: Callable[[], None]) -> None:
+        """Have something done in the event loop."""
+        ...
+
+
+class CameraRun:
+    """One camera with all its parts. To its sinks it is the Control.
+
+    Args:
+        settings: its own.
+        daemon: what is around it.
+    """
+
+    def __init__(self, settings: Settings, daemon: Daemon) -> None:
+        self.settings = settings
+        self.name = settings.camera if settings.several else ""
+        """Empty for the only camera."""
+        self.ledger = Ledger()
+        self.failure: EdgedError | None = None
+        """Why it has failed for good."""
+        self.over = False
+        """Whether its run has come to an end."""
+        self.refused = ""
+        """Why the last reload was refused; empty when it was not."""
+        self.state = State(
+            lifecycle="starting",
+            device="",
+            runtime="",
+            model=settings.model.stem,
+            version=__version__,
+            config_hash=settings.fingerprint,
+            camera_online=False,
+        )
+        self.pipeline: Pipeline | None = None
+        self.assembly: Assembly | None = None
+        self._daemon = daemon
+        self._meter = Meter()
+        self._paused = False
+        self._stopping = False
+        self._rate = Rate(_RECENT_TICKS)
+        self._since_report = Rate(2)
+        self._around = assembly.Surroundings(
+            self._meter,
+            self.ledger,
+            self,
+            daemon.boot_id,
+            daemon.run_unless_stopped,
+            daemon.close,
+            daemon.pools,
+            daemon.lender,
+        )
+        self._log = structlog.get_logger(camera=self.name) if self.name else structlog.get_logger()
+
+    async def open(self) -> None:
+        """Open its parts.
+
+        Raises:
+            EdgedError: one does not open; nothing stays open.
+        """
+        self.assembly = await assembly.build(self.settings, self._around)
+
+    async def run(self) -> Outcome:
+        """Until its source ends or it is stopped.
+
+        Raises:
+            EdgedError: a part failed for good, or did not take what was promised to it.
+        """
+        parts = self.assembly
+        assert parts is not None  # noqa: S101  # open() comes first
+        pipeline = self.pipeline = Pipeline(
+            intake=parts.intake,
+            detector=parts.detector,
+            outlets=parts.outlets,
+            max_age=self.settings.max_age,
+            meter=self._meter,
+            ledger=self.ledger,
+            weight=self.settings.weight,
+        )
+        if self._stopping:
+            pipeline.stop()
+        self.tell(lifecycle="stopping" if self._stopping else "running")
+        self._log.info("running", source=self.state.source, model=self.state.model, device=self.state.device)
+        started = time.monotonic()
+        self._since_report.read(0)
+        try:
+            await pipeline.run()
+        except EdgedError as error:
+            self.failure = error
+        self.over = True
+        outcome = self._account(time.monotonic() - started)
+        self.failure = self.failure or self._broken_promise(pipeline)
+        if self.failure is not None:
+            self.tell()
+            raise self.failure
+        return outcome
+
+    def stop(self) -> None:
+        """End the source; what was taken drains."""
+        self._stopping = True
+        self.tell(lifecycle="stopping")
+        if self.pipeline is not None:
+            self.pipeline.stop()
+
+    def abort(self) -> None:
+        """End everything now; what does not come to its end is counted as lost."""
+        if self.pipeline is not None:
+            self.pipeline.abort()
+
+    def closers(self) -> list[tuple[str, Callable[[], None]]]:
+        """How to close its parts, in order."""
+        if self.assembly is None:
+            return []
+        return self.assembly.closers(stuck=self.pipeline.stuck if self.pipeline else ())
+
+    # Control: what sinks may ask for, from any thread.
+
+    def pause(self) -> str:
+        """Take no more frames."""
+        self._set_paused(True)
+        return "paused"
+
+    def resume(self) -> str:
+        """Take frames again."""
+        self._set_paused(False)
+        return "running"
+
+    def reload(self) -> str:
+        """Read the settings again; how it went is told in the log and in the state."""
+        return self._daemon.reload()
+
+    def _set_paused(self, paused: bool) -> None:  # noqa: FBT001  # the two public names say which
+        if self.assembly is None:
+            raise ConfigError("edged is still starting", mend="Try again once it is running")
+        self._paused = paused
+        self._follow_pause(self.assembly)
+        self._daemon.soon(lambda: self.tell(lifecycle="paused" if paused else "running"))
+
+    def _follow_pause(self, parts: Assembly) -> None:
+        if self._paused:
+            parts.intake.pause()
+        else:
+            parts.intake.resume()
+
+    # Reload, in two steps: nothing is exchanged before every camera has its new parts.
+
+    async def prepare(self, settings: Settings) -> Assembly:
+        """Open what new settings want anew.
+
+        Raises:
+            EdgedError: a part does not open; everything is as it was.
+        """
+        following = await assembly.build(settings, self._around, previous=self.assembly)
+        self._follow_pause(following)
+        return following
+
+    async def discard(self, following: Assembly) -> None:
+        """Close what was prepared in vain."""
+        if self.assembly is not None:
+            await self._around.close(following.closers(but=self.assembly))
+
+    async def exchange(self, following: Assembly) -> None:
+        """Go on with what was prepared, at a frame boundary.
+
+        Raises:
+            EdgedError: the run has come to its end; everything is as it was.
+        """
+        present, pipeline = self.assembly, self.pipeline
+        assert present is not None  # noqa: S101  # it was prepared beside this
+        assert pipeline is not None  # noqa: S101
+        try:
+            stuck = await pipeline.exchange(
+                detector=following.detector,
+                max_age=following.settings.max_age,
+                intake=following.intake if following.intake is not present.intake else None,
+                outlets=following.outlets,
+                weight=following.settings.weight,
+            )
+        except BaseException:
+            await self.discard(following)
+            raise
+        self.settings, self.assembly = following.settings, following
+        self._follow_pause(following)  # it may have been changed meanwhile
+        for reporter in self._reporters():
+            reporter.state(self.state)  # a new one has not heard of it
+        await self._around.close(present.closers(but=following, stuck=stuck))
+
+    # Telling.
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame has gone all the way."""
+        return self.ledger.counts().inferred > 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether its start is over: a frame has come, or it is known to be lost."""
+        if self.ready or self.over or self.failure is not None:
+            return True
+        if not self.name or self.assembly is None:
+            return False
+        source = self.assembly.intake.source
+        return bool(source.problem) and not (isinstance(source, Seeker) and source.seeking)
+
+    def tick(self) -> None:
+        """Tell what has changed since the last tick."""
+        self._rate.read(self.ledger.counts().inferred)
+        self.tell()
+
+    def words(self) -> str:
+        """How it fares, in few words."""
+        if self.failure is not None:
+            return f"failed: {self.failure}"
+        words = f"{self.state.lifecycle}: {self._rate.per_s:.1f} frames/s on {self.state.device}"
+        return "; ".join([words, *self.state.degraded]).replace("\n", " ")
+
+    def tell(self, *, lifecycle: str | None = None) -> None:
+        """Tell the state, if anything about it has changed."""
+        parts = self.assembly
+        if parts is None or self.pipeline is None:
+            return
+        engine = parts.detector.engines[0]
+        source = parts.intake.source
+        failed = str(self.failure) if self.failure else ""
+        troubles = [failed, self.refused, *parts.troubles, self.pipeline.problem]
+        state = State(
+            lifecycle=lifecycle or self.state.lifecycle,
+            device=engine.device,
+            runtime=engine.runtime,
+            model=parts.detector.model.name,
+            version=__version__,
+            config_hash=self.settings.fingerprint,
+            camera_online=self.pipeline.running and not source.problem,
+            source=source.properties(),
+            degraded=tuple(dict.fromkeys(filter(None, troubles))),
+        )
+        if state != self.state:
+            self.state = state
+            for reporter in self._reporters():
+                reporter.state(state)
+
+    def report(self) -> None:
+        """Tell the figures of the interval that ends now."""
+        parts = self.assembly
+        if parts is None or self.pipeline is None:
+            return
+        frames = self.ledger.counts()
+        self._since_report.read(frames.inferred)
+        report = Report(
+            interval_s=round(self._since_report.span_s, 3),
+            fps=round(self._since_report.per_s, 2),
+            stages=self._meter.take(),
+            frames=frames,
+            reconnects=parts.intake.source.reconnects,
+            sinks=self._sink_counts(),
+            host={**host.health(), **parts.detector.health()},
+        )
+        for reporter in self._reporters():
+            reporter.report(report)
+
+    def _account(self, seconds: float) -> Outcome:
+        """Tell the last figures."""
+        self.report()
+        self.tell(lifecycle="stopping")
+        frames = self.ledger.counts()
+        outcome = Outcome(frames, self._sink_counts(), seconds)
+        tell = self._log.error if frames.in_flight else self._log.info
+        tell("ledger", captured=frames.captured, inferred=frames.inferred, dropped=dict(frames.dropped),
+             in_flight=frames.in_flight, sinks=outcome.sinks, seconds=round(seconds, 3))  # fmt: skip
+        return outcome
+
+    def _broken_promise(self, pipeline: Pipeline) -> SinkError | None:
+        """Of a file every result was promised; what a live run has recovered from is no failure of it."""
+        for outlet in pipeline.outlets:
+            if outlet.lost["failed"] and (pipeline.intake.waits or outlet.failure):
+                return SinkError(
+                    f"the sink {outlet.sink.name} did not take {outlet.lost['failed']} results, "
+                    f"the last because {outlet.failure or 'of a fault that has passed'}"
+                )
+        return None
+
+    def _reporters(self) -> list[Reporter]:
+        outlets = self.assembly.outlets if self.assembly else []
+        return [outlet.sink for outlet in outlets if isinstance(outlet.sink, Reporter)]
+
+    def _sink_counts(self) -> dict[str, dict[str, int]]:
+        outlets = self.assembly.outlets if self.assembly else []
+        return {outlet.sink.name: {"sent": outlet.sent, **outlet.lost} for outlet in outlets}
+
+
+def together(outcomes: dict[str, Outcome]) -> Outcome:
+    """What the runs of several cameras came to in sum; their sinks are told apart by the camera's name."""
+    if len(outcomes) == 1:
+        return next(iter(outcomes.values()))
+    total = Outcome(FrameCounts(0, 0, {}, 0), {}, 0.0)
+    for name, outcome in outcomes.items():
+        frames, sum_so_far = outcome.frames, total.frames
+        dropped = {
+            cause: sum_so_far.dropped.get(cause, 0) + frames.dropped.get(cause, 0)
+            for cause in sum_so_far.dropped.keys() | frames.dropped.keys()
+        }
+        total = Outcome(
+            FrameCounts(
+                sum_so_far.captured + frames.captured,
+                sum_so_far.inferred + frames.inferred,
+                dropped,
+                sum_so_far.in_flight + frames.in_flight,
+            ),
+            {**total.sinks, **{f"{name}/{sink}": counts for sink, counts in outcome.sinks.items()}},
+            max(total.seconds, outcome.seconds),
+        )
+    return total
+
+
+__all__ = ["CameraRun", "Daemon", "Outcome", "together"]

@@ -1,0 +1,191 @@
+"""Several cameras in one flat file.
+
+A setting with a camera's name in it is that camera's, without it everybody's.
+
+Pure: names and values in, values of each camera and what is wrong with them out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from edged.settings.declared import PREFIX
+from edged.settings.secrets import shown
+from edged.settings.tables import declarations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+CAMERAS = f"{PREFIX}CAMERAS"
+_CAMERA = f"{PREFIX}CAMERA"
+_OUTPUT = f"{PREFIX}OUTPUT"
+_NODE_SECTIONS = frozenset({"MQTT", "Live view", "Service"})
+_OF_A_CAMERA = frozenset({f"{PREFIX}MQTT_EMPTY", f"{PREFIX}SNAPSHOT_INTERVAL"})
+"""Settings of the node's sections that a camera may have for itself."""
+_OF_THE_NODE = frozenset({CAMERAS, f"{PREFIX}OUTPUT_MAX_GB", f"{PREFIX}DISK_FREE_GB"})
+"""Settings of other sections that only the node can have: there is one disk."""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraValues:
+    """What is set for one camera."""
+
+    camera: str
+    values: Mapping[str, str]
+    """By the name of the setting as it is for a single camera."""
+    written: Mapping[str, str]
+    """Name of the setting as it stands in the file, where that is another."""
+
+
+def key(camera: str) -> str:
+    """How a camera is called in the names of its settings: ``front-door`` is ``FRONT_DOOR``."""
+    return camera.upper().replace("-", "_")
+
+
+def names(value: str) -> list[str]:
+    """The cameras that EDGED_CAMERAS names."""
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def of_the_node() -> frozenset[str]:
+    """Settings that hold for the daemon and cannot differ between cameras."""
+    return _OF_THE_NODE | {
+        setting.name
+        for setting in declarations()
+        if setting.section in _NODE_SECTIONS and setting.name not in _OF_A_CAMERA
+    }
+
+
+def split(values: Mapping[str, str]) -> tuple[list[CameraValues], list[str]]:
+    """The values of each camera that EDGED_CAMERAS names.
+
+    Args:
+        values: all settings, by name.
+
+    Returns:
+        The cameras in the order of EDGED_CAMERAS, and a sentence for everything that is wrong.
+    """
+    cameras = names(values[CAMERAS])
+    known = [setting.name for setting in declarations()]
+    problems = [*_wrong_names(cameras, known)]
+    if not cameras:
+        problems.append(f"{CAMERAS}={values[CAMERAS]!r} names no camera")
+    if values.get(_CAMERA):
+        problems.append(f"{_CAMERA} is the name of a single camera: leave it out beside {CAMERAS}")
+    if problems:
+        return [], problems
+    common: dict[str, str] = {}
+    own: dict[str, dict[str, str]] = {camera: {} for camera in cameras}
+    written: dict[str, dict[str, str]] = {camera: {} for camera in cameras}
+    for name, value in values.items():
+        if name in known:
+            common[name] = value
+            continue
+        readings = [(camera, rest) for camera, rest in _readings(name, cameras) if rest in known]
+        if problem := _wrong_setting(name, value, cameras, readings):
+            problems.append(problem)
+            continue
+        camera, rest = readings[0]
+        own[camera][rest] = value
+        written[camera][rest] = name
+    if not problems:
+        problems += _shared_output(common, own)
+    return [
+        CameraValues(
+            camera,
+            {**common, **_own_folder(common, camera), **own[camera], _CAMERA: camera},
+            written[camera],
+        )
+        for camera in cameras
+    ], problems
+
+
+def _wrong_names(cameras: Sequence[str], known: Sequence[str]) -> Iterator[str]:
+    taken: dict[str, str] = {}
+    for camera in cameras:
+        name = key(camera)
+        if _NAME.fullmatch(camera) is None:
+            yield (
+                f"{CAMERAS} names {camera!r}: a camera's name begins with a letter and has "
+                "letters, digits, - and _, 32 at the most"
+            )
+            continue
+        begun = [one for one in known if f"{one}_".startswith(f"{PREFIX}{name}_")]
+        if begun:
+            yield (
+                f"{CAMERAS} names {camera!r}, and {begun[0]} begins like that: it could be read two "
+                f"ways; call the camera {camera}1 or cam_{camera}"
+            )
+        if name in taken:
+            twice = (
+                "twice" if taken[name] == camera else f"and {taken[name]!r}, which settings cannot tell apart"
+            )
+            yield f"{CAMERAS} names {camera!r} {twice}"
+        taken[name] = camera
+
+
+def _readings(name: str, cameras: Sequence[str]) -> list[tuple[str, str]]:
+    """Which setting of which camera a name may mean."""
+    return [
+        (camera, PREFIX + name.removeprefix(start))
+        for camera in cameras
+        if name.startswith(start := f"{PREFIX}{key(camera)}_")
+    ]
+
+
+def _wrong_setting(name: str, value: str, cameras: Sequence[str], readings: list[tuple[str, str]]) -> str:
+    """What is wrong with a setting that is not everybody's; empty if nothing is."""
+    said = f"{name}={shown(value, name)}"
+    if not readings:
+        return f"{said}: there is no such setting{suggestion(name, cameras)}"
+    if len(readings) > 1:
+        meant = " or ".join(f"{rest} of the camera {camera!r}" for camera, rest in readings)
+        return f"{said} may be {meant}: call one of these cameras differently"
+    camera, rest = readings[0]
+    if rest in of_the_node():
+        return f"{said}: {rest} holds for all cameras and cannot be one's; write {rest}"
+    if rest == _CAMERA:
+        return f"{said}: the camera {camera!r} has its name from {CAMERAS}"
+    return ""
+
+
+def suggestion(name: str, cameras: Sequence[str] = ()) -> str:
+    """What may have been meant by a name that there is not, as the end of a sentence."""
+    known = [setting.name for setting in declarations()]
+    shared = of_the_node()
+    every = known + [
+        f"{PREFIX}{key(camera)}_{one.removeprefix(PREFIX)}"
+        for camera in cameras
+        for one in known
+        if one not in shared
+    ]
+    begun = sorted(one for one in every if one.startswith(name.upper()))
+    bare = {one.removeprefix(PREFIX): one for one in every}
+    close = begun or [
+        bare[found] for found in difflib.get_close_matches(name.upper().removeprefix(PREFIX), bare, n=1)
+    ]
+    return f"; did you mean {close[0]}?" if close else "; 'edged env' lists all of them"
+
+
+def _shared_output(common: Mapping[str, str], own: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """One file cannot hold the video of several cameras."""
+    files: dict[str, str] = {}
+    for camera, values in own.items():
+        target = values.get(_OUTPUT, common.get(_OUTPUT, ""))
+        if PurePath(target).suffix and target in files:
+            yield (
+                f"{_OUTPUT}={target!r} is one file for the cameras {files[target]!r} and {camera!r}: "
+                f"name a folder, which gets a folder a camera, or set {PREFIX}{key(camera)}_OUTPUT"
+            )
+        files[target] = camera
+
+
+def _own_folder(common: Mapping[str, str], camera: str) -> dict[str, str]:
+    """The folder of a camera in a folder for all."""
+    target = common.get(_OUTPUT, "")
+    return {_OUTPUT: str(PurePath(target) / camera)} if target and not PurePath(target).suffix else {}

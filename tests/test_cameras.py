@@ -1,0 +1,197 @@
+"""Several cameras in one daemon: one broker connection, one engine, lives of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from daemon import Daemon, Ear
+from rig import Mosquitto, Subscriber, publish
+
+from edged.contract.topics import Topics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest_plugins = ("mqtt_fixtures",)
+
+BASE = "edged/lab1"
+NO_CAMERA = {"EDGED_CAMERA": ""}
+LIVE = "synthetic:?width=64&height=64&fps=20"
+AWAY = "rtsp://127.0.0.1:9/nothing"
+
+
+@pytest.fixture
+def settings(demo_model: Path) -> dict[str, str]:
+    """Two cameras of the demo's model."""
+    return {
+        "EDGED_CAMERAS": "front,back",
+        "EDGED_SOURCE": LIVE,
+        "EDGED_MODEL": str(demo_model),
+        "EDGED_STATS_INTERVAL": "1",
+        "EDGED_STOP_TIMEOUT": "5",
+        "EDGED_OPEN_TIMEOUT": "1",
+    }
+
+
+def with_broker(settings: dict[str, str], mosquitto: Mosquitto, **more: str) -> dict[str, str]:
+    return settings | {"EDGED_MQTT_URL": f"mqtt://127.0.0.1:{mosquitto.port}"} | more
+
+
+def ledgers(daemon: Daemon) -> dict[str, dict[str, Any]]:
+    """The account of the frames of every camera, each of which must close."""
+    found = {line["camera"]: line for line in daemon.told("ledger")}
+    for line in found.values():
+        assert line["in_flight"] == 0, line
+        assert line["captured"] == line["inferred"] + sum(line["dropped"].values()), line
+    return found
+
+
+def test_two_cameras_share_a_connection_and_an_engine(
+    mosquitto: Mosquitto, settings: dict[str, str], tmp_path: Path
+) -> None:
+    everything = with_broker(settings, mosquitto, EDGED_COMMANDS="true", EDGED_HA_DISCOVERY="true")
+    with Subscriber(mosquitto.port) as seen, Daemon(tmp_path, everything, environ=NO_CAMERA) as daemon:
+        for camera in ("front", "back"):
+            topics = Topics("edged", "lab1", camera)
+            seen.wait_for(topics.detections)
+            first = json.loads(seen.on(topics.detections)[0])
+            assert (first["camera"], first["seq"]) == (camera, 0)
+            daemon.until(partial(is_online, seen, topics))
+            seen.wait_for(topics.status, b"online")
+            assert json.loads(seen.wait_for(topics.timings))["camera"] == camera
+        daemon.until(lambda: json_of(seen, f"{BASE}/state").get("camera_online"))
+        assert json_of(seen, f"{BASE}/state")["cameras"] == ["back", "front"]
+
+        publish(mosquitto.port, f"{BASE}/front/cmd/pause")
+        assert json.loads(seen.wait_for(f"{BASE}/front/cmd/pause/result"))["ok"]
+        daemon.until(lambda: json_of(seen, f"{BASE}/front/state")["lifecycle"] == "paused")
+        assert json_of(seen, f"{BASE}/back/state")["lifecycle"] == "running"
+        daemon.until(lambda: json_of(seen, f"{BASE}/front/timings")["frames"]["dropped"].get("paused"))
+
+        node = json.loads(seen.wait_for("homeassistant/device/edged_lab1/config"))
+        assert node["components"]["daemon"]["state_topic"] == f"{BASE}/availability"
+        front = json.loads(seen.wait_for("homeassistant/device/edged_lab1--front/config"))
+        assert front["device"]["via_device"] == node["device"]["identifiers"][0]
+
+        assert daemon.stop() == 0
+        seen.wait_for(f"{BASE}/availability", b"offline")
+        seen.wait_for(f"{BASE}/front/status", b"offline")
+    assert ledgers(daemon).keys() == {"front", "back"}
+    assert ledgers(daemon)["front"]["dropped"]["paused"] > 0
+    (account,) = daemon.told("mqtt_delivery")
+    assert account["closes"]
+    assert len(re.findall("New client connected.*edged-lab1", mosquitto.log)) == 1
+
+
+def is_online(seen: Subscriber, topics: Topics) -> bool:
+    """Whether the state of the camera says so."""
+    return bool(json_of(seen, topics.camera_state).get("online"))
+
+
+def json_of(seen: Subscriber, topic: str) -> dict[str, Any]:
+    """The last message of a topic; empty before the first."""
+    found = seen.on(topic)
+    return json.loads(found[-1]) if found else {}
+
+
+def test_a_camera_that_is_away_begins_as_lost_and_the_other_works(
+    mosquitto: Mosquitto, settings: dict[str, str], tmp_path: Path
+) -> None:
+    """READY comes when that is known, the status names it, and the topic of the camera says why."""
+    everything = with_broker(settings, mosquitto, EDGED_BACK_SOURCE=AWAY)
+    with (
+        Ear(str(tmp_path / "notify")) as ear,
+        Subscriber(mosquitto.port) as seen,
+        Daemon(tmp_path, everything, environ=NO_CAMERA | ear.environ) as daemon,
+    ):
+        daemon.until(lambda: "READY=1" in ear.words)
+        daemon.until(lambda: "looked for again" in str(json_of(seen, f"{BASE}/back/state").get("degraded")))
+        assert not json_of(seen, f"{BASE}/back/state")["online"]
+        daemon.until(lambda: any("back: " in word and "127.0.0.1:9" in word for word in ear.words))
+        daemon.until(lambda: len(seen.on(f"{BASE}/front/detections")) > 20)
+        seen.wait_for(f"{BASE}/back/status", b"offline")
+        assert daemon.stop() == 0
+    assert ledgers(daemon)["back"]["captured"] == 0
+    assert ledgers(daemon)["front"]["inferred"] > 0
+
+
+def test_all_have_failed_for_good(settings: dict[str, str], tmp_path: Path) -> None:
+    """One that fails leaves the others alone; when none is left the daemon ends as it would with one."""
+    gone = settings | {"EDGED_FRONT_SOURCE": str(tmp_path / "gone.mp4")}
+    with Daemon(tmp_path, gone, environ=NO_CAMERA) as daemon:
+        assert "gone.mp4" in daemon.until_told("camera_failed")["error"]
+        daemon.until_told("running")
+        time.sleep(1)
+        assert daemon.stop() == 0
+    assert ledgers(daemon).keys() == {"back"}
+    with Daemon(tmp_path, gone | {"EDGED_SOURCE": "/nowhere.mp4"}, environ=NO_CAMERA) as daemon:
+        assert daemon.wait() == 69
+
+
+def test_cameras_are_added_removed_and_changed_while_the_others_go_on(
+    mosquitto: Mosquitto, settings: dict[str, str], tmp_path: Path
+) -> None:
+    everything = with_broker(settings, mosquitto)
+    with Subscriber(mosquitto.port) as seen, Daemon(tmp_path, everything, environ=NO_CAMERA) as daemon:
+        daemon.until(lambda: len(seen.on(f"{BASE}/front/detections")) > 5)
+        changed = everything | {"EDGED_CAMERAS": "front,side", "EDGED_SIDE_SCORE_THRESHOLD": "0.9"}
+        daemon.configure(changed)
+        daemon.send(signal.SIGHUP)
+        daemon.until_told("reloaded")
+        daemon.until(lambda: seen.on(f"{BASE}/side/detections"))
+        seen.wait_for(f"{BASE}/back/status", b"offline")
+        daemon.until(lambda: json_of(seen, f"{BASE}/state")["cameras"] == ["front", "side"])
+
+        daemon.configure(changed | {"EDGED_SIDE_FPS": "-1"})
+        daemon.send(signal.SIGHUP)
+        assert "EDGED_SIDE_FPS='-1'" in daemon.until_told("reload_refused")["error"]
+        count = len(seen.on(f"{BASE}/side/detections"))
+        daemon.until(lambda: len(seen.on(f"{BASE}/side/detections")) > count + 5)
+        assert daemon.stop() == 0
+        seqs = [json.loads(payload)["seq"] for payload in seen.on(f"{BASE}/front/detections")]
+    assert seqs == list(range(len(seqs)))
+    assert ledgers(daemon).keys() == {"front", "back", "side"}
+    assert set(ledgers(daemon)["front"]["dropped"]) <= {"superseded", "stopped"}
+    assert len(re.findall("New client connected.*edged-lab1", mosquitto.log)) == 1
+
+
+def test_every_camera_has_a_folder_in_the_output(settings: dict[str, str], tmp_path: Path) -> None:
+    files = settings | {
+        "EDGED_SOURCE": "synthetic:?width=64&height=64&fps=0&count=40&live=false",
+        "EDGED_OUTPUT": str(tmp_path / "out"),
+        "EDGED_JSONL": str(tmp_path / "lines.jsonl"),
+    }
+    with Daemon(tmp_path, files, environ=NO_CAMERA) as daemon:
+        assert daemon.wait() == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"front", "back"}
+    assert all(any(folder.glob("*.mp4")) for folder in (tmp_path / "out").iterdir())
+    lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    assert sorted(line["camera"] for line in lines) == ["back"] * 40 + ["front"] * 40
+    assert {line["inferred"] for line in ledgers(daemon).values()} == {40}
+
+
+def test_a_second_signal_ends_at_once(settings: dict[str, str], tmp_path: Path) -> None:
+    stuck = settings | {"EDGED_STOP_TIMEOUT": "60", "EDGED_JSONL": str(tmp_path / "pipe")}
+
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with Daemon(tmp_path, stuck, environ=NO_CAMERA) as daemon:
+            daemon.until_told("running")
+            time.sleep(10)  # by then nothing fits into the pipe any more
+            daemon.send(signal.SIGTERM)
+            time.sleep(2)
+            assert daemon.process.poll() is None
+            started = time.monotonic()
+            daemon.send(signal.SIGTERM)
+            assert daemon.wait() in {0, 73}
+            assert time.monotonic() - started < 5
+    finally:
+        os.close(reader)
