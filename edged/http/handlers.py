@@ -7,12 +7,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import structlog
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
 from edged.http.access import CHALLENGE
+from edged.http.prometheus import page
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from edged.http.access import Guard
     from edged.http.live import Figures
     from edged.http.newest import Board
-    from edged.http.prometheus import Metrics
+    from edged.http.prometheus import CameraMetrics
 
 _PAGE = Path(__file__).parent / "page"
 _POLICY = (
@@ -38,49 +40,73 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What there is to show."""
+    """What there is to show of one camera."""
+
+    title: str
+    board: Board
+    figures: Figures
+    metrics: CameraMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """What there is to show, and who may look."""
 
     title: str
     access: Guard
-    board: Board
-    figures: Figures
-    metrics: Metrics
-    most_viewers: int
+    views: dict[str, View]
+    """By camera; the only one is called nothing."""
+    several: bool
+    most_viewers: int = 8
 
 
-def application(view: View) -> Application:
+def application(hall: Hall) -> Application:
     """All pages."""
     files = {
-        "": ("index.html", "text/html; charset=utf-8"),
         "icon.svg": ("icon.svg", "image/svg+xml"),
         "view.css": ("view.css", "text/css; charset=utf-8"),
         "view.js": ("view.js", "text/javascript; charset=utf-8"),
     }
-    seats = Seats(view.most_viewers)
+    single = {"": ("index.html", "text/html; charset=utf-8")}
+    grid = {
+        "": ("grid.html", "text/html; charset=utf-8"),
+        "grid.js": ("grid.js", "text/javascript; charset=utf-8"),
+    }
+    seats = Seats(hall.most_viewers)
+    # The only camera has its pages at the top, one of several below its name.
+    below = "(?P<camera>[^/]+)/" if hall.several else ""
     return Application(
         [
-            *(
-                (f"/{url}", File, {"view": view, "content": (_PAGE / name).read_bytes(), "kind": kind})
-                for url, (name, kind) in files.items()
-            ),
-            ("/live.json", Live, {"view": view}),
-            ("/healthz", Health, {"view": view}),
-            ("/metrics", MetricsPage, {"view": view}),
-            ("/snapshot.jpg", Snapshot, {"view": view}),
-            ("/stream.mjpg", Stream, {"view": view, "seats": seats}),
+            *_files(hall, "", files | (grid if hall.several else single)),
+            *(_files(hall, below, files | single) if hall.several else ()),
+            ("/cameras.json", Overview, {"hall": hall}),
+            ("/healthz", Health, {"hall": hall}),
+            ("/metrics", MetricsPage, {"hall": hall}),
+            (f"/{below}live.json", Live, {"hall": hall}),
+            (f"/{below}snapshot.jpg", Snapshot, {"hall": hall}),
+            (f"/{below}stream.mjpg", Stream, {"hall": hall, "seats": seats}),
         ],
         default_handler_class=Nothing,
-        default_handler_args={"view": view},
+        default_handler_args={"hall": hall},
         log_function=lambda _: None,  # who looks at what is nobody's business
     )
+
+
+def _files(
+    hall: Hall, below: str, files: dict[str, tuple[str, str]]
+) -> list[tuple[str, Any, dict[str, Any]]]:
+    return [
+        (f"/{below}{url}", File, {"hall": hall, "content": (_PAGE / name).read_bytes(), "kind": kind})
+        for url, (name, kind) in files.items()
+    ]
 
 
 class Page(RequestHandler):
     """Asks for the token, and tells browsers to trust nothing but us."""
 
-    def initialize(self, view: View) -> None:
+    def initialize(self, hall: Hall) -> None:
         """Take what is shown."""
-        self.view = view
+        self.hall = hall
 
     def set_default_headers(self) -> None:
         """Headers of every answer."""
@@ -94,11 +120,22 @@ class Page(RequestHandler):
     def prepare(self) -> None:
         """Turn away who may not look."""
         headers = self.request.headers
-        problem = self.view.access.problem(
+        problem = self.hall.access.problem(
             host=headers.get("Host", ""), authorization=headers.get("Authorization", "")
         )
         if problem:
             raise HTTPError(problem)
+        self.camera = unquote(str(self.path_kwargs.pop("camera", "")))
+        if self.camera and self.camera not in self.hall.views:
+            raise HTTPError(404)
+
+    @property
+    def view(self) -> View:
+        """The camera that is asked for."""
+        view = self.hall.views.get(self.camera)
+        if view is None:
+            raise HTTPError(404 if self.camera else 503)
+        return view
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """One line of text."""
@@ -135,9 +172,9 @@ class Nothing(Page):
 class File(Page):
     """A part of the page."""
 
-    def initialize(self, view: View, content: bytes = b"", kind: str = "") -> None:
+    def initialize(self, hall: Hall, content: bytes = b"", kind: str = "") -> None:
         """Take what is shown."""
-        super().initialize(view)
+        super().initialize(hall)
         self._content = content
         self._kind = kind
 
@@ -159,12 +196,41 @@ class Live(Page):
     head = get
 
 
+class Overview(Page):
+    """All cameras in short."""
+
+    def get(self) -> None:
+        """Name, health and rate of each."""
+        views = list(self.hall.views.items())
+        cameras = [
+            {"name": name, "health": view.figures.health(), "fps": view.figures.live()["fps"]}
+            for name, view in views
+        ]
+        self.send_json({"title": self.hall.title, "cameras": cameras})
+
+    head = get
+
+
+def _health(hall: Hall) -> dict[str, Any]:
+    """The health of the only camera, or of all: failed if all have, degraded if any is not well."""
+    each = {name: view.figures.health() for name, view in list(hall.views.items())}
+    if not hall.several and each:
+        return next(iter(each.values()))
+    states = {health["status"] for health in each.values()}
+    failed = not states or states == {"failed"}
+    return {
+        "status": "failed" if failed else "ok" if states == {"ok"} else "degraded",
+        "problems": [f"{name}: {problem}" for name, health in each.items() for problem in health["problems"]],
+        "cameras": each,
+    }
+
+
 class Health(Page):
     """For who watches over the daemon: 200 while detection goes on, 503 when it does not."""
 
     def get(self) -> None:
         """The health now."""
-        health = self.view.figures.health()
+        health = _health(self.hall)
         if health["status"] == "failed":
             self.set_status(503)
         self.send_json(health)
@@ -177,7 +243,8 @@ class MetricsPage(Page):
 
     def get(self) -> None:
         """The metrics now."""
-        body, content_type = self.view.metrics.page(self.request.headers.get("Accept", ""))
+        metrics = {name: view.metrics for name, view in list(self.hall.views.items())}
+        body, content_type = page(metrics, self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
         self.finish(body)
 
@@ -185,9 +252,9 @@ class MetricsPage(Page):
 class Looking(Page):
     """A page that waits for pictures; a visitor who leaves ends the waiting."""
 
-    def initialize(self, view: View) -> None:
+    def initialize(self, hall: Hall) -> None:
         """Nobody waits yet."""
-        super().initialize(view)
+        super().initialize(hall)
         self._waiting: asyncio.Task[bytes | None] | None = None
 
     async def picture(self) -> bytes | None:
@@ -240,9 +307,9 @@ class Seats:
 class Stream(Looking):
     """The annotated pictures as multipart JPEG, at the pace of the visitor."""
 
-    def initialize(self, view: View, seats: Seats | None = None) -> None:
+    def initialize(self, hall: Hall, seats: Seats | None = None) -> None:
         """Take what is shown, and the seats."""
-        super().initialize(view)
+        super().initialize(hall)
         self._seats = seats or Seats(0)
 
     async def get(self) -> None:

@@ -19,17 +19,18 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
     from edged.records import Report, State
 
+_HOST = "edged_host"
 _LIFECYCLES = ("starting", "running", "paused", "stopping", "stopped")
 
 
-class Metrics(Collector):
-    """A registry of its own, with the process's memory, CPU and descriptors beside edged's figures."""
+class CameraMetrics:
+    """What one camera has told."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,9 +38,6 @@ class Metrics(Collector):
         self._reported_at = 0.0
         self._state: State | None = None
         self._stage_counts: Counter[str] = Counter()
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
 
     def report(self, report: Report) -> None:
         """Take the figures of the last interval."""
@@ -52,15 +50,6 @@ class Metrics(Collector):
         """Take what the daemon is doing."""
         self._state = state
 
-    def page(self, accept: str) -> tuple[bytes, str]:
-        """All metrics in the text format that ``accept`` (the HTTP header) asks for, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing before there is something: registering must not collect."""
-        return []
-
     def collect(self) -> Iterator[Metric]:
         """The metrics now."""
         if self._state is not None:
@@ -71,6 +60,47 @@ class Metrics(Collector):
             yield _gauge("edged_report_timestamp_seconds", "When the figures were taken", at)
             yield from _of_report(report)
             yield _latencies(report, counts)
+
+
+def page(cameras: Mapping[str, CameraMetrics], accept: str) -> tuple[bytes, str]:
+    """All metrics in the text format that ``accept`` (the HTTP header) asks for, and its content type.
+
+    Args:
+        cameras: by the name that is their label; the only camera is called nothing and has no label.
+        accept: as the visitor sent it.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Cameras(cameras))
+    ProcessCollector(registry=registry)
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+class _Cameras(Collector):
+    """Metrics of the same name from all cameras as one, told apart by a label."""
+
+    def __init__(self, cameras: Mapping[str, CameraMetrics]) -> None:
+        self._cameras = cameras
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing before there is something: registering must not collect."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        for name, camera in self._cameras.items():
+            for family in camera.collect():
+                if name and family.name == _HOST:  # one machine
+                    families.setdefault(family.name, family)
+                    continue
+                label = {"camera": name} if name else {}
+                samples = [one._replace(labels={**label, **one.labels}) for one in family.samples]
+                family.samples = [
+                    *(families[family.name].samples if family.name in families else ()),
+                    *samples,
+                ]
+                families[family.name] = family
+        yield from families.values()
 
 
 def _of_state(state: State) -> Iterator[Metric]:
@@ -104,7 +134,7 @@ def _of_report(report: Report) -> Iterator[Metric]:
         for fate, count in fates.items():
             results.add_metric([sink, fate], count)
     yield results
-    host = GaugeMetricFamily("edged_host", "Health of the machine", labels=["sensor"])
+    host = GaugeMetricFamily(_HOST, "Health of the machine", labels=["sensor"])
     for sensor, value in report.host.items():
         host.add_metric([sensor], float(value))
     yield host

@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
-import structlog
 
 from edged.errors import ConfigError
-from edged.http.access import Guard, read_token
+from edged.http.access import read_token
 from edged.http.live import Figures
 from edged.http.newest import Board
 from edged.settings.listener import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edged.http.site import Site
     from edged.records import Image, Report, Result, State
     from edged.settings.declared import Settings
-    from edged.settings.listener import Address
     from edged.sinks import Context
 
 _MOST_FPS = 15.0
 """Pictures a second: enough to aim a camera, and JPEG is not free."""
 _MOST_WIDTH = 1280
 _QUALITY = 80
-_MOST_VIEWERS = 8
-
-log = structlog.get_logger()
 
 
 class HttpSink:
-    """Serves the live view. While nobody looks, no picture is drawn or encoded.
+    """Shows a camera on the daemon's site. While nobody looks, no picture is drawn or encoded.
 
     Args:
-        address: where to listen.
-        token: what visitors must know; None where only this machine can reach us.
-        title: what the page is called.
-        stop_timeout: seconds that :meth:`close` may take.
-
-    Raises:
-        ConfigError: a package that this needs is not installed.
+        site: borrowed; given back by :meth:`close`.
+        camera: its name below the site; empty for the only one.
+        title: what its page is called.
+        give_back: lets the site go; None: it is this camera's own.
     """
 
     name = "http"
@@ -49,24 +43,23 @@ class HttpSink:
     waiting = False
 
     def __init__(
-        self, address: Address, *, token: str | None, title: str = "edged", stop_timeout: float = 10.0
+        self,
+        site: Site,
+        *,
+        camera: str = "",
+        title: str = "edged",
+        give_back: Callable[[], None] | None = None,
     ) -> None:
-        try:
-            from edged.http.handlers import View  # noqa: PLC0415  # an extra that only the live view needs
-            from edged.http.prometheus import Metrics  # noqa: PLC0415
-            from edged.http.server import Server  # noqa: PLC0415
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"EDGED_HTTP needs the package {error.name}, which is not installed",
-                mend="Run: pip install 'edged[http]'",
-            ) from error
-        self._address = address
-        self._stop_timeout = stop_timeout
+        from edged.http.handlers import View  # noqa: PLC0415  # an extra
+        from edged.http.prometheus import CameraMetrics  # noqa: PLC0415
+
+        self._site = site
+        self._camera = camera
+        self._give_back = give_back or site.close
         self._board = Board()
         self._figures = Figures()
-        self._metrics = Metrics()
-        self._view = View(title, Guard(token), self._board, self._figures, self._metrics, _MOST_VIEWERS)
-        self._server = Server(address)
+        self._metrics = CameraMetrics()
+        self._view = View(title, self._board, self._figures, self._metrics)
         self._due = 0.0
 
     @classmethod
@@ -74,37 +67,33 @@ class HttpSink:
         """As ``EDGED_HTTP`` says.
 
         Raises:
-            ConfigError: the token cannot be read, is too short, or there is none and others can reach us.
+            ConfigError: the token cannot be read, is too short, or there is none and others can reach us, or
+                a package that this needs is not installed.
         """
-        del context
-        assert settings.http is not None  # noqa: S101  # the registry asks for this sink only if it is set
-        address = parse(settings.http)
-        token = None
-        if settings.http_token_file is not None:
-            token = read_token(settings.http_token_file.expanduser())
+        site = context.lender.borrow("http", settings, _site)
         return cls(
-            address,
-            token=token,
+            site,
+            camera=settings.camera if settings.several else "",
             title=f"{settings.camera} on {settings.node}",
-            stop_timeout=settings.stop_timeout,
+            give_back=partial(context.lender.give_back, site),
         )
 
     @property
     def url(self) -> str:
         """Where a browser on this machine finds the page, once it is open."""
-        return replace(self._address, port=self._server.port).url
+        return self._site.url
 
     def open(self) -> None:
-        """Listen.
+        """Show the camera; the first one listens.
 
         Raises:
             SinkError: the port is in use, or not ours to take.
         """
-        from edged.http.handlers import application  # noqa: PLC0415  # as above
-
-        self._server.bind()
-        self._server.start(application(self._view), self._board.close)
-        log.info("live_view", url=self.url)
+        try:
+            self._site.join(self._camera, self._view)
+        except BaseException:
+            self._give_back()
+            raise
 
     def send(self, result: Result) -> None:
         """Count the result, and draw it for whoever waits for a picture."""
@@ -116,7 +105,7 @@ class HttpSink:
             return
         # From when it was due, not from now: else 30 frames a second become ten and not fifteen.
         self._due = max(self._due + 1 / _MOST_FPS, now)
-        self._server.call(partial(self._board.put, _jpeg(result.picture())))
+        self._site.call(partial(self._board.put, _jpeg(result.picture())))
 
     def report(self, report: Report) -> None:
         """Take the figures of the last interval."""
@@ -129,8 +118,30 @@ class HttpSink:
         self._metrics.state(state)
 
     def close(self) -> None:
-        """Hang up."""
-        self._server.close(0.8 * self._stop_timeout)
+        """Show it no more; the last one hangs up."""
+        self._site.leave(self._camera, self._view)
+        self._give_back()
+
+
+def _site(settings: Settings) -> Site:
+    try:
+        from edged.http.site import Site  # noqa: PLC0415  # an extra that only the live view needs
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"EDGED_HTTP needs the package {error.name}, which is not installed",
+            mend="Run: pip install 'edged[http]'",
+        ) from error
+    assert settings.http is not None  # noqa: S101  # the registry asks for this sink only if it is set
+    token = None
+    if settings.http_token_file is not None:
+        token = read_token(settings.http_token_file.expanduser())
+    return Site(
+        parse(settings.http),
+        token=token,
+        title="edged",
+        several=settings.several,
+        stop_timeout=settings.stop_timeout,
+    )
 
 
 def _jpeg(picture: Image) -> bytes:

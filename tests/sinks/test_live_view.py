@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import itertools
 import json
@@ -19,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edged import bridge
 from edged.errors import SinkError
+from edged.http.site import Site
 from edged.metrics import FrameCounts, StageStats
 from edged.records import Report, Result, State
 from edged.settings.listener import parse
@@ -55,7 +57,7 @@ REPORT = Report(
 @contextmanager
 def serving(address: str = "127.0.0.1:0", token: str | None = None) -> Iterator[HttpSink]:
     """A live view that is open."""
-    sink = HttpSink(parse(address), token=token, title="front door")
+    sink = HttpSink(Site(parse(address), token=token), title="front door")
     sink.open()
     try:
         yield sink
@@ -410,7 +412,7 @@ def test_garbage_is_survived(sink: HttpSink) -> None:
 
 
 def test_closing_sends_everybody_home_at_once() -> None:
-    sink = HttpSink(parse("127.0.0.1:0"), token=None)
+    sink = HttpSink(Site(parse("127.0.0.1:0"), token=None))
     sink.open()
     idle = socket.create_connection(("127.0.0.1", port(sink)))
     with Camera(sink), Viewer(sink) as viewer:
@@ -425,7 +427,7 @@ def test_closing_sends_everybody_home_at_once() -> None:
 
 
 def test_a_port_that_is_taken_is_told(sink: HttpSink) -> None:
-    second = HttpSink(parse(f"127.0.0.1:{port(sink)}"), token=None)
+    second = HttpSink(Site(parse(f"127.0.0.1:{port(sink)}"), token=None))
     with pytest.raises(SinkError, match="EDGED_HTTP") as told:
         second.open()
     assert told.value.exit_code == 73
@@ -466,3 +468,36 @@ def test_from_elsewhere_nothing_is_shown_without_the_token() -> None:
 
 def test_a_name_that_was_made_to_lead_here_is_refused(sink: HttpSink) -> None:
     assert get(sink, "/live.json", Host="evil.example")[0] == 421
+
+
+def test_several_cameras_have_pages_below_their_names() -> None:
+    """One listener; each camera a page and a label in the metrics; the health is of all."""
+    site = Site(parse("127.0.0.1:0"), token=None, several=True)
+    front, back = (
+        HttpSink(site, camera=name, title=name, give_back=lambda: None) for name in ("front", "back")
+    )
+    for one in (front, back):
+        one.open()
+        one.state(RUNNING)
+        one.report(REPORT)
+    try:
+        assert b"grid.js" in get(front, "/")[2]
+        assert b"stream.mjpg" in get(front, "/front/")[2]
+        overview = json.loads(get(front, "/cameras.json")[2])
+        assert [camera["name"] for camera in overview["cameras"]] == ["front", "back"]
+        assert json.loads(get(front, "/back/live.json")[2])["title"] == "back"
+        assert get(front, "/side/live.json")[0] == get(front, "/live.json")[0] == 404
+        metrics = get(front, "/metrics")[2].decode()
+        for name in ("front", "back"):
+            assert re.search(rf'^edged_frames_inferred_total{{camera="{name}"}} 295', metrics, re.MULTILINE)
+        assert len(re.findall(r"^# TYPE edged_fps ", metrics, re.MULTILINE)) == 1
+        back.state(dataclasses.replace(RUNNING, camera_online=False))
+        status, _, body = get(front, "/healthz")
+        assert (status, json.loads(body)["status"]) == (200, "degraded")
+        front.state(dataclasses.replace(RUNNING, camera_online=False))
+        assert get(front, "/healthz")[0] == 503
+        back.close()
+        assert get(front, "/back/live.json")[0] == 404
+        front.close()
+    finally:
+        site.close()

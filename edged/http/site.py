@@ -1,0 +1,94 @@
+"""The pages of a daemon: one listener, with a part for each of its cameras."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edged.http.access import Guard
+from edged.http.handlers import Hall, application
+from edged.http.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edged.http.handlers import View
+    from edged.settings.listener import Address
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Doors:
+    """Whether it is open; guarded by a lock, for cameras come and go side by side."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    open: bool = False
+
+
+class Site:
+    """Serves the live view of all cameras from the first one that joins.
+
+    Args:
+        address: where to listen.
+        token: what visitors must know; None where only this machine can reach us.
+        title: what the page of several cameras is called.
+        several: whether each camera has pages below its name.
+        stop_timeout: seconds that :meth:`close` may take.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        token: str | None,
+        title: str = "edged",
+        several: bool = False,
+        stop_timeout: float = 10.0,
+    ) -> None:
+        self.hall = Hall(title, Guard(token), {}, several)
+        self._address = address
+        self._stop_timeout = stop_timeout
+        self._server = Server(address)
+        self._doors = _Doors()
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the page, once it is open."""
+        return replace(self._address, port=self._server.port).url
+
+    def join(self, camera: str, view: View) -> None:
+        """Show a camera; the first one opens the site.
+
+        Raises:
+            SinkError: the port is in use, or not ours to take.
+        """
+        with self._doors.lock:
+            if not self._doors.open:
+                self._server.bind()
+                self._server.start(application(self.hall), self._send_home)
+                self._doors.open = True
+                log.info("live_view", url=self.url)
+            self.hall.views[camera] = view
+
+    def leave(self, camera: str, view: View) -> None:
+        """Show it no more, unless another one is shown under its name."""
+        with self._doors.lock:
+            if self.hall.views.get(camera) is view:
+                del self.hall.views[camera]
+        self._server.call(view.board.close)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Run something soon in the event loop of the pages."""
+        self._server.call(function)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._server.close(0.8 * self._stop_timeout)
+
+    def _send_home(self) -> None:
+        for view in list(self.hall.views.values()):
+            view.board.close()
