@@ -13,7 +13,7 @@ SYSTEM_CACHE ?= /var/tmp/edged-system
 
 DEB := $(foreach suite,bookworm trixie,$(foreach arch,amd64 arm64,deb-$(suite)-$(arch)))
 
-.PHONY: demo test test-system test-arm64 deb $(DEB) check format clean
+.PHONY: demo test test-system test-arm64 deb $(DEB) image image-amd64 image-arm64 check format clean
 
 demo: $(READY)
 	$(BIN)/edged demo
@@ -24,13 +24,15 @@ test: $(READY)
 # Installs edged on Debian 12 and 13 as users do, and on a fleet. Needs root, and what .ci/run installs for it.
 test-system: $(READY)
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-system-bookworm test-system-trixie test-system-fleet \
-		test-system-packages-bookworm test-system-packages-trixie
+		test-system-packages-bookworm test-system-packages-trixie test-system-image
 
 test-system-%: export EDGED_SYSTEM_CACHE = $(SYSTEM_CACHE)
 test-system-bookworm test-system-trixie: test-system-%: $(READY)
 	$(BIN)/python -m pytest -x tests/system/test_service.py -k $* $(ARGS)
 test-system-packages-bookworm test-system-packages-trixie: test-system-packages-%: $(READY)
 	$(BIN)/python -m pytest -x tests/system/test_packages.py -k $* $(ARGS)
+test-system-image: $(READY)
+	$(BIN)/python -m pytest -x tests/system/test_image.py $(ARGS)
 test-system-fleet: $(READY)
 	$(BIN)/python -m pytest -x tests/system/test_ansible.py $(ARGS)
 
@@ -43,6 +45,11 @@ test-arm64: $(READY)
 deb: $(DEB)
 $(DEB): deb-%: $(READY)
 	PYTHON=$(BIN)/python deploy/debian/build.sh $(subst -, ,$*) dist
+
+# Container images into dist/, one for each kind of machine. Needs root, buildah and mmdebstrap.
+image: image-amd64 image-arm64
+image-amd64 image-arm64: image-%: $(READY)
+	PYTHON=$(BIN)/python deploy/image/build.sh $* dist
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
+from system.packaging import build
 from system.roots import HERE, PROJECT
 from system.test_service import DATA, ENV_FILE, UNIT, await_state, configure, files, install, main_pid, models
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["models"]
 
-BUILD = "deploy/debian/build.sh"
 DEBIAN = {"bookworm": "12", "trixie": "13"}
 
 
@@ -35,22 +34,12 @@ def packages(
 ) -> dict[str, Path]:
     """The package of this version, and that of a later one."""
 
-    def build(checkout: str) -> Path:
-        folder = tmp_path_factory.mktemp(checkout)
-        environment = os.environ | {
-            "PYTHON": sys.executable,
-            "WHEELHOUSE": str(wheelhouses[suite]),
-            "COMPRESSION": "none",
-            "SOURCE_DATE_EPOCH": "1700000000",
-        }
-        command = [str(checkouts[checkout] / BUILD), suite, "amd64", str(folder)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return next(folder.glob("*.deb"))
+    def make(checkout: str) -> Path:
+        return build(checkouts[checkout], suite, wheelhouses[suite], tmp_path_factory.mktemp(checkout))
 
     with ThreadPoolExecutor() as pool:
         names = ("src", "later")
-        return dict(zip(names, pool.map(build, names), strict=True))
+        return dict(zip(names, pool.map(make, names), strict=True))
 
 
 @pytest.fixture(scope="module")
