@@ -111,7 +111,7 @@ def test_a_region_that_no_frame_has_is_refused_where_the_size_of_frames_is_known
         ({}, []),
         ({"EDGED_SCORE_THRESHOLD": "0.7"}, ["detector"]),
         ({"EDGED_WORKERS": "2"}, ["detector"]),
-        ({"EDGED_SOURCE": "synthetic:?live=false&width=64"}, ["source"]),
+        ({"EDGED_SOURCE": "synthetic:?live=false&width=64"}, ["detector", "source"]),
         ({"EDGED_JSONL": "other.jsonl"}, ["jsonl"]),
         ({"EDGED_STATS_INTERVAL": "3", "EDGED_MAX_AGE": "2", "EDGED_LOG_LEVEL": "debug"}, []),
     ],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from edged import sources
 from edged.decoders import decoder_class
 from edged.engines.coral.edgetpu import TpuAccess
 from edged.engines.failover import FailoverEngine
@@ -117,13 +118,15 @@ def _wanted(settings: Settings, content: ModelFile) -> Wanted:
     if settings.model_cpu is not None and not content.edgetpu:
         log.warning("model_cpu_not_used", reason=f"{settings.model.name} is not compiled for the Edge TPU")
     twin = _twin(settings) if content.edgetpu else None
+    on_cpu = settings.device == (device.CPU,) or not content.edgetpu
+    workers, threads = share_of_cores(settings) if on_cpu else (settings.workers or 1, default_threads(1))
     return Wanted(
         model=settings.model,
         compiled=content.edgetpu,
         twin=twin,
         devices=settings.device,
-        workers=settings.workers,
-        threads=settings.threads or default_threads(settings.workers),
+        workers=workers,
+        threads=settings.threads or threads,
         twin_threads=settings.threads or default_threads(1),
         access=accesses(settings)[0],
         editions=tuple(_edition(path, compiled=content.edgetpu) for path in (settings.model, twin) if path),
@@ -179,6 +182,20 @@ def _detector(
         )
     preprocess = Preprocessor(model.inputs[0], decoder.encoding, settings.roi)
     return Detector(model, pool, preprocess, decoder, keep, give_back)
+
+
+def share_of_cores(settings: Settings) -> tuple[int, int]:
+    """Workers, and threads of each, on the CPU.
+
+    Where every frame counts, or several cameras want their turns, an interpreter a core does the most frames;
+    a single camera is answered soonest by one interpreter with all cores.
+    """
+    workers = settings.workers
+    if workers is None:
+        many = settings.several or sources.gives_every_frame(settings.source, settings.policy)
+        cores = len(os.sched_getaffinity(0))
+        workers = max(1, min(_MOST_THREADS, cores // (settings.threads or 1))) if many else 1
+    return workers, settings.threads or default_threads(workers)
 
 
 def default_threads(workers: int) -> int:

@@ -190,8 +190,14 @@ class Settings(BaseSettings):
     threads: Annotated[int | None, BeforeValidator(written.auto)] = _setting(
         None, "Device", "threads of one interpreter", shown="auto", ge=1, le=64
     )
-    workers: int = _setting(
-        1, "Device", "interpreters that work side by side, results stay in order", ge=1, le=16
+    workers: Annotated[int | None, BeforeValidator(written.auto)] = _setting(
+        None,
+        "Device",
+        "interpreters that work side by side, results stay in order; auto: for one camera one with all "
+        "cores, the least delay; for files, and for several cameras, one a core, the most frames",
+        shown="auto",
+        ge=1,
+        le=16,
     )
 
     weight: float = _setting(

@@ -97,10 +97,26 @@ def source_class(spec: str) -> Any:
     raise AssertionError("the empty prefix fits every path")
 
 
+def gives_every_frame(spec: str, policy: str) -> bool:
+    """Whether every frame counts, as of a file, or the newest, as of a camera.
+
+    Args:
+        spec: value of EDGED_SOURCE.
+        policy: value of EDGED_POLICY.
+
+    Raises:
+        ConfigError: as :func:`source_class`.
+    """
+    if policy != "auto":
+        return policy == "all"
+    live = getattr(source_class(spec), "live", None)
+    return "live=false" in spec if live is None else not live  # the synthetic one is both
+
+
 def create(settings: Settings) -> Source:
     """The source that the settings name, not yet open."""
     source: Source = source_class(settings.source).create(settings)
     return source
 
 
-__all__ = ["Seeker", "Source", "create", "source_class"]
+__all__ = ["Seeker", "Source", "create", "gives_every_frame", "source_class"]

@@ -22,6 +22,7 @@ def settings(demo_model: Path, tmp_path: Path) -> dict[str, str]:
         "EDGED_SOURCE": "synthetic:?width=320&height=240&fps=0&live=false",
         "EDGED_OUTPUT": str(tmp_path / "out.mp4"),
         "EDGED_JSONL": str(tmp_path / "lines.jsonl"),
+        "EDGED_WORKERS": "1",
         "EDGED_THREADS": "1",
     }
 
