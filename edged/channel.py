@@ -48,6 +48,15 @@ class Channel(Generic[T]):
             self._filled.notify()
             return displaced
 
+    def offer(self, item: T) -> bool:
+        """Append ``item`` if there is room, without waiting and at nobody's cost; whether it was taken."""
+        with self._emptied:
+            if self._closed or len(self._items) >= self._capacity:
+                return False
+            self._items.append(item)
+            self._filled.notify()
+            return True
+
     def get(self, *, unless: threading.Event | None = None) -> T:
         """The oldest item, as soon as there is one.
 

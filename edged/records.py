@@ -65,6 +65,64 @@ class Detection:
     score: float
     """0..1."""
     box: Box
+    track: int | None = None
+    """Id of the object over time, None before it was seen twice, or where tracks are off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """News of one object, from its coming to its going."""
+
+    kind: str
+    """``start``, ``update`` or ``end``: exactly one start and one end an event."""
+    event_id: str
+    changes: tuple[str, ...]
+    """Why it is told: ``zone_entered:porch``, ``zone_left:porch``, ``line_crossed:gate:in``, ``stationary``,
+    ``moving``, ``picture`` (a better one), ``alive`` (nothing new for a minute)."""
+    ended_by: str
+    """``left``, ``lost``, ``reload`` or ``stop``; empty before the end."""
+    track: int
+    label: str
+    score: float
+    top_score: float
+    box: Box
+    best_box: Box
+    """Where it was in the best picture of it."""
+    width: int
+    """Of the frame, in pixels."""
+    height: int
+    ts: float
+    """UTC of the frame that brought the news."""
+    start_ts: float
+    """UTC of the frame in which it was first seen."""
+    end_ts: float | None
+    """UTC of the frame in which it was last seen, once it has ended."""
+    duration_s: float
+    """From when it was first seen to now, by the frames' own clock."""
+    stationary: bool
+    zones: tuple[str, ...]
+    """Where it is now."""
+    entered_zones: tuple[str, ...]
+    dwell_s: Mapping[str, float]
+    """Seconds in each zone that it has entered."""
+    lines: tuple[tuple[str, str], ...]
+    """Lines crossed, each with ``in`` or ``out``, in order."""
+    path: tuple[tuple[float, float], ...]
+    """Where it went, as fractions of the frame."""
+    crop: Image | None = None
+    """The best picture of it, with what is new about it: with the start, and with ``picture``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Who is there: confirmed objects, so that a frame in which one is missed changes nothing."""
+
+    counts: Mapping[str, int]
+    """By label."""
+    zones: Mapping[str, Mapping[str, int]]
+    """By zone, then by label; every zone is there."""
+    lines: Mapping[str, Mapping[tuple[str, str], int]]
+    """By line, then by direction and label: crossings since the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +177,10 @@ class Result:
     shared by all sinks."""
     waits: bool
     """Whether a slow sink may hold it up, since every frame counts (a file), or must let it go (a camera)."""
+    events: tuple[Event, ...] = ()
+    """What the frame brought; an outlet tells them even where the frame gives way to a newer one."""
+    presence: Presence | None = None
+    """Who is there; None where tracks are off."""
 
 
 @dataclass(frozen=True, slots=True)

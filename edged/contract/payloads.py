@@ -21,7 +21,8 @@ SCHEMA: Literal[1] = 1
 """Version of the payloads: it rises when a field changes its meaning or goes; new fields do not raise it."""
 
 Availability = Literal["online", "offline"]
-Count = Annotated[int, Field(ge=0, description="objects of the label in the newest frame")]
+Occupancy = Literal["ON", "OFF"]
+Count = Annotated[int, Field(ge=0, description="objects of the label")]
 Milliseconds = Annotated[float, Field(ge=0, description="milliseconds")]
 Timestamp = Annotated[float, Field(description="UTC, seconds since the epoch")]
 Natural = Annotated[int, Field(ge=0)]
@@ -47,6 +48,9 @@ class DetectionItem(TypedDict):
     box: Annotated[
         list[float],
         Field(min_length=4, max_length=4, description="x1, y1, x2, y2 in pixels of the source frame"),
+    ]
+    track: Annotated[
+        Natural | None, Field(description="id of the object over time; null before it was seen twice")
     ]
 
 
@@ -215,6 +219,7 @@ def detections(result: Result, *, camera: str, boot_id: str, seq: int, now: floa
                 "class_id": int(found.class_id),
                 "score": round(float(found.score), 4),
                 "box": [round(float(corner), 2) for corner in found.box],
+                "track": found.track,
             }
             for found in result.detections
         ],

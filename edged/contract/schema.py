@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from edged import __version__
-from edged.contract import payloads
+from edged.contract import happenings, payloads
 from edged.contract.topics import Topics
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -22,6 +22,9 @@ _PARAMETERS = {
     "node": "id of the daemon, EDGED_NODE",
     "camera": "id of the camera, EDGED_CAMERA",
     "label": "what is counted, as a topic level: lower case, blanks are underscores",
+    "zone": "name of a zone, NAME of EDGED_ZONE_NAME in lower case",
+    "line": "name of a line, NAME of EDGED_LINE_NAME in lower case",
+    "direction": "in (to the right, seen along the line) or out",
     "name": "snapshot, pause, resume or reload",
 }
 _TOPICS = Topics("{prefix}", "{node}", "{camera}")
@@ -71,7 +74,41 @@ _CHANNELS = {
     "count": _Channel(
         _TOPICS.count("{label}"),
         payloads.Count,
-        "how many objects of a label the newest frame shows; only when it changes",
+        "how many objects of a label are there (with tracks: confirmed ones); only when it changes",
+        1,
+        True,
+        _TEXT,
+    ),
+    "events": _Channel(
+        _TOPICS.events,
+        happenings.EventMessage,
+        "what one object does, from coming to going",
+        1,
+        False,
+    ),
+    "best": _Channel(
+        _TOPICS.best("{label}"), None, "best picture of the last object of a label", 0, True, "image/jpeg"
+    ),
+    "zone_count": _Channel(
+        _TOPICS.zone_count("{zone}", "{label}"),
+        payloads.Count,
+        "how many confirmed objects of a label stand in a zone; only when it changes",
+        1,
+        True,
+        _TEXT,
+    ),
+    "zone_occupancy": _Channel(
+        _TOPICS.zone_occupancy("{zone}"),
+        payloads.Occupancy,
+        "whether any confirmed object stands in a zone",
+        1,
+        True,
+        _TEXT,
+    ),
+    "line_total": _Channel(
+        _TOPICS.line_total("{line}", "{direction}", "{label}"),
+        payloads.Count,
+        "how many objects of a label have crossed a line; goes on where an earlier start has ended",
         1,
         True,
         _TEXT,

@@ -70,6 +70,27 @@ class Topics(NodeTopics):
         """The last annotated picture."""
         return f"{self.base}/{self.camera}/snapshot"
 
+    @property
+    def events(self) -> str:
+        """Start, updates and end of every object."""
+        return f"{self.base}/{self.camera}/events"
+
+    def best(self, slug: str) -> str:
+        """The best picture of the last object of one label."""
+        return f"{self.base}/{self.camera}/best/{slug}"
+
+    def zone_count(self, zone: str, slug: str) -> str:
+        """How many objects of one label are in a zone."""
+        return f"{self.base}/{self.camera}/zone/{zone}/count/{slug}"
+
+    def zone_occupancy(self, zone: str) -> str:
+        """Whether anybody is in a zone."""
+        return f"{self.base}/{self.camera}/zone/{zone}/occupancy"
+
+    def line_total(self, line: str, direction: str, slug: str) -> str:
+        """How many objects of one label have crossed a line, ``in`` or ``out``."""
+        return f"{self.base}/{self.camera}/line/{line}/{direction}/{slug}"
+
     def count(self, slug: str) -> str:
         """How many objects of one label are seen; ``+`` stands for all."""
         return f"{self.base}/{self.camera}/count/{slug}"

@@ -15,6 +15,8 @@ from edged.engines.pool import EnginePools
 from edged.errors import SourceError
 from edged.model import detector
 from edged.pipeline import Intake, Outlet
+from edged.pipeline.follow import Follower
+from edged.scene import Scene, SceneRules
 from edged.settings.reading import Reading
 from edged.sinks import Context
 from edged.sinks.lending import Lender
@@ -33,6 +35,7 @@ T = TypeVar("T")
 
 _DETECTOR = "detector"
 _SOURCE = "source"
+_SCENE = "scene"
 
 
 class Runner(Protocol):
@@ -96,6 +99,11 @@ class Assembly:
         return cast("Intake", self.parts[_SOURCE].thing)
 
     @property
+    def follower(self) -> Follower | None:
+        """What makes tracks and events of detections; None where nothing does."""
+        return cast("Follower | None", self.parts[_SCENE].thing)
+
+    @property
     def outlets(self) -> list[Outlet]:
         """Where results go."""
         return [part.thing for part in self.parts.values() if isinstance(part.thing, Outlet)]
@@ -137,6 +145,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
     try:
         loaded = await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")
         intake = await builder.part(_SOURCE, builder.intake, "capture")
+        await builder.part(_SCENE, builder.scene)
         if not intake.source.live:  # a camera may come back with other frames at any time
             properties = intake.source.properties()
             loaded.preprocess.check(properties["width"], properties["height"])
@@ -194,6 +203,26 @@ class _Builder:
             raise
         return Intake(source, waits=waits, ledger=self._around.ledger), source.close
 
+    def scene(self, settings: Settings) -> _Opened:
+        """Another source shows other objects, another model calls them differently: their events end."""
+        _ = (
+            settings.source,
+            settings.model,
+            settings.rotate,
+            settings.classes,
+        )  # read, so that it follows them
+        rules = SceneRules(
+            begins=settings.score_threshold,
+            continues=min(settings.track_score, settings.score_threshold),
+            scores=settings.scores,
+            areas=settings.areas,
+            stationary_s=settings.stationary,
+            zones=settings.zone,
+            lines=settings.line,
+            masks=settings.mask,
+        )
+        return (Follower(Scene(rules)) if settings.track else None), _nothing
+
     def outlet(self, sink_class: Any, settings: Settings) -> _Opened:
         around = self._around
         context = Context(
@@ -206,6 +235,10 @@ class _Builder:
         sink: Sink = sink_class.create(settings, context)
         sink.open()
         return Outlet(sink), sink.close
+
+
+def _nothing() -> None:
+    """A scene holds nothing that would have to be closed."""
 
 
 __all__ = ["Assembly", "Closer", "Runner", "Surroundings", "build"]

@@ -141,6 +141,7 @@ class CameraRun:
             meter=self._meter,
             ledger=self.ledger,
             weight=self.settings.weight,
+            follower=parts.follower,
         )
         if self._stopping:
             pipeline.stop()
@@ -240,6 +241,7 @@ class CameraRun:
                 intake=following.intake if following.intake is not present.intake else None,
                 outlets=following.outlets,
                 weight=following.settings.weight,
+                follower=following.follower,
             )
         except BaseException:
             await self.discard(following)

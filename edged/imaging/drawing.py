@@ -29,7 +29,8 @@ def annotate(image: Image, detections: Iterable[Detection]) -> None:
     line = max(1, round(1.5 * unit))
     font, scale, weight = cv2.FONT_HERSHEY_SIMPLEX, 0.42 * unit, max(1, round(unit))
     for found in sorted(detections, key=lambda detection: detection.score):
-        colour = class_colour(found.class_id)
+        # An object keeps its colour for as long as it is followed.
+        colour = class_colour(found.class_id if found.track is None else found.track)
         x1, y1, x2, y2 = (round(corner) for corner in found.box)
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, line)
         text = f"{found.label} {found.score:.2f}"

@@ -172,7 +172,7 @@ def _detector(
         labels_from=content.labels_from,
     )
     decoder = decoder_class(model)(
-        model, score_threshold=settings.score_threshold, iou_threshold=settings.iou_threshold
+        model, score_threshold=_least_score(settings), iou_threshold=settings.iou_threshold
     )
     keep = frozenset(settings.classes)
     if unknown := sorted(keep - set(decoder.labels)):
@@ -196,6 +196,13 @@ def share_of_cores(settings: Settings) -> tuple[int, int]:
         cores = len(os.sched_getaffinity(0))
         workers = max(1, min(_MOST_THREADS, cores // (settings.threads or 1))) if many else 1
     return workers, settings.threads or default_threads(workers)
+
+
+def _least_score(settings: Settings) -> float:
+    """What the decoder gives: weak detections, too, where they continue tracks."""
+    if not settings.track:
+        return settings.score_threshold
+    return min(settings.track_score, settings.score_threshold, *(score for _, score in settings.scores))
 
 
 def default_threads(workers: int) -> int:

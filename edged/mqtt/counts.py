@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from edged.contract.topics import slug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from edged.records import Detection
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class Counts:
@@ -37,9 +35,8 @@ class Counts:
             for key in self._names:
                 self._set(key, 0)
 
-    def update(self, detections: Iterable[Detection]) -> bool:
-        """Tell what has changed; whether a label is new."""
-        seen = Counter(found.label for found in detections)
+    def update(self, seen: Mapping[str, int]) -> bool:
+        """Tell what has changed in the counts by label; whether a label is new."""
         with self._lock:
             known = self._names.keys() - self._adopted
             counts: Counter[str] = Counter()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from edged.metrics import Ledger, Meter
     from edged.model.detector import Detector
+    from edged.pipeline.follow import Follower
     from edged.records import Result
 
 _ABORT_DEADLINE_S = 2.0
@@ -54,6 +55,7 @@ class Pipeline:
         meter: latencies of all stages.
         ledger: account of all frames.
         weight: how many turns it gets of engines that it shares.
+        follower: what makes tracks and events of detections; None: nothing does.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Pipeline:
         meter: Meter,
         ledger: Ledger,
         weight: float = 1.0,
+        follower: Follower | None = None,
     ) -> None:
         self.intake = intake
+        self._follower = follower
         self.outlets = list(outlets)
         self.running = False
         self.stuck: tuple[str, ...] = ()
@@ -111,6 +115,7 @@ class Pipeline:
             if self.intake.waits:  # of a file every frame was promised
                 self._failure = self._failure or self._inference.bad_output
             self.intake.abort()
+            self._end_events("stop")
             await self._drain(self.outlets)
         finally:
             self.running = False
@@ -133,11 +138,13 @@ class Pipeline:
         intake: Intake | None = None,
         outlets: Sequence[Outlet] | None = None,
         weight: float = 1.0,
+        follower: Follower | None = None,
     ) -> tuple[str, ...]:
         """Go on with other parts from the next frame on. Parts that are not named stay as they are.
 
         Frames that were taken become results of the old detector and reach the old outlets; only then do
-        the new ones begin. The caller opens new parts before and closes old ones after.
+        the new ones begin. Another follower, or none, ends the events of the present one. The caller opens
+        new parts before and closes old ones after.
 
         Returns:
             Threads of old parts that do not end; what they use must be left alone.
@@ -152,6 +159,7 @@ class Pipeline:
 
         async def at_the_boundary() -> Inference:
             stuck: list[str] = []
+            self._follow(follower)
             if outlets is not None:
                 stuck += await self._let_go([outlet for outlet in self.outlets if outlet not in outlets])
                 for outlet in outlets:
@@ -174,6 +182,21 @@ class Pipeline:
         self._exchange = at_the_boundary
         self._inference.halt()
         return await exchanged
+
+    def _follow(self, follower: Follower | None) -> None:
+        if follower is not self._follower:
+            self._end_events("reload")
+            self._follower = follower
+
+    def camera_lost(self) -> None:
+        """The source gives no frames for a while: what was seen has ended."""
+        if self.running and not self._over:
+            self._end_events("lost")
+
+    def _end_events(self, ended_by: str) -> None:
+        if self._follower is not None and (events := self._follower.end(ended_by)):
+            for outlet in self.outlets:
+                outlet.tell(events)
 
     def stop(self) -> None:
         """End the source; what was taken drains."""
@@ -234,6 +257,7 @@ class Pipeline:
             meter=self._meter,
             ledger=self._ledger,
             weight=self._weight,
+            follower=self._follower,
         )
 
     def _emit(self, result: Result) -> None:

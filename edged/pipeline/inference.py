@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edged.imaging.geometry import Geometry
     from edged.metrics import Ledger, Meter
     from edged.model.detector import Detector
+    from edged.pipeline.follow import Follower
     from edged.records import Frame, Tensor
 
     Start = Callable[[str, Callable[[], None]], asyncio.Future[None]]
@@ -65,6 +66,7 @@ class Inference:
         meter: latencies of the stages.
         ledger: account of all frames.
         weight: how many turns it gets of engines that it shares.
+        follower: makes tracks and events of detections; None: they stay what they are.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class Inference:
         meter: Meter,
         ledger: Ledger,
         weight: float = 1.0,
+        follower: Follower | None = None,
     ) -> None:
         self._detector = detector
+        self._follower = follower
         self._emit = emit
         self._waits = waits
         self._max_age = max_age
@@ -257,6 +261,9 @@ class Inference:
         detections = self._detector.decoder.decode(outputs, job.geometry)
         if keep := self._detector.keep:
             detections = [detection for detection in detections if detection.label in keep]
+        found = tuple(detections)
+        view = self._follower.look(job.frame, found) if self._follower is not None else None
+        found = view.detections if view is not None else found
         ended = time.monotonic()
         frame = job.frame
         preprocess = job.preprocessed - job.preprocess_started
@@ -271,6 +278,14 @@ class Inference:
             "postprocess": round(1e3 * postprocess, 3),
             "total": round(1e3 * total, 3),
         }
-        found = tuple(detections)
         picture = Picture(frame.image, found)
-        return Result(frame, self._detector.model.name, found, timings_ms, picture, waits=self._waits)
+        return Result(
+            frame,
+            self._detector.model.name,
+            found,
+            timings_ms,
+            picture,
+            waits=self._waits,
+            events=view.events if view is not None else (),
+            presence=view.presence if view is not None else None,
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import threading
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,14 +11,19 @@ import structlog
 from edged.channel import Channel, Closed
 from edged.errors import SinkError
 from edged.metrics import Pulse
-from edged.sinks import Reporter
+from edged.sinks import EventTaker, Reporter
 
 if TYPE_CHECKING:
-    from edged.records import Result
+    from collections.abc import Sequence
+
+    from edged.records import Event, Result
     from edged.sinks import Sink
 
 _QUEUE = 2
 """Results a sink may lag behind; each holds a whole frame."""
+
+_EVENTS = 1000
+"""Events that a sink may lag behind; then updates give way, and are counted."""
 
 _SILENT_S = 5.0
 """A sink that has taken a result for so long is in trouble."""
@@ -41,7 +47,9 @@ class Outlet:
         self.failure = ""
         """Why the last result was not taken; empty when it was."""
         self.pulse = Pulse(f"sink-{sink.name}")
-        self._queue: Channel[Result] = Channel(_QUEUE)
+        self._queue: Channel[Result | None] = Channel(_QUEUE)
+        self._events: deque[Event] = deque()
+        self._events_lock = threading.Lock()
 
     @property
     def problem(self) -> str:
@@ -57,7 +65,11 @@ class Outlet:
         return self.pulse.busy_s()
 
     def put(self, result: Result) -> None:
-        """Hand over one result; when the queue is full, it waits or the oldest one gives way."""
+        """Hand over one result; when the queue is full, it waits or the oldest one gives way.
+
+        Its events wait apart from it and are told whatever becomes of it.
+        """
+        self._remember(result.events)
         try:
             displaced = self._queue.put(result, waits=result.waits)
         except Closed:
@@ -66,24 +78,54 @@ class Outlet:
             if displaced is not None:
                 self.lost["superseded"] += 1
 
+    def tell(self, events: Sequence[Event]) -> None:
+        """Hand over events that no result brings: what ends because nothing more comes."""
+        self._remember(events)
+        self._queue.offer(None)  # if there is no room, whatever is taken next brings them along
+
     def run(self) -> None:
         """Feed the sink until :meth:`close`; blocks."""
         self._queue.each(self._send)
 
-    def _send(self, result: Result) -> None:
+    def _remember(self, events: Sequence[Event]) -> None:
+        if not events or not isinstance(self.sink, EventTaker):
+            return
+        with self._events_lock:
+            self._events.extend(events)
+            while len(self._events) > _EVENTS:
+                least = next((n for n, event in enumerate(self._events) if event.kind == "update"), 0)
+                del self._events[least]
+                self.lost["events"] += 1
+
+    def _tell_news(self) -> None:
+        with self._events_lock:
+            events = list(self._events)
+            self._events.clear()
+        if not events or not isinstance(self.sink, EventTaker):
+            return
+        try:
+            self.sink.tell(events)
+        except SinkError:
+            with self._events_lock:
+                self._events.extendleft(reversed(events))
+            raise
+
+    def _send(self, result: Result | None) -> None:
         try:
             with self.pulse:
-                self.sink.send(result)
+                self._tell_news()
+                if result is not None:
+                    self.sink.send(result)
         except SinkError as error:
-            self.lost["failed"] += 1
+            self.lost["failed"] += result is not None
             if self.failure != str(error):
                 log.error("sink_failed", sink=self.sink.name, error=str(error))
                 self.failure = str(error)
         except BaseException:
-            self.lost["failed"] += 1
+            self.lost["failed"] += result is not None
             raise
         else:
-            self.sent += 1
+            self.sent += result is not None
             if self.failure:
                 log.info("sink_recovered", sink=self.sink.name)
                 self.failure = ""
@@ -95,4 +137,8 @@ class Outlet:
     def abort(self) -> None:
         """Nothing more is sent; what was in the queue is counted as lost."""
         if left := self._queue.abort():
-            self.lost["aborted"] += len(left)
+            self.lost["aborted"] += sum(result is not None for result in left)
+        with self._events_lock:
+            if self._events:
+                self.lost["events"] += len(self._events)
+                self._events.clear()

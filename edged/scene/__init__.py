@@ -1,1 +1,218 @@
-"""What a camera knows beyond one frame: pure, without threads or I/O."""
+"""What a camera knows beyond one frame: tracks, zones and lines, events. Pure: no threads, no I/O.
+
+Called after decoding, frame by frame in their order, for one camera.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edged.records import Box, Presence
+from edged.scene.events import Chronicle, leaves
+from edged.scene.tracks import Tracker, TrackRules
+from edged.scene.zones import Ground, inside, place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from edged.records import Detection, Event, Frame
+    from edged.scene.events import Story
+    from edged.settings.areas import Area
+
+_RESTS_S = 30.0
+"""How long an object that stands still may be hidden: others pass in front of it."""
+_DOUBTED, _BELIEVED = 0.95, 1.1
+"""Parts of the score that begins an object: whose mean falls below the first counts no more until it is back
+above the second."""
+_PRESENT_S = 0.5
+"""How long an object counts after it was last seen; one that stands still as long as it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRules:
+    """What a scene looks for."""
+
+    begins: float = 0.4
+    """Score with which an object comes into being, 0..1."""
+    continues: float = 0.1
+    """Score with which a known one is still believed, 0..1."""
+    scores: tuple[tuple[str, float], ...] = ()
+    """Labels with a ``begins`` of their own."""
+    areas: tuple[tuple[str, float, float], ...] = ()
+    """Labels with the least and the greatest part of the frame that a box may cover."""
+    stationary_s: float = 10.0
+    """Seconds without moving after which an object is stationary; 0: never."""
+    zones: tuple[Area, ...] = ()
+    lines: tuple[Area, ...] = ()
+    masks: tuple[Area, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SceneView:
+    """What the scene makes of one frame."""
+
+    detections: tuple[Detection, ...]
+    """Those that begin or continue an object, or are good by themselves; with their tracks."""
+    events: tuple[Event, ...]
+    presence: Presence
+
+
+class Scene:
+    """One camera's objects over time. Not thread-safe.
+
+    Args:
+        rules: what to look for.
+        new_id: makes ids of events.
+    """
+
+    def __init__(
+        self, rules: SceneRules, *, new_id: Callable[[], str] = lambda: secrets.token_hex(8)
+    ) -> None:
+        self._rules = rules
+        self._scores = dict(rules.scores)
+        self._areas = {label: (least, most) for label, least, most in rules.areas}
+        self._ids = itertools.count(1)
+        self._trackers: dict[str, Tracker] = {}
+        self._born: dict[int, float] = {}
+        self._ground = Ground(rules.zones, rules.lines)
+        self._chronicle = Chronicle(self._ground, rules.stationary_s, new_id)
+        self._crossings: dict[str, Counter[tuple[str, str]]] = {line.name: Counter() for line in rules.lines}
+        self._now = 0.0
+        self._ahead_s = 0.0
+        """What is added to the frames' clock, which begins anew when a file is replayed."""
+        self._frame: Frame | None = None
+
+    @property
+    def started(self) -> int:
+        """Events that have begun: ``started = ended + open``."""
+        return self._chronicle.started
+
+    @property
+    def ended(self) -> int:
+        """Events that have ended."""
+        return self._chronicle.ended
+
+    @property
+    def open(self) -> int:
+        """Events that go on."""
+        return len(self._chronicle.open)
+
+    @property
+    def refused(self) -> int:
+        """Objects that were not followed, for there were too many."""
+        return sum(tracker.refused for tracker in self._trackers.values())
+
+    def update(self, frame: Frame, detections: Iterable[Detection]) -> SceneView:
+        """Take in one frame."""
+        now = self._clock(frame)
+        by_label: dict[str, list[Detection]] = {label: [] for label in self._trackers}
+        for found in detections:
+            if self._concerns(found, frame):
+                by_label.setdefault(found.label, []).append(found)
+        kept: list[Detection] = []
+        events: list[Event] = []
+        for label, group in by_label.items():
+            kept += self._track(now, frame, label, group)
+            events += self._tell(now, frame, label)
+        kept.sort(key=lambda found: -found.score)
+        return SceneView(tuple(kept), tuple(events), self._presence(now))
+
+    def end(self, ended_by: str) -> tuple[Event, ...]:
+        """Nothing more comes: end all events, by ``lost``, ``reload`` or ``stop``, and forget the objects."""
+        if self._frame is None:
+            return ()
+        events = [
+            event
+            for story in list(self._chronicle.open.values())
+            for event in self._chronicle.end(self._now, self._frame, story.track, ended_by)
+        ]
+        self._trackers.clear()
+        self._born.clear()
+        return tuple(events)
+
+    def _clock(self, frame: Frame) -> float:
+        if self._frame is not None and frame.pts + self._ahead_s <= self._now:
+            wall_s = frame.captured - self._frame.captured
+            self._ahead_s = self._now + max(wall_s, 1e-3) - frame.pts
+        self._frame = frame
+        self._now = frame.pts + self._ahead_s
+        return self._now
+
+    def _concerns(self, found: Detection, frame: Frame) -> bool:
+        """Whether a detection is looked at: large and small enough, and in no mask."""
+        if found.label in self._areas:
+            least, most = self._areas[found.label]
+            x1, y1, x2, y2 = found.box
+            if not least <= (x2 - x1) * (y2 - y1) / (frame.width * frame.height) <= most:
+                return False
+        masks = [mask for mask in self._rules.masks if mask.concerns(found.label)]
+        if not masks:
+            return True
+        where = place(found.box, frame.width, frame.height)
+        return not any(inside(where, mask.points) for mask in masks)
+
+    def _track(self, now: float, frame: Frame, label: str, group: Sequence[Detection]) -> Iterator[Detection]:
+        """Give the detections of one label their tracks."""
+        begins = self._scores.get(label, self._rules.begins)
+        tracker = self._trackers.get(label)
+        if tracker is None:
+            rules = TrackRules(begins=begins, continues=min(self._rules.continues, begins))
+            tracker = self._trackers[label] = Tracker(rules, self._ids)
+        boxes = np.array([found.box for found in group], dtype=float).reshape(-1, 4)
+        scores = np.array([found.score for found in group], dtype=float)
+        for found, track in zip(group, tracker.update(now, boxes, scores), strict=True):
+            if track is not None:
+                self._born.setdefault(track.id, frame.ts_capture)
+            if track is not None and track.known:
+                yield replace(found, track=track.id)
+            elif found.score >= begins:
+                yield found
+
+    def _tell(self, now: float, frame: Frame, label: str) -> Iterator[Event]:
+        """What there is to tell of the objects of one label."""
+        tracker = self._trackers[label]
+        for track in tracker.tracks:
+            if not track.confirmed or track.seen_s != now:
+                continue
+            story = self._chronicle.open.get(track.id)
+            crossed = len(story.where.crossed) if story else 0
+            yield from self._chronicle.follow(now, frame, label, track, self._born[track.id])
+            story = self._chronicle.open[track.id]
+            track.patience_s = _RESTS_S if story.stationary else None
+            for name, direction in story.where.crossed[crossed:]:
+                self._crossings[name][direction, label] += 1
+        for track in tracker.gone:
+            self._born.pop(track.id, None)
+            ended_by = "left" if leaves(Box(*track.box), frame) else "lost"
+            yield from self._chronicle.end(now, frame, track, ended_by)
+
+    def _is_trusted(self, story: Story) -> bool:
+        """Whether an object still is good enough to count: a post is taken for a person now and then."""
+        begins = self._scores.get(story.label, self._rules.begins)
+        return story.track.trust >= (_DOUBTED if story.counts else _BELIEVED) * begins
+
+    def _presence(self, now: float) -> Presence:
+        counts: Counter[str] = Counter()
+        zones: dict[str, Counter[str]] = {zone.name: Counter() for zone in self._rules.zones}
+        for story in self._chronicle.open.values():
+            if now - story.track.seen_s > _PRESENT_S and not story.stationary:
+                continue
+            story.counts = self._is_trusted(story)
+            if not story.counts:
+                continue
+            counts[story.label] += 1
+            for name in story.where.zones():
+                zones[name][story.label] += 1
+        lines: Mapping[str, Mapping[tuple[str, str], int]] = {
+            name: dict(total) for name, total in self._crossings.items()
+        }
+        return Presence(dict(counts), {name: dict(there) for name, there in zones.items()}, lines)
+
+
+__all__ = ["Scene", "SceneRules", "SceneView"]

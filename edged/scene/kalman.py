@@ -54,9 +54,10 @@ class Motion:
             self._spread[:, chosen],
         )
 
-    def predict(self, elapsed: float, seen: npt.NDArray[np.bool_]) -> None:
-        """Go ``elapsed`` seconds ahead; boxes that are not ``seen`` now keep their size."""
+    def predict(self, elapsed: float, seen: npt.NDArray[np.bool_], resting: npt.NDArray[np.bool_]) -> None:
+        """Go ``elapsed`` seconds ahead; boxes out of sight keep their size, ``resting`` ones their place."""
         self.speed[~seen, 2:] = 0.0
+        self.speed[~seen & resting] = 0.0
         self.place = self.place + elapsed * self.speed
         self.place[:, 2:] = np.maximum(self.place[:, 2:], 1.0)
         place, both, speed = self._spread

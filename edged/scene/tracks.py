@@ -34,6 +34,8 @@ _YOUNG_S = 0.3
 """Seconds out of sight after which an object that was seen once is forgotten."""
 _SAME = 0.4
 """A detection that overlaps so much with an object in sight is a second box of it, and begins nothing."""
+_TRUSTED = 20
+"""Sightings over which the mean of the scores is taken."""
 _LAST = 8
 """Scores that are kept of an object; a missed frame is a score of 0."""
 
@@ -69,9 +71,13 @@ class Track:
     """x1, y1, x2, y2 in pixels: smoothed while it is seen, else predicted."""
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST))
     """The last scores, 0 for a missed frame."""
+    trust: float = 0.0
+    """Mean of the scores of late, of the frames in which it was seen."""
     sightings: int = 1
     confirmed: bool = False
     """Whether it counts: seen for long enough, and most of its last scores are good. It stays so."""
+    patience_s: float | None = None
+    """Seconds out of sight after which it is gone, if not as the rules say: for one that stands still."""
 
     @property
     def known(self) -> bool:
@@ -113,7 +119,8 @@ class Tracker:
         elapsed = max(0.0, now - self._now) if self._now is not None else 0.0
         self._now = now
         out_of_sight = np.array([now - track.seen_s for track in self.tracks])
-        self._motion.predict(elapsed, out_of_sight <= elapsed + 1e-6)
+        resting = np.array([track.patience_s is not None for track in self.tracks], dtype=bool)
+        self._motion.predict(elapsed, out_of_sight <= elapsed + 1e-6, resting)
         found = self._match(boxes, scores, out_of_sight - elapsed)
         self._take(now, found, boxes, scores)
         began = self._begin(now, found, boxes, scores)
@@ -160,6 +167,7 @@ class Tracker:
             if score is None:
                 continue
             track.score = score
+            track.trust += (score - track.trust) / _TRUSTED
             track.seen_s = now
             track.sightings += 1
             long_enough = now - track.born_s >= self._rules.confirmed_s
@@ -179,6 +187,7 @@ class Tracker:
             score = float(scores[column])
             track = Track(next(self._ids), now, now, score, (0.0, 0.0, 0.0, 0.0))
             track.scores.append(score)
+            track.trust = score
             self.tracks.append(track)
             of[column] = track
         return of
@@ -201,7 +210,10 @@ class Tracker:
     def _forget(self, now: float) -> None:
         """Give up what was out of sight for too long."""
         rules = self._rules
-        stays = [now - track.seen_s <= (rules.lost_s if track.known else _YOUNG_S) for track in self.tracks]
+        stays = [
+            now - track.seen_s <= (track.patience_s or rules.lost_s if track.known else _YOUNG_S)
+            for track in self.tracks
+        ]
         self.gone = [track for track, kept in zip(self.tracks, stays, strict=True) if not kept]
         if self.gone:
             self.tracks = [track for track, kept in zip(self.tracks, stays, strict=True) if kept]

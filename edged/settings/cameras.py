@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from edged.settings.declared import PREFIX
 from edged.settings.secrets import shown
-from edged.settings.tables import declarations
+from edged.settings.tables import declarations, exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -83,10 +83,10 @@ def split(values: Mapping[str, str]) -> tuple[list[CameraValues], list[str]]:
     own: dict[str, dict[str, str]] = {camera: {} for camera in cameras}
     written: dict[str, dict[str, str]] = {camera: {} for camera in cameras}
     for name, value in values.items():
-        if name in known:
+        if exists(name):
             common[name] = value
             continue
-        readings = [(camera, rest) for camera, rest in _readings(name, cameras) if rest in known]
+        readings = [(camera, rest) for camera, rest in _readings(name, cameras) if exists(rest)]
         if problem := _wrong_setting(name, value, cameras, readings):
             problems.append(problem)
             continue

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from pathlib import Path  # pydantic reads the annotations
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -18,25 +18,9 @@ from edged.errors import ConfigError
 from edged.settings import device as devices
 from edged.settings import secrets, written
 from edged.settings.broker import parse_url
-
-PREFIX = "EDGED_"
-
-
-def _setting(
-    default: Any, section: str, help_text: str, *, shown: str | None = None, read: bool = False, **limits: Any
-) -> Any:
-    """A field with what the tables say of it.
-
-    Args:
-        default: its value where it is not set.
-        section: of the tables.
-        help_text: what it means.
-        shown: stands for a default that has no written form.
-        read: whether it names a file that is read, so that it has changed when the file has.
-        limits: of its value, as pydantic has them.
-    """
-    extra: dict[str, Any] = {"section": section, "shown": shown, "read": read}
-    return Field(default, description=help_text, json_schema_extra=extra, **limits)
+from edged.settings.field import PREFIX
+from edged.settings.field import setting as _setting
+from edged.settings.scene import SceneSettings
 
 
 def _node() -> str:
@@ -46,7 +30,7 @@ def _node() -> str:
 _TopicLevel = Annotated[str, Field(pattern=r"^[^/+#\x00\s]+$")]
 
 
-class Settings(BaseSettings):
+class Settings(SceneSettings, BaseSettings):
     """The configuration of one daemon. Frozen: a reload builds a new one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
@@ -387,3 +371,6 @@ class Settings(BaseSettings):
         }
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+__all__ = ["PREFIX", "Settings"]

@@ -18,7 +18,7 @@ from edged.settings import cameras
 from edged.settings.declared import PREFIX, Settings
 from edged.settings.listener import parse
 from edged.settings.secrets import shown
-from edged.settings.tables import declarations
+from edged.settings.tables import exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,8 +75,7 @@ def load_all(env_file: Path | None = None, environ: Mapping[str, str] | None = N
 
 def _unknown(values: dict[str, str]) -> Iterator[str]:
     """Take out the settings that there are not."""
-    names = {declaration.name for declaration in declarations()}
-    for name in sorted(values.keys() - names):
+    for name in sorted(name for name in values if not exists(name)):
         yield f"{name}={shown(values.pop(name), name)}: there is no such setting{cameras.suggestion(name)}"
 
 
@@ -141,7 +140,9 @@ def _sentence(detail: ErrorDetails, one: cameras.CameraValues) -> str:
         own = f"{PREFIX}{cameras.key(one.camera)}_{field_name.upper()}"
         return f"{f'neither {own} nor {name} is set' if one.camera else f'{name} is not set'}: {meaning}"
     message = str(detail["msg"]).removeprefix("Value error, ")
-    if message.startswith(f"{name}="):  # it says all of it, and what is not to be said it leaves out
+    if message.startswith(
+        (f"{name}=", f"{name}_")
+    ):  # it says all of it, and what is not to be said it leaves out
         return message
     written = one.written.get(name, name)
     return f"{written}={shown(detail['input'])}: {message[0].lower()}{message[1:]} ({meaning})"

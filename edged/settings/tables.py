@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edged.settings.declared import PREFIX, Settings
+from edged.settings.scene import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pydantic.fields import FieldInfo
+
+_NAMED = re.compile(rf"{PREFIX}({'|'.join(NAMED).upper()})_[A-Z0-9][A-Z0-9_]{{0,31}}")
+
+_SECTIONS = ("Input", "Model", "Scene", "Device", "Output", "Live view", "MQTT", "Service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +33,31 @@ class Declaration:
 
 
 def declarations() -> Iterator[Declaration]:
-    """All settings in the order of their declaration."""
-    for field_name, field in Settings.model_fields.items():
+    """All settings: by section, then in the order of their declaration."""
+    fields = sorted(Settings.model_fields.items(), key=lambda item: _SECTIONS.index(_section(item[1])))
+    for field_name, field in fields:
         extra = field.json_schema_extra
         assert isinstance(extra, dict)  # noqa: S101  # every field says its section
         described = extra.get("shown")
         yield Declaration(
-            name=PREFIX + field_name.upper(),
+            name=PREFIX + field_name.upper() + ("_NAME" if extra.get("named") else ""),
             section=str(extra["section"]),
             default=str(described) if described else _as_written(field.default),
             described=bool(described) and described != "auto",
             required=field.is_required(),
             help=field.description or "",
         )
+
+
+def _section(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    assert isinstance(extra, dict)  # noqa: S101  # every field says its section
+    return str(extra["section"])
+
+
+def exists(name: str) -> bool:
+    """Whether there is a setting of this name, ``EDGED_ZONE_PORCH`` as well as ``EDGED_FPS``."""
+    return bool(_NAMED.fullmatch(name)) or any(name == setting.name for setting in declarations())
 
 
 def _as_written(default: object) -> str:

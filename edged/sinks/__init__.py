@@ -10,8 +10,10 @@ from edged.errors import ConfigError
 from edged.sinks.lending import Lender
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edged.metrics import Meter
-    from edged.records import Report, Result, State
+    from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
 
 
@@ -65,6 +67,19 @@ class Reporter(Protocol):
 
     def state(self, state: State) -> None:
         """Take the state of the daemon, at the start, at the end and whenever it changes."""
+        ...
+
+
+@runtime_checkable
+class EventTaker(Protocol):
+    """A sink that also takes events: each once, in order, from the thread that calls ``send``."""
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Take what has happened; blocks while the output is slow.
+
+        Raises:
+            SinkError: it was not taken.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,18 +14,19 @@ from edged.mqtt.commands import Commands
 from edged.mqtt.counts import Counts
 from edged.mqtt.delivery.spooler import SpoolFile
 from edged.mqtt.discovery import Discovery, Entities
+from edged.mqtt.happenings import Happenings
 from edged.mqtt.link import credentials
 from edged.mqtt.link.probe import check
 from edged.mqtt.node import MqttNode
 from edged.mqtt.snapshots import Snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edged.metrics import Delivery, Meter
     from edged.mqtt.delivery.message import Message
     from edged.mqtt.link.session import Session
-    from edged.records import Report, Result, State
+    from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
     from edged.sinks import Context, Control
 
@@ -42,6 +44,8 @@ class MqttSink:
         labels: labels that are counted from the start; empty: those that turn up.
         snapshot_interval: seconds between pictures; 0: only on command.
         discovery: announces the camera to Home Assistant.
+        zones: names of the camera's zones.
+        lines: names of its lines.
     """
 
     name = "mqtt"
@@ -58,6 +62,8 @@ class MqttSink:
         empty: bool = True,
         labels: tuple[str, ...] = (),
         snapshot_interval: float = 0.0,
+        zones: tuple[str, ...] = (),
+        lines: tuple[str, ...] = (),
     ) -> None:
         self.topics = topics
         self.last_state: State | None = None
@@ -72,6 +78,7 @@ class MqttSink:
         self._seq = node.succession.seqs[topics.camera]
         self._snapshots = Snapshots(snapshot_interval)
         self._counts = Counts(self._publish_count, labels)
+        self._happenings = Happenings(topics, node.outbox, boot_id=node.boot_id, zones=zones, lines=lines)
         self._discovery = discovery
         self._commands: Commands | None = None
         if node.several and node.obeys:
@@ -106,6 +113,8 @@ class MqttSink:
             empty=settings.mqtt_empty,
             labels=settings.classes,
             snapshot_interval=settings.snapshot_interval,
+            zones=tuple(zone.name for zone in settings.zone),
+            lines=tuple(line.name for line in settings.line),
         )
 
     # The sink.
@@ -131,10 +140,18 @@ class MqttSink:
                 captured=result.frame.captured,
                 waits=result.waits,
             )
-        if self._counts.update(result.detections):
+        presence = result.presence
+        if presence is not None:
+            self._happenings.update(presence)
+        seen = Counter(found.label for found in result.detections) if presence is None else presence.counts
+        if self._counts.update(seen):
             self._announce()
         if (jpeg := self._snapshots.of(result)) is not None:
             self._outbox.post(self.topics.snapshot, jpeg, qos=0)
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Publish what has happened, at least once."""
+        self._happenings.tell(events)
 
     def close(self) -> None:
         """Say that the camera has stopped, unless another sink goes on with it, and give the node back."""
@@ -197,6 +214,8 @@ class MqttSink:
         session.subscribe(self.topics.count("+"), self._recall_count, own=True)
         if self._commands is not None:
             session.subscribe(self.topics.camera_command("+"), self._commands.handle)
+        for pattern in self._happenings.patterns:
+            session.subscribe(pattern, self._recall_happening, own=True)
         session.subscribe(self._discovery.topic, self._recall_announcement, own=True)
 
     def acknowledged(self, message: Message) -> None:
@@ -209,6 +228,7 @@ class MqttSink:
     def repeat(self) -> None:
         """Publish everything retained again; the sink before this one has gone only now."""
         self._counts.repeat()
+        self._happenings.repeat()
         self._publish_state()
         self._node.publish_state()
 
@@ -222,6 +242,9 @@ class MqttSink:
     def _recall_count(self, topic: str, _: bytes, __: bool) -> None:  # noqa: FBT001  # a handler
         if self._counts.adopt(topic.rpartition("/")[2]):
             self._announce()
+
+    def _recall_happening(self, topic: str, payload: bytes, _: bool) -> None:  # noqa: FBT001
+        self._happenings.recall(topic, payload)
 
     def _recall_announcement(self, _: str, payload: bytes, __: bool) -> None:  # noqa: FBT001
         self._previous_model = self._discovery.previous(payload)

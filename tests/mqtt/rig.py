@@ -244,7 +244,12 @@ def channel_of(topic: str, topics: Topics = TOPICS) -> str:
         topics.detections: "detections",
         topics.timings: "timings",
         topics.snapshot: "snapshot",
+        topics.events: "events",
     }
+    kind, *rest = topic.removeprefix(f"{topics.base}/{topics.camera}/").split("/")
+    if kind in {"best", "zone", "line"}:
+        zone = "zone_occupancy" if rest[1:] == ["occupancy"] else "zone_count"
+        return {"best": "best", "zone": zone, "line": "line_total"}[kind]
     if topic.startswith(topics.count("")):
         return "count"
     if topic.startswith(topics.command("")):
@@ -252,6 +257,9 @@ def channel_of(topic: str, topics: Topics = TOPICS) -> str:
     if topic.startswith(topics.camera_command("")):
         return "camera_command_result" if topic.endswith("/result") else "camera_command"
     return fixed.get(topic, "")
+
+
+_CLEARED = {"count", "zone_count", "zone_occupancy", "line_total"}
 
 
 def assert_contract(messages: Iterable[Received], topics: Topics = TOPICS) -> int:
@@ -262,11 +270,12 @@ def assert_contract(messages: Iterable[Received], topics: Topics = TOPICS) -> in
         if not message.topic.startswith(topics.base) or channel in {"command", "camera_command"}:
             continue
         assert channel, f"{message.topic} is not in the contract"
-        if channel == "snapshot":
+        if channel in {"snapshot", "best"}:
             assert message.payload.startswith(b"\xff\xd8")
-        elif message.payload or channel != "count":  # an empty one clears a count
+        elif message.payload or channel not in _CLEARED:  # an empty one clears what was retained
             text = message.payload.decode()
-            content = text if channel in {"availability", "status"} else json.loads(text)
+            words = {"availability", "status", "zone_occupancy"}
+            content = text if channel in words else json.loads(text)
             VALIDATORS[channel].validate(content)
         checked += 1
     return checked

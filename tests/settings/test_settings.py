@@ -345,3 +345,36 @@ def test_what_systemd_says_of_itself(
 
 def test_the_settings_can_be_dumped_as_json() -> None:
     assert json.loads(load().model_dump_json())["camera"] == "camera"
+
+
+def test_zones_have_names_and_belong_to_a_camera_like_every_setting() -> None:
+    common = {"EDGED_CAMERAS": "front,back", "EDGED_LINE_GATE": "0.1,0.5 0.9,0.5"}
+    front, back = loading.load_all(
+        None,
+        REQUIRED | common | {"EDGED_FRONT_ZONE_PORCH": "person,car@0,0.5 0.5,0.5 0.5,1 dwell=3"},
+    )
+    (porch,) = front.zone
+    assert (porch.name, porch.labels, porch.dwell_s) == ("porch", {"person", "car"}, 3.0)
+    assert porch.points == ((0.0, 0.5), (0.5, 0.5), (0.5, 1.0))
+    assert back.zone == ()
+    assert [line.name for line in front.line] == [line.name for line in back.line] == ["gate"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EDGED_ZONE_PORCH", "0,0 1,0"),
+        ("EDGED_ZONE_PORCH", "0,0 1,0 1,200"),
+        ("EDGED_ZONE_PORCH", "0,0 1,0 1,1 dwell=long"),
+        ("EDGED_LINE_GATE", "0,0 0,0"),
+        ("EDGED_LINE_GATE", "0,0 1,1 dwell=3"),
+        ("EDGED_MASK_ROAD", "here"),
+        ("EDGED_SCORES", "person"),
+        ("EDGED_SCORES", "person:2"),
+        ("EDGED_AREAS", "person:0.5-0.1"),
+    ],
+)
+def test_bad_zones_are_told_with_name_and_value(name: str, value: str) -> None:
+    told = refused(**{name: value})
+    assert f"{name}={value!r}" in told
+    assert told.startswith("a setting is wrong:")

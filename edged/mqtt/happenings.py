@@ -1,0 +1,115 @@
+"""What happens before a camera: its events, its zones and lines, and the best picture of each label."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import cv2
+
+from edged.contract import happenings, payloads
+from edged.contract.topics import slug
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edged.contract.topics import Topics
+    from edged.mqtt.delivery.outbox import Outbox
+    from edged.records import Event, Presence
+
+_QUALITY = 85
+
+
+class Happenings:
+    """Publishes events as they are, and what is retained when it changes. Thread-safe.
+
+    Args:
+        topics: of the camera.
+        outbox: takes the messages.
+        boot_id: identity of this run.
+        zones: names of the zones there are.
+        lines: names of the lines there are.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        outbox: Outbox,
+        *,
+        boot_id: str,
+        zones: Iterable[str] = (),
+        lines: Iterable[str] = (),
+    ) -> None:
+        self._topics = topics
+        self._outbox = outbox
+        self._boot_id = boot_id
+        self.zones = tuple(zones)
+        self.lines = tuple(lines)
+        self._lock = threading.Lock()
+        self._told: dict[str, bytes] = {}
+        """Retained values by topic."""
+        self._zone_labels: dict[str, set[str]] = {zone: set() for zone in self.zones}
+        self._totals: dict[str, int] = {}
+        """Crossings by topic, those of earlier starts included."""
+        self._counted: dict[str, int] = {}
+        """Crossings by topic that the present scene has told."""
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Publish events, each once; with the first and with a better picture what it looks like."""
+        for event in events:
+            message = happenings.event(event, camera=self._topics.camera, boot_id=self._boot_id)
+            self._outbox.put(self._topics.events, payloads.encode(message), waits=True)
+            if event.crop is not None:
+                _, jpeg = cv2.imencode(".jpg", event.crop, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+                self._outbox.post(self._topics.best(slug(event.label)), jpeg.tobytes(), qos=0)
+
+    def update(self, presence: Presence) -> None:
+        """Publish what has changed in zones and at lines."""
+        with self._lock:
+            for zone, counts in presence.zones.items():
+                labels = self._zone_labels.setdefault(zone, set())
+                labels |= counts.keys()
+                for label in labels:
+                    self._set(self._topics.zone_count(zone, slug(label)), b"%d" % counts.get(label, 0))
+                self._set(self._topics.zone_occupancy(zone), b"ON" if any(counts.values()) else b"OFF")
+            for line, totals in presence.lines.items():
+                for (direction, label), count in totals.items():
+                    self._count(self._topics.line_total(line, direction, slug(label)), count)
+
+    def recall(self, topic: str, payload: bytes) -> None:
+        """The broker remembers a zone or a line: totals go on, what no longer exists is cleared."""
+        kind, *rest = topic.removeprefix(f"{self._topics.base}/{self._topics.camera}/").split("/")
+        with self._lock:
+            if topic in self._told:
+                return
+            if kind == "line" and rest[0] in self.lines and payload.isdigit():
+                self._totals[topic] = self._totals.get(topic, 0) + int(payload)
+                self._told[topic] = payload
+            elif kind == "zone" and rest[0] in self.zones and rest[1:2] == ["count"]:
+                self._set(topic, b"0")
+            elif kind != "zone" or rest[0] not in self.zones:
+                self._outbox.post(topic, b"")
+
+    def repeat(self) -> None:
+        """Tell everything that is retained again."""
+        with self._lock:
+            for topic, value in self._told.items():
+                self._outbox.post(topic, value)
+
+    @property
+    def patterns(self) -> tuple[str, str]:
+        """Topics of which the broker may remember some from before our time."""
+        base = f"{self._topics.base}/{self._topics.camera}"
+        return f"{base}/zone/#", f"{base}/line/#"
+
+    def _count(self, topic: str, count: int) -> None:
+        before = self._counted.get(topic, 0)
+        # Another scene counts from 0 again.
+        self._totals[topic] = self._totals.get(topic, 0) + (count - before if count >= before else count)
+        self._counted[topic] = count
+        self._set(topic, b"%d" % self._totals[topic])
+
+    def _set(self, topic: str, value: bytes) -> None:
+        if self._told.get(topic) != value:
+            self._told[topic] = value
+            self._outbox.post(topic, value)

@@ -1,0 +1,211 @@
+"""What happens to every object, from its coming to its going: one start, updates, one end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edged.records import Box, Event
+from edged.scene.zones import Whereabouts, place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edged.records import Frame
+    from edged.scene.tracks import Track
+    from edged.scene.zones import Ground
+
+_ALIVE_S = 60.0
+"""An event without news is told again after so many seconds."""
+_STRAYED, _GONE = 0.6, 0.2
+"""Overlap with where it stood below which an object moves: if it stays so, and at once."""
+_STRAYED_S = 0.5
+_STEP = 0.02
+"""A path goes on when the object is farther away than this part of the frame."""
+_LONGEST_PATH = 64
+_EDGE = 0.02
+"""So near to the edge of the frame, as a part of it, a box may be cut."""
+_BETTER_SCORE, _BETTER_AREA = 0.05, 1.1
+"""What a better picture needs: so much more of the score, or so many times the area."""
+
+
+@dataclass(slots=True)
+class Story:
+    """All that is known of one confirmed object."""
+
+    event_id: str
+    track: Track
+    label: str
+    start_ts: float
+    seen_ts: float
+    anchor: Box
+    """Where it stood when it last was found to move."""
+    still_since_s: float
+    best_box: Box
+    best_score: float
+    best_cut: bool
+    top_score: float
+    told_s: float
+    strayed_s: float | None = None
+    stationary: bool = False
+    counts: bool = True
+    """Whether it counts now: it is still good enough."""
+    where: Whereabouts = field(default_factory=Whereabouts)
+    path: list[tuple[float, float]] = field(default_factory=list)
+
+
+class Chronicle:
+    """The open events of one camera.
+
+    Args:
+        ground: its zones and lines.
+        stationary_s: seconds without moving after which an object is stationary; 0: never.
+        new_id: makes ids of events.
+    """
+
+    def __init__(self, ground: Ground, stationary_s: float, new_id: Callable[[], str]) -> None:
+        self.open: dict[int, Story] = {}
+        """By id of the track."""
+        self.started = 0
+        self.ended = 0
+        self._ground = ground
+        self._stationary_s = stationary_s
+        self._new_id = new_id
+
+    def follow(self, now: float, frame: Frame, label: str, track: Track, first_ts: float) -> list[Event]:
+        """Take in an object that is confirmed and was seen in this frame; gives what there is to tell."""
+        box = Box(*track.box)
+        story = self.open.get(track.id)
+        fresh = story is None
+        cut = _is_cut(box, frame)
+        if story is None:
+            story = self.open[track.id] = Story(
+                self._new_id(), track, label, first_ts, first_ts, box, now, box, track.score, cut,
+                max(track.scores), now,
+            )  # fmt: skip
+            self.started += 1
+        story.seen_ts = frame.ts_capture
+        story.top_score = max(story.top_score, track.score)
+        where = place(box, frame.width, frame.height)
+        height = (box.y2 - box.y1) / frame.height
+        changes = self._ground.follow(now, label, where, height, story.where)
+        changes += self._rest(now, story, box)
+        changes += _picture(story, track.score, box, cut=cut)
+        _walk(story, where)
+        if not fresh and not changes and now - story.told_s >= _ALIVE_S:
+            changes = ["alive"]
+        if not fresh and not changes:
+            return []
+        story.told_s = now
+        return [_event(now, frame, story, "start" if fresh else "update", changes)]
+
+    def end(self, now: float, frame: Frame, track: Track, ended_by: str) -> list[Event]:
+        """The object is gone; gives its end, or nothing if it had no beginning."""
+        story = self.open.pop(track.id, None)
+        if story is None:
+            return []
+        self.ended += 1
+        return [_event(now, frame, story, "end", [], ended_by=ended_by)]
+
+    def _rest(self, now: float, story: Story, box: Box) -> list[str]:
+        """Whether it has begun to stand still, or to move."""
+        overlap = _overlap(story.anchor, box)
+        if overlap >= _STRAYED:
+            story.strayed_s = None
+        elif story.strayed_s is None:
+            story.strayed_s = now
+        strayed = story.strayed_s is not None and now - story.strayed_s >= _STRAYED_S
+        if strayed or overlap < _GONE:
+            story.anchor, story.still_since_s, story.strayed_s = box, now, None
+            if story.stationary:
+                story.stationary = False
+                return ["moving"]
+        elif self._stationary_s and not story.stationary and now - story.still_since_s >= self._stationary_s:
+            story.stationary = True
+            return ["stationary"]
+        return []
+
+
+def leaves(box: Box, frame: Frame) -> bool:
+    """Whether an object that is gone has left the frame: it was last seen, or expected, at its edge."""
+    return _is_cut(box, frame)
+
+
+def _picture(story: Story, score: float, box: Box, *, cut: bool) -> list[str]:
+    if cut and not story.best_cut:
+        return []
+    better = (
+        (story.best_cut and not cut)
+        or score >= story.best_score + _BETTER_SCORE
+        or _area(box) >= _BETTER_AREA * _area(story.best_box)
+    )
+    if not better:
+        return []
+    story.best_box, story.best_score, story.best_cut = box, score, cut
+    return ["picture"]
+
+
+def _walk(story: Story, where: tuple[float, float]) -> None:
+    path = story.path
+    if path and abs(where[0] - path[-1][0]) < _STEP and abs(where[1] - path[-1][1]) < _STEP:
+        return
+    path.append((round(where[0], 4), round(where[1], 4)))
+    if len(path) > _LONGEST_PATH:  # the older half gets coarser
+        story.path = [*path[: _LONGEST_PATH // 2 : 2], *path[_LONGEST_PATH // 2 :]]
+
+
+def _event(
+    now: float, frame: Frame, story: Story, kind: str, changes: list[str], *, ended_by: str = ""
+) -> Event:
+    track = story.track
+    return Event(
+        kind=kind,
+        event_id=story.event_id,
+        changes=tuple(changes),
+        ended_by=ended_by,
+        track=track.id,
+        label=story.label,
+        score=track.score,
+        top_score=story.top_score,
+        box=_within(Box(*track.box), frame),
+        best_box=_within(story.best_box, frame),
+        width=frame.width,
+        height=frame.height,
+        ts=frame.ts_capture,
+        start_ts=story.start_ts,
+        end_ts=story.seen_ts if kind == "end" else None,
+        duration_s=(track.seen_s if kind == "end" else now) - track.born_s,
+        stationary=story.stationary,
+        zones=tuple(story.where.zones()),
+        entered_zones=tuple(story.where.entered),
+        dwell_s=story.where.dwell_s(track.seen_s if kind == "end" else now),
+        lines=tuple(story.where.crossed),
+        path=tuple(story.path),
+    )
+
+
+def _within(box: Box, frame: Frame) -> Box:
+    x1, x2 = (min(max(x, 0.0), float(frame.width)) for x in (box.x1, box.x2))
+    y1, y2 = (min(max(y, 0.0), float(frame.height)) for y in (box.y1, box.y2))
+    return Box(x1, y1, x2, y2)
+
+
+def _is_cut(box: Box, frame: Frame) -> bool:
+    beside, above = _EDGE * frame.width, _EDGE * frame.height
+    return box.x1 < beside or box.y1 < above or box.x2 > frame.width - beside or box.y2 > frame.height - above
+
+
+def _area(box: Box) -> float:
+    return max(0.0, box.x2 - box.x1) * max(0.0, box.y2 - box.y1)
+
+
+def _overlap(first: Box, second: Box) -> float:
+    both = _area(
+        Box(
+            max(first.x1, second.x1),
+            max(first.y1, second.y1),
+            min(first.x2, second.x2),
+            min(first.y2, second.y2),
+        )
+    )
+    return both / max(_area(first) + _area(second) - both, 1e-9)

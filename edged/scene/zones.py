@@ -1,0 +1,172 @@
+"""Where an object is: in which zones and for how long, and which lines it has crossed.
+
+The place of an object is the middle of the lower edge of its box: where it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edged.settings.areas import Area, Point
+
+_SETTLE_S = 0.3
+"""How long an object must have been across the edge of a zone before it has entered or left it."""
+_CLEAR = 0.05
+"""How far behind a line, in heights of its box, an object must be to have crossed it for good."""
+
+
+def place(box: Sequence[float], width: int, height: int) -> Point:
+    """Where a box (x1, y1, x2, y2 in pixels) stands, as fractions of a frame of this size, within it."""
+    x = (box[0] + box[2]) / 2 / width
+    y = box[3] / height
+    return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
+
+
+def inside(point: Point, polygon: Sequence[Point]) -> bool:
+    """Whether a point lies in a polygon: a ray to the right meets its edges an odd number of times."""
+    x, y = point
+    within = False
+    x1, y1 = polygon[-1]
+    for x2, y2 in polygon:
+        if (y1 > y) != (y2 > y) and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
+            within = not within
+        x1, y1 = x2, y2
+    return within
+
+
+def side(point: Point, line: Sequence[Point]) -> float:
+    """On which side of a line a point lies, seen from its first end to its second: above 0 on the right.
+
+    The amount is the distance from the line, times the line's length.
+    """
+    (x1, y1), (x2, y2) = line
+    return (x2 - x1) * (point[1] - y1) - (y2 - y1) * (point[0] - x1)
+
+
+def meets(first: Point, second: Point, line: Sequence[Point]) -> bool:
+    """Whether the way from one point to another goes through a line; to touch it is not enough."""
+    way = (first, second)
+    return side(first, line) * side(second, line) < 0 and side(line[0], way) * side(line[1], way) <= 0
+
+
+@dataclass(slots=True)
+class _Stay:
+    """An object and a zone."""
+
+    believed: bool = False
+    changed_s: float | None = None
+    """Since when it seems to be otherwise."""
+    since_s: float | None = None
+    """Since when it is inside; kept while it is only out of the edge."""
+    spent_s: float = 0.0
+    """In earlier stays."""
+
+
+@dataclass(slots=True)
+class Whereabouts:
+    """What zones and lines know of one object."""
+
+    stays: dict[str, _Stay] = field(default_factory=dict)
+    entered: list[str] = field(default_factory=list)
+    """Zones in the order in which it first entered them."""
+    anchors: dict[str, Point] = field(default_factory=dict)
+    """By line: where it last was clear of it."""
+    met: dict[str, bool] = field(default_factory=dict)
+    """By line: whether it went through the line an odd number of times since."""
+    last: Point | None = None
+    crossed: list[tuple[str, str]] = field(default_factory=list)
+    """Lines and directions, in the order of crossing."""
+
+    def zones(self) -> list[str]:
+        """Where it is now."""
+        return [name for name, stay in self.stays.items() if stay.believed]
+
+    def dwell_s(self, now: float) -> dict[str, float]:
+        """Seconds in each zone that it has entered."""
+        return {
+            name: stay.spent_s + (now - stay.since_s if stay.believed and stay.since_s is not None else 0.0)
+            for name, stay in self.stays.items()
+            if name in self.entered
+        }
+
+
+class Ground:
+    """The zones and lines of one camera.
+
+    Args:
+        zones: polygons.
+        lines: two points each.
+    """
+
+    def __init__(self, zones: Sequence[Area], lines: Sequence[Area]) -> None:
+        self._zones = zones
+        self._lines = lines
+
+    def follow(self, now: float, label: str, where: Point, height: float, known: Whereabouts) -> list[str]:
+        """Take in where an object is.
+
+        Args:
+            now: seconds of the frames' clock.
+            label: of the object.
+            where: its place.
+            height: of its box, as a fraction of the frame's.
+            known: what is known of it; gets what is new.
+
+        Returns:
+            What happened: ``zone_entered:porch``, ``zone_left:porch``, ``line_crossed:gate:in``.
+        """
+        news: list[str] = []
+        for zone in self._zones:
+            if zone.concerns(label):
+                news += self._visit(now, zone, where, known)
+        for line in self._lines:
+            if line.concerns(label):
+                news += self._cross(line, where, height, known)
+        known.last = where
+        return news
+
+    @staticmethod
+    def _visit(now: float, zone: Area, where: Point, known: Whereabouts) -> list[str]:
+        stay = known.stays.setdefault(zone.name, _Stay())
+        within = inside(where, zone.points)
+        if within == stay.believed:
+            stay.changed_s = None
+            return []
+        if stay.changed_s is None:
+            # Who appears in a zone has come from nowhere: there is no edge to tremble at.
+            stay.changed_s = now if known.last is not None else now - _SETTLE_S
+        if now - stay.changed_s < max(_SETTLE_S, zone.dwell_s if within else 0.0):
+            return []
+        if within:
+            stay.believed, stay.since_s = True, stay.changed_s
+            if zone.name not in known.entered:
+                known.entered.append(zone.name)
+        else:
+            stay.believed = False
+            stay.spent_s += stay.changed_s - (stay.since_s if stay.since_s is not None else stay.changed_s)
+            stay.since_s = None
+        stay.changed_s = None
+        return [f"zone_{'entered' if within else 'left'}:{zone.name}"]
+
+    @staticmethod
+    def _cross(line: Area, where: Point, height: float, known: Whereabouts) -> list[str]:
+        name, ends = line.name, line.points
+        if known.last is not None and meets(known.last, where, ends):
+            known.met[name] = not known.met.get(name, False)
+        (x1, y1), (x2, y2) = ends
+        length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
+        now = side(where, ends)
+        if abs(now) < _CLEAR * height * length:
+            return []
+        before = side(known.anchors[name], ends) if name in known.anchors else now
+        known.anchors[name] = where
+        met, known.met[name] = known.met.get(name, False), False
+        if before * now >= 0 or not met:
+            return []
+        direction = "in" if now > 0 else "out"
+        known.crossed.append((name, direction))
+        return [f"line_crossed:{name}:{direction}"]

@@ -1,0 +1,224 @@
+"""Zones, lines and events of a scene: what is told, when, and how often."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from edged.records import Box, Detection, Frame
+from edged.scene import Scene, SceneRules
+from edged.scene.zones import inside, meets
+from edged.settings.areas import lines, masks, sizes, zones
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edged.records import Event, Presence
+
+WIDTH, HEIGHT, RATE = 640, 480, 10
+IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+LEFT_HALF = {"left": "0,0 0.5,0 0.5,1 0,1"}
+MIDDLE = {"gate": "0.5,0 0.5,1"}
+
+
+def scene(**rules: Any) -> Scene:
+    return Scene(SceneRules(**rules), new_id=map(str, itertools.count(1)).__next__)
+
+
+def frame(number: int, rate: float = RATE) -> Frame:
+    return Frame(number, IMAGE, 1e9 + number / rate, 5 + number / rate, number / rate)
+
+
+def person(x: float, y: float = 300, score: float = 0.8, label: str = "person") -> Detection:
+    """Who stands at (x, y) in pixels."""
+    return Detection(0, label, score, Box(x - 20, y - 100, x + 20, y))
+
+
+def play(watched: Scene, shots: Iterable[list[Detection]]) -> tuple[list[Event], list[Presence]]:
+    events: list[Event] = []
+    there: list[Presence] = []
+    for number, found in enumerate(shots):
+        view = watched.update(frame(number), found)
+        events += view.events
+        there.append(view.presence)
+    return events, there
+
+
+def changes(events: Iterable[Event]) -> list[str]:
+    return [change for event in events for change in event.changes if change not in {"picture", "alive"}]
+
+
+def test_who_walks_through_has_one_start_and_one_end_with_where_it_was() -> None:
+    watched = scene(zones=zones(LEFT_HALF), lines=lines(MIDDLE))
+    shots = [[person(60 + 6 * n)] for n in range(65)] + [[]] * 40
+    events, there = play(watched, shots)
+    assert Counter(event.kind for event in events)["start"] == 1
+    assert [event.kind for event in events][-1] == "end"
+    end = events[-1]
+    assert len({event.event_id for event in events}) == 1
+    assert changes(events)[0] == "zone_entered:left"
+    assert sorted(changes(events)) == ["line_crossed:gate:out", "zone_entered:left", "zone_left:left"]
+    assert end.entered_zones == ("left",)
+    assert end.zones == ()
+    assert end.dwell_s["left"] == pytest.approx(4.3, abs=0.3)
+    assert end.lines == (("gate", "out"),)
+    assert end.duration_s == pytest.approx(6.4, abs=0.2)
+    assert end.ended_by == "lost"
+    assert end.path[0][0] < 0.2
+    assert end.path[-1][0] > 0.65
+    assert max(presence.counts.get("person", 0) for presence in there) == 1
+    assert there[-1].counts == {}
+    assert there[-1].lines == {"gate": {("out", "person"): 1}}
+    assert (watched.started, watched.ended, watched.open) == (1, 1, 0)
+
+
+def test_who_leaves_the_frame_has_left() -> None:
+    events, _ = play(scene(), [[person(400 + 10 * n)] for n in range(23)] + [[]] * 40)
+    assert events[-1].ended_by == "left"
+
+
+def test_a_missed_frame_changes_no_count_and_a_single_false_box_makes_no_event() -> None:
+    watched = scene()
+    shots = [[person(300)] if n % 5 else [] for n in range(100)]
+    shots[50] = [person(300), person(600, score=0.9)]
+    events, there = play(watched, shots)
+    counts = [presence.counts.get("person", 0) for presence in there]
+    assert sum(a != b for a, b in itertools.pairwise(counts)) == 1
+    assert [event.kind for event in events].count("start") == 1
+
+
+def test_a_parked_car_for_an_hour_is_one_event_that_tells_once_a_minute() -> None:
+    """Seen twice a second, with noise, and missed now and then, for seconds, too."""
+    watched = scene(stationary_s=10.0)
+    chance = Random(5)  # noqa: S311  # a repeatable course
+    events: list[Event] = []
+    counts = []
+    hidden = 0
+    for number in range(7200):
+        hidden = max(0, hidden - 1) or (chance.randint(4, 20) if chance.random() < 0.005 else 0)
+        x, y = 300 + chance.gauss(0, 2), 300 + chance.gauss(0, 2)
+        found = [] if hidden or chance.random() < 0.1 else [person(x, y, chance.uniform(0.3, 0.8), "car")]
+        view = watched.update(frame(number, 2), found)
+        events += view.events
+        counts.append(view.presence.counts.get("car", 0))
+    assert [event.kind for event in events].count("start") == 1
+    assert sum(a != b for a, b in itertools.pairwise(counts)) == 1
+    settled = [event for event in events if event.ts > 1e9 + 60]
+    assert all(event.stationary for event in settled)
+    assert all(b.ts - a.ts >= 59 for a, b in itertools.pairwise(settled))
+    assert 50 <= len(settled) <= 60
+
+
+def test_what_stands_still_and_drives_off_is_told_twice() -> None:
+    shots = [[person(200)] for _ in range(150)] + [[person(200 + 8 * n)] for n in range(40)]
+    events, _ = play(scene(stationary_s=10.0), shots)
+    assert changes(events) == ["stationary", "moving"]
+
+
+def test_a_line_counts_each_way_and_not_who_trembles_on_it() -> None:
+    watched = scene(lines=lines(MIDDLE))
+    there_and_back = [*range(200, 440, 8), *range(440, 200, -8), *range(200, 320, 8)]
+    chance = Random(2)  # noqa: S311  # a repeatable course
+    shots = [[person(x)] for x in there_and_back]
+    shots += [[person(318 + chance.gauss(0, 1.5))] for _ in range(100)]
+    shots += [[person(x)] for x in range(320, 200, -8)]
+    _, there = play(watched, shots)
+    assert there[-1].lines["gate"] == {("out", "person"): 1, ("in", "person"): 1}
+
+
+def test_who_passes_the_end_of_a_line_has_not_crossed_it() -> None:
+    watched = scene(lines=lines({"gate": "0.5,0 0.5,0.3"}))
+    _, there = play(watched, [[person(x)] for x in range(100, 540, 8)])
+    assert there[-1].lines["gate"] == {}
+
+
+def test_a_zone_with_a_least_dwell_is_entered_late_and_only_by_its_labels() -> None:
+    watched = scene(zones=zones({"porch": "person@0,0 1,0 1,1 0,1 dwell=3"}))
+    events, there = play(watched, [[person(200), person(400, label="dog")] for _ in range(50)])
+    entered = [event for event in events if "zone_entered:porch" in event.changes]
+    assert [event.label for event in entered] == ["person"]
+    assert entered[0].ts - 1e9 == pytest.approx(3.2, abs=0.3)
+    assert there[-1].zones == {"porch": {"person": 1}}
+
+
+def test_masks_scores_and_areas_keep_detections_out() -> None:
+    watched = scene(
+        masks=masks({"road": "car@0,0 0.5,0 0.5,1 0,1"}),
+        scores=(("dog", 0.9),),
+        areas=sizes("bird:0.05-1"),
+    )
+    found = [
+        person(100, label="car"),
+        person(100),
+        person(500, label="car"),
+        person(200, label="dog"),
+        person(300, label="bird"),
+    ]
+    view = watched.update(frame(0), found)
+    assert [(one.label, one.box.x1) for one in view.detections] == [("person", 80), ("car", 480)]
+
+
+def test_detections_carry_tracks_from_the_second_sight_on() -> None:
+    watched = scene()
+    first = watched.update(frame(0), [person(100)]).detections
+    second = watched.update(frame(1), [person(102), person(500, score=0.2)]).detections
+    weak = watched.update(frame(2), [person(104, score=0.2)]).detections
+    assert [one.track for one in first] == [None]
+    assert [one.track for one in second] == [1]
+    assert [one.track for one in weak] == [1]
+
+
+def test_every_start_has_one_end_whatever_ends_it() -> None:
+    """Objects that come and go by chance, replays and ends at random: the account closes after each."""
+    chance = Random(11)  # noqa: S311  # a repeatable course
+    for _ in range(60):
+        watched = scene(zones=zones(LEFT_HALF), lines=lines(MIDDLE))
+        told: Counter[tuple[str, str]] = Counter()
+        ended: set[str] = set()
+        objects: list[list[float]] = []
+        number = 0
+        for _ in range(chance.randint(1, 120)):
+            number = 0 if chance.random() < 0.01 else number + chance.choice([1, 1, 1, 5, 40])
+            objects = [one for one in objects if chance.random() > 0.03]
+            if chance.random() < 0.1:
+                objects.append([chance.uniform(0, WIDTH), chance.uniform(100, HEIGHT), chance.gauss(0, 6)])
+            for one in objects:
+                one[0] += one[2]
+            found = [person(x, y) for x, y, _ in objects if chance.random() < 0.9]
+            told_now = list(watched.update(frame(number), found).events)
+            if chance.random() < 0.01:
+                told_now += watched.end(chance.choice(["lost", "reload"]))
+            for event in told_now:
+                assert event.event_id not in ended
+                assert event.kind == "start" or told["start", event.event_id]
+                told[event.kind, event.event_id] += 1
+                if event.kind == "end":
+                    ended.add(event.event_id)
+            assert watched.started == watched.ended + watched.open
+        for event in watched.end("stop"):
+            told[event.kind, event.event_id] += 1
+        starts = {one for kind, one in told if kind == "start"}
+        ends = {one for kind, one in told if kind == "end"}
+        assert starts == ends
+        assert all(count == 1 for (kind, _), count in told.items() if kind != "update")
+        assert watched.open == 0
+        assert watched.end("stop") == ()
+
+
+def test_points_of_a_polygon_with_a_bay_are_told_apart() -> None:
+    polygon = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.4), (0.0, 1.0))
+    assert inside((0.5, 0.2), polygon)
+    assert not inside((0.5, 0.8), polygon)
+    assert not inside((1.2, 0.5), polygon)
+
+
+def test_touching_a_line_is_no_crossing() -> None:
+    line = ((0.5, 0.0), (0.5, 1.0))
+    assert meets((0.4, 0.5), (0.6, 0.5), line)
+    assert not meets((0.4, 0.5), (0.5, 0.5), line)
+    assert not meets((0.4, 1.5), (0.6, 1.5), line)
