@@ -35,7 +35,6 @@ T = TypeVar("T")
 
 _DETECTOR = "detector"
 _SOURCE = "source"
-_SCENE = "scene"
 
 
 class Runner(Protocol):
@@ -87,6 +86,7 @@ class Assembly:
     settings: Settings
     parts: Mapping[str, _Part]
     """In the order in which they were opened."""
+    scene: _Part
 
     @property
     def detector(self) -> Detector:
@@ -101,7 +101,7 @@ class Assembly:
     @property
     def follower(self) -> Follower | None:
         """What makes tracks and events of detections; None where nothing does."""
-        return cast("Follower | None", self.parts[_SCENE].thing)
+        return cast("Follower | None", self.scene.thing)
 
     @property
     def outlets(self) -> list[Outlet]:
@@ -145,7 +145,6 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
     try:
         loaded = await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")
         intake = await builder.part(_SOURCE, builder.intake, "capture")
-        await builder.part(_SCENE, builder.scene)
         if not intake.source.live:  # a camera may come back with other frames at any time
             properties = intake.source.properties()
             loaded.preprocess.check(properties["width"], properties["height"])
@@ -156,7 +155,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
     except BaseException:
         await around.close([(opened.name, opened.close) for opened in reversed(builder.fresh)])
         raise
-    return Assembly(settings, builder.parts)
+    return Assembly(settings, builder.parts, builder.scene())
 
 
 class _Builder:
@@ -203,25 +202,13 @@ class _Builder:
             raise
         return Intake(source, waits=waits, ledger=self._around.ledger), source.close
 
-    def scene(self, settings: Settings) -> _Opened:
-        """Another source shows other objects, another model calls them differently: their events end."""
-        _ = (
-            settings.source,
-            settings.model,
-            settings.rotate,
-            settings.classes,
-        )  # read, so that it follows them
-        rules = SceneRules(
-            begins=settings.score_threshold,
-            continues=min(settings.track_score, settings.score_threshold),
-            scores=settings.scores,
-            areas=settings.areas,
-            stationary_s=settings.stationary,
-            zones=settings.zone,
-            lines=settings.line,
-            masks=settings.mask,
-        )
-        return (Follower(Scene(rules)) if settings.track else None), _nothing
+    def scene(self) -> _Part:
+        """There is nothing to open, and nothing to close."""
+        old = self._previous.scene if self._previous else None
+        if old is not None and old.reading.holds_for(self._settings):
+            return old
+        reading = Reading(self._settings)
+        return _Part("scene", _follower(cast("Settings", reading)), _nothing, reading, ())
 
     def outlet(self, sink_class: Any, settings: Settings) -> _Opened:
         around = self._around
@@ -235,6 +222,22 @@ class _Builder:
         sink: Sink = sink_class.create(settings, context)
         sink.open()
         return Outlet(sink), sink.close
+
+
+def _follower(settings: Settings) -> Follower | None:
+    """Another source shows other objects, another model names them differently: it is read, too."""
+    _ = settings.source, settings.model, settings.rotate, settings.classes
+    rules = SceneRules(
+        begins=settings.score_threshold,
+        continues=min(settings.track_score, settings.score_threshold),
+        scores=settings.scores,
+        areas=settings.areas,
+        stationary_s=settings.stationary,
+        zones=settings.zone,
+        lines=settings.line,
+        masks=settings.mask,
+    )
+    return Follower(Scene(rules)) if settings.track else None
 
 
 def _nothing() -> None:

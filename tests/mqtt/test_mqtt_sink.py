@@ -95,6 +95,7 @@ def test_a_run_from_online_to_offline(
         "class_id": 0,
         "score": 0.875,
         "box": [1.0, 2.0, 30.5, 40.25],
+        "track": None,
     }
     assert found[1]["image"] == {"w": 64, "h": 48}
     assert found[1]["model"] == "yolov8n"
