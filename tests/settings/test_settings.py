@@ -354,7 +354,7 @@ def test_zones_have_names_and_belong_to_a_camera_like_every_setting() -> None:
         REQUIRED | common | {"EDGED_FRONT_ZONE_PORCH": "person,car@0,0.5 0.5,0.5 0.5,1 dwell=3"},
     )
     (porch,) = front.zone
-    assert (porch.name, porch.labels, porch.dwell_s) == ("porch", {"person", "car"}, 3.0)
+    assert (porch.name, porch.labels, porch.dwell_s) == ("porch", frozenset({"person", "car"}), 3.0)
     assert porch.points == ((0.0, 0.5), (0.5, 0.5), (0.5, 1.0))
     assert back.zone == ()
     assert [line.name for line in front.line] == [line.name for line in back.line] == ["gate"]
