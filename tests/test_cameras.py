@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from daemon import Daemon, Ear
+from daemon import Daemon, Ear, edged
 from rig import Mosquitto, Subscriber, publish
 
 from edged.contract.topics import Topics
@@ -195,3 +195,18 @@ def test_a_second_signal_ends_at_once(settings: dict[str, str], tmp_path: Path) 
             assert time.monotonic() - started < 5
     finally:
         os.close(reader)
+
+
+def test_check_has_a_part_a_camera(settings: dict[str, str], tmp_path: Path) -> None:
+    """The broker and the page, which they share, are looked at once."""
+    wrong = (
+        settings | NO_CAMERA | {"EDGED_BACK_SOURCE": str(tmp_path / "gone.mp4"), "EDGED_HTTP": "127.0.0.1:0"}
+    )
+    done = edged("check", settings=wrong)
+    assert done.returncode == 69, done.stderr
+    lines = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert {"ok    front settings", "ok    front model", "ok    back model", "ok    front source"} <= set(
+        lines
+    )
+    assert "WRONG back source" in lines
+    assert sum(line.endswith("http") for line in lines) == 1

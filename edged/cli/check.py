@@ -13,7 +13,7 @@ from edged.settings import loading
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from edged.settings.declared import Settings
 
@@ -27,30 +27,57 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check everything; 78 if something must be corrected, else 69 if something does not answer, else 0."""
-    settings = loading.load(options.env_file)
-    print(f"ok    settings: {len(settings.model_fields_set)} set, the others have their defaults")
+    cameras = loading.load_all(options.env_file)
+    first = cameras[0]
+    for settings in cameras:
+        words = f"{len(settings.model_fields_set)} set, the others have their defaults"
+        print(f"ok    {_of(settings)}settings: {words}")
 
     from edged.daemon import logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
-    logs.configure(log_format=settings.log_format, level="error")
-    worst = _edge_tpu(settings)
-    checks: dict[str, Callable[[Settings], str]] = {"model": _model, "source": _source}
-    if settings.mqtt_url is not None:
-        checks["broker"] = _broker
-    # The broker has a line of its own: it may be away without harm, an output may not.
-    outputs = {name: path for name, path in registry.SINKS.items() if name != "mqtt_url"}
-    checks |= {name: partial(_output, path) for name, path in outputs.items() if getattr(settings, name)}
+    logs.configure(log_format=first.log_format, level="error")
+    worst = 0
+    for settings in cameras:
+        worst = max(worst, _edge_tpu(settings), _tell({"model": _model, "source": _source}, settings))
+    if first.mqtt_url is not None:
+        worst = max(worst, _tell({"broker": _broker}, first, whose=""))
+    for settings in cameras:
+        worst = max(worst, _tell(_outputs(settings, once=settings is first), settings))
+        if not any(getattr(settings, name) for name in registry.SINKS):
+            print(f"ok    {_of(settings)}outputs: none; results go nowhere")
+    return worst
+
+
+def _of(settings: Settings) -> str:
+    """What the lines of one of several cameras begin with."""
+    return f"{settings.camera} " if settings.several else ""
+
+
+def _outputs(settings: Settings, *, once: bool) -> dict[str, Callable[[Settings], str]]:
+    """Checks of the outputs, with ``once`` of those that all cameras share, too.
+
+    The broker has a line of its own: it may be away without harm, an output may not.
+    """
+    left_out = {"mqtt_url"} if once else {"mqtt_url", "http"}
+    outputs = {name: path for name, path in registry.SINKS.items() if name not in left_out}
+    return {name: partial(_output, path) for name, path in outputs.items() if getattr(settings, name)}
+
+
+def _tell(
+    checks: Mapping[str, Callable[[Settings], str]], settings: Settings, *, whose: str | None = None
+) -> int:
+    """Do checks, each with a line; the worst exit code."""
+    worst = 0
+    begins = _of(settings) if whose is None else whose
     for name, check in checks.items():
         try:
-            print(f"ok    {name}: {check(settings)}")
+            print(f"ok    {begins}{name}: {check(settings)}")
         except EdgedError as error:
-            print(f"WRONG {name}: {error}")
+            print(f"WRONG {begins}{name}: {error}")
             worst = max(
                 worst,
                 error.exit_code if isinstance(error, ConfigError | ModelError) else DeviceError.exit_code,
             )
-    if not any(getattr(settings, name) for name in registry.SINKS):
-        print("ok    outputs: none; results go nowhere")
     return worst
 
 
@@ -69,7 +96,9 @@ def _edge_tpu(settings: Settings) -> int:
     findings = precheck.report(settings.model, detector.accesses(settings))
     for found in findings:
         words = {"ok": "ok   ", "note": "note ", "problem": "WRONG"}[found.state]
-        print(f"{words} {found.link}: {found.text}" + (f". {found.mend}." if found.mend else ""))
+        print(
+            f"{words} {_of(settings)}{found.link}: {found.text}" + (f". {found.mend}." if found.mend else "")
+        )
     return 0 if all(found.ok for found in findings) else DeviceError.exit_code
 
 

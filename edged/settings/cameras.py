@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from edged.errors import ConfigError
 from edged.settings.declared import PREFIX
 from edged.settings.secrets import shown
 from edged.settings.tables import declarations, exists
@@ -50,6 +51,23 @@ def key(camera: str) -> str:
 def names(value: str) -> list[str]:
     """The cameras that EDGED_CAMERAS names."""
     return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def of_camera(name: str, camera: str) -> str:
+    """How the setting ``name`` of one camera is called."""
+    return f"{PREFIX}{key(camera)}_{name.removeprefix(PREFIX)}"
+
+
+def checked(value: str) -> list[str]:
+    """The cameras that a value of EDGED_CAMERAS names.
+
+    Raises:
+        ConfigError: one of them cannot be a camera's name; tells all that are wrong.
+    """
+    cameras = names(value)
+    if problems := [*_wrong_names(cameras, [setting.name for setting in declarations()])]:
+        raise ConfigError("; ".join(problems))
+    return cameras
 
 
 def of_the_node() -> frozenset[str]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from daemon import edged
 
 from edged.cli import main
-from edged.settings import tables
+from edged.settings import loading, tables
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 
@@ -48,3 +50,16 @@ def test_it_is_the_same_whatever_the_environment_says() -> None:
     assert set_up.returncode == 0
     assert plain.stdout == set_up.stdout
     assert plain.stderr == ""
+
+
+def test_several_cameras_have_lines_of_their_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """With sources and a model it is a whole file; a name that cannot be a camera's is refused."""
+    assert main(["env", "--cameras", "front,back"]) == 0
+    text = capsys.readouterr().out
+    live = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert live == ["EDGED_CAMERAS=front,back", "EDGED_MODEL=", "EDGED_FRONT_SOURCE=", "EDGED_BACK_SOURCE="]
+    file = tmp_path / "edged.env"
+    file.write_text(text.replace("_SOURCE=\n", "_SOURCE=a.mp4\n").replace("_MODEL=\n", "_MODEL=m.tflite\n"))
+    assert [one.camera for one in loading.load_all(file, {})] == ["front", "back"]
+    assert main(["env", "--cameras", "mqtt"]) == 78
+    assert "EDGED_MQTT_URL begins like that" in capsys.readouterr().err
