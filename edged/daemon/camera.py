@@ -301,6 +301,8 @@ class CameraRun:
             source=source.properties(),
             degraded=tuple(dict.fromkeys(filter(None, troubles))),
         )
+        if self.state.camera_online and not state.camera_online:
+            self.pipeline.camera_lost()
         if state != self.state:
             self.state = state
             for reporter in self._reporters():

@@ -43,6 +43,8 @@ class Entities:
     """By slug."""
     host: frozenset[str]
     """Sensors that the machine has."""
+    zones: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
 
 
 class Discovery:
@@ -165,6 +167,7 @@ class Discovery:
         for key, label in sorted(self._entities.labels.items()):
             components[f"{self._camera}count_{key}"] = self._count(key, label)
             components[f"{self._camera}occupancy_{key}"] = self._occupancy(key, label)
+        components |= self._zones() | self._lines()
         if self._snapshots:
             components[f"{self._camera}snapshot"] = {
                 "platform": "image",
@@ -201,6 +204,39 @@ class Discovery:
             "state_topic": self._topics.count(key),
             "value_template": "{{ 'ON' if value | int(0) > 0 else 'OFF' }}",
             **self._with_camera(),
+        }
+
+    def _zones(self) -> dict[str, dict[str, Any]]:
+        components: dict[str, dict[str, Any]] = {}
+        for zone in self._entities.zones:
+            components[f"{self._camera}zone_{zone}"] = {
+                "platform": "binary_sensor",
+                "name": self._name(f"{zone} occupancy"),
+                "device_class": "occupancy",
+                "state_topic": self._topics.zone_occupancy(zone),
+                **self._with_camera(),
+            }
+            for key, label in sorted(self._entities.labels.items()):
+                components[f"{self._camera}zone_{zone}_count_{key}"] = {
+                    "platform": "sensor",
+                    "name": self._name(f"{zone} {label}"),
+                    "state_topic": self._topics.zone_count(zone, key),
+                    "state_class": "measurement",
+                    **self._with_camera(),
+                }
+        return components
+
+    def _lines(self) -> dict[str, dict[str, Any]]:
+        return {
+            f"{self._camera}line_{line}_{way}_{key}": {
+                "platform": "sensor",
+                "name": self._name(f"{line} {way} {label}"),
+                "state_topic": self._topics.line_total(line, way, key),
+                "state_class": "total_increasing",
+            }
+            for line in self._entities.lines
+            for key, label in sorted(self._entities.labels.items())
+            for way in ("in", "out")
         }
 
     def _name(self, what: str) -> str:

@@ -262,7 +262,9 @@ class MqttSink:
     def _announce(self) -> None:
         if self.last_state is not None:
             self._node.announce(self._host, version=self.last_state.version)
-        self._discovery.announce(state=self.last_state, entities=Entities(self._counts.names, self._host))
+        there = self._happenings
+        entities = Entities(self._counts.names, self._host, there.zones, there.lines)
+        self._discovery.announce(state=self.last_state, entities=entities)
 
     def _publish_count(self, key: str, count: int | None) -> None:
         self._outbox.post(self.topics.count(key), b"" if count is None else b"%d" % count)

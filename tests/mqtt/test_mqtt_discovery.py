@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -304,3 +305,34 @@ def test_an_announcement_of_somebody_else_is_left_alone(mosquitto: Mosquitto, bo
     sink.close()
     with Subscriber(mosquitto.port, CONFIG) as subscriber:
         assert config(subscriber) == foreign
+
+
+def idle(sink: MqttSink) -> bool:
+    return sink.delivery().queued + sink.delivery().in_flight == 0
+
+
+def test_zones_and_lines_have_entities_and_lose_them_when_they_go(mosquitto: Mosquitto, boot_id: str) -> None:
+    with Subscriber(mosquitto.port) as subscriber:
+        for zones, lines in ((("porch",), ("gate",)), ((), ())):
+            sink = open_sink(mosquitto, boot_id, labels=("person",), zones=zones, lines=lines)
+            sink.state(rig.state())
+            assert rig.until(partial(idle, sink))
+            sink.close()
+            content = config(subscriber)
+            scene = {
+                name: what for name, what in platforms(content).items() if "porch" in name or "gate" in name
+            }
+            assert scene == (
+                {
+                    "front_zone_porch": "binary_sensor",
+                    "front_zone_porch_count_person": "sensor",
+                    "front_line_gate_in_person": "sensor",
+                    "front_line_gate_out_person": "sensor",
+                }
+                if zones
+                else {}
+            )
+            for name in scene:
+                component = content["components"][name]
+                known = KNOWN["platforms"][component["platform"]]
+                assert set(component) <= {*known, "platform"}
