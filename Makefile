@@ -13,7 +13,7 @@ SYSTEM_CACHE ?= /var/tmp/edged-system
 
 DEB := $(foreach suite,bookworm trixie,$(foreach arch,amd64 arm64,deb-$(suite)-$(arch)))
 
-.PHONY: demo test test-system test-arm64 deb $(DEB) image image-amd64 image-arm64 check format clean
+.PHONY: demo test test-system test-arm64 deb $(DEB) image image-amd64 image-arm64 sbom check format clean
 
 demo: $(READY)
 	$(BIN)/edged demo
@@ -50,6 +50,12 @@ $(DEB): deb-%: $(READY)
 image: image-amd64 image-arm64
 image-amd64 image-arm64: image-%: $(READY)
 	PYTHON=$(BIN)/python deploy/image/build.sh $* dist
+
+# What a release is made of (CycloneDX), one file for each runtime and Python.
+sbom: $(READY)
+	mkdir -p dist
+	for file in deploy/requirements/*-py3*.txt; do \
+		$(BIN)/python deploy/sbom.py $$file >dist/edged-$$(basename $$file .txt).cdx.json || exit 1; done
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -241,3 +242,17 @@ def test_lintian_finds_no_error(lintian: subprocess.Popen[str] | None) -> None:
         return
     said, _ = lintian.communicate(timeout=240)
     assert not [line for line in said.splitlines() if line.startswith(("E:", "lintian:"))], said
+
+
+def test_the_same_sources_make_the_same_package(
+    suite: str,
+    packages: dict[str, Path],
+    checkouts: dict[str, Path],
+    wheelhouses: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    """Whoever builds it, wherever on earth."""
+    if suite != "trixie":
+        return  # once is enough
+    again = build(checkouts["src"], suite, wheelhouses[suite], tmp_path, umask=0o077, zone="Asia/Tokyo")
+    assert filecmp.cmp(again, packages["src"], shallow=False)
