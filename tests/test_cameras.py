@@ -210,3 +210,22 @@ def test_check_has_a_part_a_camera(settings: dict[str, str], tmp_path: Path) -> 
     )
     assert "WRONG back source" in lines
     assert sum(line.endswith("http") for line in lines) == 1
+
+
+def test_the_cameras_stay_within_one_budget_of_the_disk(settings: dict[str, str], tmp_path: Path) -> None:
+    """What all segments may take is divided, however much each camera would record."""
+    files = settings | {
+        "EDGED_SOURCE": "synthetic:?width=320&height=240&fps=0&count=500&live=false",
+        "EDGED_OUTPUT": str(tmp_path / "out"),
+        "EDGED_SEGMENT": "1",
+        "EDGED_OUTPUT_MAX_GB": "0.0002",
+        "EDGED_DISK_FREE_GB": "0",
+    }
+    with Daemon(tmp_path, files, environ=NO_CAMERA) as daemon:
+        assert daemon.wait() == 0
+    taken = {
+        folder.name: sum(file.stat().st_size for file in folder.iterdir())
+        for folder in (tmp_path / "out").iterdir()
+    }
+    assert sum(taken.values()) <= 400_000
+    assert min(taken.values()) > 50_000

@@ -228,7 +228,10 @@ def recorder(settings: Settings) -> Recorder:
             raise _refused(target, error.strerror or str(error)) from error
         is_folder = not target.suffix
     if is_folder:
-        budget = settings.output_max_gb
+        # What all segments may take is divided, so that no camera takes what another needs.
+        budget = (
+            None if settings.output_max_gb is None else settings.output_max_gb / max(1, len(settings.cameras))
+        )
         retention = Retention(
             target,
             budget=None if budget is None else int(budget * _GIGABYTE),
