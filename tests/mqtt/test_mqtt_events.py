@@ -1,0 +1,108 @@
+"""Subscribers see what objects do: every event once, in order, and zones and lines as they are."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rig
+from rig import TOPICS, Mosquitto, Subscriber
+
+from edged.metrics import Meter
+from edged.pipeline.follow import Follower
+from edged.records import Box, Detection, Frame, Result
+from edged.scene import Scene, SceneRules
+from edged.settings.areas import lines, zones
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edged.sinks.mqtt import MqttSink
+
+pytest_plugins = ("mqtt_fixtures",)
+
+ZONES = zones({"porch": "0.5,0 1,0 1,1 0.5,1"})
+LINES = lines({"gate": "0.5,0 0.5,1"})
+
+
+def open_sink(broker: Mosquitto, boot_id: str, **options: Any) -> MqttSink:
+    sink: MqttSink = rig.sink(
+        rig.access(broker.broker), TOPICS, boot_id=boot_id, meter=Meter(), limit=2000, **options
+    )
+    sink.open()
+    assert rig.until(lambda: not sink.problem)
+    return sink
+
+
+def walk(follower: Follower) -> Iterator[Result]:
+    """Somebody walks through the picture from left to right."""
+    image = np.zeros((480, 640, 3), np.uint8)
+    for number in range(120):
+        frame = Frame(number, image, 1e9 + number / 10, number / 10, number / 10)
+        x = 60.0 + 6 * number
+        found = [Detection(0, "person", 0.9, Box(x - 20, 200, x + 20, 300))] if x < 600 else []
+        view = follower.look(frame, found)
+        yield Result(
+            frame, "m", view.detections, {}, image.copy, waits=True, events=view.events,
+            presence=view.presence,
+        )  # fmt: skip
+
+
+def play(sink: MqttSink) -> list[str]:
+    """Let somebody through; the ids of what was told."""
+    told = []
+    for result in walk(Follower(Scene(SceneRules(zones=ZONES, lines=LINES)))):
+        if result.events:
+            sink.tell(result.events)
+            told += [f"{event.kind} {event.event_id}" for event in result.events]
+        sink.send(result)
+    assert rig.until(lambda: sink.delivery().queued + sink.delivery().in_flight == 0)
+    return told
+
+
+def test_a_walk_is_told_from_start_to_end(mosquitto: Mosquitto, boot_id: str) -> None:
+    with Subscriber(mosquitto.port) as subscriber:
+        sink = open_sink(mosquitto, boot_id, zones=("porch",), lines=("gate",))
+        told = play(sink)
+        sink.close()
+        subscriber.wait_for(TOPICS.availability, b"offline")
+    events = [json.loads(one.payload) for one in subscriber.received if one.topic == TOPICS.events]
+    assert [f"{event['type']} {event['event_id']}" for event in events] == told
+    assert [event["type"] for event in events].count("start") == 1
+    assert events[-1]["type"] == "end"
+    assert events[-1]["ended_by"] == "left"
+    assert events[-1]["entered_zones"] == ["porch"]
+    assert events[-1]["lines"] == [{"line": "gate", "direction": "out"}]
+
+    def values(topic: str) -> list[bytes]:
+        return [one.payload for one in subscriber.received if one.topic == topic]
+
+    assert values(TOPICS.zone_occupancy("porch")) == [b"OFF", b"ON", b"OFF"]
+    assert values(TOPICS.zone_count("porch", "person")) == [b"1", b"0"]
+    assert values(TOPICS.count("person")) == [b"1", b"0"]
+    assert values(TOPICS.line_total("gate", "out", "person")) == [b"1"]
+    assert values(TOPICS.best("person"))[0].startswith(b"\xff\xd8")
+    assert rig.assert_contract(subscriber.received) > 120
+
+
+def test_line_totals_go_on_after_a_restart_and_what_is_gone_is_cleared(
+    mosquitto: Mosquitto, boot_id: str
+) -> None:
+    total = TOPICS.line_total("gate", "out", "person")
+    for _ in range(2):
+        sink = open_sink(mosquitto, boot_id, zones=("porch",), lines=("gate",))
+        play(sink)
+        sink.close()
+    with Subscriber(mosquitto.port) as subscriber:
+        assert subscriber.wait_for(total) == b"2"
+    sink = open_sink(mosquitto, boot_id)
+    with Subscriber(mosquitto.port) as subscriber:
+        assert rig.until(lambda: sink.delivery().queued + sink.delivery().in_flight == 0)
+        sink.close()
+        subscriber.wait_for(TOPICS.availability, b"offline")
+    with Subscriber(mosquitto.port) as subscriber:
+        subscriber.wait_for(TOPICS.availability, b"offline")
+        assert [
+            one.topic for one in subscriber.received if "/zone/" in one.topic or "/line/" in one.topic
+        ] == []
