@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("mqtt_fixtures",)
 
-ZONES = zones({"porch": "0.5,0 1,0 1,1 0.5,1"})
-LINES = lines({"gate": "0.5,0 0.5,1"})
+ZONES: Any = zones({"porch": "0.5,0 1,0 1,1 0.5,1"})
+LINES: Any = lines({"gate": "0.5,0 0.5,1"})
 
 
 def open_sink(broker: Mosquitto, boot_id: str, **options: Any) -> MqttSink:
