@@ -105,7 +105,8 @@ def test_a_camera_that_is_away_begins_as_lost_and_the_other_works(
     mosquitto: Mosquitto, settings: dict[str, str], tmp_path: Path
 ) -> None:
     """READY comes when that is known, the status names it, and the topic of the camera says why."""
-    everything = with_broker(settings, mosquitto, EDGED_BACK_SOURCE=AWAY)
+    jsonl = tmp_path / "lines.jsonl"
+    everything = with_broker(settings, mosquitto, EDGED_BACK_SOURCE=AWAY, EDGED_JSONL=str(jsonl))
     with (
         Ear(str(tmp_path / "notify")) as ear,
         Subscriber(mosquitto.port) as seen,
@@ -119,7 +120,7 @@ def test_a_camera_that_is_away_begins_as_lost_and_the_other_works(
         seen.wait_for(f"{BASE}/back/status", b"offline")
         assert daemon.stop() == 0
     assert ledgers(daemon)["back"]["captured"] == 0
-    assert ledgers(daemon)["front"]["inferred"] > 0
+    assert ledgers(daemon)["front"]["inferred"] == len(jsonl.read_text().splitlines()) > 0
 
 
 def test_all_have_failed_for_good(settings: dict[str, str], tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ class JsonlSink:
         if self._path is not None and self._created and not self._count:
             # No frame came: leave no file that looks like an answer.
             with suppress(OSError):
-                self._path.unlink()
+                if not self._path.stat().st_size:  # another camera may have written there
+                    self._path.unlink()
 
     def _append(self, path: Path, line: bytes) -> None:
         if self._fd is not None and not _is_at(path, self._fd):

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections import Counter
 from contextlib import ExitStack, closing
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,31 @@ def test_unplugging_and_plugging_in_again(plug: Plug, start: Start) -> None:
     assert daemon.stop() == 0
     assert daemon.ledger()["inferred"] == len(daemon.lines())
     assert len(plug.opened()) == 2
+
+
+@pytest.mark.parametrize("words", ["error=20", "hang=20"])
+def test_two_cameras_share_one_device_and_survive_its_loss(plug: Plug, start: Start, words: str) -> None:
+    """It is opened once for both; while it is lost the twin stands in for both."""
+    plug.put(words)
+    daemon = start(CAMERAS="front,back", SOURCE="synthetic:?width=320&height=240&fps=10")
+    daemon.wait_for("device_lost")
+    plug.put()
+    daemon.wait_for("device_back")
+    before = Counter(line["camera"] for line in daemon.lines())
+    for _ in range(3):
+        daemon.wait_for_results(10)
+    after = Counter(line["camera"] for line in daemon.lines())
+    assert min((after - before)[camera] for camera in ("front", "back")) >= 5
+    assert daemon.stop() == 0
+    assert len(plug.opened()) == 2
+    ledgers = {entry["camera"]: entry for entry in daemon.events("ledger")}
+    for camera, entry in ledgers.items():
+        lines = [line for line in daemon.lines() if line["camera"] == camera]
+        assert entry["in_flight"] == 0
+        assert "predict_failed" not in entry["dropped"]
+        assert entry["inferred"] == len(lines)
+        assert frame_ids(lines) == sorted(frame_ids(lines))
+    assert ledgers.keys() == {"front", "back"}
 
 
 @pytest.mark.parametrize("library", ["libnowhere.so.1", "libc.so.6", "too old"])
