@@ -200,12 +200,12 @@ def _area(box: Box) -> float:
 
 
 def _overlap(first: Box, second: Box) -> float:
-    both = _area(
-        Box(
-            max(first.x1, second.x1),
-            max(first.y1, second.y1),
-            min(first.x2, second.x2),
-            min(first.y2, second.y2),
-        )
-    )
-    return both / max(_area(first) + _area(second) - both, 1e-9)
+    """Intersection over union; it is taken of every object in every frame."""
+    ax1, ay1, ax2, ay2 = first
+    bx1, by1, bx2, by2 = second
+    width = (min(bx2, ax2)) - (max(bx1, ax1))
+    height = (min(by2, ay2)) - (max(by1, ay1))
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    return both / ((ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - both)
