@@ -179,7 +179,7 @@ class MqttNode:
     @property
     def absent(self) -> str:
         """Why there is no session; empty while there is one."""
-        return self._connection.problem
+        return self._connection.absent
 
     @property
     def problem(self) -> str:

@@ -10,14 +10,16 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edged.mqtt.link.protocol import PACKET_LIMIT, BoundedClient
+
 if TYPE_CHECKING:
     import ssl
 
     from edged.settings.broker import Broker
 
 CONNECT_TIMEOUT_S = 10.0
-_PACKET_LIMIT = 256 * 1024
-"""What a broker may send us at most, bytes (MQTT 5 only: 3.1.1 has no word for it)."""
+CONNACK = 0x20
+"""What the first answer of a broker begins with."""
 _ANY_SIZE = 268_435_455
 """What MQTT itself allows, bytes."""
 _OVERHEAD = 32
@@ -64,10 +66,10 @@ class Limits:
         return len(topic.encode()) + len(payload) + _OVERHEAD <= self.packet
 
 
-def build(access: BrokerAccess) -> paho.Client:
+def build(access: BrokerAccess) -> BoundedClient:
     """A client that is not connected yet and has no callbacks."""
     five = access.version == "5"
-    client = paho.Client(
+    client = BoundedClient(
         CallbackAPIVersion.VERSION2,
         client_id=access.client_id,
         protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
@@ -93,7 +95,7 @@ def connect(client: paho.Client, access: BrokerAccess) -> None:
     properties = None
     if five:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.MaximumPacketSize = _PACKET_LIMIT
+        properties.MaximumPacketSize = PACKET_LIMIT
     client.connect(
         access.broker.host,
         access.broker.port,

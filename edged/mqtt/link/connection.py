@@ -60,7 +60,13 @@ class Connection:
 
     @property
     def problem(self) -> str:
-        """Why there is no session; empty while there is one, and until the first attempt has failed."""
+        """Why there is no session, or what is wrong with it; empty until the first attempt has failed."""
+        session = self._session
+        return self.absent or (session.problem if session is not None else "")
+
+    @property
+    def absent(self) -> str:
+        """Why there is no session; empty while there is one."""
         session = self._session
         return "" if session is not None and session.established else self._fault
 

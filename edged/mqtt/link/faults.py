@@ -103,6 +103,14 @@ def refused(broker: Broker, reason: ReasonCode) -> Fault:
     return Fault(f"the broker {broker} refused {user}: {name.lower()}", mend, refused=True)
 
 
+def malformed(broker: Broker, words: str) -> Fault:
+    """What came is not MQTT, by the library's own words."""
+    return Fault(
+        f"what listens at {broker} sent something that is not MQTT: {words or 'a broken packet'}",
+        "Check host and port in EDGED_MQTT_URL; if they are right, EDGED_MQTT_VERSION",
+    )
+
+
 def hung_up(broker: Broker, *, session: bool, maybe_taken: str = "") -> Fault:
     """The connection ended without a word; ``maybe_taken`` is our client id if it had only just begun."""
     if session:

@@ -12,6 +12,7 @@ import selectors
 import socket
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -22,7 +23,7 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged.mqtt.link import faults
-from edged.mqtt.link.client import CONNECT_TIMEOUT_S, Limits, build, connect
+from edged.mqtt.link.client import CONNACK, CONNECT_TIMEOUT_S, Limits, build, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,10 @@ WINDOW = 64
 """Messages sent and not yet acknowledged: enough for 200 a second over 300 ms of round trip."""
 _REFUSED_S = 60.0
 """How long a topic that the broker refuses is left alone."""
+_TRIES = 3
+"""Sessions in a row that one message, sent alone, may cost before it is given up."""
+SILENT_S = 15.0
+"""A broker that has taken nothing for so long, though something is on its way, is in trouble."""
 _NOT_AUTHORIZED = "refused_not_authorized"
 _OK = MQTTErrorCode.MQTT_ERR_SUCCESS
 
@@ -80,6 +85,8 @@ class Experience:
     """Messages one of which may have ended the session: they are sent one by one."""
     refused_until: dict[str, float] = field(default_factory=dict)
     """Topics to leave alone, until when (monotonic)."""
+    alone: Counter[int] = field(default_factory=Counter)
+    """How many sessions ended with nothing but this message (its order) on its way."""
     complaints: set[tuple[str, str]] = field(default_factory=set)
     """Refusals that were told: cause and topic."""
 
@@ -126,6 +133,8 @@ class Session:
         self._handlers: dict[str, tuple[Handler, bool]] = {}
         self._asked: dict[int | None, str] = {}
         self._later: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._moved = time.monotonic()
+        self._silent = False
         self.established = False
         """Whether the broker has accepted us."""
         self.fault: faults.Fault | None = None
@@ -165,10 +174,23 @@ class Session:
             self._serve(self._client)
         except OSError as error:
             self.fault = faults.unreachable(self._access.broker, error)
+        else:
+            self._judge()
         finally:
             # paho leaves that to the garbage collector; the broker must know at once, it has our will.
             if (sock := self._client.socket()) is not None:
                 sock.close()
+
+    def _judge(self) -> None:
+        """Find out why a session has ended without a word: another protocol, or one message."""
+        first = self._client.first_byte
+        if not self.established and first is not None and first != CONNACK and self.fault is None:
+            self.fault = faults.malformed(self._access.broker, f"its answer begins with 0x{first:02x}")
+        if self.fault is None and self._experience.suspects and len(self._sent) == 1:
+            (suspect,) = self._sent.values()
+            self._experience.alone[suspect.order] += 1
+            if self._experience.alone[suspect.order] >= _TRIES:
+                self._settle(suspect, "ends_session")
 
     def _serve(self, client: paho.Client) -> None:
         connack_due = min(time.monotonic() + CONNECT_TIMEOUT_S, self._ending.end_at)
@@ -199,6 +221,7 @@ class Session:
                         client.disconnect()
                         return
                 self._send(client, events=not goodbye)
+                self._watch()
 
     def _wait(self, selector: selectors.BaseSelector, client: paho.Client, *, at_once: bool) -> None:
         """Let time pass until there is something to do, and let paho read and write."""
@@ -208,7 +231,8 @@ class Session:
         ready.pop(self._waker, None)
         events = next(iter(ready.values()), 0)
         if at_once or events & selectors.EVENT_READ:
-            client.loop_read()
+            if client.loop_read() == MQTTErrorCode.MQTT_ERR_PROTOCOL and self.fault is None:
+                self.fault = faults.malformed(self._access.broker, self._client.said)
             _acknowledge_at_once(client)
         if events & selectors.EVENT_WRITE:
             client.loop_write()
@@ -248,7 +272,27 @@ class Session:
             return _NOT_AUTHORIZED
         return ""
 
+    @property
+    def problem(self) -> str:
+        """That the broker acknowledges nothing, though it is there; empty while it does."""
+        if self._outbox.in_flight == 0 or time.monotonic() - self._moved < SILENT_S:
+            return ""
+        broker = self._access.broker
+        return f"The broker {broker} has acknowledged nothing for {SILENT_S:g} s; what is made waits."
+
+    def _watch(self) -> None:
+        """Notice when acknowledgements stop; tell it once."""
+        if self._outbox.in_flight == 0:
+            self._moved = time.monotonic()
+        elif self.problem and not self._silent:
+            self._silent = True
+            log.warning("mqtt_not_acknowledged", reason=self.problem, in_flight=self._outbox.in_flight)
+
     def _settle(self, message: Message, cause: str = "") -> None:
+        self._moved = time.monotonic()
+        if self._silent:
+            self._silent = False
+            log.info("mqtt_acknowledges_again", broker=str(self._access.broker))
         self._outbox.settle(message, cause)
         self._experience.suspects = max(0, self._experience.suspects - 1)
         if cause:
@@ -289,7 +333,9 @@ class Session:
         message = self._sent.pop(mid, None)
         if message is None:  # QoS 0, written before publish() has returned: _send() sees it
             return
-        cause = "refused_" + reason.getName().lower().replace(" ", "_") if reason.is_failure else ""
+        cause = ""
+        if reason.is_failure:
+            cause = "refused_" + self._client.refusal(mid, reason).lower().replace(" ", "_")
         if cause == _NOT_AUTHORIZED:
             # The topic is left alone for a while, since every try may cost the session.
             self._experience.refused_until[message.topic] = time.monotonic() + _REFUSED_S
