@@ -10,6 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from edged.errors import SourceError
 from edged.records import Frame
 from edged.sources import media
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edged.settings.declared import Settings
+
+log = structlog.get_logger()
 
 _MEND = "Set EDGED_SOURCE to a video or image, a folder of them, /dev/video0, rtsp://..., csi:0 or synthetic:"
 
@@ -59,6 +63,7 @@ class FileSource:
         self._rotate = rotate
         self._stopped = threading.Event()
         self._paths: list[Path] = []
+        self._told: set[str] = set()
         self._properties: dict[str, Any] = {}
 
     @classmethod
@@ -121,6 +126,7 @@ class FileSource:
         while True:
             # Words, not exceptions: a traceback that is kept would hold a decoder.
             failures: list[tuple[str, str]] = []
+            begun = offset
             for path in self._paths:
                 end = offset
                 try:
@@ -137,10 +143,19 @@ class FileSource:
                 except SourceError as error:
                     failures.append((error.problem, error.mend))
                 offset = end
-            if failures:
+            self._tell(failures)
+            # A loop goes on with what is good; a round that gave nothing would turn for ever.
+            if failures and (not self._loop or offset == begun):
                 raise self._summary(failures)
             if not self._loop:
                 return
+
+    def _tell(self, failures: list[tuple[str, str]]) -> None:
+        """Log each of them once, however often a loop comes by."""
+        for problem, _ in failures:
+            if problem not in self._told:
+                self._told.add(problem)
+                log.warning("file_damaged", problem=problem)
 
     def _summary(self, failures: list[tuple[str, str]]) -> SourceError:
         problem, mend = failures[0]
@@ -161,20 +176,27 @@ def listed(spec: str) -> list[Path]:
     """
     path = Path(spec).expanduser()
     if path.is_dir():
-        found = [entry for entry in path.iterdir() if entry.suffix.lower() in media.IMAGES | media.CLIPS]
+        found = [
+            entry
+            for entry in path.iterdir()
+            if entry.suffix.lower() in media.IMAGES | media.CLIPS
+            and not entry.name.startswith(".")
+            and entry.is_file()
+        ]
         if not found:
             raise SourceError(f"the folder {spec!r} has no video or image file in it", mend=_MEND)
     elif path.exists() or not glob.has_magic(spec):
         found = [path]
     else:
-        found = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207  # takes absolute ones
+        names = glob.glob(str(path), recursive=True)  # noqa: PTH207  # takes absolute ones
+        found = [entry for entry in map(Path, names) if entry.is_file()]
         if not found:
             raise SourceError(f"no file fits the pattern {spec!r}", mend=_MEND)
     if found == [path]:
         if not path.exists():
             raise SourceError(f"the source {spec!r} does not exist", mend=_MEND)
         return found
-    return sorted((entry for entry in found if entry.is_file()), key=_natural)
+    return sorted(found, key=_natural)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -84,7 +84,12 @@ def pictures(path: Path, skipped: Counter[str]) -> Iterator[StoredPicture]:
     """
     _check(path)
     if is_image(path):
-        yield StoredPicture(0.0, _IMAGE_S, lambda rotate: _read_image(path, rotate))
+        try:
+            image = _read_image(path, 0)
+        except SourceError:
+            skipped["corrupt"] += 1
+            raise
+        yield StoredPicture(0.0, _IMAGE_S, lambda rotate: turned(image, rotate))
         return
     with _clip(path) as container:
         yield from _grabbed(container, path, skipped)
@@ -168,7 +173,15 @@ def _read_image(path: Path, rotate: int) -> Image:
     with reading(path):
         if is_cut_short(path):
             raise SourceError(f"the source {str(path)!r} is cut short", mend=_MEND)
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        try:
+            data = np.fromfile(path, np.uint8)
+            if bytes(data[:2]) == b"\xff\xd8":
+                data = np.append(
+                    data, np.frombuffer(b"\xff\xd9", np.uint8)
+                )  # OpenCV insists on an end marker
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        except cv2.error:  # a header that lies, or more pixels than OpenCV takes
+            image = None
     if image is None:
         raise SourceError(f"the source {str(path)!r} is no image that can be read", mend=_MEND)
     return turned(image, rotate)  # type: ignore[arg-type]  # IMREAD_COLOR gives uint8

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _MP4_BEGINS = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide"})
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
+_FILLERS = tuple(
+    pattern * 512 for pattern in (b"", b"\x5a\xc3\x17", b"\xfe\xfd\xfb", b"\xf0\x5f\xa9", b"\xe1\x9d")
+)
+"""Data that decodes to different pixels, wherever a picture still needs data."""
 _UNFINISHED_RIFF = frozenset({0, 0xFFFF_FFFF})
 
 
@@ -31,7 +35,8 @@ def is_cut_short(path: Path) -> bool:
         if head[:4] == _EBML:
             return _matroska_end(stream) > length
         if head[:2] == b"\xff\xd8":
-            return not _jpeg_ends(stream.read())
+            data = stream.read()
+            return not _jpeg_ends(data) and not _has_all_pixels(data)
     return False
 
 
@@ -42,13 +47,13 @@ def _mp4_end(stream: BinaryIO, length: int) -> int:
         stream.seek(at)
         head = stream.read(16)
         if len(head) < 8:  # noqa: PLR2004  # the size of the smallest box
-            return at + 8
+            return length  # a few bytes behind the last box
         size = int.from_bytes(head[:4], "big")
         if size == 1:
             size = int.from_bytes(head[8:16], "big")
-        at += size or length
-        if size and size < 8:  # noqa: PLR2004  # garbage: FFmpeg may know what to make of it
+        if size < 8:  # noqa: PLR2004  # 0: to the end, or zeros behind the last box; else garbage
             return length
+        at += size
     return at
 
 
@@ -98,3 +103,19 @@ def _jpeg_ends(data: bytes) -> bool:
             return data.find(b"\xff\xd9", at) >= 0
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return False
+
+
+def _has_all_pixels(data: bytes) -> bool:
+    """Whether a JPEG without an end marker lacks nothing else: what is put behind it changes no pixel."""
+    import cv2  # noqa: PLC0415  # slow to import, and needed for such files only
+    import numpy as np  # noqa: PLC0415
+
+    decoded = []
+    for filler in _FILLERS:
+        whole = data.rstrip(b"\xff") + filler + b"\xff\xd9"
+        try:
+            decoded.append(cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_COLOR))
+        except cv2.error:
+            return False
+    plain = decoded[0]
+    return plain is not None and all(image is not None and np.array_equal(plain, image) for image in decoded)

@@ -321,3 +321,67 @@ def test_what_is_wrong_is_said_in_one_sentence_with_a_mend(tmp_path: Path) -> No
         assert str(tmp_path / name) in str(caught.value)
         assert "EDGED_SOURCE" in caught.value.mend
         assert "\n" not in str(caught.value)
+
+
+def image_file(path: Path, level: int) -> Path:
+    """A noisy picture, so that every block of it has data of its own."""
+    noise = np.random.default_rng(level).integers(0, 255, (48, 64, 3), np.uint8)
+    cv2.imwrite(str(path), noise)
+    return path
+
+
+def test_a_bad_image_costs_only_itself(tmp_path: Path) -> None:
+    """A cut and a lying image among good ones: both are counted, the others come, the run fails."""
+    for number in (1, 3, 5):
+        image_file(tmp_path / f"{number}.jpg", number)
+    (tmp_path / "2.jpg").write_bytes((tmp_path / "1.jpg").read_bytes()[:900])
+    (tmp_path / "4.png").write_bytes(b"no image")
+    (tmp_path / "._1.jpg").write_bytes(b"hidden")
+    source = FileSource(str(tmp_path))
+    frames, error = played(source)
+    assert len(frames) == 3
+    assert error is not None
+    assert error.exit_code == 69
+    assert source.skipped["corrupt"] == 2
+
+
+def test_a_loop_begins_again_after_a_bad_image(tmp_path: Path) -> None:
+    image_file(tmp_path / "1.jpg", 1)
+    (tmp_path / "2.jpg").write_bytes(b"no image")
+    source = FileSource(str(tmp_path), loop=True)
+    source.open()
+    assert len(list(islice(source.frames(), 3))) == 3
+
+
+@pytest.mark.parametrize("trailer", [b"\0", b"abc", bytes(8), bytes(5000), b"\0\0\0\0mdat" + bytes(40)])
+def test_bytes_behind_the_last_box_cut_nothing(tmp_path: Path, trailer: bytes) -> None:
+    clip = make(tmp_path / "clip.mp4")
+    clip.write_bytes(clip.read_bytes() + trailer)
+    frames, error = played(FileSource(str(clip)))
+    assert error is None
+    assert len(frames) == 50
+
+
+def test_a_jpeg_that_lacks_only_its_end_marker_is_taken(tmp_path: Path) -> None:
+    path = image_file(tmp_path / "a.jpg", 1)
+    data = path.read_bytes()
+    path.write_bytes(data[:-2])
+    assert played(FileSource(str(path)))[1] is None
+    path.write_bytes(data[:-40])
+    with pytest.raises(SourceError, match="cut short"):
+        FileSource(str(path)).open()
+
+
+def test_a_folder_without_files_and_a_lying_header_are_told(tmp_path: Path) -> None:
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    for spec in (tmp_path, tmp_path / "*.jpg"):
+        with pytest.raises(SourceError):
+            FileSource(str(spec)).open()
+    bmp = tmp_path / "wide.bmp"
+    cv2.imwrite(str(bmp), np.zeros((4, 4, 3), np.uint8))
+    data = bytearray(bmp.read_bytes())
+    data[18:22] = (2_000_000_000).to_bytes(4, "little")
+    bmp.write_bytes(data)
+    with pytest.raises(SourceError, match="no image"):
+        FileSource(str(bmp)).open()
