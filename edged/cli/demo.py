@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LINES_A_TOPIC = 12
 """Enough to see what a topic is for."""
+_JPEG = b"\xff\xd8"
 _PAYLOAD = 90
 """Characters of a payload that are shown."""
 
@@ -99,6 +100,11 @@ def _summary(message: Received) -> str:
         payload = message.json()
         device = f" on {payload['device']} with {payload['runtime']}" if payload["device"] else ""
         return f"{payload['lifecycle']}{device}"
+    if leaf == "events":
+        payload = message.json()
+        return f"{payload['type']}: {payload['label']} {payload['track']}, here for {payload['duration_s']:.1f} s"
+    if message.payload.startswith(_JPEG):
+        return f"a picture of {len(message.payload)} bytes"
     return message.payload.decode(errors="replace")
 
 
