@@ -102,7 +102,8 @@ def _summary(message: Received) -> str:
         return f"{payload['lifecycle']}{device}"
     if leaf == "events":
         payload = message.json()
-        return f"{payload['type']}: {payload['label']} {payload['track']}, here for {payload['duration_s']:.1f} s"
+        kind, label, stayed = payload["type"], payload["label"], payload["duration_s"]
+        return f"{kind}: {label} {payload['track']}, here for {stayed:.1f} s"
     if message.payload.startswith(_JPEG):
         return f"a picture of {len(message.payload)} bytes"
     return message.payload.decode(errors="replace")
