@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -17,8 +18,6 @@ from edged.model import file as modelfile
 from edged.records import Model
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edged.records import Detection, Image
 
 MODELS = (
@@ -61,6 +60,18 @@ def clipped(box: list[float], image: Image) -> list[float]:
     return [min(max(corner, 0), edge) for corner, edge in zip(box, (width, height) * 2, strict=True)]
 
 
+def rounds_like_the_reference(runtime: str, name: str) -> bool:
+    """Whether scores are the reference's to the second digit.
+
+    tflite-runtime rounds otherwise. A dynamic-range model quantises its activations while it runs, with kernels
+    that the runtime chooses by the processor. Without AVX-512 VNNI, which the references were made with as it
+    seems, single scores differ by up to 0.28 and boxes by an IoU of 0.86; other models agree to 5e-5.
+    """
+    dynamic = "int8dyn" in name
+    wide = "avx512_vnni" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return runtime.startswith("ai-edge-litert") and (wide or not dynamic)
+
+
 def labels_file(shared: Path, name: str) -> Path | None:
     return shared / "models" / "ssd_coco_labels90.txt" if "ssd" in name else None
 
@@ -79,8 +90,10 @@ def test_finds_what_the_reference_finds(shared: Path, name: str) -> None:
     # The reference ran on ai-edge-litert. The kernels of tflite-runtime round otherwise, which moves single
     # scores by up to 0.25, and take ten times as long: there, fewer photos, and only what the reference is
     # very sure of must be found, roughly in its place.
-    exact = detect.engine.runtime.startswith("ai-edge-litert")
-    sure, least_iou, most_difference = (0.35, 0.95, 0.02) if exact else (0.7, 0.7, 0.25)
+    exact = rounds_like_the_reference(detect.engine.runtime, name)
+    sure, least_iou, most_difference = (
+        (0.35, 0.95, 0.02) if exact else (0.7, 0.7, 0.3 if "int8dyn" in name else 0.25)
+    )
     wrong, compared = [], 0
     for file, references in list(expected["images"].items())[: None if exact else 6]:
         image = photo(shared / "images" / file)
@@ -143,6 +156,7 @@ def test_a_crowded_frame_loses_nobody(shared: Path, name: str) -> None:
         detect = Detector(
             shared / "models" / f"{name}.tflite", score=score, iou_threshold=0.45, labels=labels
         )
-        # The older runtime rounds differently, which moves single scores over the threshold.
-        assert abs(len(detect(image)) - expected) <= ("ai" not in detect.engine.runtime) * 3
+        # Other rounding moves single scores over the threshold.
+        exact = rounds_like_the_reference(detect.engine.runtime, name)
+        assert abs(len(detect(image)) - expected) <= (0 if exact else 3)
         detect.engine.close()
