@@ -63,9 +63,9 @@ def clipped(box: list[float], image: Image) -> list[float]:
 def rounds_like_the_reference(runtime: str, name: str) -> bool:
     """Whether scores are the reference's to the second digit.
 
-    tflite-runtime rounds otherwise. A dynamic-range model quantises its activations while it runs, with kernels
-    that the runtime chooses by the processor. Without AVX-512 VNNI, which the references were made with as it
-    seems, single scores differ by up to 0.28 and boxes by an IoU of 0.86; other models agree to 5e-5.
+    tflite-runtime rounds otherwise. A dynamic-range model quantises its activations while it runs, and the
+    runtime chooses its kernels by the processor. Without AVX-512 VNNI, which the references were made with as
+    it seems, single scores differ by up to 0.28 and boxes by an IoU of 0.86; other models agree to 5e-5.
     """
     dynamic = "int8dyn" in name
     wide = "avx512_vnni" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
