@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
@@ -127,8 +128,11 @@ class Container:
         """What was grabbed as an upright BGR picture, turned clockwise by so many degrees."""
         assert self._picture is not None  # noqa: S101  # grab() comes first
         image: Image = self._picture.to_ndarray(format="bgr24")  # type: ignore[assignment]  # bgr24 is uint8
-        # The display matrix of phone clips; FFmpeg gives it counter-clockwise.
-        return turned(image, (rotate - self._picture.rotation) % 360)
+        # The display matrix of phone clips; FFmpeg gives it counter-clockwise. An odd angle becomes the
+        # nearest quarter turn, and a matrix that says nothing turns nothing.
+        angle = self._picture.rotation
+        quarters = round(angle / 90) if math.isfinite(angle) else 0
+        return turned(image, (rotate - 90 * quarters) % 360)
 
     def _decode(self) -> None:
         """Feed the decoder one packet; at the end let go of what it holds back."""

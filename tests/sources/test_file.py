@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 import subprocess
 import time
 from itertools import islice, pairwise
@@ -385,3 +387,19 @@ def test_a_folder_without_files_and_a_lying_header_are_told(tmp_path: Path) -> N
     bmp.write_bytes(data)
     with pytest.raises(SourceError, match="no image"):
         FileSource(str(bmp)).open()
+
+
+ODD = [(math.cos(turn), math.sin(turn), -math.sin(turn), math.cos(turn)) for turn in (0.02, 0.79, 3.5)]
+
+
+@pytest.mark.parametrize("matrix", [*ODD, (0.0, 0.0, 0.0, 0.0)])
+def test_a_clip_at_an_odd_angle_is_played(tmp_path: Path, matrix: tuple[float, ...]) -> None:
+    """A display matrix that is no quarter turn is no reason to give nothing."""
+    path = make(tmp_path / "odd.mp4", frames=3)
+    a, b, c, d = (round(part * 65536) for part in matrix)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 44
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    frames, error = played(FileSource(str(path)))
+    assert (len(frames), error) == (3, None)
