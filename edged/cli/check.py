@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged import registry
-from edged.errors import ConfigError, DeviceError, EdgedError, ModelError, SourceError
+from edged.errors import DeviceError, EdgedError, SinkError, SourceError
 from edged.settings import loading
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check everything; 78 if something must be corrected, else 69 if something does not answer, else 0."""
+    """Check everything; the exit code is that which ``edged run`` would end with, the highest of several."""
     cameras = loading.load_all(options.env_file)
     first = cameras[0]
     for settings in cameras:
@@ -74,10 +74,7 @@ def _tell(
             print(f"ok    {begins}{name}: {check(settings)}")
         except EdgedError as error:
             print(f"WRONG {begins}{name}: {error}")
-            worst = max(
-                worst,
-                error.exit_code if isinstance(error, ConfigError | ModelError) else DeviceError.exit_code,
-            )
+            worst = max(worst, error.exit_code)
     return worst
 
 
@@ -146,7 +143,10 @@ def _source(settings: Settings) -> str:
 def _broker(settings: Settings) -> str:
     from edged.mqtt.link import probe  # noqa: PLC0415
 
-    return probe.check(settings)
+    try:
+        return probe.check(settings)
+    except SinkError as error:  # a broker that is away ends no run: it is one more thing that does not answer
+        raise DeviceError(error.problem, mend=error.mend) from error
 
 
 def _output(path: str, settings: Settings) -> str:

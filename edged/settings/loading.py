@@ -21,7 +21,7 @@ from edged.settings.secrets import shown
 from edged.settings.tables import exists
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from dotenv.parser import Binding
@@ -108,12 +108,33 @@ def _read(env_file: Path) -> tuple[dict[str, str], list[str]]:
         for binding in bindings
         if binding.error or (binding.value is None and (binding.key or "").upper().startswith(PREFIX))
     ]
+    problems += _surprises(bindings)
     values = {
         binding.key: binding.value or ""
         for binding in bindings
         if binding.key and binding.value is not None and binding.key.upper().startswith(PREFIX)
     }
     return values, problems
+
+
+def _surprises(bindings: Iterable[Binding]) -> Iterator[str]:
+    """What a person would read otherwise than it is read here and by systemd."""
+    first: dict[str, Binding] = {}
+    for binding in bindings:
+        if not binding.key or binding.value is None or not binding.key.upper().startswith(PREFIX):
+            continue
+        before = first.setdefault(binding.key, binding)
+        if before.value != binding.value:
+            yield (
+                f"line {_line(binding)}: {binding.key} is given a second time, after line {_line(before)}, "
+                "with another value; keep one of them"
+            )
+        # In a URL it may be a part of a password.
+        if "://" not in binding.value and re.search(r"\$(\{\w+\}|[A-Z_]{2,})", binding.value):
+            yield (
+                f"line {_line(binding)}: {binding.key}={shown(binding.value, binding.key)}: "
+                "variables are not replaced in an env file; write what it stands for"
+            )
 
 
 def _line(binding: Binding) -> int:

@@ -378,3 +378,26 @@ def test_bad_zones_are_told_with_name_and_value(name: str, value: str) -> None:
     told = refused(**{name: value})
     assert f"{name}={value!r}" in told
     assert told.startswith("a setting is wrong:")
+
+
+ENOUGH = "EDGED_SOURCE=clip.mp4\nEDGED_MODEL=model.tflite\n"
+
+
+def test_a_setting_that_is_given_twice_is_told(tmp_path: Path) -> None:
+    """Which of two values is in force is not for the reader to guess; the same value twice does no harm."""
+    with pytest.raises(ConfigError, match=r"line 4: EDGED_CAMERA is given a second time, after line 3"):
+        load_file(tmp_path, ENOUGH + "EDGED_CAMERA=front\nEDGED_CAMERA=back\n")
+    assert load_file(tmp_path, ENOUGH + "EDGED_CAMERA=front\nEDGED_CAMERA=front\n").camera == "front"
+
+
+@pytest.mark.parametrize("value", ["$HOSTNAME", "${HOSTNAME}", "pi-${NAME}-1"])
+def test_a_variable_in_the_env_file_is_told(tmp_path: Path, value: str) -> None:
+    """Neither systemd nor edged replaces it, and a node called $HOSTNAME is nobody's wish."""
+    with pytest.raises(ConfigError, match=r"line 3: EDGED_NODE=.*variables are not replaced"):
+        load_file(tmp_path, ENOUGH + f"EDGED_NODE={value}\n")
+
+
+def test_a_dollar_in_a_password_is_no_variable(tmp_path: Path) -> None:
+    """In a URL it may be a part of a credential."""
+    settings = load_file(tmp_path, "EDGED_SOURCE=rtsp://u:pa$WORD@cam/1\nEDGED_MODEL=model.tflite\n")
+    assert settings.source.startswith("rtsp://u:pa$WORD")
