@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edged import errors
-from edged.errors import ConfigError, DeviceError, EdgedError, ModelError, SinkError, SourceError
+from edged.errors import ConfigError, DeviceError, EdgedError, ModelError, OutputError, SinkError, SourceError
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from edged.errors import ConfigError, DeviceError, EdgedError, ModelError, SinkE
     [
         (ConfigError, 78),
         (ModelError, 78),
+        (OutputError, 78),
         (DeviceError, 69),
         (SourceError, 69),
         (SinkError, 73),
@@ -26,7 +27,7 @@ def test_each_kind_ends_the_command_with_its_code(kind: type[EdgedError], code: 
 
 def test_there_are_no_kinds_without_a_test() -> None:
     found = {kind for kind in vars(errors).values() if isinstance(kind, type)}
-    assert found == {EdgedError, ConfigError, ModelError, DeviceError, SourceError, SinkError}
+    assert found == {EdgedError, ConfigError, ModelError, OutputError, DeviceError, SourceError, SinkError}
 
 
 @pytest.mark.parametrize(

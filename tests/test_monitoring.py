@@ -61,6 +61,7 @@ def ask(tmp_path: Path, demo_model: Path, demo_clip: Path) -> Iterator[Callable[
         "EDGED_SOURCE": str(demo_clip),
         "EDGED_LOOP": "true",
         "EDGED_POLICY": "latest",
+        "EDGED_FPS": "10",  # so that frames are left out, which has a panel
         "EDGED_MODEL": str(demo_model),
         "EDGED_HTTP": f"0.0.0.0:{edged_port}",
         "EDGED_HTTP_TOKEN_FILE": str(folder / "edged.token"),

@@ -52,7 +52,7 @@ site=$root/opt/edged/lib/python3.13/site-packages
 rm -rf "$site"/ai_edge_litert/{libLiteRtWebGpuAccelerator.so,tools,vendors} \
   "$root"/var/{lib/apt,lib/dpkg/info,cache} "$root/usr/share/zoneinfo/right"
 find "$site/numpy" -type d -name tests -prune -exec rm -rf {} +
-rm -rf "$root"/{boot,home,media,mnt,srv} "$root"/usr/{games,include,src}
+rm -rf "${root:?}"/{boot,home,media,mnt,srv} "$root"/usr/{games,include,src}
 install -d "$root"/{dev,proc,sys,run,etc/edged,var/lib/edged}
 install -d -m 1777 "$root/tmp"
 chown 10001:10001 "$root/var/lib/edged"

@@ -11,11 +11,11 @@ import socket
 import subprocess
 import threading
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import uuid4
 
 import numpy as np
-from jsonschema import Draft202012Validator
 from typing_extensions import TypeVar
 
 from edged.contract import schema
@@ -32,6 +32,8 @@ from edged.sinks.mqtt import MqttSink
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from jsonschema import Draft202012Validator
 
     from edged.sinks import Control
 
@@ -228,7 +230,12 @@ def closed(schema: Any) -> Any:
     return strict
 
 
-VALIDATORS = {name: Draft202012Validator(closed(schema)) for name, schema in SCHEMAS.items()}
+@cache
+def validator(name: str) -> Draft202012Validator:
+    """What checks a payload. Importing it takes seconds, and processes under test must not wait for that."""
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(closed(SCHEMAS[name]))
 
 
 def channel_of(topic: str, topics: Topics = TOPICS) -> str:
@@ -276,7 +283,7 @@ def assert_contract(messages: Iterable[Received], topics: Topics = TOPICS) -> in
             text = message.payload.decode()
             words = {"availability", "status", "zone_occupancy"}
             content = text if channel in words else json.loads(text)
-            VALIDATORS[channel].validate(content)
+            validator(channel).validate(content)
         checked += 1
     return checked
 

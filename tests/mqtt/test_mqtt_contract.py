@@ -45,7 +45,7 @@ def test_every_schema_is_a_json_schema() -> None:
 
 
 def test_a_real_message_is_valid() -> None:
-    rig.VALIDATORS["detections"].validate(detections())
+    rig.validator("detections").validate(detections())
 
 
 @pytest.mark.parametrize(
