@@ -160,6 +160,8 @@ class Model:
     """Class names by class id, empty where neither the file nor the settings name any; gaps are ``""``."""
     labels_from: str = ""
     """Where the labels were read, for messages."""
+    labels_numbered: bool = False
+    """Whether every label says its class id, so that one too many shifts no other."""
 
 
 @dataclass(frozen=True, slots=True)

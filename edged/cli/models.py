@@ -108,7 +108,15 @@ def _inspect(options: argparse.Namespace) -> int:
     for kind, tensors in (("input", inputs), ("output", outputs)):
         for tensor in tensors:
             _row(kind, f"{tensor}  {tensor.name}")
-    model = Model(path.stem, inputs, outputs, content.metadata, content.labels, content.labels_from)
+    model = Model(
+        path.stem,
+        inputs,
+        outputs,
+        content.metadata,
+        content.labels,
+        content.labels_from,
+        labels_numbered=content.labels_numbered,
+    )
     try:
         decoder = decoder_class(model)
     except ModelError:

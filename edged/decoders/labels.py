@@ -35,6 +35,8 @@ def class_names(model: Model, classes: int, labels: Sequence[str] | None = None)
     """
     if labels is None:
         labels = model.labels
+    if model.labels_numbered and labels:
+        labels = (*labels, *[""] * (classes - len(labels)))[:classes]
     if labels and len(labels) != classes:
         origin = f" in {model.labels_from}" if model.labels_from else ""
         raise ModelError(

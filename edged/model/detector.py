@@ -170,6 +170,7 @@ def _detector(
         metadata=content.metadata,
         labels=content.labels,
         labels_from=content.labels_from,
+        labels_numbered=content.labels_numbered,
     )
     decoder = decoder_class(model)(
         model, score_threshold=_least_score(settings), iou_threshold=settings.iou_threshold

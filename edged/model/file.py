@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import json
-import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged.errors import ConfigError, EdgedError, ModelError
 from edged.model import flatbuffer
+from edged.model.labels import ClassNames, by_id, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,6 @@ _ZIP_START = b"PK\x03\x04"
 _MOST_BYTES = 4 << 20
 """Metadata and labels are some kilobytes; more is a mistake or an attack."""
 _LEAST_BYTES = 8
-_MOST_CLASSES = 100_000
-_NUMBERED = re.compile(r"(\d+)[\s:]+(\S.*)")
 _NOT_TFLITE = (
     # What people have instead of a model, by its first bytes.
     (b"version https://git-lfs", "It is a pointer of Git LFS: run git lfs pull where it comes from"),
@@ -51,6 +49,8 @@ class ModelFile:
     """Where the labels were read, for messages: a path, or a file inside the model; empty without labels."""
     edgetpu: bool
     """Whether it is compiled for the Edge TPU, and so runs nowhere else."""
+    labels_numbered: bool = False
+    """Whether every label says its class id."""
 
 
 def read(path: Path, *, labels: Path | None = None) -> ModelFile:
@@ -75,62 +75,34 @@ def read(path: Path, *, labels: Path | None = None) -> ModelFile:
     if "num_classes" in options:
         metadata = {"num_classes": options["num_classes"], **metadata}
     if labels is not None:
-        names, origin = read_labels(labels), str(labels)
+        known, origin = _labels_of(labels), str(labels)
     else:
-        names, origin = _own_labels(path, metadata, attached)
-    return ModelFile(path, metadata, names, origin, EDGETPU_OP in graph.custom_options)
+        known, origin = _own_labels(path, metadata, attached)
+    edgetpu = EDGETPU_OP in graph.custom_options
+    return ModelFile(path, metadata, known.names, origin, edgetpu, labels_numbered=known.numbered)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Class names by class id from a text file.
-
-    One a line, in the order of the class ids; or a class id and its name on every line, as in Coral's
-    coco_labels.txt, in any order and with gaps, which become ``""``.
+    """Class names by class id from a text file; gaps are ``""``. See :func:`edged.model.labels.parse`.
 
     Raises:
         ConfigError: it cannot be read, names nothing or names a class id twice.
     """
+    return _labels_of(path).names
+
+
+def _labels_of(path: Path) -> ClassNames:
     try:
         text = path.read_bytes()[: _MOST_BYTES + 1]
     except OSError as error:
         raise _unreadable(ConfigError, "labels file", path, error) from error
     try:
-        return _parse_labels(text)
+        return parse(text)
     except ValueError as error:
         raise ConfigError(
             f"the labels file {path} {error}",
-            mend="Write one name a line, or a class id and a name on every line",
+            mend="Write one name a line, or a class id and a name, or give a .pbtxt or data.yaml",
         ) from error
-
-
-def _parse_labels(content: bytes) -> tuple[str, ...]:
-    if len(content) > _MOST_BYTES:
-        raise ValueError("is too large to be one")
-    try:
-        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise ValueError("is no text in UTF-8") from error
-    if any("\0" in line for line in lines):
-        raise ValueError("is no text")
-    while lines and not lines[-1]:
-        lines.pop()
-    if not lines:
-        raise ValueError("is empty")
-    numbered = [_NUMBERED.fullmatch(line) for line in lines if line]
-    if not all(numbered):
-        return tuple(lines)
-    pairs = [(int(match[1]), match[2]) for match in numbered if match]
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        raise ValueError("names a class id twice")
-    return _by_id(names)
-
-
-def _by_id(names: Mapping[int, str]) -> tuple[str, ...]:
-    last = max(names, default=-1)
-    if min(names, default=0) < 0 or last >= _MOST_CLASSES:
-        raise ValueError(f"has class ids outside 0..{_MOST_CLASSES - 1}")
-    return tuple(names.get(class_id, "") for class_id in range(last + 1))
 
 
 def _graph(path: Path, data: bytes) -> flatbuffer.Graph:
@@ -138,7 +110,8 @@ def _graph(path: Path, data: bytes) -> flatbuffer.Graph:
         size = f"has only {len(data)} bytes" if data else "is empty"
         raise ModelError(f"the model {path} {size}", mend="Get it again")
     if data[4:8] != flatbuffer.IDENTIFIER:
-        mend = next((mend for start, mend in _NOT_TFLITE if data.startswith(start)), "")
+        begins = data[:1000].lstrip()  # a web page may begin with empty lines
+        mend = next((mend for start, mend in _NOT_TFLITE if begins.startswith(start)), "")
         raise ModelError(
             f"{path} is no TFLite model: it begins with {data[:8]!r}, not with TFL3 at byte 4",
             mend=mend or "Give a .tflite file",
@@ -187,25 +160,25 @@ def _metadata(path: Path, attached: Mapping[str, bytes]) -> dict[str, Any]:
 
 def _own_labels(
     path: Path, metadata: Mapping[str, Any], attached: Mapping[str, bytes]
-) -> tuple[tuple[str, ...], str]:
+) -> tuple[ClassNames, str]:
     """Labels that a model carries, and in which file inside it."""
     names = metadata.get("names")
     try:
         if isinstance(names, dict):
-            return _by_id(
-                {int(class_id): str(name) for class_id, name in names.items()}
-            ), f"{path} (metadata)"
+            known = by_id({int(class_id): str(name) for class_id, name in names.items()})
+            # A model's own labels are all of its labels, numbered or not.
+            return known._replace(numbered=False), f"{path} (metadata)"
         if isinstance(names, list):
-            return tuple(map(str, names)), f"{path} (metadata)"
+            return ClassNames(tuple(map(str, names)), numbered=False), f"{path} (metadata)"
         files = [name for name in attached if name.endswith(".txt") and "label" in name.lower()]
         for name in sorted(files, key=lambda name: (name != "labelmap.txt", name)):
-            return _parse_labels(attached[name]), f"{path} ({name})"
+            return parse(attached[name]), f"{path} ({name})"
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"the labels inside the model {path} cannot be read: {error}",
             mend="Set EDGED_LABELS to a labels file",
         ) from error
-    return (), ""
+    return ClassNames((), numbered=False), ""
 
 
 def _unreadable(kind: type[EdgedError], what: str, path: Path, error: OSError) -> EdgedError:

@@ -183,9 +183,9 @@ class MqttNode:
 
     @property
     def problem(self) -> str:
-        """Why there is no session, or what is wrong with the spool."""
+        """Why there is no session, or what is wrong with the broker, the queue or the spool."""
         spool = self._spooler.problem if self._spooler is not None else ""
-        return f"{self._connection.problem} {spool}".strip()
+        return " ".join(filter(None, (self._connection.problem, self.outbox.problem, spool)))
 
     def announce(self, host: frozenset[str], *, version: str) -> None:
         """Tell Home Assistant of the device that several cameras lie below, if what it is told has changed.

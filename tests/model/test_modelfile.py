@@ -17,8 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.decoders.labels import class_names
 from edged.errors import ConfigError, ModelError
 from edged.model import file, flatbuffer
+from edged.model.labels import parse
+from edged.records import Model
 
 ROOT = Path(__file__).parents[2]
 EMPTY_GRAPH = struct.pack("<I4sHHi", 12, b"TFL3", 4, 4, 4)
@@ -305,3 +308,33 @@ def test_no_length_of_a_model_crashes_the_runtime(shared: Path, tmp_path: Path, 
     assert ran.returncode == 0, f"the runtime died of {path.name} cut after {list(said)[-1:]}"
     assert len(said) == len(lengths)
     assert all(said[str(length)] == "refused" for length in lengths if length < size * 0.9)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "numbered"),
+    [
+        ("person\ncar\n", ("person", "car"), False),
+        ("0 person\n2: car\n", ("person", "", "car"), True),
+        ("item {\n  id: 1\n  name: '/m/01g317'\n  display_name: \"person\"\n}\nitem { id: 3 name: 'car' }\n",
+         ("person", "", "car"), True),
+        ("path: ../coco\nnames:\n  0: person\n  1: 'fire hydrant'  # red\nnc: 2\n",
+         ("person", "fire hydrant"), True),
+        ("nc: 2\nnames: ['person', 'car']\n", ("person", "car"), False),
+        ("names: [person, car]\n", ("person", "car"), False),
+        ("names: {0: person, 1: car}\n", ("person", "car"), True),
+        ("names:\n- person\n- car\n", ("person", "car"), False),
+    ],
+)  # fmt: skip
+def test_labels_of_every_usual_form_are_read(text: str, names: tuple[str, ...], numbered: bool) -> None:  # noqa: FBT001
+    """Plain, numbered, TensorFlow's label map and YOLO's data.yaml."""
+    assert parse(text.encode()) == (names, numbered)
+
+
+def test_one_numbered_label_too_many_shifts_no_other(shared: Path) -> None:
+    """Numbers on every line say whose name it is; the COCO SSD has 90 classes and this file 91 names."""
+    labels = shared / "faults" / "numbered_91_labels_for_90_classes.txt"
+    path = shared / "models" / "coco_ssd_mobilenet_v1_1.0_quant_300.tflite"
+    content = file.read(path, labels=labels)
+    known = Model("ssd", (), (), content.metadata, content.labels, labels_numbered=content.labels_numbered)
+    names = class_names(known, 90)
+    assert (len(names), names[0], names[89]) == (90, "person", "toothbrush")

@@ -179,10 +179,35 @@ def test_a_message_that_ends_every_session_is_given_up(
 
     _, line = hostile(answer)
     with capture_logs():
+        line.outbox.post("t/availability", b"online")  # as every daemon does first, on every connection
         for payload in (b"good", b"bad", b"good", b"good"):
             line.outbox.put("t/detections", payload)
-        line.until(lambda: line.outbox.delivery().acknowledged == 3)
+        line.until(lambda: line.outbox.idle() and line.outbox.delivery().dropped.get("ends_session"))
     assert line.outbox.delivery().dropped == {"ends_session": 1}
+    assert line.outbox.delivery().closes
+
+
+def test_a_link_that_takes_nothing_costs_no_message(
+    hostile: Callable[..., tuple[Hostile, Line]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every session ends before anything was acknowledged, it is not the message's fault: it waits."""
+    monkeypatch.setattr("edged.mqtt.link.connection._BACKOFF_S", (0.02, 0.04))
+    calm = threading.Event()
+
+    def answer(connection: socket.socket, head: int, content: bytes) -> None:
+        if not calm.is_set():
+            connection.shutdown(socket.SHUT_RDWR)
+            raise OSError
+        acknowledge(connection, head, content)
+
+    broker, line = hostile(answer)
+    with capture_logs():
+        line.outbox.post("t/availability", b"online")
+        line.outbox.put("t/detections", b"good")
+        line.until(lambda: broker.sessions > 12)
+        calm.set()
+        line.until(line.outbox.idle)
+    assert "ends_session" not in line.outbox.delivery().dropped
     assert line.outbox.delivery().closes
 
 
@@ -278,3 +303,20 @@ def test_what_is_no_broker_is_told_as_such(hello: bytes) -> None:
         assert "not MQTT" in line.connection.problem
         line.close()
     broker.close()
+
+
+def test_a_broker_that_is_too_slow_is_told(hostile: Callable[..., tuple[Hostile, Line]]) -> None:
+    """It acknowledges, but less than is made: what is lost is a trouble of the queue, in words."""
+
+    def slowly(connection: socket.socket, head: int, content: bytes) -> None:
+        time.sleep(0.05)
+        acknowledge(connection, head, content)
+
+    _, line = hostile(slowly)
+    line.until(lambda: line.outbox.problem == "" and not line.connection.problem)
+    with capture_logs() as logs:
+        for number in range(300):
+            line.outbox.put("t/detections", b"%d" % number)
+    assert [entry["event"] for entry in logs].count("mqtt_overflow") == 1
+    assert line.outbox.delivery().dropped["queue_full"] > 0
+    assert "more are made than the broker takes (queue_full)" in line.outbox.problem

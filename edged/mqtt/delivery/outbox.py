@@ -12,6 +12,8 @@ from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import structlog
+
 from edged.metrics import Delivery
 from edged.mqtt.delivery.latest import Values
 from edged.mqtt.delivery.message import Message
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
     from edged.mqtt.delivery.succession import Numbers
 
+log = structlog.get_logger()
+
+_RECENT_S = 30.0
+"""How long a loss counts as a trouble of now."""
 _GRACE_S = 10.0
 """How long a source that can wait does so for a broker that has gone."""
 
@@ -46,6 +52,7 @@ class Outbox:
         self._dropped: Counter[str] = Counter()
         self._overflow = "queue_full"
         self._disk_works = False
+        self._overflowed = float("-inf")
 
         self._values = Values()
         self._ready: deque[Message] = deque()
@@ -87,13 +94,17 @@ class Outbox:
             if self._closed:
                 self._dropped["shutdown"] += 1
                 return
+            now, begins = time.monotonic(), False
             if self._full():
                 self._queue.popleft()
                 self._dropped[self._overflow] += 1
-            now = time.monotonic()
+                begins = now - self._overflowed > _RECENT_S
+                self._overflowed = now
             self._queue.append(Message(self._orders.take(), topic, payload, made=now, captured=captured))
             if self._crowded():
                 self.disk_due.set()
+        if begins:
+            log.warning("mqtt_overflow", reason=self.problem)
         self._wake()
 
     def post(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = True, key: str = "") -> None:
@@ -135,6 +146,13 @@ class Outbox:
             self._closed = True
             self._room.notify_all()
         self._wake()
+
+    @property
+    def problem(self) -> str:
+        """That messages are lost since more are made than leave; empty once none was for a while."""
+        if time.monotonic() - self._overflowed > _RECENT_S:
+            return ""
+        return f"Messages are lost: more are made than the broker takes ({self._overflow})."
 
     # For who sends them.
 

@@ -43,7 +43,7 @@ WINDOW = 64
 """Messages sent and not yet acknowledged: enough for 200 a second over 300 ms of round trip."""
 _REFUSED_S = 60.0
 """How long a topic that the broker refuses is left alone."""
-_TRIES = 3
+_TRIES = 5
 """Sessions in a row that one message, sent alone, may cost before it is given up."""
 SILENT_S = 15.0
 """A broker that has taken nothing for so long, though something is on its way, is in trouble."""
@@ -135,6 +135,8 @@ class Session:
         self._later: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._moved = time.monotonic()
         self._silent = False
+        self._innocent = 0
+        """Messages that this broker has acknowledged in this session."""
         self.established = False
         """Whether the broker has accepted us."""
         self.fault: faults.Fault | None = None
@@ -186,7 +188,8 @@ class Session:
         first = self._client.first_byte
         if not self.established and first is not None and first != CONNACK and self.fault is None:
             self.fault = faults.malformed(self._access.broker, f"its answer begins with 0x{first:02x}")
-        if self.fault is None and self._experience.suspects and len(self._sent) == 1:
+        if self.fault is None and self._experience.suspects and len(self._sent) == 1 and self._innocent:
+            # Others got through in this very session, so it is not the link; this one was never acknowledged.
             (suspect,) = self._sent.values()
             self._experience.alone[suspect.order] += 1
             if self._experience.alone[suspect.order] >= _TRIES:
@@ -294,6 +297,7 @@ class Session:
             self._silent = False
             log.info("mqtt_acknowledges_again", broker=str(self._access.broker))
         self._outbox.settle(message, cause)
+        self._innocent += not cause
         self._experience.suspects = max(0, self._experience.suspects - 1)
         if cause:
             self._experience.complain("mqtt_message_refused", message.topic, cause)
