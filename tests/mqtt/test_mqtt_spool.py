@@ -219,7 +219,7 @@ def test_a_full_disk_is_told_and_detection_goes_on(tiny_disk: Path) -> None:
                 break
         put(box, 200)
     assert "no room left on the disk" in spooler.problem
-    assert [entry["event"] for entry in logs] == ["mqtt_spool_fails"]
+    assert [entry["event"] for entry in logs] == ["mqtt_spool_fails", "mqtt_overflow"]
     account = box.delivery()
     assert account.closes
     assert account.spooled > 100
