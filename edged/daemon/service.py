@@ -291,6 +291,7 @@ class _Service:
             for camera in self._cameras.values():
                 camera.refused = refused
                 camera.tell()
+            self._tell()  # who has read the state may look at the status next
             if was_ready:
                 self._notifier.ready()
 
