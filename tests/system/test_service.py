@@ -370,7 +370,8 @@ def test_a_reload_of_a_broken_file_changes_nothing(machine: Machine, broker: Bro
 
 def test_the_watchdog_ends_what_hangs(machine: Machine, broker: Broker) -> None:
     """All stages hang while the event loop lives; the service is back within the limit."""
-    configure(machine, POLICY="all")  # a frame is always under way
+    # One worker is what everybody waits for: a frame is always under way.
+    configure(machine, POLICY="all", WORKERS="1", THREADS="1")
     machine.run("systemctl", "reload", UNIT)
     broker.detections(count=25)
     process, restarts = main_pid(machine), int(machine.show(UNIT, "NRestarts"))
