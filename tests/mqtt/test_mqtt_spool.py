@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sqlite3
@@ -287,3 +288,22 @@ def test_a_spool_that_cannot_be_opened_is_told_and_memory_serves(tmp_path: Path)
     put(box, 60)
     assert box.delivery().dropped == {"queue_full": 10}
     spooler.close(1)
+
+
+def test_what_is_made_before_the_spool_is_read_overwrites_nothing_in_it(tmp_path: Path) -> None:
+    """Numbers of an earlier start are not used again."""
+    path = tmp_path / "spool.sqlite3"
+    for count in (5, 3):
+        box = outbox()
+        put(box, count)
+        spooler = Spooler(box, SpoolFile(path))
+        spooler.open()
+        rig.until(lambda box=box: box.delivery().queued == 0)  # type: ignore[misc]
+        spooler.close(5)
+        account = box.delivery()
+        assert account.closes
+    assert (account.recovered, account.spooled) == (5, 8)
+    with contextlib.closing(sqlite3.connect(path)) as stored:
+        tables = [name for (name,) in stored.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        rows = max(stored.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables)  # noqa: S608
+    assert rows == 8

@@ -261,6 +261,8 @@ class Outbox:
             self._recovered = self._on_disk = count
             self._next_on_disk = first
             self._orders.skip_to(last + 1)
+            # Made before the disk was known: their numbers may be those of messages on it.
+            self._queue = deque(replace(message, order=self._orders.take()) for message in self._queue)
 
     def spill(self, older_than: float) -> Sequence[Message]:
         """Events made before the monotonic time ``older_than``, to be put on disk.
