@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MOST_DETECTIONS = 300
 """Detections of one frame at most, as in Ultralytics' ``max_det``: the best ones, after suppression."""
-_FIRST_CANDIDATES = 2000
-"""Boxes that suppression looks at first, best first: its cost grows with their square."""
+_FIRST_CANDIDATES = (400, 2000)
+"""Boxes that suppression looks at before it looks at all, best first: its cost grows with their square."""
 _ROUNDING = 0.05
 """How far a score may lie outside 0..1 by quantisation; what lies beyond is no score."""
 
@@ -47,9 +47,11 @@ def suppress(boxes: Floats, scores: Floats, class_ids: Integers, iou_threshold: 
     Returns:
         Indices of the boxes that stay, best score first, at most ``MOST_DETECTIONS``.
     """
-    if len(scores) > _FIRST_CANDIDATES:
+    for count in _FIRST_CANDIDATES:
+        if len(scores) <= count:
+            break
         # A box is suppressed by better ones only, so what stays of the best is what stays of all.
-        best = np.argpartition(scores, -_FIRST_CANDIDATES)[-_FIRST_CANDIDATES:]
+        best = np.argpartition(scores, -count)[-count:]
         kept = _suppress(boxes[best], scores[best], class_ids[best], iou_threshold)
         if len(kept) >= MOST_DETECTIONS:
             return best[kept[:MOST_DETECTIONS]]
@@ -88,8 +90,9 @@ def detections(
     Raises:
         OutputError: a score is none.
     """
-    if len(scores) and not (scores.min() >= -_ROUNDING and scores.max() <= 1 + _ROUNDING):
-        worst = scores.max() if scores.max() > 1 + _ROUNDING else scores.min()
+    outside = scores[(scores < -_ROUNDING) | (scores > 1 + _ROUNDING)]
+    if outside.size:
+        worst = outside[np.abs(outside).argmax()]
         raise OutputError(
             f"the model gives a score of {worst:.3g}, and scores lie in 0..1",
             mend="Its output is laid out otherwise than edged takes it; see 'edged models inspect FILE'",
