@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,16 +21,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class _Doors:
-    """Whether it is open; guarded by a lock, for cameras come and go side by side."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    open: bool = False
-
-
 class Site:
-    """Serves the live view of all cameras from the first one that joins.
+    """Serves the live view of all cameras from the first one that joins; they come and go side by side.
 
     Args:
         address: where to listen.
@@ -53,7 +45,8 @@ class Site:
         self._address = address
         self._stop_timeout = stop_timeout
         self._server = Server(address)
-        self._doors = _Doors()
+        self._lock = threading.Lock()
+        self._open = False
 
     @property
     def url(self) -> str:
@@ -66,17 +59,17 @@ class Site:
         Raises:
             SinkError: the port is in use, or not ours to take.
         """
-        with self._doors.lock:
-            if not self._doors.open:
+        with self._lock:
+            if not self._open:
                 self._server.bind()
                 self._server.start(application(self.hall), self._send_home)
-                self._doors.open = True
+                self._open = True
                 log.info("live_view", url=self.url)
             self.hall.views[camera] = view
 
     def leave(self, camera: str, view: View) -> None:
         """Show it no more, unless another one is shown under its name."""
-        with self._doors.lock:
+        with self._lock:
             if self.hall.views.get(camera) is view:
                 del self.hall.views[camera]
         self._server.call(view.board.close)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import cv2
-
 from edged.contract import happenings, payloads
 from edged.contract.topics import slug
+from edged.imaging.jpeg import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -60,8 +59,8 @@ class Happenings:
             message = happenings.event(event, camera=self._topics.camera, boot_id=self._boot_id)
             self._outbox.put(self._topics.events, payloads.encode(message), waits=True)
             if event.crop is not None:
-                _, jpeg = cv2.imencode(".jpg", event.crop, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-                self._outbox.post(self._topics.best(slug(event.label)), jpeg.tobytes(), qos=0)
+                jpeg = encoded(event.crop, _QUALITY)
+                self._outbox.post(self._topics.best(slug(event.label)), jpeg, qos=0)
 
     def update(self, presence: Presence) -> None:
         """Publish what has changed in zones and at lines."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import cv2
+from edged.imaging.jpeg import encoded
 
 if TYPE_CHECKING:
     from edged.records import Result
@@ -36,5 +36,4 @@ class Snapshots:
             return None
         self._asked.clear()
         self._due = result.frame.captured + self._interval
-        _, jpeg = cv2.imencode(".jpg", result.picture(), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-        return jpeg.tobytes()
+        return encoded(result.picture(), _QUALITY)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edged.records import Box, Presence
-from edged.scene.events import Chronicle, leaves
+from edged.scene.events import Chronicle, is_cut
 from edged.scene.tracks import Tracker, TrackRules
 from edged.scene.zones import Ground, inside, place
 
@@ -189,7 +189,8 @@ class Scene:
                 self._crossings[name][direction, label] += 1
         for track in tracker.gone:
             self._born.pop(track.id, None)
-            ended_by = "left" if leaves(Box(*track.box), frame) else "lost"
+            # At the edge, where it was last seen or expected, it has left the frame.
+            ended_by = "left" if is_cut(Box(*track.box), frame) else "lost"
             yield from self._chronicle.end(now, frame, track, ended_by)
 
     def _is_trusted(self, story: Story) -> bool:

@@ -77,7 +77,7 @@ class Chronicle:
         box = Box(*track.box)
         story = self.open.get(track.id)
         fresh = story is None
-        cut = _is_cut(box, frame)
+        cut = is_cut(box, frame)
         if story is None:
             story = self.open[track.id] = Story(
                 self._new_id(), track, label, first_ts, first_ts, box, now, box, track.score, cut,
@@ -124,11 +124,6 @@ class Chronicle:
             story.stationary = True
             return ["stationary"]
         return []
-
-
-def leaves(box: Box, frame: Frame) -> bool:
-    """Whether an object that is gone has left the frame: it was last seen, or expected, at its edge."""
-    return _is_cut(box, frame)
 
 
 def _picture(story: Story, score: float, box: Box, *, cut: bool) -> list[str]:
@@ -190,7 +185,8 @@ def _within(box: Box, frame: Frame) -> Box:
     return Box(x1, y1, x2, y2)
 
 
-def _is_cut(box: Box, frame: Frame) -> bool:
+def is_cut(box: Box, frame: Frame) -> bool:
+    """Whether a box may be cut by the edge of the frame."""
     beside, above = _EDGE * frame.width, _EDGE * frame.height
     return box.x1 < beside or box.y1 < above or box.x2 > frame.width - beside or box.y2 > frame.height - above
 

@@ -12,6 +12,7 @@ from edged.errors import ConfigError
 from edged.http.access import read_token
 from edged.http.live import Figures
 from edged.http.newest import Board
+from edged.imaging.jpeg import encoded
 from edged.settings.listener import parse
 
 if TYPE_CHECKING:
@@ -149,5 +150,4 @@ def _jpeg(picture: Image) -> bytes:
     if width > _MOST_WIDTH:
         size = (_MOST_WIDTH, max(1, round(height * _MOST_WIDTH / width)))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return encoded.tobytes()
+    return encoded(picture, _QUALITY)
