@@ -122,7 +122,7 @@ def _model(settings: Settings) -> str:
 
 def _source(settings: Settings) -> str:
     from edged import sources  # noqa: PLC0415
-    from edged.settings.secrets import without_credentials  # noqa: PLC0415
+    from edged.settings.secrets import shown  # noqa: PLC0415
 
     source = sources.create(settings)
     try:
@@ -130,7 +130,7 @@ def _source(settings: Settings) -> str:
         first = next(iter(source.frames()), None)
         if first is None:
             raise SourceError(
-                f"the source {without_credentials(settings.source)!r} gives no frame",
+                f"the source {shown(settings.source)} gives no frame",
                 mend="Look at what it holds with 'ffprobe'",
             )
         kind = ", ".join(f"{name} {value}" for name, value in source.properties().items())

@@ -165,7 +165,7 @@ def _own_labels(
     names = metadata.get("names")
     try:
         if isinstance(names, dict):
-            known = by_id({int(class_id): str(name) for class_id, name in names.items()})
+            known = by_id((int(class_id), str(name)) for class_id, name in names.items())
             # A model's own labels are all of its labels, numbered or not.
             return known._replace(numbered=False), f"{path} (metadata)"
         if isinstance(names, list):

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 _MOST_BYTES = 4 << 20
 """Labels are some kilobytes; more is a mistake or an attack."""
@@ -61,13 +61,13 @@ def parse(content: bytes) -> ClassNames:
     return by_id((int(match[1]), match[2]) for match in numbered if match)
 
 
-def by_id(pairs: Iterable[tuple[int, str]] | Mapping[int, str]) -> ClassNames:
+def by_id(pairs: Iterable[tuple[int, str]]) -> ClassNames:
     """Names that say their class ids.
 
     Raises:
         ValueError: a class id comes twice, or is no usual one.
     """
-    listed = list(pairs.items() if hasattr(pairs, "items") else pairs)
+    listed = list(pairs)
     names = dict(listed)
     if len(names) != len(listed):
         raise ValueError("names a class id twice")
@@ -97,7 +97,7 @@ def _yaml(inline: str, below: str) -> ClassNames | None:
                 pairs = [part.partition(":") for part in value]
                 value = {int(number): name.strip().strip("'\"") for number, _, name in pairs}
         if isinstance(value, dict):
-            return by_id({int(number): str(name) for number, name in value.items()})
+            return by_id((int(number), str(name)) for number, name in value.items())
         return ClassNames(tuple(map(str, value)), numbered=False)
     entries = []
     for line in below.lstrip("\n").splitlines():

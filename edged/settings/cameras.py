@@ -176,12 +176,7 @@ def suggestion(name: str, cameras: Sequence[str] = ()) -> str:
     """What may have been meant by a name that there is not, as the end of a sentence."""
     known = [setting.name for setting in declarations()]
     shared = of_the_node()
-    every = known + [
-        f"{PREFIX}{key(camera)}_{one.removeprefix(PREFIX)}"
-        for camera in cameras
-        for one in known
-        if one not in shared
-    ]
+    every = known + [of_camera(one, camera) for camera in cameras for one in known if one not in shared]
     begun = sorted(one for one in every if one.startswith(name.upper()))
     bare = {one.removeprefix(PREFIX): one for one in every}
     close = begun or [
@@ -198,7 +193,7 @@ def _shared_output(common: Mapping[str, str], own: Mapping[str, Mapping[str, str
         if PurePath(target).suffix and target in files:
             yield (
                 f"{_OUTPUT}={target!r} is one file for the cameras {files[target]!r} and {camera!r}: "
-                f"name a folder, which gets a folder a camera, or set {PREFIX}{key(camera)}_OUTPUT"
+                f"name a folder, which gets a folder a camera, or set {of_camera(_OUTPUT, camera)}"
             )
         files[target] = camera
 

@@ -49,14 +49,14 @@ def load_all(env_file: Path | None = None, environ: Mapping[str, str] | None = N
         values, problems = _read(env_file)
     environ = os.environ if environ is None else environ  # noqa: TID251  # this is the one place
     values |= {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
-    if values.get(cameras.CAMERAS):
-        several, wrong = cameras.split({name: value for name, value in values.items() if value != ""})
+    if not values.get(cameras.CAMERAS):
+        problems += _unknown(values)
+    given = {name: value for name, value in values.items() if value != ""}
+    if cameras.CAMERAS in given:
+        several, wrong = cameras.split(given)
         problems += wrong
     else:
-        problems += _unknown(values)
-        several = [
-            cameras.CameraValues("", {name: value for name, value in values.items() if value != ""}, {})
-        ]
+        several = [cameras.CameraValues("", given, {})]
     every: list[Settings] = []
     for one in several:
         fields = {name.removeprefix(PREFIX).lower(): value for name, value in one.values.items()}
@@ -108,31 +108,29 @@ def _read(env_file: Path) -> tuple[dict[str, str], list[str]]:
         for binding in bindings
         if binding.error or (binding.value is None and (binding.key or "").upper().startswith(PREFIX))
     ]
-    problems += _surprises(bindings)
-    values = {
-        binding.key: binding.value or ""
+    given = [
+        (binding.key, binding.value, _line(binding))
         for binding in bindings
         if binding.key and binding.value is not None and binding.key.upper().startswith(PREFIX)
-    }
-    return values, problems
+    ]
+    problems += _surprises(given)
+    return {name: value for name, value, _ in given}, problems
 
 
-def _surprises(bindings: Iterable[Binding]) -> Iterator[str]:
-    """What a person would read otherwise than it is read here and by systemd."""
-    first: dict[str, Binding] = {}
-    for binding in bindings:
-        if not binding.key or binding.value is None or not binding.key.upper().startswith(PREFIX):
-            continue
-        before = first.setdefault(binding.key, binding)
-        if before.value != binding.value:
+def _surprises(given: Iterable[tuple[str, str, int]]) -> Iterator[str]:
+    """What a person would read otherwise than it is read here and by systemd, of names, values and lines."""
+    first: dict[str, tuple[str, int]] = {}
+    for name, value, line in given:
+        before, earlier = first.setdefault(name, (value, line))
+        if before != value:
             yield (
-                f"line {_line(binding)}: {binding.key} is given a second time, after line {_line(before)}, "
+                f"line {line}: {name} is given a second time, after line {earlier}, "
                 "with another value; keep one of them"
             )
         # In a URL it may be a part of a password.
-        if "://" not in binding.value and re.search(r"\$(\{\w+\}|[A-Z_]{2,})", binding.value):
+        if "://" not in value and re.search(r"\$(\{\w+\}|[A-Z_]{2,})", value):
             yield (
-                f"line {_line(binding)}: {binding.key}={shown(binding.value, binding.key)}: "
+                f"line {line}: {name}={shown(value, name)}: "
                 "variables are not replaced in an env file; write what it stands for"
             )
 
@@ -158,7 +156,7 @@ def _sentence(detail: ErrorDetails, one: cameras.CameraValues) -> str:
     name = PREFIX + field_name.upper()
     meaning = Settings.model_fields[field_name].description
     if detail["type"] == "missing":
-        own = f"{PREFIX}{cameras.key(one.camera)}_{field_name.upper()}"
+        own = cameras.of_camera(name, one.camera)
         return f"{f'neither {own} nor {name} is set' if one.camera else f'{name} is not set'}: {meaning}"
     message = str(detail["msg"]).removeprefix("Value error, ")
     if message.startswith(
