@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+CAMERA_COMMANDS = ("snapshot", "pause", "resume")
+"""What one camera obeys as well as all of them together."""
+
 _SIZE = 1024
 """Bytes a command may have."""
 _ID_SIZE = 64

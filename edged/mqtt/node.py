@@ -15,7 +15,7 @@ import structlog
 from edged import bridge
 from edged.contract import payloads
 from edged.mqtt import discovery
-from edged.mqtt.commands import Commands
+from edged.mqtt.commands import CAMERA_COMMANDS, Commands
 from edged.mqtt.delivery import succession
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import Spooler
@@ -128,7 +128,7 @@ class MqttNode:
         )
         self.commands: Commands | None = None
         if reload is not None:
-            actions = {name: partial(self._all_act, name) for name in ("snapshot", "pause", "resume")}
+            actions = {name: partial(self._all_act, name) for name in CAMERA_COMMANDS}
             self.commands = Commands(topics.command, self.outbox, {**actions, "reload": reload})
 
     # For the cameras.

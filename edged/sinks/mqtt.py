@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edged.contract import payloads
 from edged.contract.topics import NodeTopics, Topics, slug
-from edged.mqtt.commands import Commands
+from edged.mqtt.commands import CAMERA_COMMANDS, Commands
 from edged.mqtt.counts import Counts
 from edged.mqtt.delivery.spooler import SpoolFile
 from edged.mqtt.discovery import Discovery, Entities
@@ -82,7 +82,7 @@ class MqttSink:
         self._discovery = discovery
         self._commands: Commands | None = None
         if node.several and node.obeys:
-            actions = {name: partial(self.act, name) for name in ("snapshot", "pause", "resume")}
+            actions = {name: partial(self.act, name) for name in CAMERA_COMMANDS}
             self._commands = Commands(topics.camera_command, node.outbox, actions)
 
     @classmethod
@@ -98,7 +98,7 @@ class MqttSink:
             topics,
             node.outbox,
             prefix=settings.ha_prefix,
-            expire_after=max(3 * settings.stats_interval, 30.0),
+            expire_after=_expire_after(settings),
             snapshots=settings.snapshot_interval > 0 or settings.commands,
             wanted=settings.ha_discovery,
             several=settings.several,
@@ -281,6 +281,11 @@ class MqttSink:
             self._outbox.post(self.topics.camera_state, payloads.encode(message))
 
 
+def _expire_after(settings: Settings) -> float:
+    """Seconds after which a figure of the timings is out of date: three of them are missing."""
+    return max(3 * settings.stats_interval, 30.0)
+
+
 def _node(settings: Settings, *, context: Context) -> MqttNode:
     spool = None
     if settings.spool is not None:
@@ -298,7 +303,7 @@ def _node(settings: Settings, *, context: Context) -> MqttNode:
         spool=spool,
         reload=context.control.reload if settings.commands else None,
         ha_prefix=settings.ha_prefix if settings.ha_discovery else "",
-        expire_after=max(3 * settings.stats_interval, 30.0),
+        expire_after=_expire_after(settings),
         several=settings.several,
         stop_timeout=settings.stop_timeout,
     )

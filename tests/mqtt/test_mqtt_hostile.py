@@ -16,7 +16,6 @@ from structlog.testing import capture_logs
 
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.succession import Numbers
-from edged.mqtt.link import session as sessions
 from edged.mqtt.link.client import BrokerAccess
 from edged.mqtt.link.connection import Connection
 from edged.mqtt.link.waker import Waker
@@ -24,6 +23,8 @@ from edged.settings.broker import Broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from edged.mqtt.link import session as sessions
 
     Answer = Callable[[socket.socket, int, bytes], None]
 
@@ -215,7 +216,7 @@ def test_a_broker_that_acknowledges_nothing_is_told(
     hostile: Callable[..., tuple[Hostile, Line]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It answers pings and takes messages for ever: that is a trouble, in words, and logged once."""
-    monkeypatch.setattr(sessions, "SILENT_S", 0.5)
+    monkeypatch.setattr("edged.mqtt.link.silence.SILENT_S", 0.5)
     holding = threading.Event()
     held: list[tuple[socket.socket, int, bytes]] = []
 

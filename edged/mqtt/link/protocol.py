@@ -21,7 +21,10 @@ _CHUNK = 64 * 1024
 _TYPE = 0xF0
 _UNSPECIFIED = 0x80
 _PUBLISH, _PUBACK = 0x30, 0x40
-_NAMES = {code: next(iter(names)) for code, names in ReasonCode(PacketTypes.PUBACK).names.items()}
+_REASONS = ReasonCode(PacketTypes.PUBACK).names
+"""By code the names that it has, and by name in which packets it may stand."""
+
+log = structlog.get_logger()
 
 
 class BoundedClient(paho.Client):
@@ -64,16 +67,11 @@ class BoundedClient(paho.Client):
     def _translate(self, content: bytearray) -> None:
         """Give paho a reason that it takes in a PUBACK, and keep the broker's own."""
         code = content[2]
-        known = _NAMES.get(code)
-        if code < _UNSPECIFIED or (known is not None and PacketTypes.PUBACK in self._allowed(code, known)):
+        names = _REASONS.get(code, {})
+        if code < _UNSPECIFIED or any(PacketTypes.PUBACK in packets for packets in names.values()):
             return
-        name = known or f"reason 0x{code:02x}"
-        self._refusals[int.from_bytes(content[:2], "big")] = name
+        self._refusals[int.from_bytes(content[:2], "big")] = next(iter(names), f"reason 0x{code:02x}")
         content[2] = _UNSPECIFIED
-
-    @staticmethod
-    def _allowed(code: int, name: str) -> list[int]:
-        return list(ReasonCode(PacketTypes.PUBACK).names[code][name])
 
     def _ignore(self, command: int, begins: bytes, length: int) -> MQTTErrorCode:
         """Acknowledge a message that is too long to be one of ours, or the broker would wait for it."""
@@ -89,7 +87,5 @@ class BoundedClient(paho.Client):
         if fmt.startswith(("Received malformed", "failed to")):
             self.said = fmt % args
 
-
-log = structlog.get_logger()
 
 __all__ = ["PACKET_LIMIT", "BoundedClient"]

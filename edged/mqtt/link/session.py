@@ -24,6 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged.mqtt.link import faults
 from edged.mqtt.link.client import CONNACK, CONNECT_TIMEOUT_S, Limits, build, connect
+from edged.mqtt.link.silence import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +46,6 @@ _REFUSED_S = 60.0
 """How long a topic that the broker refuses is left alone."""
 _TRIES = 5
 """Sessions in a row that one message, sent alone, may cost before it is given up."""
-SILENT_S = 15.0
-"""A broker that has taken nothing for so long, though something is on its way, is in trouble."""
 _NOT_AUTHORIZED = "refused_not_authorized"
 _OK = MQTTErrorCode.MQTT_ERR_SUCCESS
 
@@ -133,10 +132,8 @@ class Session:
         self._handlers: dict[str, tuple[Handler, bool]] = {}
         self._asked: dict[int | None, str] = {}
         self._later: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._moved = time.monotonic()
-        self._silent = False
-        self._innocent = 0
-        """Messages that this broker has acknowledged in this session."""
+        self._silence = Silence(access.broker)
+        self._acknowledged = 0
         self.established = False
         """Whether the broker has accepted us."""
         self.fault: faults.Fault | None = None
@@ -188,7 +185,7 @@ class Session:
         first = self._client.first_byte
         if not self.established and first is not None and first != CONNACK and self.fault is None:
             self.fault = faults.malformed(self._access.broker, f"its answer begins with 0x{first:02x}")
-        if self.fault is None and self._experience.suspects and len(self._sent) == 1 and self._innocent:
+        if self.fault is None and self._experience.suspects and len(self._sent) == 1 and self._acknowledged:
             # Others got through in this very session, so it is not the link; this one was never acknowledged.
             (suspect,) = self._sent.values()
             self._experience.alone[suspect.order] += 1
@@ -224,7 +221,7 @@ class Session:
                         client.disconnect()
                         return
                 self._send(client, events=not goodbye)
-                self._watch()
+                self._silence.watch(self._outbox.in_flight)
 
     def _wait(self, selector: selectors.BaseSelector, client: paho.Client, *, at_once: bool) -> None:
         """Let time pass until there is something to do, and let paho read and write."""
@@ -278,26 +275,12 @@ class Session:
     @property
     def problem(self) -> str:
         """That the broker acknowledges nothing, though it is there; empty while it does."""
-        if self._outbox.in_flight == 0 or time.monotonic() - self._moved < SILENT_S:
-            return ""
-        broker = self._access.broker
-        return f"The broker {broker} has acknowledged nothing for {SILENT_S:g} s; what is made waits."
-
-    def _watch(self) -> None:
-        """Notice when acknowledgements stop; tell it once."""
-        if self._outbox.in_flight == 0:
-            self._moved = time.monotonic()
-        elif self.problem and not self._silent:
-            self._silent = True
-            log.warning("mqtt_not_acknowledged", reason=self.problem, in_flight=self._outbox.in_flight)
+        return self._silence.problem
 
     def _settle(self, message: Message, cause: str = "") -> None:
-        self._moved = time.monotonic()
-        if self._silent:
-            self._silent = False
-            log.info("mqtt_acknowledges_again", broker=str(self._access.broker))
+        self._silence.broken()
         self._outbox.settle(message, cause)
-        self._innocent += not cause
+        self._acknowledged += not cause
         self._experience.suspects = max(0, self._experience.suspects - 1)
         if cause:
             self._experience.complain("mqtt_message_refused", message.topic, cause)
