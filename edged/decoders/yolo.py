@@ -37,7 +37,8 @@ class Yolo:
     exporters leave them in input pixels. See ``anchors.pixels`` for how they are told apart.
 
     Source: Ultralytics documentation, "Export", output tensors; layout and units measured on exports of 8.1
-    to 8.4. A pose, segmentation or OBB model has more rows or outputs and is refused by its metadata.
+    to 8.4. A pose, segmentation or OBB model has more rows or outputs and is refused by its metadata; a pose
+    model without any by what ``anchors.keypoints`` says of its rows.
     """
 
     encoding = Encoding("letterbox", low=0.0, high=1.0, border=114)
@@ -87,7 +88,8 @@ def _layout(model: Model) -> tuple[int, int, bool] | None:
     known = anchors.anchors(model)
     if len(shapes) == 1:
         _, channels, last = shapes[0]
-        return (0, 0, False) if channels > _BOX and last in known else None
+        fits = channels > _BOX and last in known and not anchors.keypoints(model, channels)
+        return (0, 0, False) if fits else None
     if len(shapes) == 2:  # noqa: PLR2004  # boxes and scores
         for axis, transposed in ((2, False), (1, True)):
             if all(shape[axis] in known for shape in shapes) and shapes[0][axis] == shapes[1][axis]:

@@ -212,6 +212,18 @@ def test_other_tasks_are_not_boxes(task: str) -> None:
             decoder_class(model(output, metadata={"task": task}))
 
 
+def test_a_pose_without_metadata_is_no_detector_of_52_classes() -> None:
+    """4 + 1 + 17 * 3 rows are box, person and points; with 52 names for them they are 52 classes."""
+    poses = spec((1, 56, ANCHORS))
+    for labels in ((), ("person",)):
+        with pytest.raises(ModelError, match="no supported detection family"):
+            decoder_class(model(poses, labels=labels))
+    assert decoder_class(model(poses, labels=["card"] * 52)) is Yolo
+    hands = spec((1, 4 + 1 + 21 * 3, ANCHORS))
+    with pytest.raises(ModelError, match="no supported detection family"):
+        decoder_class(model(hands, labels=["hand"]))
+
+
 @pytest.mark.parametrize(
     "outputs",
     [
