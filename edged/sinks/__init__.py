@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
     from edged.metrics import Meter
     from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
+
+
+DISK_FAULTS = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EIO,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+"""What is wrong with a disk and not with a setting: it may pass."""
 
 
 class Sink(Protocol):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edged.contract import payloads
 from edged.errors import SinkError
+from edged.sinks import DISK_FAULTS
 
 if TYPE_CHECKING:
     from edged.records import Result
@@ -30,15 +31,18 @@ class JsonlSink:
         target: path, or ``-``.
         boot_id: identity of this run, for the payload.
         camera: its name, for the payload.
+        forgiving: whether a disk that is full, read-only or failing may be opened: that is told with the
+            first result, and every further one tries again, as if it had happened later.
     """
 
     name = "jsonl"
 
-    def __init__(self, target: str, *, boot_id: str, camera: str = "camera") -> None:
+    def __init__(self, target: str, *, boot_id: str, camera: str = "camera", forgiving: bool = False) -> None:
         self._target = target
         self._path = None if target == "-" else Path(target).expanduser()
         self._boot_id = boot_id
         self._camera = camera
+        self._forgiving = forgiving
         self._fd: int | None = None
         self._created = False
         self._count = 0
@@ -47,7 +51,9 @@ class JsonlSink:
     def create(cls, settings: Settings, context: Context) -> JsonlSink:
         """As ``EDGED_JSONL`` says."""
         assert settings.jsonl is not None  # noqa: S101  # the registry asks for this sink only if it is set
-        return cls(settings.jsonl, boot_id=context.boot_id, camera=settings.camera)
+        return cls(
+            settings.jsonl, boot_id=context.boot_id, camera=settings.camera, forgiving=context.starting
+        )
 
     def open(self) -> None:
         """Open the file, or create it."""
@@ -57,7 +63,8 @@ class JsonlSink:
             self._created = not self._path.exists()
             self._fd = _open(self._path)
         except OSError as error:
-            raise self._error(error) from error
+            if not (self._forgiving and error.errno in DISK_FAULTS):
+                raise self._error(error) from error
 
     def send(self, result: Result) -> None:
         """Write one line."""

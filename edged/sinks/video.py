@@ -10,8 +10,9 @@ import structlog
 
 from edged.contract import payloads
 from edged.errors import ConfigError, SinkError
+from edged.sinks import DISK_FAULTS
 from edged.video.encoder import HARDWARE, SOFTWARE, Encoder, EncoderError
-from edged.video.recorder import DISK_FAULTS, Events, FileRecorder, FolderRecorder
+from edged.video.recorder import Events, FileRecorder, FolderRecorder
 from edged.video.retention import Retention
 from edged.video.segments import Sample
 from edged.video.writer import BehindError, Writer

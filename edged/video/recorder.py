@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from edged.video.segments import Sample
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-DISK_FAULTS = NO_SPACE | {errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT}
-"""What is wrong with a disk and not with a setting: it may pass."""
 _PROBE_BYTES = 1 << 20
 """About what a fragment takes: when so much can be stored again, it is worth to go on."""
 _MOST_DELETED = 32 << 20

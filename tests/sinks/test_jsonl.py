@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
 import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from daemon import Daemon
 from made import START, results
 
 from edged.errors import SinkError
@@ -84,6 +87,56 @@ def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="EDGED_JSONL") as told:
         sink_to(tmp_path / "nowhere" / "out.jsonl")
     assert told.value.exit_code == 73
+
+
+@pytest.mark.parametrize("disk_is", ["read-only", "full"])
+def test_a_faulty_disk_at_the_start_is_told_and_tried_again(
+    mounted: Callable[..., Path], disk_is: str
+) -> None:
+    """As for video and the spool: a worn SD card is no reason not to detect."""
+    options = "size=1m,ro" if disk_is == "read-only" else "size=1m,nr_inodes=1"
+    disk = mounted("disk", "-t", "tmpfs", "-o", options, "tmpfs")
+    path = disk / "out.jsonl"
+    with pytest.raises(SinkError, match="cannot be written"):
+        JsonlSink(str(path), boot_id="b" * 32).open()
+    sink = JsonlSink(str(path), boot_id="b" * 32, forgiving=True)
+    sink.open()
+    many = list(results(1))
+    for result in many[:5]:
+        with pytest.raises(SinkError, match="Read-only" if disk_is == "read-only" else "No space left"):
+            sink.send(result)
+    subprocess.run(["mount", "-o", "remount,rw,nr_inodes=100", str(disk)], check=True)
+    for result in many[5:]:
+        sink.send(result)
+    sink.close()
+    assert [line["frame_id"] for line in lines(path)] == list(range(5, 20))
+
+
+def test_the_daemon_starts_on_a_read_only_disk_and_is_not_reloaded_onto_one(
+    mounted: Callable[..., Path], tmp_path: Path, demo_model: Path
+) -> None:
+    disk = mounted("disk", "-t", "tmpfs", "-o", "size=5m,ro", "tmpfs")
+    other = mounted("other", "-t", "tmpfs", "-o", "size=5m,ro", "tmpfs")
+    settings = {
+        "EDGED_SOURCE": "synthetic:?width=160&height=120&fps=20",
+        "EDGED_MODEL": str(demo_model),
+        "EDGED_JSONL": str(disk / "out.jsonl"),
+        "EDGED_LOG_FORMAT": "json",
+    }
+    with Daemon(tmp_path, settings) as daemon:
+        assert "Read-only file system" in daemon.until_told("sink_failed")["error"]
+        assert daemon.until_told("running")
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        daemon.until_told("sink_recovered")
+        daemon.configure({**settings, "EDGED_JSONL": str(other / "out.jsonl")})
+        daemon.send(signal.SIGHUP)
+        assert "Read-only file system" in daemon.until_told("reload_refused")["error"]
+        written = (disk / "out.jsonl").stat().st_size
+        daemon.until(lambda: (disk / "out.jsonl").stat().st_size > written)
+        assert daemon.stop() == 0
+        taken = daemon.ledger()["sinks"]["jsonl"]
+    assert taken["failed"] > 0
+    assert len(lines(disk / "out.jsonl")) == taken["sent"]
 
 
 def test_a_full_disk_costs_lines_and_never_half_of_one(mounted: Callable[..., Path]) -> None:
