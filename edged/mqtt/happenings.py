@@ -52,6 +52,9 @@ class Happenings:
         """Crossings by topic, those of earlier starts included."""
         self._counted: dict[str, int] = {}
         """Crossings by topic that the present scene has told."""
+        self._asked = False
+        self._ours: set[str] = set()
+        """Totals of which the broker's memory is in ours already."""
 
     def tell(self, events: Sequence[Event]) -> None:
         """Publish events, each once; with the first and with a better picture what it looks like."""
@@ -79,11 +82,14 @@ class Happenings:
         """The broker remembers a zone or a line: totals go on, what no longer exists is cleared."""
         kind, *rest = topic.removeprefix(f"{self._topics.base}/{self._topics.camera}/").split("/")
         with self._lock:
-            if topic in self._told:
-                return
             if kind == "line" and rest[0] in self.lines and payload.isdigit():
-                self._totals[topic] = self._totals.get(topic, 0) + int(payload)
-                self._told[topic] = payload
+                if topic not in self._ours:
+                    self._ours.add(topic)
+                    self._totals[topic] = self._totals.get(topic, 0) + int(payload)
+                    self._told.setdefault(topic, payload)
+                    self._set(topic, b"%d" % self._totals[topic])
+            elif topic in self._told:
+                return
             elif kind == "zone" and rest[0] in self.zones and rest[1:2] == ["count"]:
                 self._set(topic, b"0")
             elif kind != "zone" or rest[0] not in self.zones:
@@ -95,9 +101,16 @@ class Happenings:
             for topic, value in self._told.items():
                 self._outbox.post(topic, value)
 
-    @property
-    def patterns(self) -> tuple[str, str]:
-        """Topics of which the broker may remember some from before our time."""
+    def ask(self) -> tuple[str, str]:
+        """Topics of which the broker may remember some from before our time; asked for in every session.
+
+        A broker answers before it takes what is published after the question. In the first session it is
+        therefore never our own total that comes back, however soon somebody has crossed; later it is.
+        """
+        with self._lock:
+            if self._asked:
+                self._ours.update(self._told)
+            self._asked = True
         base = f"{self._topics.base}/{self._topics.camera}"
         return f"{base}/zone/#", f"{base}/line/#"
 

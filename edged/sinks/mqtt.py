@@ -214,7 +214,7 @@ class MqttSink:
         session.subscribe(self.topics.count("+"), self._recall_count, own=True)
         if self._commands is not None:
             session.subscribe(self.topics.camera_command("+"), self._commands.handle)
-        for pattern in self._happenings.patterns:
+        for pattern in self._happenings.ask():
             session.subscribe(pattern, self._recall_happening, own=True)
         session.subscribe(self._discovery.topic, self._recall_announcement, own=True)
 

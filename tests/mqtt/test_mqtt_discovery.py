@@ -312,27 +312,25 @@ def idle(sink: MqttSink) -> bool:
 
 
 def test_zones_and_lines_have_entities_and_lose_them_when_they_go(mosquitto: Mosquitto, boot_id: str) -> None:
-    with Subscriber(mosquitto.port) as subscriber:
-        for zones, lines in ((("porch",), ("gate",)), ((), ())):
-            sink = open_sink(mosquitto, boot_id, labels=("person",), zones=zones, lines=lines)
-            sink.state(rig.state())
-            assert rig.until(partial(idle, sink))
-            sink.close()
+    for zones, lines in ((("porch",), ("gate",)), ((), ())):
+        sink = open_sink(mosquitto, boot_id, labels=("person",), zones=zones, lines=lines)
+        sink.state(rig.state())
+        assert rig.until(partial(idle, sink))
+        sink.close()
+        with Subscriber(mosquitto.port) as subscriber:
             content = config(subscriber)
-            scene = {
-                name: what for name, what in platforms(content).items() if "porch" in name or "gate" in name
+        scene = {name: what for name, what in platforms(content).items() if "porch" in name or "gate" in name}
+        assert scene == (
+            {
+                "front_zone_porch": "binary_sensor",
+                "front_zone_porch_count_person": "sensor",
+                "front_line_gate_in_person": "sensor",
+                "front_line_gate_out_person": "sensor",
             }
-            assert scene == (
-                {
-                    "front_zone_porch": "binary_sensor",
-                    "front_zone_porch_count_person": "sensor",
-                    "front_line_gate_in_person": "sensor",
-                    "front_line_gate_out_person": "sensor",
-                }
-                if zones
-                else {}
-            )
-            for name in scene:
-                component = content["components"][name]
-                known = KNOWN["platforms"][component["platform"]]
-                assert set(component) <= {*known, "platform"}
+            if zones
+            else {}
+        )
+        for name in scene:
+            component = content["components"][name]
+            known = KNOWN["platforms"][component["platform"]]
+            assert set(component) <= {*known, "platform"}

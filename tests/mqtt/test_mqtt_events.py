@@ -96,6 +96,23 @@ def test_line_totals_go_on_after_a_restart_and_what_is_gone_is_cleared(
         sink.close()
     with Subscriber(mosquitto.port) as subscriber:
         assert subscriber.wait_for(total) == b"2"
+    # Somebody crosses before there is a connection, and the connection is lost later.
+    sink = rig.sink(
+        rig.access(mosquitto.broker), TOPICS, boot_id=boot_id, meter=Meter(), limit=2000, lines=("gate",)
+    )
+    for result in walk(Follower(Scene(SceneRules(lines=LINES)))):
+        sink.send(result)
+    sink.open()
+    with Subscriber(mosquitto.port) as subscriber:
+        subscriber.wait_for(total, b"3")
+    for _ in range(2):
+        mosquitto.stop()
+        assert rig.until(lambda: bool(sink.problem))
+        mosquitto.start()
+        assert rig.until(lambda: not sink.problem)
+    sink.close()
+    with Subscriber(mosquitto.port) as subscriber:
+        assert subscriber.wait_for(total) == b"3"
     sink = open_sink(mosquitto, boot_id)
     with Subscriber(mosquitto.port) as subscriber:
         assert rig.until(lambda: sink.delivery().queued + sink.delivery().in_flight == 0)
