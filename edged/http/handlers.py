@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,16 @@ _POLICY = (
     "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_PAGES = {"": "camera.html"}
+"""The pages of one camera: file by URL."""
+_BODY = b"<!-- page -->"
+"""Where a page goes in the frame that is around all of them."""
+_KINDS = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 _PICTURE_S = 5.0
 """How long a snapshot waits for a frame."""
 _PATIENCE_S = 10.0
@@ -62,23 +73,13 @@ class Hall:
 
 def application(hall: Hall) -> Application:
     """All pages."""
-    files = {
-        "icon.svg": ("icon.svg", "image/svg+xml"),
-        "view.css": ("view.css", "text/css; charset=utf-8"),
-        "view.js": ("view.js", "text/javascript; charset=utf-8"),
-    }
-    single = {"": ("index.html", "text/html; charset=utf-8")}
-    grid = {
-        "": ("grid.html", "text/html; charset=utf-8"),
-        "grid.js": ("grid.js", "text/javascript; charset=utf-8"),
-    }
     seats = Seats(hall.most_viewers)
     # The only camera has its pages at the top, one of several below its name.
     below = "(?P<camera>[^/]+)/" if hall.several else ""
     return Application(
         [
-            *_files(hall, "", files | (grid if hall.several else single)),
-            *(_files(hall, below, files | single) if hall.several else ()),
+            *_files(hall, "", {"": "grid.html"} if hall.several else _PAGES),
+            *(_files(hall, below, _PAGES) if hall.several else ()),
             ("/cameras.json", Overview, {"hall": hall}),
             ("/healthz", Health, {"hall": hall}),
             ("/metrics", MetricsPage, {"hall": hall}),
@@ -92,12 +93,21 @@ def application(hall: Hall) -> Application:
     )
 
 
-def _files(
-    hall: Hall, below: str, files: dict[str, tuple[str, str]]
-) -> list[tuple[str, Any, dict[str, Any]]]:
+def _files(hall: Hall, below: str, pages: dict[str, str]) -> list[tuple[str, Any, dict[str, Any]]]:
+    """The parts of the page, and the ``pages`` (file by URL) that are made of them."""
+    frame = (_PAGE / "frame.html").read_bytes()
+    contents = {
+        url: (frame.replace(_BODY, (_PAGE / name).read_bytes()), _KINDS[".html"])
+        for url, name in pages.items()
+    }
+    contents |= {
+        part.name: (part.read_bytes(), _KINDS[part.suffix])
+        for part in sorted(_PAGE.iterdir())
+        if part.suffix in _KINDS and part.suffix != ".html"
+    }
     return [
-        (f"/{below}{url}", File, {"hall": hall, "content": (_PAGE / name).read_bytes(), "kind": kind})
-        for url, (name, kind) in files.items()
+        (f"/{below}{re.escape(url)}", File, {"hall": hall, "content": content, "kind": kind})
+        for url, (content, kind) in contents.items()
     ]
 
 

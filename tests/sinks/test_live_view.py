@@ -179,7 +179,8 @@ def wait(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
     [
         ("/", "text/html", b"<!doctype html>"),
         ("/view.css", "text/css", b"body"),
-        ("/view.js", "text/javascript", b"stream.mjpg"),
+        ("/view.js", "text/javascript", b"live.json"),
+        ("/page.js", "text/javascript", b"stream.mjpg"),
         ("/icon.svg", "image/svg+xml", b"<svg"),
     ],
 )
@@ -482,7 +483,8 @@ def test_several_cameras_have_pages_below_their_names() -> None:
         one.report(REPORT)
     try:
         assert b"grid.js" in get(front, "/")[2]
-        assert b"stream.mjpg" in get(front, "/front/")[2]
+        assert b"view.js" in get(front, "/front/")[2]
+        assert b"stream.mjpg" in get(front, "/front/page.js")[2]
         overview = json.loads(get(front, "/cameras.json")[2])
         assert [camera["name"] for camera in overview["cameras"]] == ["front", "back"]
         assert json.loads(get(front, "/back/live.json")[2])["title"] == "back"

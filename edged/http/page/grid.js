@@ -1,10 +1,6 @@
-"use strict";
+import { base, element, find, poll, showStatus } from "./page.js";
 
-// An address without the name and password that may stand in the page's own: fetch() refuses those.
-const base = location.origin + location.pathname.replace(/[^/]*$/, "");
 const PERIOD_MS = 1000;
-const grid = document.getElementById("grid");
-const problems = document.getElementById("problems");
 const cards = new Map();
 
 function card(name) {
@@ -12,8 +8,8 @@ function card(name) {
   link.href = `${encodeURIComponent(name)}/`;
   const picture = document.createElement("img");
   picture.alt = `What ${name} sees, with what was found in it`;
-  const words = document.createElement("span");
-  const status = document.createElement("span");
+  const words = element("span", "");
+  const status = element("span", "");
   link.append(picture, words, " ", status);
   // Pictures one by one: browsers open six connections to a place, and streams of seven cameras would take all.
   const look = () => {
@@ -25,12 +21,13 @@ function card(name) {
   picture.addEventListener("load", () => setTimeout(look, PERIOD_MS));
   picture.addEventListener("error", () => setTimeout(look, 2 * PERIOD_MS));
   cards.set(name, made);
-  grid.append(link);
+  find("grid").append(link);
   look();
   return made;
 }
 
 function show(overview) {
+  showStatus("ok", []);
   const names = new Set(overview.cameras.map((camera) => camera.name));
   for (const [name, made] of cards) {
     if (names.has(name)) continue;
@@ -46,19 +43,4 @@ function show(overview) {
   }
 }
 
-async function poll() {
-  if (!document.hidden) {
-    try {
-      const answer = await fetch(`${base}cameras.json`, { cache: "no-store", signal: AbortSignal.timeout(5000) });
-      if (!answer.ok) throw new Error(`the answer was ${answer.status}`);
-      show(await answer.json());
-      problems.hidden = true;
-    } catch (error) {
-      problems.hidden = false;
-      problems.textContent = `edged does not answer: ${error.message}`;
-    }
-  }
-  setTimeout(poll, PERIOD_MS);
-}
-
-poll();
+poll("cameras.json", show);

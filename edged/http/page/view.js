@@ -1,29 +1,6 @@
-"use strict";
+import { clock, element, find, poll, row, showStatus, stream } from "./page.js";
 
-// An address without the name and password that may stand in the page's own: fetch() refuses those.
-const base = location.origin + location.pathname.replace(/[^/]*$/, "");
-const PERIOD_MS = 1000;
 const MOST_OBJECTS = 8;
-const find = (id) => document.getElementById(id);
-
-function row(tag, cells) {
-  const line = document.createElement(tag);
-  for (const cell of cells) {
-    line.append(cell instanceof Node ? cell : element(tag === "tr" ? "td" : "span", cell));
-  }
-  return line;
-}
-
-function element(tag, text, className) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
-
-function clock(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString();
-}
 
 function bar(value, most) {
   const cell = element("td", "", "bar");
@@ -69,13 +46,6 @@ function showFrames(report) {
   find("frames").replaceChildren(...lines.map(([name, count]) => row("tr", [name, String(count)])));
 }
 
-function showStatus(status, problems) {
-  find("status").textContent = status;
-  find("status").className = `status ${status}`;
-  find("problems").hidden = !problems.length;
-  find("problems").textContent = problems.join("\n");
-}
-
 function show(live) {
   document.title = `${live.title} – edged`;
   find("title").textContent = live.title;
@@ -91,27 +61,5 @@ function show(live) {
   }
 }
 
-async function poll() {
-  if (!document.hidden) {
-    try {
-      const answer = await fetch(`${base}live.json`, { cache: "no-store", signal: AbortSignal.timeout(5000) });
-      if (!answer.ok) throw new Error(`the answer was ${answer.status}`);
-      show(await answer.json());
-    } catch (error) {
-      showStatus("lost", [`edged does not answer: ${error.message}`]);
-    }
-  }
-  setTimeout(poll, PERIOD_MS);
-}
-
-const picture = find("picture");
-
-function look() {
-  // While the page cannot be seen, edged need not draw for it.
-  if (document.hidden) picture.removeAttribute("src");
-  else picture.src = `${base}stream.mjpg?${Date.now()}`;
-}
-
-picture.addEventListener("error", () => { if (!document.hidden) setTimeout(look, 2 * PERIOD_MS); });
-document.addEventListener("visibilitychange", look);
-poll();
+stream(find("picture"));
+poll("live.json", show);

@@ -1,0 +1,65 @@
+// What all pages share.
+
+// An address without the name and password that may stand in the page's own: fetch() refuses those.
+export const base = location.origin + location.pathname.replace(/[^/]*$/, "");
+const PERIOD_MS = 1000;
+
+export const find = (id) => document.getElementById(id);
+
+export function element(tag, text, className) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+export function row(tag, cells) {
+  const line = document.createElement(tag);
+  for (const cell of cells) {
+    line.append(cell instanceof Node ? cell : element(tag === "tr" ? "td" : "span", cell));
+  }
+  return line;
+}
+
+export function clock(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString();
+}
+
+/** Show a status in one word, with what is wrong in sentences. */
+export function showStatus(status, problems) {
+  if (find("status")) {
+    find("status").textContent = status;
+    find("status").className = `status ${status}`;
+  }
+  find("problems").hidden = !problems.length;
+  find("problems").textContent = problems.join("\n");
+}
+
+export async function ask(path) {
+  const answer = await fetch(base + path, { cache: "no-store", signal: AbortSignal.timeout(5000) });
+  if (!answer.ok) throw new Error(`the answer was ${answer.status}`);
+  return answer.json();
+}
+
+/** Ask for `path` again and again while the page can be seen, and hand on what comes. */
+export async function poll(path, show, period_ms = PERIOD_MS) {
+  if (!document.hidden) {
+    try {
+      show(await ask(path));
+    } catch (error) {
+      showStatus("lost", [`edged does not answer: ${error.message}`]);
+    }
+  }
+  setTimeout(() => poll(path, show, period_ms), period_ms);
+}
+
+/** Keep the live picture in `image` going; while the page cannot be seen, edged need not draw for it. */
+export function stream(image) {
+  const look = () => {
+    if (document.hidden) image.removeAttribute("src");
+    else image.src = `${base}stream.mjpg?${Date.now()}`;
+  };
+  image.addEventListener("error", () => { if (!document.hidden) setTimeout(look, 2 * PERIOD_MS); });
+  document.addEventListener("visibilitychange", look);
+  look();
+}
