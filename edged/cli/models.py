@@ -8,7 +8,6 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edged import registry
 from edged.model import catalog
 
 if TYPE_CHECKING:
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from edged.records import TensorSpec
 
 _MEGABYTE = 1e6
+_NAME = 16
+"""Characters of the column of names."""
 _VALUE = 160
 """Characters of a value that are shown: 80 class names are more than anybody reads."""
 
@@ -91,7 +92,7 @@ def _print_settings(model: Path, labels: Path | None) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from edged.decoders import decoder_class  # noqa: PLC0415
+    from edged.decoders import decoder_class, mismatches  # noqa: PLC0415
     from edged.errors import ModelError  # noqa: PLC0415
     from edged.model import file  # noqa: PLC0415  # listing and pulling need none of this
     from edged.records import Model  # noqa: PLC0415
@@ -102,7 +103,7 @@ def _inspect(options: argparse.Namespace) -> int:
     _row("file", f"{path} ({path.stat().st_size} bytes)")
     _row("runs on", "Edge TPU only" if content.edgetpu else "CPU")
     for name, value in content.metadata.items():
-        if name != "names":
+        if name not in {"names", "task"}:
             _row(name, value)
     inputs, outputs = _tensors(path, edgetpu=content.edgetpu)
     for kind, tensors in (("input", inputs), ("output", outputs)):
@@ -122,11 +123,11 @@ def _inspect(options: argparse.Namespace) -> int:
     except ModelError:
         if all(tensor.shape for tensor in outputs):
             raise
-        _row("decoder", "unknown: the shapes of the outputs are seen only with an Edge TPU")
+        _row("family", "unknown: the shapes of the outputs are seen only with an Edge TPU")
         return 0
-    _row(
-        "decoder", next(name for name, known in registry.DECODERS.items() if registry.load(known) is decoder)
-    )
+    _row("task", decoder.task)
+    for family, reason in sorted(mismatches(model).items(), key=lambda judged: judged[1] is not None):
+        _row("family" if reason is None else f"not {family}", reason or family)
     labels = decoder(model, score_threshold=0.5, iou_threshold=0.5).labels
     named = [label for class_id, label in enumerate(labels) if label and label != f"class_{class_id}"]
     origin = content.labels_from.replace(str(path), "the model") or "the decoder"
@@ -154,4 +155,4 @@ def _tensors(path: Path, *, edgetpu: bool) -> tuple[tuple[TensorSpec, ...], tupl
 
 
 def _row(name: str, value: object) -> None:
-    print(f"{name:<12} {textwrap.shorten(str(value), _VALUE, placeholder=' ...')}")
+    print(f"{name:<{_NAME}} {textwrap.shorten(str(value), _VALUE, placeholder=' ...')}")

@@ -28,10 +28,12 @@ class Decoder(Protocol):
     """How the family wants its input: letterboxed or stretched, and the range of its pixel values."""
     labels: tuple[str, ...]
     """Every label that ``decode`` can give; empty where the model does not name its classes."""
+    task: str
+    """What the family is for, in the words of Ultralytics' exporter: ``detect``."""
 
     @classmethod
-    def matches(cls, model: Model) -> bool:
-        """Whether metadata and tensor shapes of ``model`` are this family's."""
+    def mismatch(cls, model: Model) -> str | None:
+        """Why ``model`` is none of this family, as half a sentence about it; None where it is one."""
         ...
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
@@ -43,24 +45,32 @@ class Decoder(Protocol):
         ...
 
 
+def mismatches(model: Model) -> dict[str, str | None]:
+    """Every family, with the reason why the model is none of it; None where it is one."""
+    families: dict[str, type[Decoder]] = {
+        name: registry.load(path) for name, path in registry.DECODERS.items()
+    }
+    return {name: family.mismatch(model) for name, family in families.items()}
+
+
 def decoder_class(model: Model) -> type[Decoder]:
-    """The first registered decoder that matches.
+    """The decoder of the family that the model is of.
 
     Raises:
-        ModelError: no decoder knows the model; the message lists what was seen and what is supported.
+        ModelError: it is of none; the message lists what was seen, and what speaks against each family.
     """
-    for path in registry.DECODERS.values():
-        found: type[Decoder] = registry.load(path)
-        if found.matches(model):
+    reasons = mismatches(model)
+    for family, reason in reasons.items():
+        if reason is None:
+            found: type[Decoder] = registry.load(registry.DECODERS[family])
             return found
     inputs = ", ".join(map(str, model.inputs)) or "none"
     outputs = ", ".join(map(str, model.outputs)) or "none"
-    task = model.metadata.get("task")
+    against = "; ".join(f"{family}: {reason}" for family, reason in reasons.items())
     raise ModelError(
-        f"the model {model.name!r} is of no supported detection family: inputs {inputs}; outputs {outputs}"
-        + (f"; its metadata calls it a {task!r} model" if task else ""),
-        mend=f"Supported are {', '.join(registry.DECODERS)}; see the table of model families in the README",
+        f"the model {model.name!r} is of no supported family: inputs {inputs}; outputs {outputs}. {against}",
+        mend="See the table of model families in the README for what each of them looks like",
     )
 
 
-__all__ = ["Decoder", "decoder_class"]
+__all__ = ["Decoder", "decoder_class", "mismatches"]

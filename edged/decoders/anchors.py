@@ -22,9 +22,12 @@ _COCO_POINTS = 17
 _POINT = 3
 
 
-def is_detector(model: Model) -> bool:
-    """Whether nothing speaks against a detector: exporters that tell the task call it ``detect``."""
-    return len(model.inputs) == 1 and model.metadata.get("task", "detect") == "detect"
+def not_of_task(model: Model, task: str) -> str | None:
+    """What speaks against a model of ``task`` before its outputs are looked at; None where nothing does."""
+    if len(model.inputs) != 1:
+        return f"it has {len(model.inputs)} inputs instead of one"
+    told = model.metadata.get("task", task)
+    return None if told == task else f"its metadata calls it a {told!r} model"
 
 
 def keypoints(model: Model, rows: int) -> int:

@@ -46,16 +46,17 @@ class BlazeFace:
     overlapping boxes where this takes the best of them.
     """
 
+    task = "detect"
     encoding = Encoding("letterbox", low=-1.0, high=1.0, border=0)
     labels: tuple[str, ...] = ("face",)
 
     @classmethod
-    def matches(cls, model: Model) -> bool:
-        """Whether there are 16 numbers and one score for each of a known number of anchors."""
+    def mismatch(cls, model: Model) -> str | None:
+        """Asks for 16 numbers and one score for each of a known number of anchors."""
         shapes = sorted(output.shape for output in model.outputs)
-        return len(model.inputs) == 1 and any(
-            shapes == [(1, anchors, 1), (1, anchors, _COORDINATES)] for anchors in _GRIDS
-        )
+        if any(shapes == [(1, anchors, 1), (1, anchors, _COORDINATES)] for anchors in _GRIDS):
+            return None
+        return f"it has no [1, n, 16] beside [1, n, 1], n one of {', '.join(map(str, _GRIDS))}"
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         last_axes = [output.shape[-1] for output in model.outputs]

@@ -63,17 +63,20 @@ class Ssd:
     Source: TensorFlow Lite, kernels/detection_postprocess.cc; pycoral, adapters/detect.py for the orders.
     """
 
+    task = "detect"
     encoding = Encoding("stretch", low=-1.0, high=1.0, raw_when_quantised=True)
 
     @classmethod
-    def matches(cls, model: Model) -> bool:
-        """Whether four outputs have the names or the shapes of the operation."""
-        return len(model.inputs) == 1 and _layout(model.outputs) is not None
+    def mismatch(cls, model: Model) -> str | None:
+        """Asks for four outputs with the names or the shapes of the operation."""
+        if _layout(model.outputs) is None:
+            return "it has not the four outputs of TFLite_Detection_PostProcess in a known order"
+        return None
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         del iou_threshold
         layout = _layout(model.outputs)
-        assert layout is not None  # noqa: S101  # matches() was asked before
+        assert layout is not None  # noqa: S101  # mismatch() was asked before
         self._layout = layout
         self._specs = model.outputs
         self._threshold = score_threshold

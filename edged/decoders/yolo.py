@@ -41,16 +41,21 @@ class Yolo:
     model without any by what ``anchors.keypoints`` says of its rows.
     """
 
+    task = "detect"
     encoding = Encoding("letterbox", low=0.0, high=1.0, border=114)
 
     @classmethod
-    def matches(cls, model: Model) -> bool:
-        """Whether the last axis (or the middle one of two outputs) counts the anchors of the input."""
-        return anchors.is_detector(model) and _layout(model) is not None
+    def mismatch(cls, model: Model) -> str | None:
+        """Asks for a last axis (or a middle one of two outputs) that counts the anchors of the input."""
+        if reason := anchors.not_of_task(model, cls.task):
+            return reason
+        if _layout(model) is None:
+            return "it has neither [1, 4 + classes, anchors] nor boxes and scores of all anchors"
+        return None
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         layout = _layout(model)
-        assert layout is not None  # noqa: S101  # matches() was asked before
+        assert layout is not None  # noqa: S101  # mismatch() was asked before
         self._boxes, self._scores, self._transposed = layout
         self._box_spec = model.outputs[self._boxes]
         self._score_spec = model.outputs[self._scores]

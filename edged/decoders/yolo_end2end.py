@@ -37,16 +37,20 @@ class YoloEnd2End:
     Source: Ultralytics documentation, "End-to-end detection"; layout and units measured on an export of 8.4.
     """
 
+    task = "detect"
     encoding = Encoding("letterbox", low=0.0, high=1.0, border=114)
 
     @classmethod
-    def matches(cls, model: Model) -> bool:
-        """Whether the only output has six columns and fewer rows than a raw one has anchors."""
-        if not anchors.is_detector(model) or len(model.outputs) != 1:
-            return False
-        shape = model.outputs[0].shape
-        raw = anchors.anchors(model) | anchors.anchors(model, per_cell=3)
-        return len(shape) == _RANK and shape[0] == 1 and shape[2] == _COLUMNS and shape[1] not in raw
+    def mismatch(cls, model: Model) -> str | None:
+        """Asks for six columns in the only output, and for other rows than a raw one has anchors."""
+        if reason := anchors.not_of_task(model, cls.task):
+            return reason
+        shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
+        if len(shape) != _RANK or shape[0] != 1 or shape[2] != _COLUMNS:
+            return "it has no single output [1, boxes, 6]"
+        if shape[1] in anchors.anchors(model) | anchors.anchors(model, per_cell=3):
+            return f"its {shape[1]} rows are the anchors of its input, so they are raw"
+        return None
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         del iou_threshold

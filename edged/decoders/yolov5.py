@@ -38,16 +38,19 @@ class Yolov5:
     export. Models that Ultralytics' newer package exports as "yolov5u" have no objectness: see ``Yolo``.
     """
 
+    task = "detect"
     encoding = Encoding("letterbox", low=0.0, high=1.0, border=114)
 
     @classmethod
-    def matches(cls, model: Model) -> bool:
-        """Whether the middle axis of the only output counts three anchors a cell."""
-        if not anchors.is_detector(model) or len(model.outputs) != 1:
-            return False
-        shape = model.outputs[0].shape
+    def mismatch(cls, model: Model) -> str | None:
+        """Asks for a middle axis of the only output that counts three anchors a cell."""
+        if reason := anchors.not_of_task(model, cls.task):
+            return reason
+        shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
         rows = anchors.anchors(model, per_cell=_ANCHORS_PER_CELL)
-        return len(shape) == _RANK and shape[0] == 1 and shape[1] in rows and shape[2] > _FIRST_CLASS
+        if len(shape) == _RANK and shape[0] == 1 and shape[1] in rows and shape[2] > _FIRST_CLASS:
+            return None
+        return "it has no single output [1, three anchors a cell, 5 + classes]"
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         self._spec = model.outputs[0]

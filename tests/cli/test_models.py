@@ -22,7 +22,7 @@ def rows(output: str) -> dict[str, list[str]]:
     report, _, _ = output.partition("\n\n")
     found: dict[str, list[str]] = {}
     for line in report.splitlines():
-        name, value = line[:12].strip(), line[13:]
+        name, value = line[:16].strip(), line[17:]
         found.setdefault(name, []).append(value)
     return found
 
@@ -76,7 +76,12 @@ def test_inspect_of_the_demo_model(demo_model: Path, capsys: pytest.CaptureFixtu
         "runs on": ["CPU"],
         "input": ["float32[1, 192, 192, 3] input_1"],
         "output": ["float32[1, 2304, 16] Identity", "float32[1, 2304, 1] Identity_1"],
-        "decoder": ["blazeface"],
+        "task": ["detect"],
+        "family": ["blazeface"],
+        "not yolo-end2end": ["it has no single output [1, boxes, 6]"],
+        "not yolov5": ["it has no single output [1, three anchors a cell, 5 + classes]"],
+        "not yolo": ["it has neither [1, 4 + classes, anchors] nor boxes and scores of all anchors"],
+        "not ssd": ["it has not the four outputs of TFLite_Detection_PostProcess in a known order"],
         "labels": ["1 from the decoder: face"],
     }
     assert output.endswith(f"\n\nEDGED_MODEL={demo_model}\n")
@@ -91,7 +96,7 @@ def test_inspect_shows_quantisation_metadata_and_labels_of_the_file(
     assert found["task"] == ["detect"]
     assert found["license"][0].startswith("AGPL-3.0")
     assert found["input"] == ["int8[1, 640, 640, 3] (0.00392157, -128) serving_default_images:0"]
-    assert found["decoder"] == ["yolo"]
+    assert found["family"] == ["yolo"]
     assert found["labels"][0].startswith("80 from the model (metadata): person, bicycle, car")
 
 
@@ -109,7 +114,7 @@ def test_inspect_offers_labels_for_a_model_without_and_takes_them(
     labels = str(catalog.assets() / bundled)
     assert main(["models", "inspect", model]) == 0
     output = capsys.readouterr().out
-    assert rows(output)["decoder"] == [decoder]
+    assert rows(output)["family"] == [decoder]
     assert rows(output)["labels"] == ["none"]
     assert f"\n#EDGED_LABELS={labels}\n" in output
 
@@ -127,7 +132,7 @@ def test_inspect_of_a_model_for_the_edge_tpu_needs_none(
     found = rows(capsys.readouterr().out)
     assert found["runs on"] == ["Edge TPU only"]
     assert found["input"] == ["int8[1, 320, 320, 3] (0.0186584, -14) serving_default_images:0"]
-    assert found["decoder"] == ["yolo"]
+    assert found["family"] == ["yolo"]
     assert found["labels"][0].startswith("80 from the model")
 
 
@@ -135,8 +140,8 @@ def test_inspect_of_a_model_for_the_edge_tpu_needs_none(
     ("name", "words"),
     [
         ("automl_traffic_lstm_3inputs", "3 inputs"),
-        ("mobilenet_v1_0.25_128_quant", "no supported detection family"),
-        ("mobilenet_v1_0.25_128_quant_edgetpu", "no supported detection family"),
+        ("mobilenet_v1_0.25_128_quant", "no supported family"),
+        ("mobilenet_v1_0.25_128_quant_edgetpu", "no supported family"),
         ("does_not_load", "does not take does_not_load.tflite"),
     ],
 )

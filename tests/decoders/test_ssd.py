@@ -78,7 +78,7 @@ def test_a_model_of_one_detection_is_one_too() -> None:
 def test_an_unknown_order_is_refused() -> None:
     """Where neither name nor place tells classes from scores, nothing is guessed."""
     shapes = [(1, 10), (1, 10), (1, 10, 4), (1,)]
-    with pytest.raises(ModelError, match="no supported detection family"):
+    with pytest.raises(ModelError, match="no supported family"):
         decoder_class(model(*map(spec, shapes)))
 
 

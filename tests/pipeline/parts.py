@@ -115,14 +115,15 @@ class FakeDecoder:
 
     encoding = Encoding("stretch", low=0.0, high=255.0)
     labels = ("even", "odd")
+    task = "detect"
 
     def __init__(self, before: Callable[[int], None] = nothing) -> None:
         self._before = before
 
     @classmethod
-    def matches(cls, model: Model) -> bool:
+    def mismatch(cls, model: Model) -> str | None:
         del model
-        return True
+        return None
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         del geometry
