@@ -24,7 +24,7 @@ disconnected        timings, or the answer to a command, while there was no conn
 queue_full          the oldest in memory had to go, and there is no spool
 disk_full           the same, with a spool whose disk is full
 spool_full          the oldest on disk had to go: EDGED_SPOOL_MAX_MB
-spool_age           too old: EDGED_SPOOL_MAX_AGE
+spool_age           too old by the time the machine has run: EDGED_SPOOL_MAX_AGE
 spool_damaged       the file was not what was written; it is set aside as ``*.damaged``
 spool_failed        the disk failed; what is still on it comes with the next start
 too_large           larger than the broker takes

@@ -291,7 +291,11 @@ class Settings(SceneSettings, BaseSettings):
     )
     spool_max_mb: int = _setting(100, "MQTT", "megabytes the spool may take; the oldest goes first", ge=1)
     spool_max_age: float = _setting(
-        604800.0, "MQTT", "seconds after which spooled messages are dropped", gt=0, allow_inf_nan=False
+        604800.0,
+        "MQTT",
+        "seconds of running after which spooled messages are dropped",
+        gt=0,
+        allow_inf_nan=False,
     )
     snapshot_interval: float = _setting(
         0.0,

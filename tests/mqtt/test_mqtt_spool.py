@@ -8,6 +8,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,64 @@ def test_messages_of_a_clock_that_was_not_set_are_not_taken_for_old(path: Path) 
         database.execute("UPDATE messages SET created = 1000")
     database.close()
     assert open_spool(path, max_age=60).trim(1) == ({}, 1)
+
+
+@pytest.mark.parametrize("days", [10, -10])
+def test_a_jump_of_the_clock_is_no_age(path: Path, monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    """A machine without a clock whose network comes late, and one whose clock was ahead."""
+    real = time.time
+    spool = open_spool(path, max_age=60)
+    spool.write(messages(3))
+    monkeypatch.setattr(time, "time", lambda: real() + days * 86400)
+    assert spool.trim(1) == ({}, 1)
+    spool.write(messages(3, first=4))
+    spool.close()
+    spool = open_spool(path, max_age=60)
+    assert spool.trim(1) == ({}, 1)
+    assert spool.extent() == (6, 1, 6)
+
+
+def test_the_time_between_two_daemons_of_one_boot_is_age(path: Path) -> None:
+    spool = open_spool(path)
+    spool.write(messages(3))
+    spool.close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE mark SET up = up - 100")  # as if the machine had run on for so long
+    database.close()
+    spool = open_spool(path, max_age=60)
+    spool.write(messages(2, first=4))
+    assert spool.trim(1) == ({"spool_age": 3}, 4)
+
+
+def test_the_time_in_which_the_machine_was_off_is_none(path: Path) -> None:
+    """The clock may have been wrong before, and be wrong now: the count goes on where it was."""
+    spool = open_spool(path, max_age=60)
+    spool.write(messages(3))
+    spool.close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE mark SET boot = 'another', up = up + 5000, age_clock = age_clock + 50")
+    database.close()
+    spool = open_spool(path, max_age=60)
+    spool.write(messages(2, first=4))
+    assert spool.trim(1) == ({}, 1)
+    spool.close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE mark SET up = up - 20")
+    database.close()
+    assert open_spool(path, max_age=60).trim(1) == ({"spool_age": 3}, 4)
+
+
+def test_a_spool_of_0_1_0_counts_from_its_newest_message(path: Path) -> None:
+    """It has times of the wall clock, which may have jumped since."""
+    spool = open_spool(path)
+    spool.write(messages(4))
+    spool.close()
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE mark")
+        database.execute("UPDATE messages SET created = created - 9e5")
+        database.execute("UPDATE messages SET created = created - 100 WHERE id <= 2")
+    database.close()
+    assert open_spool(path, max_age=60).trim(1) == ({"spool_age": 2}, 3)
 
 
 def test_an_empty_spool_gives_its_room_back(path: Path) -> None:

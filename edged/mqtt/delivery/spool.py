@@ -8,6 +8,7 @@ and leaves the disk after it was acknowledged. A checksum on every row keeps dam
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import sqlite3
 import struct
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from edged.mqtt.delivery.age import AgeClock, Mark
 from edged.mqtt.delivery.message import Message
 
 if TYPE_CHECKING:
@@ -30,11 +32,15 @@ _VERSION = 1
 _PAGE = 4096
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _CLOCK_IS_SET = 1_600_000_000.0
-"""UTC, seconds. A Raspberry Pi without a network starts somewhere in the past: such times tell no age."""
+"""Seconds. Up to 0.1.0 messages had the time of the wall clock; one that was not set tells no age."""
 _SCHEMA = f"""
 CREATE TABLE messages (id INTEGER PRIMARY KEY, topic BLOB, payload BLOB, created REAL, crc INTEGER);
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_VERSION};
+"""
+# Beside what 0.1.0 has written, and still reads.
+_MARK = """
+CREATE TABLE IF NOT EXISTS mark (id INTEGER PRIMARY KEY, age_clock REAL NOT NULL, boot TEXT NOT NULL, up REAL)
 """
 
 
@@ -62,7 +68,7 @@ class Spool:
     Args:
         path: the file; missing folders are made.
         max_bytes: what the file may take; the oldest messages go first.
-        max_age: seconds after which messages are dropped.
+        max_age: seconds after which messages are dropped, counted while the machine runs.
 
     Raises:
         SpoolError: it cannot be opened.
@@ -81,6 +87,7 @@ class Spool:
         except SpoolDamagedError as error:
             set_aside(path, str(error))
             self._db = self._open()
+        self._age = self._age_clock()
 
     def extent(self) -> tuple[int, int | None, int]:
         """How many messages there are, the first order and the last (0 without any)."""
@@ -97,12 +104,13 @@ class Spool:
             SpoolFullError: there is no room.
             SpoolError: the disk failed.
         """
-        created = time.time()
+        mark = self._age.now()
         rows = [
-            (message.order, message.topic.encode(), message.payload, created, _checksum(message))
+            (message.order, message.topic.encode(), message.payload, mark.age_clock, _checksum(message))
             for message in messages
         ]
         with self._translated(), self._db:
+            self._remember(mark)
             self._db.executemany("INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?, ?)", rows)
 
     def read(self, start: int, count: int) -> tuple[list[Message], int | None, int]:
@@ -167,11 +175,13 @@ class Spool:
 
     def _remove_old(self, start: int) -> int:
         """Drop the oldest messages up to the first that is young enough."""
+        mark = self._age.now()
         with self._translated(), self._db:
+            self._remember(mark)
             (young,) = self._db.execute(
                 "SELECT min(id) FROM (SELECT id FROM messages WHERE id >= ? "
                 "AND NOT created BETWEEN ? AND ? ORDER BY id LIMIT 1)",
-                (start, _CLOCK_IS_SET, time.time() - self._max_age),
+                (start, _CLOCK_IS_SET, mark.age_clock - self._max_age),
             ).fetchone()
             return self._db.execute(
                 "DELETE FROM messages WHERE id >= ? AND id < ifnull(?, 9e18)", (start, young)
@@ -219,6 +229,23 @@ class Spool:
         db.execute("SELECT id, topic, payload, created, crc FROM messages LIMIT 1").fetchall()
         # Takes the lock now, so that a second daemon on the same file is told at its start.
         db.executescript("BEGIN IMMEDIATE; COMMIT;")
+
+    def _age_clock(self) -> AgeClock:
+        """Goes on where the last user of this file has left it; without a mark, at its newest message."""
+        with self._translated():
+            if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'mark'").fetchone():
+                for found in self._db.execute(
+                    "SELECT age_clock, boot, up FROM mark WHERE typeof(up) = 'real'"
+                ):
+                    return AgeClock(Mark(*found))
+            (newest,) = self._db.execute(
+                "SELECT max(created) FROM messages WHERE typeof(created) = 'real'"
+            ).fetchone()
+        return AgeClock(None, first=max(_CLOCK_IS_SET, newest or time.time()))
+
+    def _remember(self, mark: Mark) -> None:
+        self._db.execute(_MARK)
+        self._db.execute("INSERT OR REPLACE INTO mark VALUES (1, ?, ?, ?)", dataclasses.astuple(mark))
 
     def _size(self) -> int:
         """Bytes in use: pages that hold something, and the log that is not yet merged."""
