@@ -32,6 +32,7 @@ SOURCES: dict[str, str] = {
     "csi:": "edged.sources.csi:CsiSource",
     "/dev/video": "edged.sources.v4l2:V4l2Source",
     "/dev/v4l/": "edged.sources.v4l2:V4l2Source",
+    "pipe:": "edged.sources.pipe:PipeSource",  # a path is one where such a thing lies
     "": "edged.sources.file:FileSource",
 }
 

@@ -46,7 +46,8 @@ class Settings(SceneSettings, BaseSettings):
     source: Annotated[str, BeforeValidator(written.source)] = _setting(
         ...,
         "Input",
-        "video or image, folder or glob of those, /dev/video0, rtsp://..., http://..., csi:0, synthetic:",
+        "video or image, folder or glob of those, - for standard input, a FIFO, /dev/video0, rtsp://..., "
+        "http://..., csi:0, synthetic:",
         min_length=1,
     )
     loop: bool = _setting(False, "Input", "replay a file for ever")

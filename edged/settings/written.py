@@ -53,7 +53,13 @@ def region(value: object) -> object:
 
 def source(value: object) -> object:
     """A URL's scheme may be written in capitals (RFC 3986, 3.1); everything else stays as it is."""
-    if not isinstance(value, str) or "://" not in value:
+    if not isinstance(value, str):
+        return value
+    if value in {"-", "pipe:", "pipe:0", "/dev/fd/0"}:  # what programs call standard input
+        return "/dev/stdin"
+    if re.fullmatch(r"pipe:\d+", value):
+        return value.replace("pipe:", "/dev/fd/")
+    if "://" not in value:
         return value
     scheme, mark, rest = value.partition("://")
     return scheme.lower() + mark + rest

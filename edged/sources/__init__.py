@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from stat import S_ISCHR, S_ISFIFO, S_ISSOCK
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from edged import registry
@@ -86,6 +88,8 @@ def source_class(spec: str) -> Any:
     Raises:
         ConfigError: it is a URL that no source knows. What has ``://`` in it is never the name of a file.
     """
+    if _is_pipe(spec):
+        return registry.load(registry.SOURCES["pipe:"])
     for prefix, path in registry.SOURCES.items():
         if prefix == "" and "://" in spec:
             known = ", ".join(scheme for scheme in registry.SOURCES if scheme.endswith("://"))
@@ -95,6 +99,17 @@ def source_class(spec: str) -> Any:
         if spec.startswith(prefix):
             return registry.load(path)
     raise AssertionError("the empty prefix fits every path")
+
+
+def _is_pipe(spec: str) -> bool:
+    """Whether it is the path of what can be read only once, from its beginning to its end."""
+    path = Path(spec).expanduser()
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    # A terminal and /dev/null may well be what standard input is; a camera is a device, too.
+    return S_ISFIFO(kind) or S_ISSOCK(kind) or (S_ISCHR(kind) and spec == "/dev/stdin")
 
 
 def gives_every_frame(spec: str, policy: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import av
 import av.error
@@ -22,11 +22,19 @@ _STRICT = frozenset({"mjpeg"})
 """Codecs whose decoder hides damage unless it is told to refuse; the others mark damaged pictures."""
 
 
+class Readable(Protocol):
+    """Bytes in order, from a pipe or a connection: nobody seeks in it."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many, and at the end none."""
+        ...
+
+
 class Container:
     """The first video stream of a file or URL, picture by picture: ``grab``, then ``image``.
 
     Args:
-        url: path or URL.
+        origin: path or URL, or what gives the bytes of one.
         name: how messages call it, without a password.
         mend: what messages advise when it cannot be opened.
         options: FFmpeg's options for opening.
@@ -39,7 +47,7 @@ class Container:
 
     def __init__(
         self,
-        url: str,
+        origin: str | Readable,
         *,
         name: str,
         mend: str,
@@ -50,7 +58,7 @@ class Container:
         self._name = name
         self._timeout = timeout or (0.0, 0.0)
         try:
-            self._container = av.open(url, options=options or {}, timeout=timeout)
+            self._container = av.open(origin, mode="r", options=options or {}, timeout=timeout)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             # FFmpeg's own message has the URL in it, and with that the password: it goes no further.
             reason = self._reason(error, self._timeout[0])

@@ -92,10 +92,26 @@ def pictures(path: Path, skipped: Counter[str]) -> Iterator[StoredPicture]:
         yield StoredPicture(0.0, _IMAGE_S, lambda rotate: turned(image, rotate))
         return
     with _clip(path) as container:
-        yield from _grabbed(container, path, skipped)
+        name = f"the source {str(path)!r}"
+        count = 0
+        for picture in grabbed(container, name, skipped):
+            yield picture
+            count += 1
+        if is_cut_short(path):
+            raise SourceError(f"{name} is cut short: it ends after {count} frames", mend=_DAMAGED)
 
 
-def _grabbed(container: Container, path: Path, skipped: Counter[str]) -> Iterator[StoredPicture]:
+def grabbed(container: Container, name: str, skipped: Counter[str]) -> Iterator[StoredPicture]:
+    """All whole pictures of a container, in order, from whatever time the first one has.
+
+    Args:
+        container: just opened.
+        name: how messages call it.
+        skipped: counts those that are damaged.
+
+    Raises:
+        SourceError: it breaks off, or there was not one picture.
+    """
     step = container.frame_time
     origin = 0.0
     last = -step
@@ -120,11 +136,7 @@ def _grabbed(container: Container, path: Path, skipped: Counter[str]) -> Iterato
         count += 1
         yield StoredPicture(last, step, container.image)
     if count == 0:
-        raise SourceError(f"the source {str(path)!r} has no picture in it", mend=_DAMAGED)
-    if is_cut_short(path):
-        raise SourceError(
-            f"the source {str(path)!r} is cut short: it ends after {count} frames", mend=_DAMAGED
-        )
+        raise SourceError(f"{name} has no picture in it", mend=_DAMAGED)
 
 
 @contextmanager
