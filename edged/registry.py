@@ -42,6 +42,7 @@ SINKS: dict[str, str] = {
     "jsonl": "edged.sinks.jsonl:JsonlSink",
     "output": "edged.sinks.video:VideoSink",
     "http": "edged.sinks.http:HttpSink",
+    "webhook_url": "edged.sinks.webhook:WebhookSink",
 }
 
 

@@ -274,6 +274,7 @@ def test_every_sink_of_the_registry_is_opened_by_its_setting(world: World) -> No
             "EDGED_MQTT_URL": f"mqtt://127.0.0.1:{port}",
             "EDGED_STOP_TIMEOUT": "1",
             "EDGED_HTTP": "127.0.0.1:0",
+            "EDGED_WEBHOOK_URL": f"http://127.0.0.1:{port}/",
         }
 
         async def live() -> None:

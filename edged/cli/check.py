@@ -42,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     if first.mqtt_url is not None:
         worst = max(worst, _tell({"broker": _broker}, first, whose=""))
     for settings in cameras:
+        if settings.webhook_url is not None:
+            worst = max(worst, _tell({"webhook": _webhook}, settings))
         worst = max(worst, _tell(_outputs(settings, once=settings is first), settings))
         if not any(getattr(settings, name) for name in registry.SINKS):
             print(f"ok    {_of(settings)}outputs: none; results go nowhere")
@@ -56,9 +58,9 @@ def _of(settings: Settings) -> str:
 def _outputs(settings: Settings, *, once: bool) -> dict[str, Callable[[Settings], str]]:
     """Checks of the outputs, with ``once`` of those that all cameras share, too.
 
-    The broker has a line of its own: it may be away without harm, an output may not.
+    The broker and the webhook have lines of their own: they may be away without harm, an output may not.
     """
-    left_out = {"mqtt_url"} if once else {"mqtt_url", "http"}
+    left_out = {"mqtt_url", "webhook_url"} if once else {"mqtt_url", "webhook_url", "http"}
     outputs = {name: path for name, path in registry.SINKS.items() if name not in left_out}
     return {name: partial(_output, path) for name, path in outputs.items() if getattr(settings, name)}
 
@@ -147,6 +149,15 @@ def _broker(settings: Settings) -> str:
         return probe.check(settings)
     except SinkError as error:  # a broker that is away ends no run: it is one more thing that does not answer
         raise DeviceError(error.problem, mend=error.mend) from error
+
+
+def _webhook(settings: Settings) -> str:
+    from edged.sinks import webhook  # noqa: PLC0415
+
+    try:
+        return webhook.check(settings)
+    except SinkError as error:  # as with the broker
+        raise DeviceError(error.problem, mend="Look at EDGED_WEBHOOK_URL, and at the server") from error
 
 
 def _output(path: str, settings: Settings) -> str:

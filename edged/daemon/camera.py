@@ -354,7 +354,7 @@ class CameraRun:
 
     def _sink_counts(self) -> dict[str, dict[str, int]]:
         outlets = self.assembly.outlets if self.assembly else []
-        return {outlet.sink.name: {"sent": outlet.sent, **outlet.lost} for outlet in outlets}
+        return {outlet.sink.name: outlet.counts for outlet in outlets}
 
 
 def together(outcomes: dict[str, Outcome]) -> Outcome:

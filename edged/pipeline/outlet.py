@@ -11,7 +11,7 @@ import structlog
 from edged.channel import Channel, Closed
 from edged.errors import SinkError
 from edged.metrics import Pulse
-from edged.sinks import EventTaker, Reporter
+from edged.sinks import Accountant, EventTaker, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,12 @@ class Outlet:
         if self.busy_s() > _SILENT_S:
             return f"the sink {self.sink.name} does not answer"
         return self.failure or (self.sink.problem if isinstance(self.sink, Reporter) else "")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Results taken, and lost by cause, and what else the sink counts."""
+        more = self.sink.account() if isinstance(self.sink, Accountant) else {}
+        return {"sent": self.sent, **self.lost, **more}
 
     def busy_s(self) -> float:
         """Seconds since the sink took the result that it works on; 0 when it only waits."""

@@ -21,6 +21,7 @@ from edged.settings.broker import parse_url
 from edged.settings.field import PREFIX
 from edged.settings.field import setting as _setting
 from edged.settings.scene import SceneSettings
+from edged.settings.webhook import WebhookSettings
 
 
 def _node() -> str:
@@ -30,7 +31,7 @@ def _node() -> str:
 _TopicLevel = Annotated[str, Field(pattern=r"^[^/+#\x00\s]+$")]
 
 
-class Settings(SceneSettings, BaseSettings):
+class Settings(SceneSettings, WebhookSettings, BaseSettings):
     """The configuration of one daemon. Frozen: a reload builds a new one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
@@ -371,7 +372,7 @@ class Settings(SceneSettings, BaseSettings):
         Without the passwords in URLs: it is published, and short ones could be found by trying.
         """
         values = {
-            name: secrets.without_credentials(value) if isinstance(value, str) else value
+            name: secrets.of_setting(value, name) if isinstance(value, str) else value
             for name, value in self.model_dump(mode="json").items()
         }
         text = json.dumps(values, sort_keys=True)

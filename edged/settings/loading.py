@@ -164,7 +164,7 @@ def _sentence(detail: ErrorDetails, one: cameras.CameraValues) -> str:
     ):  # it says all of it, and what is not to be said it leaves out
         return message
     written = one.written.get(name, name)
-    return f"{written}={shown(detail['input'])}: {message[0].lower()}{message[1:]} ({meaning})"
+    return f"{written}={shown(detail['input'], name)}: {message[0].lower()}{message[1:]} ({meaning})"
 
 
 __all__ = ["load", "load_all"]

@@ -22,6 +22,8 @@ PERCENT_ENCODE = (
 """The commonest mistake of all, for the messages of whoever cannot reach a URL with credentials."""
 _URL = re.compile(r"([A-Za-z][\w+.-]*)://([^/?#\\]*)([^?#]*)(.*)", re.DOTALL)
 
+_SERVER = re.compile(r"[A-Za-z][\w+.-]*://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?(?=[/?#]|$)")
+
 
 def without_credentials(text: str) -> str:
     """``text`` as it may be shown; what is no URL and names no user stays as it is."""
@@ -50,11 +52,26 @@ def has_credentials(text: str) -> bool:
     return without_credentials(text) != text
 
 
+def server_of(url: str) -> str:
+    """A URL as it may be shown where its very path is a secret, as with webhooks: no more than the server."""
+    begins = re.match(
+        r"[A-Za-z][\w+.-]*://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)?(:\d+)?(?=[/?]|$)", without_credentials(url)
+    )
+    return f"{begins[0]}/{HIDDEN}" if begins else HIDDEN
+
+
+def of_setting(value: str, name: str) -> str:
+    """The value of a setting as it may be shown."""
+    if "WEBHOOK" in name.upper() and "/" in value:
+        return server_of(value)
+    return without_credentials(value)
+
+
 def shown(value: object, name: str = "") -> str:
     """A value as messages show it: what may be a password is not repeated."""
     if re.search("PASS|SECRET|TOKEN", name.upper()):
         return repr(HIDDEN)
-    return repr(without_credentials(value) if isinstance(value, str) else value)
+    return repr(of_setting(value, name) if isinstance(value, str) else value)
 
 
 def named(name: str, path: Path) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _NAMED = re.compile(rf"{PREFIX}({'|'.join(NAMED).upper()})_[A-Z0-9][A-Z0-9_]{{0,31}}")
 
-_SECTIONS = ("Input", "Model", "Scene", "Device", "Output", "Live view", "MQTT", "Service")
+_SECTIONS = ("Input", "Model", "Scene", "Device", "Output", "Live view", "MQTT", "Webhook", "Service")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from edged.errors import ConfigError
 from edged.sinks.lending import Lender
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edged.metrics import Meter
     from edged.records import Event, Report, Result, State
@@ -96,6 +96,15 @@ class EventTaker(Protocol):
         Raises:
             SinkError: it was not taken.
         """
+        ...
+
+
+@runtime_checkable
+class Accountant(Protocol):
+    """A sink that counts something beside results. Its method never blocks, whatever thread calls it."""
+
+    def account(self) -> Mapping[str, int]:
+        """Counts since the start, by name."""
         ...
 
 

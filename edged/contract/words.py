@@ -1,0 +1,53 @@
+"""News of an object as a person says them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edged.contract.happenings import EventMessage
+
+_ENDS = {"left": "has left", "lost": "is out of sight"}
+_CHANGES = {
+    "zone_entered": "enters {}",
+    "zone_left": "leaves {}",
+    "line_crossed": "crosses {}",
+    "stationary": "stands still",
+    "moving": "moves again",
+    "picture": "seen better",
+}
+
+
+def title(event: EventMessage) -> str:
+    """What it is about: ``person at front``."""
+    return f"{event['label']} at {event['camera']}"
+
+
+def sentence(event: EventMessage) -> str:
+    """What has happened: ``has left after 40 s; was in gate, porch; crossed gate in``."""
+    after = f" after {span(event['duration_s'])}"
+    if event["type"] == "start":
+        return "has come" + (f", in {', '.join(event['current_zones'])}" if event["current_zones"] else "")
+    if event["type"] == "update":
+        return (
+            ", ".join(_change(change) for change in event["changes"] if change != "alive") or f"there{after}"
+        )
+    said = [_ENDS.get(event["ended_by"], "is no longer watched") + after]
+    if event["entered_zones"]:
+        said.append(f"was in {', '.join(event['entered_zones'])}")
+    if event["lines"]:
+        said.append("crossed " + ", ".join(f"{one['line']} {one['direction']}" for one in event["lines"]))
+    return "; ".join(said)
+
+
+def span(seconds: float) -> str:
+    """A time as people say it: ``40 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    minutes, rest_s = divmod(round(seconds), 60)
+    hours, rest_min = divmod(minutes, 60)
+    parts = ((hours, "h"), (rest_min, "min"), (0 if hours else rest_s, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+
+
+def _change(change: str) -> str:
+    kind, _, what = change.partition(":")
+    return _CHANGES.get(kind, kind).format(what.replace(":", " "))

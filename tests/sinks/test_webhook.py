@@ -1,0 +1,296 @@
+"""Events by HTTP: a real server that takes them, refuses them, hangs, is away and comes back."""
+
+from __future__ import annotations
+
+import base64
+import email.policy
+import json
+import threading
+import time
+from email.header import decode_header, make_header
+from email.parser import BytesParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pytest
+from daemon import edged, until
+
+from edged.contract import words
+from edged.errors import ConfigError
+from edged.pipeline.outlet import Outlet
+from edged.records import Box, Event
+from edged.settings import loading
+from edged.sinks import Accountant, EventTaker, Reporter
+from edged.sinks.webhook import HttpServer, WebhookSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+SECRET = "bot123:Hunter2"  # noqa: S105  # what no message may repeat
+
+
+class Server:
+    """Answers by POST, as it is told: numbers in their order, the last one for ever.
+
+    Args:
+        answers: status codes; 0 says nothing until the server is closed.
+        port: 0 for any.
+    """
+
+    def __init__(self, *answers: int, port: int = 0, retry_after: str = "") -> None:
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        """Target, headers and body of every request, answered or not."""
+        self.open = threading.Event()
+        outer, codes = self, list(answers)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:  # the name is the library's
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.got.append((self.path, dict(self.headers), body))
+                code = codes.pop(0) if len(codes) > 1 else codes[0]
+                if not code:
+                    outer.open.wait(30)
+                    return
+                self.send_response(code)
+                if retry_after:
+                    self.send_header("Retry-After", retry_after)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/{SECRET}/send?chat_id=7"
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for _, _, body in self.got]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def event(number: int, kind: str, *, label: str = "person", grey: int | None = None) -> Event:
+    crop = None if grey is None else np.full((40, 20, 3), grey, np.uint8)
+    return Event(
+        kind, f"event{number}", ("zone_entered:porch",), "left" if kind == "end" else "", number, label, 0.8,
+        0.9, Box(10, 10, 30, 50), Box(10, 10, 30, 50), 640, 480, 1e9 + number, 1e9,
+        1e9 + 40 if kind == "end" else None, 40.0, False, ("porch",), ("porch",), {"porch": 3.0},
+        (("gate", "in"),), ((0.1, 0.2),), crop,
+    )  # fmt: skip
+
+
+def sink(url: str, *, body: str = "json", stop_timeout: float = 4.0) -> WebhookSink:
+    made = WebhookSink(
+        HttpServer(url),
+        body=body,
+        kinds=("start", "update", "end"),
+        camera="front",
+        boot_id="0" * 32,
+        stop_timeout=stop_timeout,
+    )
+    made.open()
+    return made
+
+
+def tell(taker: WebhookSink, events: Iterable[Event]) -> None:
+    for one in events:
+        taker.tell([one])
+
+
+def counted(taker: WebhookSink, **counts: int) -> Callable[[], bool]:
+    return lambda: (
+        taker.account()
+        == {f"events_{fate}": 0 for fate in ("delivered", "refused", "lost")}
+        | {f"events_{fate}": n for fate, n in counts.items()}
+    )
+
+
+def test_every_event_comes_once_and_in_order_with_the_best_picture_so_far() -> None:
+    with Server(200) as server:
+        taker = sink(server.url)
+        assert isinstance(taker, EventTaker)
+        assert isinstance(taker, Reporter)
+        assert isinstance(taker, Accountant)
+        tell(taker, [event(1, "start", grey=10), event(1, "update"), event(1, "update", grey=200)])
+        tell(taker, [event(1, "end"), event(2, "end")])
+        taker.close()
+    assert counted(taker, delivered=5)()
+    told = server.events()
+    assert [one["type"] for one in told] == ["start", "update", "update", "end", "end"]
+    pictures = [base64.b64decode(one["picture"] or "") for one in told]
+    assert pictures[0] == pictures[1]
+    assert pictures[2] == pictures[3] != pictures[0]
+    assert all(picture.startswith(b"\xff\xd8") for picture in pictures[:4])
+    assert pictures[4] == b""
+    assert told[0]["title"] == "person at front"
+    assert told[3]["message"] == "has left after 40 s; was in porch; crossed gate in"
+    assert {target for target, _, _ in server.got} == {f"/{SECRET}/send?chat_id=7"}
+
+
+def test_as_a_form_it_is_what_telegram_and_gotify_take() -> None:
+    with Server(200) as server:
+        taker = sink(server.url, body="form")
+        tell(taker, [event(1, "start", label="Fußgänger", grey=10)])
+        taker.close()
+    _, headers, body = server.got[0]
+    head = f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode()
+    form = BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
+    fields: dict[Any, Any] = {
+        part.get_param("name", header="content-disposition"): part.get_payload(decode=True)
+        for part in form.iter_parts()
+    }
+    assert set(fields) == {"title", "message", "caption", "event", "photo"}
+    assert fields["caption"] == "Fußgänger at front: has come, in porch".encode()
+    assert fields["photo"].startswith(b"\xff\xd8")
+    assert json.loads(fields["event"])["event_id"] == "event1"
+
+
+def test_as_a_picture_it_is_what_ntfy_takes() -> None:
+    with Server(200) as server:
+        taker = sink(server.url.replace("//", "//ann:s%3Acret@"), body="picture")
+        tell(taker, [event(1, "start", label="Fußgänger", grey=10), event(2, "start")])
+        taker.close()
+    (_, first, picture), (_, second, text) = server.got
+    assert picture.startswith(b"\xff\xd8")
+    assert str(make_header(decode_header(first["Title"]))) == "Fußgänger at front"
+    assert first["Message"] == "has come, in porch"
+    assert first["Filename"] == "photo.jpg"
+    assert base64.b64decode(first["Authorization"].removeprefix("Basic ")) == b"ann:s:cret"
+    assert "Filename" not in second
+    assert text == b"has come, in porch"
+
+
+def test_a_server_that_fails_for_a_while_gets_every_event_all_the_same() -> None:
+    with Server(500, 503, 429, 200) as server:
+        taker = sink(server.url)
+        tell(taker, [event(number, "start") for number in range(3)])
+        until(counted(taker, delivered=3))
+        assert taker.problem == ""
+        taker.close()
+    assert [one["event_id"] for one in server.events()] == ["event0"] * 4 + ["event1", "event2"]
+
+
+def test_what_a_server_will_never_take_is_counted_and_told_and_holds_up_nothing() -> None:
+    with Server(401, 200) as server:
+        taker = sink(server.url)
+        tell(taker, [event(1, "start")])
+        until(counted(taker, refused=1))
+        assert f"http://127.0.0.1:{server.port}/*** answers 401 Unauthorized" in taker.problem
+        assert "Hunter2" not in taker.problem
+        tell(taker, [event(2, "start")])
+        until(counted(taker, refused=1, delivered=1))
+        assert taker.problem == ""
+        taker.close()
+    assert len(server.got) == 2
+
+
+def test_a_server_that_hangs_blocks_nobody_and_what_overflows_is_counted_and_told() -> None:
+    with Server(0) as server:
+        taker = sink(server.url, stop_timeout=1.0)
+        outlet = Outlet(taker)
+        started = time.monotonic()
+        tell(taker, [event(0, "start")])
+        until(lambda: server.got)
+        for number in range(1, 300):
+            tell(taker, [event(number, "update"), event(number, "end")])
+        assert time.monotonic() - started < 30, "599 events, of which none waits for an answer"
+        assert "notices were left out" in outlet.problem
+        assert outlet.counts["events_lost"] == 399
+        assert outlet.busy_s() == 0.0
+        taker.close()
+        assert time.monotonic() - started < 30
+        assert counted(taker, lost=599)()
+
+
+def test_updates_give_way_before_ends() -> None:
+    with Server(0, 200) as server:
+        taker = sink(server.url)
+        tell(taker, [event(0, "start")])
+        until(lambda: server.got)
+        for number in range(1, 151):
+            tell(taker, [event(number, "update"), event(number, "end")])
+        server.open.set()  # the first one is broken off, and tried again
+        until(lambda: sum(taker.account().values()) == 301)
+        taker.close()
+    kinds = [one["type"] for one in server.events()[1:]]
+    assert (kinds.count("start"), kinds.count("end"), kinds.count("update")) == (1, 150, 49)
+
+
+def test_a_server_that_is_away_is_told_and_gets_everything_when_it_comes() -> None:
+    with Server(200) as server:
+        port = server.port
+    taker = sink(server.url)
+    tell(taker, [event(1, "start", grey=1), event(1, "end")])
+    until(lambda: taker.problem)
+    assert taker.problem.startswith(
+        f"the webhook is in trouble: http://127.0.0.1:{port}/*** cannot be reached: Connection refused"
+    )
+    with Server(200, port=port) as server:
+        until(counted(taker, delivered=2))
+        assert taker.problem == ""
+        taker.close()
+    assert [one["type"] for one in server.events()] == ["start", "end"]
+
+
+def test_a_stop_brings_what_waits_and_does_not_wait_for_a_server_that_is_away() -> None:
+    with Server(200) as server:
+        pass
+    taker = sink(server.url, stop_timeout=10.0)
+    tell(taker, [event(1, "start")])
+    until(lambda: taker.problem)
+    started = time.monotonic()
+    taker.close()
+    assert time.monotonic() - started < 4.0
+    assert counted(taker, lost=1)()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"htps://api.telegram.org/{SECRET}/send", "EDGED_WEBHOOK_URL='htps://api.telegram.org/***'"),
+        (f"https:/api.telegram.org/{SECRET}", "EDGED_WEBHOOK_URL='***'"),
+        (f"https://{SECRET}/send", "EDGED_WEBHOOK_URL='***'"),
+        (f"https://host/{SECRET} x", "EDGED_WEBHOOK_URL='https://host/***'"),
+    ],
+)
+def test_an_address_that_is_none_is_told_without_what_is_secret_in_it(url: str, shown: str) -> None:
+    common = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite"}
+    with pytest.raises(ConfigError) as refused:
+        loading.load(None, environ=common | {"EDGED_WEBHOOK_URL": url})
+    assert shown in str(refused.value)
+    assert "Hunter" not in str(refused.value)
+
+
+def test_check_says_whether_the_server_is_there_and_sends_nothing(demo_model: object) -> None:
+    settings = {"EDGED_SOURCE": "synthetic:?count=1&live=false", "EDGED_MODEL": str(demo_model)}
+    with Server(200) as server:
+        done = edged("check", settings=settings | {"EDGED_WEBHOOK_URL": server.url})
+    assert f"ok    webhook: http://127.0.0.1:{server.port}/*** answers" in done.stdout
+    assert done.returncode == 0
+    assert server.got == []
+    done = edged("check", settings=settings | {"EDGED_WEBHOOK_URL": server.url})
+    assert f"WRONG webhook: http://127.0.0.1:{server.port}/*** cannot be reached" in done.stdout
+    assert done.returncode == 69
+    assert "Hunter" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "0 s"), (40.4, "40 s"), (59.7, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (3600, "1 h")],
+)
+def test_a_time_is_said_as_people_say_it(seconds: float, said: str) -> None:
+    assert words.span(seconds) == said
