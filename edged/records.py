@@ -29,6 +29,15 @@ class Box(NamedTuple):
     y2: float
 
 
+class Keypoint(NamedTuple):
+    """One point of a pose, in pixels of the source frame; it may lie outside."""
+
+    x: float
+    y: float
+    visibility: float
+    """0..1: how sure the model is that it is to be seen there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One picture as the source gave it."""
@@ -67,6 +76,12 @@ class Detection:
     box: Box
     track: int | None = None
     """Id of the object over time, None before it was seen twice, or where tracks are off."""
+    keypoints: tuple[Keypoint, ...] = ()
+    """Points of its pose, in the order of the model; empty where the model knows none."""
+    skeleton: tuple[tuple[int, int], ...] = ()
+    """Which keypoints are joined, by index; for drawing only."""
+    outline: tuple[tuple[float, float], ...] = ()
+    """Corners x, y of a polygon around it, in pixels of the source frame; empty without one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping  # noqa: TC003  # the schema is generated from the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
     from edged.metrics import Delivery, FrameCounts, StageStats
-    from edged.records import Report, Result, State
+    from edged.records import Detection, Report, Result, State
 
 SCHEMA: Literal[1] = 1
 """Version of the payloads: it rises when a field changes its meaning or goes; new fields do not raise it."""
@@ -26,6 +26,8 @@ Count = Annotated[int, Field(ge=0, description="objects of the label")]
 Milliseconds = Annotated[float, Field(ge=0, description="milliseconds")]
 Timestamp = Annotated[float, Field(description="UTC, seconds since the epoch")]
 Natural = Annotated[int, Field(ge=0)]
+Numbers2 = Annotated[list[float], Field(min_length=2, max_length=2)]
+Numbers3 = Annotated[list[float], Field(min_length=3, max_length=3)]
 Version = Annotated[Literal[1], Field(description="version of the payloads")]
 CameraName = Annotated[str, Field(description="which camera of the node")]
 Lifecycle = Literal["starting", "running", "paused", "stopping", "stopped"]
@@ -51,6 +53,24 @@ class DetectionItem(TypedDict):
     ]
     track: Annotated[
         Natural | None, Field(description="id of the object over time; null before it was seen twice")
+    ]
+    keypoints: NotRequired[
+        Annotated[
+            list[Numbers3],
+            Field(
+                description="points of its pose, in the order of the model: x, y in pixels of the source "
+                "frame, which may lie outside, and visibility, 0..1; only of models that give any"
+            ),
+        ]
+    ]
+    outline: NotRequired[
+        Annotated[
+            list[Numbers2],
+            Field(
+                description="polygon around it, corners x, y in pixels of the source frame; only of models "
+                "that give any"
+            ),
+        ]
     ]
 
 
@@ -213,18 +233,24 @@ def detections(result: Result, *, camera: str, boot_id: str, seq: int, now: floa
         "ts_publish": round(now, 6),
         "image": {"w": frame.width, "h": frame.height},
         "model": result.model,
-        "detections": [
-            {
-                "label": found.label,
-                "class_id": int(found.class_id),
-                "score": round(float(found.score), 4),
-                "box": [round(float(corner), 2) for corner in found.box],
-                "track": found.track,
-            }
-            for found in result.detections
-        ],
+        "detections": [_item(found) for found in result.detections],
         "timings_ms": dict(result.timings_ms),
     }
+
+
+def _item(found: Detection) -> DetectionItem:
+    item: DetectionItem = {
+        "label": found.label,
+        "class_id": int(found.class_id),
+        "score": round(float(found.score), 4),
+        "box": [round(float(corner), 2) for corner in found.box],
+        "track": found.track,
+    }
+    if found.keypoints:
+        item["keypoints"] = [[round(x, 2), round(y, 2), round(sure, 4)] for x, y, sure in found.keypoints]
+    if found.outline:
+        item["outline"] = [[round(x, 2), round(y, 2)] for x, y in found.outline]
+    return item
 
 
 def messages(delivery: Delivery) -> Messages:

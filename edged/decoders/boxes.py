@@ -9,13 +9,14 @@ import numpy as np
 
 from edged.decoders.labels import label_of
 from edged.errors import OutputError
-from edged.records import Box, Detection
+from edged.records import Box, Detection, Keypoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
+    from edged.decoders.skeletons import Skeleton
     from edged.imaging.geometry import Geometry
 
     Floats = npt.NDArray[np.floating[Any]]
@@ -76,7 +77,14 @@ def _suppress(boxes: Floats, scores: Floats, class_ids: Integers, iou_threshold:
 
 
 def detections(
-    boxes: Floats, scores: Floats, class_ids: Integers, labels: Sequence[str], geometry: Geometry
+    boxes: Floats,
+    scores: Floats,
+    class_ids: Integers,
+    labels: Sequence[str],
+    geometry: Geometry,
+    *,
+    keypoints: Floats | None = None,
+    skeleton: Skeleton = (),
 ) -> list[Detection]:
     """Records of what was found, in source pixels, in the order given, without what lies outside the frame.
 
@@ -86,6 +94,8 @@ def detections(
         class_ids: ``[n]``.
         labels: names by class id.
         geometry: where the frame lay in the input.
+        keypoints: x, y in input pixels and visibility, ``[n, points, 3]``; None: the model knows none.
+        skeleton: which of them are joined.
 
     Raises:
         OutputError: a score is none.
@@ -97,10 +107,27 @@ def detections(
             f"the model gives a score of {worst:.3g}, and scores lie in 0..1",
             mend="Its output is laid out otherwise than edged takes it; see 'edged models inspect FILE'",
         )
+    poses = [()] * len(scores) if keypoints is None else _poses(keypoints, geometry)
     return [
-        Detection(class_id, label_of(labels, class_id), min(max(score, 0.0), 1.0), Box(*box))
-        for box, score, class_id in zip(
-            geometry.to_source(boxes).tolist(), scores.tolist(), class_ids.tolist(), strict=True
+        Detection(
+            class_id,
+            label_of(labels, class_id),
+            min(max(score, 0.0), 1.0),
+            Box(*box),
+            keypoints=pose,
+            skeleton=skeleton,
+        )
+        for box, score, class_id, pose in zip(
+            geometry.to_source(boxes).tolist(), scores.tolist(), class_ids.tolist(), poses, strict=True
         )
         if box[2] > box[0] and box[3] > box[1]
+    ]
+
+
+def _poses(keypoints: Floats, geometry: Geometry) -> list[tuple[Keypoint, ...]]:
+    """The points of each pose, in source pixels."""
+    places = geometry.points_to_source(keypoints[..., :2])
+    sure = np.clip(keypoints[..., 2:], 0.0, 1.0)
+    return [
+        tuple(Keypoint(*point) for point in pose) for pose in np.concatenate((places, sure), axis=-1).tolist()
     ]

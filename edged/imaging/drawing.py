@@ -7,11 +7,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edged.records import Detection, Image
+
+
+_VISIBLE = 0.5
+"""Visibility from which on a point of a pose is drawn."""
 
 
 @lru_cache(maxsize=512)
@@ -33,6 +38,7 @@ def annotate(image: Image, detections: Iterable[Detection]) -> None:
         colour = class_colour(found.class_id if found.track is None else found.track)
         x1, y1, x2, y2 = (round(corner) for corner in found.box)
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, line)
+        _shape(image, found, colour, line)
         text = f"{found.label} {found.score:.2f}"
         (text_width, text_height), below = cv2.getTextSize(text, font, scale, weight)
         margin = line + 1
@@ -43,6 +49,24 @@ def annotate(image: Image, detections: Iterable[Detection]) -> None:
         cv2.rectangle(image, (left, top), (left + tag_width, top + tag_height), colour, cv2.FILLED)
         origin = (left + margin, top + margin + text_height)
         cv2.putText(image, text, origin, font, scale, _ink(colour), weight, cv2.LINE_AA)
+
+
+def _shape(image: Image, found: Detection, colour: tuple[int, int, int], line: int) -> None:
+    """What is known of an object beyond its box: outline, visible points and what joins them."""
+    if found.outline:
+        corners = np.rint(found.outline).astype(np.int32)
+        cv2.polylines(image, [corners], isClosed=True, color=colour, thickness=line, lineType=cv2.LINE_AA)
+    seen = {
+        index: (round(point.x), round(point.y))
+        for index, point in enumerate(found.keypoints)
+        if point.visibility >= _VISIBLE
+    }
+    for one, other in found.skeleton:
+        if one in seen and other in seen:
+            cv2.line(image, seen[one], seen[other], colour, line, cv2.LINE_AA)
+    for place in seen.values():
+        cv2.circle(image, place, line + 1, _ink(colour), cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(image, place, line, colour, cv2.FILLED, cv2.LINE_AA)
 
 
 def _ink(background: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -46,6 +46,12 @@ class Geometry:
             source += (self.left, self.top, self.left, self.top)
         return source
 
+    def points_to_source(self, points: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        """Points [..., 2] (x, y) in input pixels as source pixels, wherever they lie."""
+        source = (points - (self.pad_x, self.pad_y)) / np.array((self.scale_x, self.scale_y), np.float64)
+        source += (self.left, self.top)
+        return source
+
 
 def letterbox(source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
     """Left, top, width, height of a ``source`` (width, height) that keeps its aspect ratio inside ``target``.

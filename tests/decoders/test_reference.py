@@ -160,3 +160,28 @@ def test_a_crowded_frame_loses_nobody(shared: Path, name: str) -> None:
         exact = rounds_like_the_reference(detect.engine.runtime, name)
         assert abs(len(detect(image)) - expected) <= (0 if exact else 3)
         detect.engine.close()
+
+
+def test_points_of_poses_lie_where_the_reference_has_them(shared: Path) -> None:
+    """Each visible point of each person that the reference finds lies within 2 pixels of its place there."""
+    name = "yolov8n_pose_256_u8in_f32out_nometa"
+    expected: dict[str, Any] = json.loads((shared / "expected" / f"{name}.json").read_text())
+    detect = Detector(shared / "models" / f"{name}.tflite", score=0.25, iou_threshold=0.7)
+    exact = rounds_like_the_reference(detect.engine.runtime, name)
+    compared = 0
+    for file, references in list(expected["images"].items())[: None if exact else 9]:
+        image = photo(shared / "images" / file)
+        found = detect(image)
+        assert abs(len(found) - len(references)) <= (0 if exact else 1)
+        for reference in (one for one in references if exact or one["score"] > 0.7):
+            box = clipped(reference["box"], image)
+            twin = max(found, key=lambda one: iou(one.box, box))
+            assert iou(twin.box, box) >= (0.95 if exact else 0.7)
+            assert twin.label == reference["label"] == "person"
+            for point, (x, y, visibility) in zip(twin.keypoints, reference["keypoints"], strict=True):
+                if visibility < 0.5:
+                    continue
+                compared += 1
+                assert point[:2] == pytest.approx((x, y), abs=2 if exact else 25)
+                assert point.visibility == pytest.approx(visibility, abs=0.02 if exact else 0.4)
+    assert compared >= (60 if exact else 10)

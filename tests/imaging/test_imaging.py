@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -15,7 +16,7 @@ from edged.errors import ConfigError, ModelError
 from edged.imaging.drawing import annotate, class_colour
 from edged.imaging.geometry import Geometry, letterbox
 from edged.imaging.tensors import Encoding, Preprocessor, pixel_table
-from edged.records import Box, Detection, TensorSpec
+from edged.records import Box, Detection, Keypoint, TensorSpec
 
 if TYPE_CHECKING:
     from edged.records import Image, Tensor
@@ -280,6 +281,28 @@ def test_draws_the_box_where_it_is() -> None:
     assert not touched(image)[160:290, 210:390].any()
     assert not touched(image)[:, 410:].any()
     assert not touched(image)[310:].any()
+
+
+def test_draws_what_is_known_beyond_the_box() -> None:
+    """Visible points are joined as the skeleton says, hidden ones left out, and the outline is closed."""
+    image = np.zeros((360, 640, 3), np.uint8)
+    points = (Keypoint(250, 200, 0.9), Keypoint(350, 200, 0.6), Keypoint(350, 280, 0.3))
+    annotate(
+        image,
+        [
+            replace(
+                detection(5, 200, 150, 400, 300),
+                keypoints=points,
+                skeleton=((0, 1), (1, 2)),
+                outline=((210, 160), (390, 160), (390, 290)),
+            )
+        ],
+    )
+    drawn = touched(image)
+    assert drawn[200, 300]
+    assert drawn[160, 300]
+    assert drawn[225, 300]  # from the last corner back to the first
+    assert not drawn[215:250, 345:355].any()
 
 
 def test_nothing_found_leaves_the_frame_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from edged.contract import payloads, schema
 from edged.metrics import Delivery
+from edged.records import Keypoint
 
 DELIVERY = Delivery(10, 0, 5, 1, 2, 1, {"queue_full": 1})
 
@@ -46,6 +48,23 @@ def test_every_schema_is_a_json_schema() -> None:
 
 def test_a_real_message_is_valid() -> None:
     rig.validator("detections").validate(detections())
+
+
+def test_what_only_some_models_tell_is_there_only_with_them() -> None:
+    """Points and outline are fields of their own; without them an object has the fields it always had."""
+    plain = {"label", "class_id", "score", "box", "track"}
+    assert detections()["detections"][0].keys() == plain
+    shaped = replace(
+        rig.PERSON,
+        keypoints=(Keypoint(1.234, -2.0, 0.98765),),
+        outline=((1.0, 2.0), (3.0, 4.0), (1.0, 4.0)),
+    )
+    message = payloads.detections(rig.result(3, shaped), camera="front", boot_id="0" * 32, seq=7, now=1e9)
+    rig.validator("detections").validate(message)
+    (item,) = json.loads(payloads.encode(message))["detections"]
+    assert item.keys() == plain | {"keypoints", "outline"}
+    assert item["keypoints"] == [[1.23, -2.0, 0.9877]]
+    assert item["outline"] == [[1.0, 2.0], [3.0, 4.0], [1.0, 4.0]]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,232 @@
+"""What the outputs of Ultralytics' models share, whatever their task: boxes, class scores, further numbers.
+
+A task adds numbers to each box: points of a pose, weights of masks, an angle. They come raw, of every anchor,
+or finished, when the model has suppressed by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from edged.decoders import anchors
+from edged.decoders.quantised import least_stored, real, require_finite
+from edged.imaging.geometry import input_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from edged.records import Model, Tensor, TensorSpec
+
+    Floats = npt.NDArray[np.floating[Any]]
+    Integers = npt.NDArray[np.integer[Any]]
+
+BOX = 4
+_RANK = 3
+_FINISHED = 6
+_SPLIT = 2
+_NORMALISED_MOST = 4.0
+
+
+class Candidates(NamedTuple):
+    """What reaches the threshold."""
+
+    boxes: Floats
+    """Centre x, centre y, width and height in input pixels, ``[n, 4]``."""
+    scores: Floats
+    """``[n]``."""
+    class_ids: Integers
+    """``[n]``."""
+    extras: Floats
+    """Real values of the further numbers of the task, ``[n, extras]``."""
+
+    def at(self, indices: Integers) -> Candidates:
+        """Those of these indices, in this order."""
+        boxes, scores, class_ids, extras = self
+        return Candidates(boxes[indices], scores[indices], class_ids[indices], extras[indices])
+
+
+class _Part(NamedTuple):
+    """Where numbers of one kind lie."""
+
+    output: int
+    rows: slice
+
+
+@dataclass(frozen=True, slots=True)
+class RawLayout:
+    """Where a raw head has what."""
+
+    boxes: _Part
+    scores: _Part
+    extras: _Part
+    transposed: bool
+    """Whether anchors come before channels."""
+    classes: int
+
+
+def raw_layout(model: Model, extras: int, outputs: Sequence[int] | None = None) -> RawLayout | None:
+    """Where boxes, scores and ``extras`` further numbers of every anchor lie; None where they do not.
+
+    Either in one output ``[1, 4 + classes + extras, anchors]``, or in one each, ``[1, 4, anchors]``,
+    ``[1, classes, anchors]`` and ``[1, extras, anchors]`` in any order, or all of them ``[1, anchors, n]``.
+
+    Args:
+        model: what is known of it.
+        extras: how many numbers the task adds to each box.
+        outputs: which outputs belong to the head; None: all do.
+    """
+    places = tuple(range(len(model.outputs))) if outputs is None else tuple(outputs)
+    shapes = [model.outputs[place].shape for place in places]
+    if not shapes or not all(len(shape) == _RANK and shape[0] == 1 for shape in shapes):
+        return None
+    known = anchors.anchors(model)
+    if len(shapes) == 1:
+        _, channels, last = shapes[0]
+        classes = channels - BOX - extras
+        if classes < 1 or last not in known:
+            return None
+        middle = BOX + classes
+        box, score, extra = (
+            _Part(places[0], slice(first, last))
+            for first, last in ((0, BOX), (BOX, middle), (middle, channels))
+        )
+        return RawLayout(box, score, extra, transposed=False, classes=classes)
+    if len(shapes) != _SPLIT + bool(extras):
+        return None
+    for axis, transposed in ((2, False), (1, True)):
+        counts = {shape[axis] for shape in shapes}
+        if len(counts) == 1 and counts <= known:
+            return _split(places, [shape[3 - axis] for shape in shapes], extras, transposed=transposed)
+    return None
+
+
+def _split(places: Sequence[int], widths: list[int], extras: int, *, transposed: bool) -> RawLayout | None:
+    """One output a kind, told apart by width; of equal ones boxes come first and further numbers last."""
+    left = list(range(len(widths)))
+    if BOX not in widths:
+        return None
+    box = left.pop(widths.index(BOX))
+    extra = None
+    if extras:
+        extra = next((index for index in reversed(left) if widths[index] == extras), None)
+        if extra is None:
+            return None
+        left.remove(extra)
+    (score,) = left
+    whole = slice(None)
+    return RawLayout(
+        _Part(places[box], whole),
+        _Part(places[score], whole),
+        _Part(places[box if extra is None else extra], slice(0, 0) if extra is None else whole),
+        transposed,
+        widths[score],
+    )
+
+
+class RawHead:
+    """Boxes, scores and further numbers of every anchor; nothing is suppressed yet."""
+
+    finished = False
+
+    def __init__(self, model: Model, layout: RawLayout, score_threshold: float) -> None:
+        self._layout = layout
+        self._specs = model.outputs
+        self._size = input_size(model.inputs[0])
+        self._score_spec: TensorSpec = model.outputs[layout.scores.output]
+        self._least = least_stored(score_threshold, self._score_spec)
+        self.classes = layout.classes
+
+    def candidates(self, outputs: Sequence[Tensor]) -> Candidates:
+        """What reaches the threshold, in the order of the anchors."""
+        layout = self._layout
+        used = sorted({layout.boxes.output, layout.scores.output, layout.extras.output})
+        require_finite(*(outputs[place] for place in used))
+        scores = self._stored(outputs, layout.scores)
+        # One pass of maximum over all anchors; which class it is matters only for the few that survive.
+        alive = np.flatnonzero(scores.max(axis=0) >= self._least)
+        boxes, box_spec = self._stored(outputs, layout.boxes), self._specs[layout.boxes.output]
+        stored = scores[:, alive]
+        class_ids = stored.argmax(axis=0)
+        unit: Floats = np.ones(BOX, np.float32)
+        if alive.size:
+            unit = anchors.pixels(real(boxes[0], box_spec), self._size)
+        return Candidates(
+            real(boxes[:, alive].T, box_spec) * unit,
+            real(stored[class_ids, np.arange(alive.size)], self._score_spec),
+            class_ids,
+            real(self._stored(outputs, layout.extras)[:, alive].T, self._specs[layout.extras.output]),
+        )
+
+    def unit_of_points(self, outputs: Sequence[Tensor], found: Floats) -> Floats:
+        """What to multiply x, y with whose x is the first of the further numbers; see ``anchors.pixels``.
+
+        Some exporters normalise boxes and leave the points of a pose in pixels.
+        """
+        del found
+        part = self._layout.extras
+        return anchors.pixels(real(self._stored(outputs, part)[0], self._specs[part.output]), self._size)[:2]
+
+    def _stored(self, outputs: Sequence[Tensor], part: _Part) -> Tensor:
+        """Numbers of one kind as the model stores them, ``[rows, anchors]``."""
+        stored: Tensor = outputs[part.output][0]
+        rows: Tensor = (stored.T if self._layout.transposed else stored)[part.rows]
+        return rows
+
+
+def not_finished(model: Model, extras: int, output: int | None = None) -> str | None:
+    """Why an output, the only one where none is named, has no finished rows ``[1, n, 6 + extras]``."""
+    if output is None and len(model.outputs) != 1:
+        return f"it has {len(model.outputs)} outputs instead of one [1, boxes, {_FINISHED + extras}]"
+    shape = model.outputs[output or 0].shape
+    if len(shape) != _RANK or shape[0] != 1 or shape[2] != _FINISHED + extras:
+        return f"it has no output [1, boxes, {_FINISHED + extras}]"
+    if shape[1] in anchors.anchors(model) | anchors.anchors(model, per_cell=3):
+        return f"its {shape[1]} rows are the anchors of its input, so they are raw"
+    return None
+
+
+class FinishedHead:
+    """Rows of finished detections: box, score, class id and further numbers; nothing is left to suppress.
+
+    Boxes are corners, or with ``centred`` centre and size, as of oriented boxes. Ultralytics normalises them
+    to 0..1 for TFLite, other exporters leave them in input pixels. Normalised corners stay near 0..1 even of
+    boxes that hang out of the picture, so a corner beyond 4 means pixels; a picture whose boxes in pixels all
+    end within 4 pixels of the upper left corner has none worth telling.
+    """
+
+    finished = True
+
+    def __init__(
+        self, model: Model, score_threshold: float, *, output: int = 0, centred: bool = False
+    ) -> None:
+        self._output = output
+        self._spec = model.outputs[output]
+        self._size = input_size(model.inputs[0])
+        self._threshold = score_threshold
+        self._centred = centred
+        self.classes = len(model.labels)
+        """Those that have a name: nothing else tells how many there are."""
+
+    def candidates(self, outputs: Sequence[Tensor]) -> Candidates:
+        """What reaches the threshold, best score first."""
+        require_finite(outputs[self._output])
+        rows = real(outputs[self._output][0], self._spec)
+        width, height = self._size if rows[:, :BOX].max() <= _NORMALISED_MOST else (1, 1)
+        rows = rows[rows[:, 4] >= self._threshold]
+        rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+        boxes = rows[:, :BOX] * np.array((width, height, width, height), np.float32)
+        if not self._centred:
+            upper, lower = boxes[:, :2], boxes[:, 2:]
+            boxes = np.concatenate(((upper + lower) / 2, lower - upper), axis=1)
+        return Candidates(boxes, rows[:, 4], np.rint(rows[:, 5]).astype(np.intp), rows[:, _FINISHED:])
+
+    def unit_of_points(self, outputs: Sequence[Tensor], found: Floats) -> Floats:
+        """What to multiply x, y with that were ``found`` (``[n, 2]``), to have them in input pixels."""
+        del outputs
+        normalised = not found.size or np.abs(found).max() <= _NORMALISED_MOST
+        return np.array(self._size if normalised else (1, 1), np.float32)

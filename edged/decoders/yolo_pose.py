@@ -1,0 +1,105 @@
+"""Ultralytics' pose models: YOLOv8, YOLO11, YOLO26 and whatever else is exported the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edged.decoders import anchors, boxes
+from edged.decoders.heads import FinishedHead, RawHead, not_finished, raw_layout
+from edged.decoders.labels import class_names
+from edged.decoders.skeletons import skeleton
+from edged.imaging.tensors import Encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edged.imaging.geometry import Geometry
+    from edged.records import Detection, Model, Tensor
+
+_PERSON_POINTS = 17
+_XYV = 3
+
+
+class YoloPose:
+    """Boxes of persons, or of whatever the model was trained on, each with the points of its pose.
+
+    The outputs are those of a detector (see ``heads``), with x, y and visibility of each point behind the
+    classes of a box: ``[1, 4 + classes + points * 3, anchors]``, the same in three outputs, or finished ones
+    ``[1, n, 6 + points * 3]``. Points lie in the letterboxed input, normalised to 0..1 or in pixels, apart
+    from the unit of boxes; visibility is 0..1 after the sigmoid. Models trained without it have x and y only;
+    then every point is taken for visible. Points are not clipped: a foot below the frame is told where it is.
+
+    The number of points is ``kpt_shape`` of the metadata; without any see ``anchors.keypoints``.
+
+    Source: Ultralytics documentation, "Pose Estimation" and "Export"; layout and units measured on an export
+    of YOLOv8n-pose (8.1 normalises points for TFLite, 8.0 left them in pixels).
+    """
+
+    encoding = Encoding("letterbox", low=0.0, high=1.0, border=114)
+
+    task = "pose"
+
+    @classmethod
+    def mismatch(cls, model: Model) -> str | None:
+        """Asks whether metadata or the number of rows tell of points, and whether the outputs have them."""
+        if reason := anchors.not_of_task(model, cls.task):
+            return reason
+        shape = _points(model)
+        if shape is None:
+            return "it names no kpt_shape, nor has it rows of a person: 4 + 1 + 17 * 3"
+        extras = shape[0] * shape[1]
+        if raw_layout(model, extras) is None and not_finished(model, extras):
+            return f"its outputs have not {shape[0]} points of {shape[1]} numbers for each box"
+        return None
+
+    def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
+        shape = _points(model)
+        assert shape is not None  # noqa: S101  # mismatch() was asked before
+        self._points, self._numbers = shape
+        layout = raw_layout(model, self._points * self._numbers)
+        self._head: RawHead | FinishedHead = (
+            FinishedHead(model, score_threshold)
+            if layout is None
+            else RawHead(model, layout, score_threshold)
+        )
+        self._iou_threshold = iou_threshold
+        person = self._points == _PERSON_POINTS and not model.labels and self._head.classes <= 1
+        self.labels = ("person",) if person else class_names(model, self._head.classes)
+        self._skeleton = skeleton(self._points)
+
+    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
+        """Detections of one frame in source pixels, clipped to the frame, best score first."""
+        found = self._head.candidates(outputs)
+        if not found.scores.size:
+            return []
+        corners = boxes.corners(found.boxes)
+        if not self._head.finished:
+            kept = boxes.suppress(corners, found.scores, found.class_ids, self._iou_threshold)
+            corners, found = corners[kept], found.at(kept)
+        points = np.ones((len(corners), self._points, _XYV), np.float32)
+        points[..., : self._numbers] = found.extras.reshape(-1, self._points, self._numbers)
+        points[..., :2] *= self._head.unit_of_points(outputs, points[..., :2])
+        return boxes.detections(
+            corners,
+            found.scores,
+            found.class_ids,
+            self.labels,
+            geometry,
+            keypoints=points,
+            skeleton=self._skeleton,
+        )
+
+
+def _points(model: Model) -> tuple[int, int] | None:
+    """How many points, and how many numbers each, 3 or 2; None where it is no pose model."""
+    match model.metadata.get("kpt_shape"):
+        case [int(points), 2 | 3 as numbers] if points > 0:
+            return points, numbers
+    if "task" in model.metadata or len(model.outputs) != 1 or len(model.outputs[0].shape) != _XYV:
+        return None
+    points = anchors.keypoints(model, model.outputs[0].shape[1])
+    if not points and not_finished(model, _PERSON_POINTS * _XYV) is None:
+        points = _PERSON_POINTS
+    return (points, _XYV) if points else None
