@@ -12,6 +12,7 @@ from typing import Any
 DECODERS: dict[str, str] = {
     # Asked in this order; the first that matches the model decodes it.
     "yolo-pose": "edged.decoders.yolo_pose:YoloPose",
+    "movenet": "edged.decoders.movenet:MoveNet",
     "yolo-end2end": "edged.decoders.yolo_end2end:YoloEnd2End",
     "yolov5": "edged.decoders.yolov5:Yolov5",
     "yolo": "edged.decoders.yolo:Yolo",
