@@ -234,3 +234,5 @@ class State:
     """What the source says of itself."""
     degraded: tuple[str, ...] = ()
     """Reasons, one sentence each; empty when all is well."""
+    labels: tuple[str, ...] = ()
+    """What may be found, as far as it is known; not published."""

@@ -300,6 +300,7 @@ class CameraRun:
             camera_online=self.pipeline.running and not source.problem,
             source=source.properties(),
             degraded=tuple(dict.fromkeys(filter(None, troubles))),
+            labels=tuple(sorted(parts.detector.keep)) or tuple(filter(None, parts.detector.decoder.labels)),
         )
         if self.state.camera_online and not state.camera_online:
             self.pipeline.camera_lost()

@@ -28,6 +28,8 @@ class Counts:
         self._fixed = frozenset(self._names)
         self._adopts = not self._fixed
         self._adopted: set[str] = set()
+        self._possible: dict[str, str] = {}
+        """Labels of the model by slug; empty while they are not known."""
 
     def start(self) -> None:
         """Tell that none of the known labels is seen yet."""
@@ -50,7 +52,7 @@ class Counts:
             return not known.issuperset(counts)
 
     def adopt(self, key: str) -> bool:
-        """The broker remembers a count from before our time: it is 0 now, or gone if it is not one of ours.
+        """There was such a label before our time: its count is 0 now, or gone if it is not one of ours.
 
         Returns:
             Whether a label is new.
@@ -58,10 +60,10 @@ class Counts:
         with self._lock:
             if key in self._counts:
                 return False
-            if not self._adopts:
+            if not self._adopts or (self._possible and key not in self._possible):
                 self._publish(key, None)
                 return False
-            self._names[key] = key.replace("_", " ")
+            self._names[key] = self._possible.get(key) or key.replace("_", " ")
             self._adopted.add(key)
             self._set(key, 0)
             return True
@@ -72,17 +74,22 @@ class Counts:
             for key, count in self._counts.items():
                 self._publish(key, count)
 
+    def know(self, labels: Iterable[str]) -> None:
+        """These are the labels of the model: clear the counts of all others."""
+        with self._lock:
+            self._possible = {slug(label): label for label in labels}
+            self._names |= {key: self._possible[key] for key in self._names.keys() & self._possible.keys()}
+            self._clear(self._counts.keys() - self._possible.keys())
+
     def forget(self, *, seen: bool) -> None:
-        """The model is another one: clear the counts that were adopted, and with ``seen`` all others, too.
+        """Of the model, another one, no labels are known: clear what was adopted, and with ``seen`` all.
 
         Labels that were given at the start stay.
         """
         with self._lock:
+            self._possible = {}
             self._adopts = False
-            for key in list(self._counts) if seen else list(self._adopted):
-                if key not in self._fixed:
-                    del self._counts[key], self._names[key]
-                    self._publish(key, None)
+            self._clear(set(self._counts) if seen else set(self._adopted))
             self._adopted.clear()
 
     @property
@@ -90,6 +97,13 @@ class Counts:
         """Labels by slug."""
         with self._lock:
             return dict(self._names)
+
+    def _clear(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            if key not in self._fixed:
+                del self._counts[key], self._names[key]
+                self._adopted.discard(key)
+                self._publish(key, None)
 
     def _set(self, key: str, count: int) -> None:
         if self._counts.get(key) != count:

@@ -5,26 +5,21 @@ https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from edged.contract import payloads
 from edged.contract.topics import slug
+from edged.mqtt.announcement import Announcement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from edged.contract.topics import NodeTopics, Topics
     from edged.mqtt.delivery.outbox import Outbox
     from edged.records import State
-
-log = structlog.get_logger()
 
 _HOST_SENSORS: dict[str, tuple[str, dict[str, Any]]] = {
     "cpu_temperature_c": ("CPU temperature", {"device_class": "temperature", "unit_of_measurement": "°C"}),
@@ -45,6 +40,18 @@ class Entities:
     """Sensors that the machine has."""
     zones: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What an earlier start has announced and we may not know yet."""
+
+    model: str | None
+    """That it ran; None if it is not known."""
+    labels: tuple[str, ...]
+    """Slugs of the labels that it had entities for."""
+    host: frozenset[str]
+    """Sensors that the machine had."""
 
 
 class Discovery:
@@ -72,71 +79,45 @@ class Discovery:
         several: bool = False,
     ) -> None:
         self._topics = topics
-        self._outbox = outbox
         self._several = several
         node, camera = node_id(topics), slug(topics.camera)
         self._node = f"{node}--{camera}" if several else node
         """Id of the device, and what the ids of its entities begin with."""
         self._camera = "" if several else f"{camera}_"
         """What the names of the camera's components begin with."""
-        self.topic = config_topic(prefix, self._node)
-        """Where the announcement goes; what an earlier start has left there is read once."""
+        self._announcement = Announcement(
+            config_topic(prefix, self._node), outbox, device=self._node, wanted=wanted
+        )
         self._expire_after = math.ceil(expire_after)
         self._snapshots = snapshots
-        self._wanted = wanted
         self._lock = threading.Lock()
         self._state: State | None = None
         self._entities = Entities({}, frozenset())
-        self._announced: dict[str, str] = {}
-        """Platform of every component that Home Assistant may know of."""
-        self._published = b""
+
+        self.ask = self._announcement.ask
+        self.acknowledged = self._announcement.acknowledged
+        self.settle = self._announcement.settle
 
     def announce(self, *, state: State | None = None, entities: Entities | None = None) -> None:
         """Publish the announcement if what it says has changed."""
         with self._lock:
             self._state = state or self._state
             self._entities = entities or self._entities
-            self._publish()
+            if self._state is not None:
+                self._announcement.tell(self._content(self._state))
 
-    def previous(self, payload: bytes) -> str | None:
-        """Learn what an earlier start has announced.
+    def recall(self, payload: bytes) -> Remembered | None:
+        """Learn what an earlier start has announced; nothing is announced before :meth:`settle`.
 
         Returns:
-            The name of the model it ran, None if it is not known.
+            None where it is not an announcement.
         """
-        try:
-            content = json.loads(payload)
-            components = {
-                str(name): str(component.get("platform") or component.get("p"))
-                for name, component in content["components"].items()
-            }
-            model = content["device"].get("model_id")
-        except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
-            log.warning("mqtt_discovery_unreadable", topic=self.topic)
+        earlier = self._announcement.recall(payload)
+        if earlier is None:
             return None
-        with self._lock:
-            if self._wanted:
-                self._announced = components | self._announced
-                self._publish()
-            elif content["device"].get("identifiers") == [self._node]:
-                self._outbox.post(self.topic, b"")
-        return model if isinstance(model, str) else None
-
-    def _publish(self) -> None:
-        if self._state is None or not self._wanted:
-            return
-        content = self._content(self._state)
-        components = content["components"]
-        if gone := {name: what for name, what in self._announced.items() if name not in components}:
-            # A component that is merely left out stays; one that is nothing but its platform is removed.
-            empty = {name: {"platform": what} for name, what in gone.items()}
-            removal = payloads.encode({**content, "components": {**components, **empty}})
-            self._outbox.post(self.topic, removal, retain=False, key=f"{self.topic}#removal")
-        self._announced = {name: component["platform"] for name, component in components.items()}
-        encoded = payloads.encode(content)
-        if gone or encoded != self._published:
-            self._published = encoded
-            self._outbox.post(self.topic, encoded)
+        begins = f"{self._camera}count_"
+        labels = [name.removeprefix(begins) for name in earlier.platforms if name.startswith(begins)]
+        return Remembered(earlier.model, tuple(labels), host_sensors(earlier.platforms))
 
     def _content(self, state: State) -> dict[str, Any]:
         return {
@@ -260,33 +241,73 @@ def config_topic(prefix: str, device: str) -> str:
     return f"{prefix}/device/{device}/config"
 
 
-def node_announcement(
-    topics: NodeTopics, *, version: str, host: frozenset[str], timings: str, expire_after: float
-) -> dict[str, Any]:
-    """The device that several cameras lie below: whether the daemon is there, and the health of the machine.
+class NodeDiscovery:
+    """Announces the device that several cameras lie below: that the daemon is there, and how the machine is.
 
     Args:
         topics: the node's.
-        version: of edged.
-        host: sensors that the machine has.
-        timings: topic of a camera whose timings bring their values.
+        outbox: takes the announcement.
+        prefix: Home Assistant's discovery prefix.
         expire_after: seconds after which a periodic value without news is unknown.
     """
-    node = node_id(topics)
-    daemon = _binary("Daemon", "connectivity", topics.availability)
-    daemon |= {"payload_on": "online", "payload_off": "offline"}
-    components = {"daemon": daemon, **host_components(host, timings, math.ceil(expire_after))}
-    return {
-        "device": {
-            "identifiers": [node],
-            "name": f"edged {topics.node}",
-            "manufacturer": "edged",
-            "sw_version": version,
-        },
-        "origin": {"name": "edged", "sw_version": version},
-        "qos": 1,
-        "components": {name: {**one, "unique_id": f"{node}_{name}"} for name, one in components.items()},
-    }
+
+    def __init__(self, topics: NodeTopics, outbox: Outbox, *, prefix: str, expire_after: float) -> None:
+        self._topics = topics
+        self._node = node_id(topics)
+        self._expire_after = math.ceil(expire_after)
+        self._announcement = Announcement(config_topic(prefix, self._node), outbox, device=self._node)
+        self._lock = threading.Lock()
+        self._told: tuple[str, str] | None = None
+        self._host: frozenset[str] = frozenset()
+
+        self.ask = self._announcement.ask
+        self.acknowledged = self._announcement.acknowledged
+
+    def announce(self, host: frozenset[str], *, version: str, timings: str) -> None:
+        """Publish the announcement if what it says has changed.
+
+        Args:
+            host: sensors that the machine has.
+            version: of edged.
+            timings: topic of a camera whose timings bring their values.
+        """
+        with self._lock:
+            self._host |= host
+            self._told = version, timings
+            self._announcement.tell(self._content(version, timings))
+
+    def recall(self, payload: bytes) -> None:
+        """Learn what an earlier start has announced, and go on with it."""
+        earlier = self._announcement.recall(payload)
+        with self._lock:
+            if earlier is not None:
+                self._host |= host_sensors(earlier.platforms)
+            if self._told is not None:
+                self._announcement.tell(self._content(*self._told))
+            self._announcement.settle()
+
+    def _content(self, version: str, timings: str) -> dict[str, Any]:
+        daemon = _binary("Daemon", "connectivity", self._topics.availability)
+        daemon |= {"payload_on": "online", "payload_off": "offline"}
+        components = {"daemon": daemon, **host_components(self._host, timings, self._expire_after)}
+        return {
+            "device": {
+                "identifiers": [self._node],
+                "name": f"edged {self._topics.node}",
+                "manufacturer": "edged",
+                "sw_version": version,
+            },
+            "origin": {"name": "edged", "sw_version": version},
+            "qos": 1,
+            "components": {
+                name: {**one, "unique_id": f"{self._node}_{name}"} for name, one in components.items()
+            },
+        }
+
+
+def host_sensors(names: Iterable[str]) -> frozenset[str]:
+    """Those of the names of components that are sensors of the machine."""
+    return frozenset(names) & (_HOST_SENSORS.keys() | _HOST_PROBLEMS.keys())
 
 
 def host_components(host: frozenset[str], timings: str, expire_after: int) -> dict[str, dict[str, Any]]:

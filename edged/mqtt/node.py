@@ -14,11 +14,11 @@ import structlog
 
 from edged import bridge
 from edged.contract import payloads
-from edged.mqtt import discovery
 from edged.mqtt.commands import CAMERA_COMMANDS, Commands
 from edged.mqtt.delivery import succession
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import Spooler
+from edged.mqtt.discovery import NodeDiscovery
 from edged.mqtt.link.connection import Connection
 from edged.mqtt.link.waker import Waker
 from edged.records import State
@@ -106,8 +106,6 @@ class MqttNode:
         """Whether commands are obeyed."""
         self._topics = topics
         self._ha_prefix = ha_prefix
-        self._expire_after = expire_after
-        self._announced = b""
         self._stop_timeout = stop_timeout
         self.succession = succession.of(boot_id)
         self._opening = threading.Lock()
@@ -122,6 +120,11 @@ class MqttNode:
         self._waker = Waker()
         self.outbox = Outbox(limit=limit, wake=self._waker.ring, orders=self.succession.orders)
         """Takes the messages of all cameras."""
+        self._discovery = (
+            NodeDiscovery(topics, self.outbox, prefix=ha_prefix, expire_after=expire_after)
+            if ha_prefix and several
+            else None
+        )
         self._spooler = Spooler(self.outbox, spool) if spool is not None else None
         self._connection = Connection(
             access, self.outbox, self._waker, self, availability=topics.availability
@@ -194,21 +197,10 @@ class MqttNode:
             host: sensors that the machine has.
             version: of edged.
         """
-        if not (self._ha_prefix and self.several):
-            return
         with self._lock:
-            if not self._members:
-                return
-            first = next(iter(self._members.values())).topics.timings
-            content = discovery.node_announcement(
-                self._topics, version=version, host=host, timings=first, expire_after=self._expire_after
-            )
-            encoded = payloads.encode(content)
-            changed, self._announced = encoded != self._announced, encoded
-        if changed:
-            self.outbox.post(
-                discovery.config_topic(self._ha_prefix, discovery.node_id(self._topics)), encoded
-            )
+            first = next(iter(self._members.values()), None)
+        if self._discovery is not None and first is not None:
+            self._discovery.announce(host, version=version, timings=first.topics.timings)
 
     def delivery(self) -> Delivery:
         """The account of the messages now."""
@@ -248,9 +240,13 @@ class MqttNode:
             session.subscribe(self._topics.command("+"), self.commands.handle)
         if self._ha_prefix:
             session.subscribe(f"{self._ha_prefix}/status", self._hear_birth)
+        if self._discovery is not None:
+            self._discovery.ask(session, self._recall_announcement)
 
     def acknowledged(self, message: Message) -> None:
         """Let the camera that a message is of measure how long it took."""
+        if self._discovery is not None:
+            self._discovery.acknowledged(message)
         camera = message.topic.removeprefix(self._topics.base).split("/")[1]
         with self._lock:
             member = self._members.get(camera)
@@ -285,6 +281,10 @@ class MqttNode:
         if payload == b"online" and not retained and not self._greeting.is_set():
             self._greeting.set()
             bridge.start("mqtt-birth", self._greet)
+
+    def _recall_announcement(self, _: str, payload: bytes, __: bool) -> None:  # noqa: FBT001  # a handler
+        if self._discovery is not None:
+            self._discovery.recall(payload)
 
     def _greet(self) -> None:
         """Home Assistant has started: tell it everything again."""

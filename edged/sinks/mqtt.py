@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from edged.metrics import Delivery, Meter
     from edged.mqtt.delivery.message import Message
+    from edged.mqtt.discovery import Remembered
     from edged.mqtt.link.session import Session
     from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
@@ -73,7 +74,7 @@ class MqttSink:
         self._give_back = give_back
         self._empty = empty
         self._host: frozenset[str] = frozenset()
-        self._previous_model: str | None = None
+        self._remembered: Remembered | None = None
         self._outbox = node.outbox
         self._seq = node.succession.seqs[topics.camera]
         self._snapshots = Snapshots(snapshot_interval)
@@ -155,6 +156,7 @@ class MqttSink:
 
     def close(self) -> None:
         """Say that the camera has stopped, unless another sink goes on with it, and give the node back."""
+        self._discovery.settle()  # there was no session, or hardly one
         if self.last_state is not None:
             self.last_state = dataclasses.replace(self.last_state, lifecycle="stopped")
             self._node.publish_state()
@@ -182,13 +184,16 @@ class MqttSink:
 
     def state(self, state: State) -> None:
         """Publish what the daemon is doing."""
-        if self.last_state is not None and self.last_state.model != state.model:
+        before = self.last_state
+        if state.labels and (before is None or before.labels != state.labels):
+            self._counts.know(state.labels)
+        elif not state.labels and before is not None and before.model != state.model:
             self._counts.forget(seen=True)
         # Whoever receives a message need not be told that there is no connection.
         absent = self._node.absent
         told = (reason.removeprefix(absent).strip() for reason in state.degraded)
         self.last_state = dataclasses.replace(state, degraded=tuple(filter(None, told)))
-        self._compare_models()
+        self._adopt()
         self._publish_state()
         self._node.publish_state()
         self._announce()
@@ -216,10 +221,11 @@ class MqttSink:
             session.subscribe(self.topics.camera_command("+"), self._commands.handle)
         for pattern in self._happenings.ask():
             session.subscribe(pattern, self._recall_happening, own=True)
-        session.subscribe(self._discovery.topic, self._recall_announcement, own=True)
+        self._discovery.ask(session, self._recall_announcement)
 
     def acknowledged(self, message: Message) -> None:
         """Measure how long a frame took to the broker."""
+        self._discovery.acknowledged(message)
         if message.captured is not None:
             now = time.monotonic()
             self._meter.observe("publish", 1e3 * (now - message.made))
@@ -247,17 +253,23 @@ class MqttSink:
         self._happenings.recall(topic, payload)
 
     def _recall_announcement(self, _: str, payload: bytes, __: bool) -> None:  # noqa: FBT001
-        self._previous_model = self._discovery.previous(payload)
-        self._compare_models()
+        self._remembered = self._discovery.recall(payload)
+        if self._remembered is not None:
+            self._host |= self._remembered.host
+        self._adopt()
+        self._announce()
+        self._discovery.settle()
 
-    def _compare_models(self) -> None:
-        """Another model has other labels: what an earlier one has left is cleared."""
-        if self.last_state is None or self._previous_model is None:
+    def _adopt(self) -> None:
+        """Go on with the labels of an earlier start, unless it ran another model that had others."""
+        state, remembered = self.last_state, self._remembered
+        if state is None or remembered is None:
             return
-        if self._previous_model != self.last_state.model:
+        self._remembered = None
+        if remembered.model is not None and remembered.model != state.model and not state.labels:
             self._counts.forget(seen=False)
-            self._announce()
-        self._previous_model = None
+        for key in remembered.labels:
+            self._counts.adopt(key)
 
     def _announce(self) -> None:
         if self.last_state is not None:

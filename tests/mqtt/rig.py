@@ -317,6 +317,7 @@ def sink(
 ) -> Kind:
     """The sink of the only camera of a node of its own, as the daemon has it, not yet open."""
     ours = {"limit", "spool", "stop_timeout", "several"} & options.keys()
+    several = options.get("several", False)
     prefix = options.pop("discovery_prefix", "homeassistant")
     wanted = options.pop("discovery", False)
     node = MqttNode(
@@ -334,6 +335,7 @@ def sink(
         expire_after=max(3 * options.pop("stats_interval", 10.0), 30.0),
         snapshots=options.get("snapshot_interval", 0.0) > 0 or control is not None,
         wanted=wanted,
+        several=several,
     )
     return kind(
         node,

@@ -18,6 +18,8 @@ from edged.contract.topics import Topics
 from edged.metrics import Meter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edged.sinks.mqtt import MqttSink
 
 pytest_plugins = ("mqtt_fixtures",)
@@ -201,6 +203,78 @@ def test_labels_of_an_earlier_start_stay_while_the_model_does(mosquitto: Mosquit
         subscriber.wait_for(TOPICS.count("person"), b"0")
         second.close()
         assert platforms(config(subscriber))["front_count_person"] == "sensor"
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path, needs_mosquitto: None) -> Iterator[Mosquitto]:  # noqa: ARG001
+    """A broker that tells edged nothing retained but for exact topics, as RabbitMQ does."""
+    rules = tmp_path / "acl"
+    rules.write_text(f"topic write #\ntopic read {CONFIG}\nuser watcher\ntopic read #\ntopic write probe/#\n")
+    with Mosquitto(tmp_path / "forgetful", f"acl_file {rules}") as broker:
+        yield broker
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "forgetful"])
+def test_a_start_removes_nothing_that_is_only_not_known_yet(
+    request: pytest.FixtureRequest, kind: str, boot_id: str
+) -> None:
+    """Neither the labels that were not seen again nor the machine's sensors, which come with a report."""
+    broker: Mosquitto = request.getfixturevalue(kind)
+    zones = ("porch",)
+    first = open_sink(broker, boot_id, zones=zones)
+    first.state(rig.state())
+    first.send(rig.result(0, PERSON, CAT))
+    first.report(rig.report(cpu_temperature_c=51.5, undervoltage=False))
+    first.close()
+    options = ("-V", "5", "-u", "watcher")
+    with Subscriber(broker.port, CONFIG, options=options, probe="probe") as subscriber:
+        before = platforms(json.loads(subscriber.wait_for(CONFIG)))
+        assert {"cpu_temperature_c", "undervoltage", "front_count_tabby_cat"} <= before.keys()
+        for boot in ("b" * 32, "c" * 32):
+            sink = open_sink(broker, boot, zones=zones)
+            sink.state(rig.state(degraded=(boot[0],)))
+            before_it = len(subscriber.on(CONFIG))
+            assert rig.until(lambda: len(subscriber.on(CONFIG)) > before_it)  # noqa: B023  # called at once
+            sink.report(rig.report(cpu_temperature_c=51.5))
+            sink.send(rig.result(0, PERSON))
+            sink.close()
+        told = [json.loads(payload) for payload in subscriber.on(CONFIG)]
+    assert [platforms(content) for content in told] == [before] * len(told)
+
+
+def test_labels_that_another_model_has_too_stay(mosquitto: Mosquitto, boot_id: str) -> None:
+    first = open_sink(mosquitto, boot_id)
+    first.state(rig.state(labels=("person", "tabby cat")))
+    first.send(rig.result(0, PERSON, CAT))
+    first.close()
+    with Subscriber(mosquitto.port) as subscriber:
+        second = open_sink(mosquitto, "b" * 32)
+        second.state(rig.state(model="faces", labels=("face", "person")))
+        assert rig.until(lambda: config(subscriber)["device"]["model_id"] == "faces")
+        assert rig.until(lambda: "front_count_tabby_cat" not in config(subscriber)["components"])
+        second.close()
+        told = [json.loads(payload) for payload in subscriber.on(CONFIG)]
+        assert all(platforms(one).get("front_count_person") == "sensor" for one in told)
+        assert all(len(one["components"]["front_count_person"]) > 1 for one in told), "never removed"
+        subscriber.wait_for(TOPICS.count("tabby_cat"), b"")
+        assert subscriber.on(TOPICS.count("person"))[-1] == b"0"
+
+
+def test_the_node_of_several_cameras_keeps_the_sensors_of_the_machine(
+    mosquitto: Mosquitto, boot_id: str
+) -> None:
+    for boot in (boot_id, "b" * 32):
+        sink = open_sink(mosquitto, boot, several=True)
+        sink.state(rig.state())
+        if boot == boot_id:
+            sink.report(rig.report(cpu_temperature_c=51.5))
+        with Subscriber(mosquitto.port, CONFIG) as subscriber:
+            assert rig.until(
+                lambda: subscriber.on(CONFIG) and "cpu_temperature_c" in config(subscriber)["components"]
+            )
+        sink.close()
+        told = [platforms(json.loads(payload)) for payload in subscriber.on(CONFIG)]
+        assert all("cpu_temperature_c" in one for one in told)
 
 
 def test_labels_of_another_model_are_removed(mosquitto: Mosquitto, boot_id: str) -> None:
