@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from structlog.testing import capture_logs
 
+from edged.mqtt.delivery.message import Message
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.delivery.spool import Spool
 from edged.mqtt.delivery.succession import Numbers
-
-if TYPE_CHECKING:
-    from edged.mqtt.delivery.message import Message
 
 LIMIT = 6
 
@@ -151,126 +143,154 @@ def test_a_disk_that_fails_loses_only_what_was_nowhere_else() -> None:
     assert box.delivery().closes
 
 
-class Traffic(RuleBasedStateMachine):
-    """Random traffic over random connections, with and without a disk; the spool is a real one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.box = outbox()
-        self.made = 0
-        self.attached = False
-        self.flight: list[Message] = []
-        self.acked: list[int] = []
-        self.has_spool = False
-        self.spool = Spool(Path(self.folder.name) / "s", max_bytes=10_000_000, max_age=1e6)
-
-    def teardown(self) -> None:
-        self.spool.close()
-        self.folder.cleanup()
-
-    @precondition(lambda self: not self.made and not self.has_spool)
-    @rule()
-    def use_the_disk(self) -> None:
-        self.has_spool = True
-        self.box.recover(0, None, 0)
-
-    @rule(count=st.integers(1, LIMIT))
-    def put(self, count: int) -> None:
-        for _ in range(count):
-            if self.has_spool and len(self.box._queue) >= LIMIT:  # noqa: SLF001  # the spool's thread is in time
-                self.spill(old=True)
-            self.box.put("t", b"%d" % self.made)
-            self.made += 1
-
-    @rule(key=st.sampled_from("ab"), retain=st.booleans(), qos=st.integers(0, 1))
-    def post(self, key: str, retain: bool, qos: int) -> None:  # noqa: FBT001
-        self.box.post(key, b"v", retain=retain, qos=qos)
-
-    @rule()
-    def connect(self) -> None:
-        if not self.attached:
-            self.box.attach()
-            self.attached = True
-
-    @rule()
-    def lose_connection(self) -> None:
-        self.box.detach()
-        self.attached = False
-        self.flight.clear()
-
-    @precondition(lambda self: self.attached)
-    @rule(window=st.integers(1, 8))
-    def send(self, window: int) -> None:
-        while len(self.flight) < window and (message := self.box.take()) is not None:
-            self.flight.append(message)
-
-    @precondition(lambda self: self.flight)
-    @rule(data=st.data())
-    def acknowledge(self, data: st.DataObject) -> None:
-        message = self.flight.pop(data.draw(st.integers(0, len(self.flight) - 1)))
-        self.box.settle(message)
-        if not message.key:
-            self.acked.append(int(message.payload))
-
-    @precondition(lambda self: self.has_spool)
-    @rule(old=st.booleans())
-    def spill(self, old: bool) -> None:  # noqa: FBT001
-        batch = self.box.spill(float("inf") if old else 0.0)
-        if batch:
-            self.spool.write(batch)
-            self.box.spilled()
-
-    @precondition(lambda self: self.has_spool)
-    @rule()
-    def disk_is_full(self) -> None:
-        # Only what fits back is taken, so that nothing is lost in this run.
-        if len(self.box._queue) + len(self.box._ready) <= LIMIT and self.box.spill(float("inf")):  # noqa: SLF001
-            self.box.unspill("disk_full")
-
-    @precondition(lambda self: self.has_spool)
-    @rule(most=st.integers(1, 5))
-    def load(self, most: int) -> None:
-        if wanted := self.box.wanted(most):
-            messages, following, damaged = self.spool.read(*wanted)
-            self.box.load(wanted[0], messages, following, damaged)
-
-    @precondition(lambda self: self.has_spool)
-    @rule()
-    def clean_up(self) -> None:
-        self.spool.remove(self.box.finished())
-
-    @rule()
-    def finish(self) -> None:
-        """Everything that is left goes out; with a disk nothing may be missing, and order holds."""
-        self.lose_connection()
-        self.connect()
-        sent: list[int] = []
-        for _ in range(10_000):
-            message = self.box.take()
-            if message is not None:
-                self.box.settle(message)
-                if not message.key:
-                    sent.append(int(message.payload))
-            elif self.has_spool and self.box.unloaded is not None:
-                self.load(5)
-            else:
-                break
-        assert sent == sorted(sent)
-        self.acked += sent
-        account = self.box.delivery()
-        assert account.queued == account.in_flight == account.spooled == 0
-        if self.has_spool:
-            assert sorted(set(self.acked)) == list(range(self.made))
-            self.clean_up()
-            assert self.spool.extent()[0] == 0
-
-    @invariant()
-    def account_closes(self) -> None:
-        account = self.box.delivery()
-        assert account.closes, account
-        assert account.queued <= 3 * LIMIT + 8
+def test_values_go_before_events() -> None:
+    """They are few and say what is now, however many events still wait."""
+    box = outbox()
+    box.attach()
+    for number in range(3):
+        box.put("t", b"%d" % number)
+    box.post("state", b"s")
+    assert take_all(box) == [b"s", b"0", b"1", b"2"]
 
 
-Traffic.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestTraffic = pytest.mark.timeout(300)(Traffic.TestCase)
+def test_only_values_leave_where_only_values_may() -> None:
+    box = outbox()
+    box.attach()
+    box.put("t", b"0")
+    box.post("state", b"s")
+    message = box.take(events=False)
+    assert message is not None
+    assert message.payload == b"s"
+    assert not box.idle(events=False)
+    box.settle(message)
+    assert box.take(events=False) is None
+    assert box.idle(events=False)
+    assert not box.idle()
+
+
+def test_a_message_comes_to_its_end_once() -> None:
+    box = outbox()
+    box.recover(0, None, 0)
+    box.put("t", b"0")
+    box.spill(float("inf"))
+    box.spilled()
+    box.attach()
+    start, _ = box.wanted(1) or (0, 0)
+    box.load(start, [Message(start, "t", b"0", spooled=True)], None)
+    message = box.take()
+    assert message is not None
+    box.settle(message)
+    box.settle(message)
+    box.settle(message, "refused")
+    assert (box.on_disk, list(box.finished())) == (0, [message.order])
+    account = box.delivery()
+    assert (account.made, account.acknowledged, account.dropped) == (1, 1, {})
+
+
+def test_what_was_read_before_the_connection_was_lost_is_not_taken_twice() -> None:
+    """The disk is asked, the connection goes and comes back, and only then the answer arrives."""
+    box = outbox()
+    box.recover(3, 1, 3)
+    disk = [Message(order, "t", b"%d" % order, spooled=True) for order in (1, 2, 3)]
+    box.attach()
+    box.load(1, disk[:2], 3)
+    message = box.take()
+    assert message is not None
+    assert box.wanted(5) == (3, 4)
+    box.detach()
+    box.attach()
+    box.load(3, disk[2:], None)
+    assert box.take() is None
+    assert box.unloaded == 1
+    box.load(1, disk, None)
+    assert take_all(box) == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("step", ["crowd", "wait", "attach", "detach"])
+def test_the_thread_of_the_spool_is_woken_when_there_is_work(step: str) -> None:
+    box = outbox(limit=4)
+    if step in {"wait", "detach"}:
+        box.attach()
+    for number in range(4 if step == "wait" else 1):
+        box.put("t", b"%d" % number)
+    box.disk_due.clear()
+    if step == "crowd":
+        box.put("t", b"1")
+    elif step == "wait":
+        blocked = threading.Thread(target=box.put, args=("t", b"4"), kwargs={"waits": True})
+        blocked.start()
+        assert box.disk_due.wait(5)
+        box.close()
+        blocked.join(5)
+    else:
+        getattr(box, step)()
+    assert box.disk_due.is_set()
+
+
+def test_who_sends_is_woken_by_everything_there_is_to_send() -> None:
+    woken: list[str] = []
+    box = Outbox(limit=LIMIT, wake=lambda: woken.append(step), orders=Numbers(1))
+    step = "put"
+    box.put("t", b"0")
+    step = "post"
+    box.post("state", b"s")
+    step = "unspill"
+    box.spill(float("inf"))
+    box.unspill("disk_full")
+    step = "spilled"
+    box.spill(float("inf"))
+    box.spilled()
+    box.attach()
+    step = "load"
+    box.load(1, [Message(1, "t", b"0", spooled=True)], None)
+    step = "forget"
+    box.forget_disk("spool_failed")
+    step = "renew"
+    box.renew()
+    step = "close"
+    box.close()
+    assert woken == ["put", "post", "unspill", "spilled", "load", "forget", "renew", "close"]
+
+
+def test_a_file_does_not_wait_for_ever_for_a_broker_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.mqtt.delivery.outbox._GRACE_S", 0.2)
+    box = outbox(limit=1)
+    box.attach()
+    box.put("t", b"0")
+    box.detach()
+    box.put("t", b"1", waits=True)
+    assert box.delivery().dropped == {"queue_full": 1}
+    # A second loss gives no second grace: a broker that comes and goes must not hold a file up for good.
+    box.detach()
+    began = time.monotonic()
+    box.put("t", b"2", waits=True)
+    assert time.monotonic() - began < 0.2
+    box.attach()
+    assert take_all(box) == [b"2"]
+
+
+def test_overflow_is_told_once_and_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.mqtt.delivery.outbox._RECENT_S", 0.3)
+    box = outbox(limit=1)
+    with capture_logs() as logs:
+        for number in range(4):
+            box.put("t", b"%d" % number)
+    assert [entry["event"] for entry in logs] == ["mqtt_overflow"]
+    assert "queue_full" in box.problem
+    time.sleep(0.4)
+    assert not box.problem
+
+
+def test_what_does_not_fit_back_from_a_full_disk_is_dropped_for_that_cause() -> None:
+    box = outbox(limit=3)
+    for number in range(3):
+        box.put("t", b"%d" % number)
+    assert len(box.spill(float("inf"))) == 3
+    for number in (3, 4):
+        box.put("t", b"%d" % number)
+    box.unspill("disk_full")
+    assert box.delivery().dropped == {"disk_full": 2}
+    box.put("t", b"5")
+    assert "disk_full" in box.problem
+    box.attach()
+    assert take_all(box) == [b"3", b"4", b"5"]

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from edged.mqtt.delivery.message import Message
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.delivery.spool import Spool, SpoolError
+from edged.mqtt.delivery.spool import Spool, SpoolError, SpoolFullError
 from edged.mqtt.delivery.spooler import Spooler, SpoolFile
 from edged.mqtt.delivery.succession import Numbers
 
@@ -366,3 +366,45 @@ def test_what_is_made_before_the_spool_is_read_overwrites_nothing_in_it(tmp_path
         tables = [name for (name,) in stored.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         rows = max(stored.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables)  # noqa: S608
     assert rows == 8
+
+
+def test_a_row_in_the_place_of_another_is_damage(path: Path) -> None:
+    """The checksum covers the order: what was moved by a damaged disk is not published out of turn."""
+    with contextlib.closing(open_spool(path)) as spool:
+        spool.write(messages(4))
+    with contextlib.closing(sqlite3.connect(path)) as stored, stored:
+        stored.execute("UPDATE messages SET id = CASE id WHEN 2 THEN 30 WHEN 3 THEN 20 ELSE id END")
+    with contextlib.closing(open_spool(path)) as spool:
+        found, following, damaged = spool.read(1, 10)
+        assert ([message.order for message in found], following, damaged) == ([1, 4], None, 2)
+        assert spool.extent()[0] == 2
+
+
+def test_every_write_is_synced(path: Path) -> None:
+    """What was written survives the loss of power: SQLite's word for it, in its own numbers."""
+    with contextlib.closing(open_spool(path)) as spool:
+        assert spool._db.execute("PRAGMA synchronous").fetchone() == (2,)  # noqa: SLF001  # FULL
+        assert spool._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)  # noqa: SLF001
+
+
+def test_a_full_disk_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try costs an SD card a write; a disk that was full a moment ago still is."""
+    tries: list[float] = []
+
+    def full(spool: Spool, batch: object) -> None:
+        del spool, batch
+        tries.append(time.monotonic())
+        raise SpoolFullError("there is no room left on the disk")
+
+    monkeypatch.setattr(Spool, "write", full)
+    box = outbox(limit=20)
+    spooler = Spooler(box, SpoolFile(tmp_path / "spool.sqlite3"))
+    spooler.open()
+    for _ in range(15):
+        put(box, 5)
+        time.sleep(0.1)
+    assert len(tries) == 1
+    spooler.close(5)
+    assert len(tries) == 2
+    box.abandon()
+    assert box.delivery().closes
