@@ -10,11 +10,12 @@ from importlib import import_module
 from typing import Any
 
 DECODERS: dict[str, str] = {
-    # Asked in this order; the first that matches the model decodes it.
+    # A model is of one family at most: each says by evidence why another one's is not its own.
     "yolo-pose": "edged.decoders.yolo_pose:YoloPose",
     "movenet": "edged.decoders.movenet:MoveNet",
     "yolo-end2end": "edged.decoders.yolo_end2end:YoloEnd2End",
     "yolov5": "edged.decoders.yolov5:Yolov5",
+    "yolox": "edged.decoders.yolox:Yolox",
     "yolo": "edged.decoders.yolo:Yolo",
     "blazeface": "edged.decoders.blazeface:BlazeFace",
     "ssd": "edged.decoders.ssd:Ssd",

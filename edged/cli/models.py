@@ -13,6 +13,7 @@ from edged.model import catalog
 if TYPE_CHECKING:
     import argparse
 
+    from edged.model.description import Run
     from edged.records import TensorSpec
 
 _MEGABYTE = 1e6
@@ -95,7 +96,7 @@ def _inspect(options: argparse.Namespace) -> int:
     from edged.decoders import decoder_class, mismatches  # noqa: PLC0415
     from edged.errors import ModelError  # noqa: PLC0415
     from edged.model import file  # noqa: PLC0415  # listing and pulling need none of this
-    from edged.records import Model  # noqa: PLC0415
+    from edged.model.description import describe  # noqa: PLC0415
 
     # What is found out is printed at once: a model that the runtime refuses is shown up to there.
     path: Path = options.file
@@ -105,19 +106,11 @@ def _inspect(options: argparse.Namespace) -> int:
     for name, value in content.metadata.items():
         if name not in {"names", "task"}:
             _row(name, value)
-    inputs, outputs = _tensors(path, edgetpu=content.edgetpu)
+    inputs, outputs, run = _runtime(path, edgetpu=content.edgetpu)
     for kind, tensors in (("input", inputs), ("output", outputs)):
         for tensor in tensors:
             _row(kind, f"{tensor}  {tensor.name}")
-    model = Model(
-        path.stem,
-        inputs,
-        outputs,
-        content.metadata,
-        content.labels,
-        content.labels_from,
-        labels_numbered=content.labels_numbered,
-    )
+    model = describe(content, inputs, outputs, run)
     try:
         decoder = decoder_class(model)
     except ModelError:
@@ -141,17 +134,19 @@ def _inspect(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tensors(path: Path, *, edgetpu: bool) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Inputs and outputs; of a model for the Edge TPU what is known without one."""
+def _runtime(
+    path: Path, *, edgetpu: bool
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], Run | None]:
+    """Inputs, outputs, and how to run it; of a model for the Edge TPU what is known without one."""
     from edged.engines import runtime  # noqa: PLC0415
     from edged.engines.cpu import CpuEngine, tensor_specs  # noqa: PLC0415
 
     if edgetpu:
         interpreter = runtime.load().interpreter(model_path=str(path))
-        return tensor_specs(interpreter.get_input_details()), tensor_specs(interpreter.get_output_details())
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        return tensor_specs(inputs), tensor_specs(outputs), None
     engine = CpuEngine(path)
-    engine.close()
-    return engine.inputs, engine.outputs
+    return engine.inputs, engine.outputs, engine.invoke
 
 
 def _row(name: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Facts that all YOLO models share: tasks, anchors of the input grid, the unit of their boxes."""
+"""Facts that all models with cells share: tasks, how many and where they are, the unit of their boxes."""
 
 from __future__ import annotations
 
@@ -48,14 +48,35 @@ def keypoints(model: Model, rows: int) -> int:
 
 def anchors(model: Model, *, per_cell: int = 1) -> frozenset[int]:
     """How many anchors the input of ``model`` can have: the cells of all strides of a pyramid, summed up."""
+    return frozenset(per_cell * count for count in _pyramids(model))
+
+
+def cells(model: Model, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Where the ``count`` cells of a pyramid lie, fine ones first, row by row.
+
+    Returns:
+        Upper left corners x, y ``[count, 2]`` and side ``[count, 1]``, in input pixels.
+    """
+    width, height = input_size(model.inputs[0])
+    corners, sides = [], []
+    for stride in _pyramids(model)[count]:
+        columns, rows = np.arange(-(-width // stride)), np.arange(-(-height // stride))
+        x, y = np.meshgrid(columns * stride, rows * stride)
+        corners.append(np.stack((x, y), axis=-1).reshape(-1, 2))
+        sides.append(np.full((x.size, 1), stride))
+    return np.concatenate(corners).astype(np.float32), np.concatenate(sides).astype(np.float32)
+
+
+def _pyramids(model: Model) -> dict[int, tuple[int, ...]]:
+    """The strides of every pyramid that the input can have, by the number of its cells."""
     try:
         width, height = input_size(model.inputs[0])
     except ModelError:
-        return frozenset()
-    return frozenset(
-        per_cell * sum(-(-width // stride) * -(-height // stride) for stride in strides)
+        return {}
+    return {
+        sum(-(-width // stride) * -(-height // stride) for stride in strides): strides
         for strides in _PYRAMIDS
-    )
+    }
 
 
 def pixels(centre_x: npt.NDArray[np.floating[Any]], size: tuple[int, int]) -> npt.NDArray[np.float32]:

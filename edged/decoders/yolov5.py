@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edged.decoders import anchors, boxes
 from edged.decoders.labels import class_names
-from edged.decoders.quantised import least_stored, real, require_finite
+from edged.decoders.objectness import FIRST_CLASS, OBJECTNESS, Threshold
+from edged.decoders.quantised import real, require_finite
 from edged.imaging.geometry import input_size
 from edged.imaging.tensors import Encoding
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor
 
-_FIRST_CLASS = 5
-_OBJECTNESS = 4
 _RANK = 3
 _ANCHORS_PER_CELL = 3
 
@@ -48,32 +45,25 @@ class Yolov5:
             return reason
         shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
         rows = anchors.anchors(model, per_cell=_ANCHORS_PER_CELL)
-        if len(shape) == _RANK and shape[0] == 1 and shape[1] in rows and shape[2] > _FIRST_CLASS:
+        if len(shape) == _RANK and shape[0] == 1 and shape[1] in rows and shape[2] > FIRST_CLASS:
             return None
         return "it has no single output [1, three anchors a cell, 5 + classes]"
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         self._spec = model.outputs[0]
         self._size = input_size(model.inputs[0])
-        self._threshold = score_threshold
-        self._least = least_stored(score_threshold, self._spec)
+        self._sure = Threshold(score_threshold, self._spec)
         self._iou_threshold = iou_threshold
-        self.labels = class_names(model, self._spec.shape[2] - _FIRST_CLASS)
+        self.labels = class_names(model, self._spec.shape[2] - FIRST_CLASS)
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
         require_finite(outputs[0])
         stored = outputs[0][0]
-        # Class scores are 1 at the most, so objectness alone rules out nearly all anchors.
-        alive = stored[stored[:, _OBJECTNESS] >= self._least]
-        class_ids = alive[:, _FIRST_CLASS:].argmax(axis=1)
-        best = alive[np.arange(len(alive)), _FIRST_CLASS + class_ids]
-        scores = real(alive[:, _OBJECTNESS], self._spec) * real(best, self._spec)
-        sure = np.flatnonzero(scores >= self._threshold)
-        if not sure.size:
+        rows, class_ids, scores = self._sure(stored)
+        if not rows.size:
             return []
-        scores, class_ids = scores[sure], class_ids[sure]
         unit = anchors.pixels(real(stored[:, 0], self._spec), self._size)
-        found = boxes.corners(real(alive[sure, :_OBJECTNESS], self._spec) * unit)
+        found = boxes.corners(real(stored[rows, :OBJECTNESS], self._spec) * unit)
         kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
         return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)

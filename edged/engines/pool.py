@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from edged.engines import Engine
+    from edged.records import Tensor
 
 
 class Guest:
@@ -103,6 +104,15 @@ class EnginePool:
             yield engine
         finally:
             self._idle.put(engine)
+
+    def run(self, tensor: Tensor) -> Sequence[Tensor]:
+        """Run the model once, out of turn.
+
+        Raises:
+            DeviceError: as :meth:`Engine.invoke` does.
+        """
+        with self.engine() as engine:
+            return engine.invoke(tensor)
 
     def close(self) -> None:
         """Free the devices."""

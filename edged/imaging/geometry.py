@@ -67,6 +67,16 @@ def letterbox(source: tuple[int, int], target: tuple[int, int]) -> tuple[int, in
     return max(0, left), max(0, top), width, height
 
 
+def corner_fit(source: tuple[int, int], target: tuple[int, int]) -> tuple[float, int, int]:
+    """Scale, width and height of a ``source`` that keeps its aspect ratio in the corner of ``target``.
+
+    The corner is the upper left one. The size is rounded down, and the scale is that of both directions all
+    the same: so YOLOX is trained (``preproc``, ``TrainTransform``).
+    """
+    scale = min(target[0] / source[0], target[1] / source[1])
+    return scale, max(1, int(source[0] * scale)), max(1, int(source[1] * scale))
+
+
 def input_size(spec: TensorSpec) -> tuple[int, int]:
     """Width and height of the picture that an input takes, shape [1, H, W, 3] or [1, 3, H, W].
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edged.errors import ConfigError, ModelError
-from edged.imaging.geometry import Geometry, input_size, letterbox
+from edged.imaging.geometry import Geometry, corner_fit, input_size, letterbox
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edged.records import Image, Tensor, TensorSpec
 
 _CHANNELS = 3
+_BLUE_GREEN_RED = (0, 1, 2)
+"""Where a frame has its channels."""
 _GEOMETRIES = 8
 """Source sizes whose geometry is remembered; a camera has one, a folder of pictures a few."""
 
@@ -26,14 +28,17 @@ _GEOMETRIES = 8
 class Encoding:
     """How a model family wants a picture turned into numbers."""
 
-    fit: Literal["letterbox", "stretch"]
-    """``letterbox`` keeps the aspect ratio and adds a border, ``stretch`` fills the input."""
-    low: float
-    """Real value of pixel 0."""
-    high: float
+    fit: Literal["letterbox", "corner", "stretch"]
+    """``letterbox`` keeps the aspect ratio and adds a border all around, ``corner`` to the right and below;
+    ``stretch`` fills the input."""
+    low: float | tuple[float, float, float]
+    """Real value of pixel 0; where channels differ, one a channel, in ``order``."""
+    high: float | tuple[float, float, float]
     """Real value of pixel 255."""
     border: int = 0
-    """Pixel value of the border of a letterbox."""
+    """Pixel value of the border."""
+    order: Literal["rgb", "bgr"] = "rgb"
+    """Channels of the input."""
     raw_when_quantised: bool = False
     """Whether a quantised input takes pixels as they are (uint8) or less 128 (int8), whatever its scale says.
 
@@ -61,7 +66,7 @@ class _Placement:
 
 
 def pixel_table(spec: TensorSpec, encoding: Encoding) -> npt.NDArray[Any]:
-    """The stored value of every pixel value: 256 entries in the dtype of the input.
+    """The stored value of every pixel value of every channel, ``[256, 3]`` in the dtype of the input.
 
     Quantised to nearest, ``round(real / scale) + zero_point``, clipped to what the dtype can hold. An integer
     input without scale takes pixels like a raw one.
@@ -69,8 +74,9 @@ def pixel_table(spec: TensorSpec, encoding: Encoding) -> npt.NDArray[Any]:
     Raises:
         ModelError: the input has a dtype that no table can be made for.
     """
-    pixels = np.arange(256)
-    real = encoding.low + pixels * ((encoding.high - encoding.low) / 255)
+    low, high = np.broadcast_to(encoding.low, _CHANNELS), np.broadcast_to(encoding.high, _CHANNELS)
+    pixels = np.tile(np.arange(256)[:, np.newaxis], _CHANNELS)
+    real: npt.NDArray[np.float64] = low + pixels * ((high - low) / 255)
     dtype = spec.dtype
     if dtype in (np.float32, np.float16):
         return real.astype(dtype)
@@ -112,11 +118,18 @@ class Preprocessor:
         self._size = input_size(spec)
         self._fit = encoding.fit
         self._planar = spec.shape[3] != _CHANNELS
+        self._order = _BLUE_GREEN_RED if encoding.order == "bgr" else _BLUE_GREEN_RED[::-1]
         table = pixel_table(spec, encoding)
-        self._border = table[encoding.border]
+        self._border = (
+            table[encoding.border][:, np.newaxis, np.newaxis] if self._planar else table[encoding.border]
+        )
         # OpenCV looks up by size of the entry; its own dtypes lack some of numpy's.
         self._stored_as = np.dtype({1: np.uint8, 2: np.uint16, 4: np.float32}[spec.dtype.itemsize])
-        self._table = table.view(self._stored_as)
+        stored = table.view(self._stored_as)
+        self._tables = [np.ascontiguousarray(stored[:, channel]) for channel in range(_CHANNELS)]
+        # One table for all channels is looked up twice as fast.
+        alike = bool((table == table[:, :1]).all())
+        self._table = self._tables[0] if alike else stored[np.newaxis]
         self._placements: dict[tuple[int, int], _Placement] = {}
         self._bordered: dict[int, tuple[weakref.ref[Tensor], _Placement]] = {}
         self._resized: Image = np.empty((0, 0, _CHANNELS), np.uint8)
@@ -161,12 +174,13 @@ class Preprocessor:
             image = cv2.resize(image, size, dst=self._resized, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
         stored = out.view(self._stored_as)[0]
         if self._planar:
-            for channel in range(_CHANNELS):
-                cv2.extractChannel(image, _CHANNELS - 1 - channel, dst=self._plane)
-                cv2.LUT(self._plane, self._table, dst=stored[channel, place.rows, place.columns])
+            for channel, (source, table) in enumerate(zip(self._order, self._tables, strict=True)):
+                cv2.extractChannel(image, source, dst=self._plane)
+                cv2.LUT(self._plane, table, dst=stored[channel, place.rows, place.columns])
         else:
-            cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self._swapped)
-            cv2.LUT(self._swapped, self._table, dst=stored[place.rows, place.columns])
+            if self._order != _BLUE_GREEN_RED:
+                image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self._swapped)  # type: ignore[assignment]
+            cv2.LUT(image, self._table, dst=stored[place.rows, place.columns])
         return geometry
 
     def _placement(self, width: int, height: int) -> _Placement:
@@ -176,9 +190,11 @@ class Preprocessor:
             left, top, inner_width, inner_height = 0, 0, *self._size
             if self._fit == "letterbox":
                 left, top, inner_width, inner_height = letterbox((part_width, part_height), self._size)
-            geometry = Geometry(
-                inner_width / part_width, inner_height / part_height, left, top, part_width, part_height, x, y
-            )
+            scale_x, scale_y = inner_width / part_width, inner_height / part_height
+            if self._fit == "corner":
+                scale_x, inner_width, inner_height = corner_fit((part_width, part_height), self._size)
+                scale_y = scale_x
+            geometry = Geometry(scale_x, scale_y, left, top, part_width, part_height, x, y)
             place = _Placement(geometry, inner_width, inner_height, problem)
             if len(self._placements) >= _GEOMETRIES:
                 self._placements.clear()
@@ -210,5 +226,5 @@ class Preprocessor:
             if out.shape != self._spec.shape or out.dtype != self._spec.dtype:
                 raise ValueError(f"the input is {self._spec}, not {out.dtype}{list(out.shape)}")
             if (place.inner_width, place.inner_height) != self._size:
-                out.fill(self._border)
+                out[...] = self._border
             self._bordered[key] = (weakref.ref(out, lambda _: self._bordered.pop(key, None)), place)

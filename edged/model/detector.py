@@ -19,7 +19,7 @@ from edged.engines.selection import Wanted, open_engines
 from edged.errors import ConfigError
 from edged.imaging.tensors import Preprocessor
 from edged.model import file
-from edged.records import Model
+from edged.model.description import describe
 from edged.settings import device
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edged.decoders import Decoder
     from edged.engines import Engine
     from edged.model.file import ModelFile
+    from edged.records import Model
     from edged.settings.declared import Settings
 
 log = structlog.get_logger()
@@ -163,15 +164,7 @@ def _twin(settings: Settings) -> Path | None:
 def _detector(
     settings: Settings, content: ModelFile, pool: EnginePool, give_back: Callable[[], None]
 ) -> Detector:
-    model = Model(
-        name=settings.model.stem,
-        inputs=pool.engines[0].inputs,
-        outputs=pool.engines[0].outputs,
-        metadata=content.metadata,
-        labels=content.labels,
-        labels_from=content.labels_from,
-        labels_numbered=content.labels_numbered,
-    )
+    model = describe(content, pool.engines[0].inputs, pool.engines[0].outputs, pool.run)
     decoder = decoder_class(model)(
         model, score_threshold=_least_score(settings), iou_threshold=settings.iou_threshold
     )

@@ -37,8 +37,10 @@ def model(
     shape: Sequence[int] = (1, SIZE, SIZE, 3),
     metadata: Mapping[str, Any] | None = None,
     labels: Sequence[str] = (),
+    trial: Sequence[Tensor] = (),
 ) -> Model:
-    return Model("synthetic", (spec(shape, name="input"),), outputs, metadata or {}, tuple(labels))
+    inputs = (spec(shape, name="input"),)
+    return Model("synthetic", inputs, outputs, metadata or {}, tuple(labels), trial=lambda: trial)
 
 
 def decoder(of: Model, *, score: float = 0.25, iou: float = 0.45) -> Decoder:

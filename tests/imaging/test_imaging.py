@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 YOLO = Encoding("letterbox", low=0.0, high=1.0, border=114)
 SSD = Encoding("stretch", low=-1.0, high=1.0, raw_when_quantised=True)
 FACE = Encoding("letterbox", low=-1.0, high=1.0)
+YOLOX = Encoding("corner", low=0.0, high=255.0, border=114, order="bgr")
+CHANNELS = Encoding("stretch", low=(-2.0, -1.0, 0.0), high=(2.0, 1.0, 3.0), order="bgr")
 SIZES = ((1280, 720), (480, 848), (320, 320), (333, 500), (97, 31))
 """Wide, tall, as large as the input, with an odd border, enlarged."""
 
@@ -52,18 +54,23 @@ def plainly(image: Image, of: TensorSpec, encoding: Encoding) -> Tensor:
         border = (encoding.border,) * 3
         resized = cv2.resize(image, inner) if inner != (width, height) else image
         resized = cv2.copyMakeBorder(resized, top, bottom, left, right, cv2.BORDER_CONSTANT, value=border)
+    elif encoding.fit == "corner":
+        scale = min(target[0] / width, target[1] / height)
+        small = cv2.resize(image, (int(width * scale), int(height * scale)))
+        resized = np.full((target[1], target[0], 3), encoding.border, np.uint8)
+        resized[: small.shape[0], : small.shape[1]] = small
     else:
         resized = cv2.resize(image, target)
-    pixels = resized[:, :, ::-1].astype(np.float64)
-    if planar:
-        pixels = pixels.transpose(2, 0, 1)
+    pixels = resized[:, :, :: -1 if encoding.order == "rgb" else 1].astype(np.float64)
     if encoding.raw_when_quantised and of.dtype.kind in "iu":
         pixels += np.iinfo(of.dtype).min
     else:
-        pixels = encoding.low + pixels * (encoding.high - encoding.low) / 255
+        low, high = np.array(encoding.low), np.array(encoding.high)
+        pixels = low + pixels * (high - low) / 255
         if of.quantised:
             limits = np.iinfo(of.dtype)
             pixels = np.clip(np.rint(pixels / of.scale) + of.zero_point, limits.min, limits.max)
+    pixels = pixels.transpose(2, 0, 1) if planar else pixels
     return pixels.astype(of.dtype)[np.newaxis]
 
 
@@ -79,10 +86,12 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize("encoding", [YOLO, SSD, FACE], ids=["yolo", "ssd", "face"])
+@pytest.mark.parametrize(
+    "encoding", [YOLO, SSD, FACE, YOLOX, CHANNELS], ids=["yolo", "ssd", "face", "yolox", "channels"]
+)
 @pytest.mark.parametrize("of", INPUTS.values(), ids=INPUTS)
 def test_writes_what_the_plain_formula_gives(of: TensorSpec, encoding: Encoding) -> None:
-    """Every dtype, layout and fit equals resize, border, RGB and quantisation done one after the other."""
+    """Every dtype, layout and fit equals resize, border, channels and quantisation done one by one."""
     preprocess = Preprocessor(of, encoding)
     for size in SIZES:
         image = noise(size)
@@ -230,10 +239,11 @@ def test_quantises_to_nearest(
     limits = np.iinfo(dtype)
     zero_point = min(max(zero_point, limits.min), limits.max)
     table = pixel_table(spec((1, 8, 8, 3), dtype, scale=scale, zero_point=zero_point), encoding)
-    assert (table.shape, table.dtype) == ((256,), np.dtype(dtype))
-    real = encoding.low + pixel / 255 * (encoding.high - encoding.low)
+    assert (table.shape, table.dtype) == ((256, 3), np.dtype(dtype))
+    low, high = np.array(encoding.low), np.array(encoding.high)
+    real = float(low + pixel / 255 * (high - low))
     every = scale * (np.arange(limits.min, limits.max + 1) - zero_point)
-    stored = int(table[pixel])
+    stored = int(table[pixel, 0])
     assert abs(scale * (stored - zero_point) - real) <= np.abs(every - real).min() + 1e-9
 
 
@@ -241,11 +251,11 @@ def test_quantised_ssd_models_get_the_pixels_themselves() -> None:
     """uint8 inputs take pixels as they are and int8 ones less 128, whatever their scale says."""
     for scale, zero_point in ((1 / 128, 128), (1 / 128, 127), (0.0, 0)):
         raw = pixel_table(spec((1, 8, 8, 3), "uint8", scale=scale, zero_point=zero_point), SSD)
-        assert raw.tolist() == list(range(256))
+        assert raw.T.tolist() == [list(range(256))] * 3
     signed = pixel_table(spec((1, 8, 8, 3), "int8", scale=1 / 128, zero_point=-1), SSD)
-    assert signed.tolist() == list(range(-128, 128))
+    assert signed.T.tolist() == [list(range(-128, 128))] * 3
     real = pixel_table(spec((1, 8, 8, 3)), SSD)
-    np.testing.assert_allclose(real, (np.arange(256) - 127.5) / 127.5, atol=1e-7)
+    np.testing.assert_allclose(real[:, 0], (np.arange(256) - 127.5) / 127.5, atol=1e-7)
 
 
 def detection(class_id: int, *box: float, label: str = "thing", score: float = 0.5) -> Detection:
