@@ -47,6 +47,8 @@ class MqttSink:
         discovery: announces the camera to Home Assistant.
         zones: names of the camera's zones.
         lines: names of its lines.
+        starting: whether nobody has spoken for this camera yet in this run, so that what an earlier one has
+            left is wrong.
     """
 
     name = "mqtt"
@@ -65,6 +67,7 @@ class MqttSink:
         snapshot_interval: float = 0.0,
         zones: tuple[str, ...] = (),
         lines: tuple[str, ...] = (),
+        starting: bool = False,
     ) -> None:
         self.topics = topics
         self.last_state: State | None = None
@@ -81,6 +84,7 @@ class MqttSink:
         self._counts = Counts(self._publish_count, labels)
         self._happenings = Happenings(topics, node.outbox, boot_id=node.boot_id, zones=zones, lines=lines)
         self._discovery = discovery
+        self._starting = starting
         self._commands: Commands | None = None
         if node.several and node.obeys:
             actions = {name: partial(self.act, name) for name in CAMERA_COMMANDS}
@@ -116,6 +120,7 @@ class MqttSink:
             snapshot_interval=settings.snapshot_interval,
             zones=tuple(zone.name for zone in settings.zone),
             lines=tuple(line.name for line in settings.line),
+            starting=context.starting,
         )
 
     # The sink.
@@ -123,6 +128,8 @@ class MqttSink:
     def open(self) -> None:
         """Join the node, which connects with its first camera."""
         self._counts.start()
+        if self._starting:
+            self._outbox.post(self.topics.status, b"offline")
         self._node.join(self)
 
     def send(self, result: Result) -> None:

@@ -205,6 +205,57 @@ def test_a_count_that_an_earlier_start_has_left_becomes_zero(
     assert subscriber.on(TOPICS.count("person"))[-1] == b"0"
 
 
+def test_after_a_crash_everything_is_put_right_before_online(
+    mosquitto: Mosquitto, boot_id: str, version: str
+) -> None:
+    """Whoever follows the rules never sees a count of the crashed run as that of a daemon that is there."""
+    labels = [f"label_{number}" for number in range(60)]  # more than a broker sends without an answer
+    zone = f"{TOPICS.base}/front/zone/porch/occupancy"
+    for label in labels:
+        publish(mosquitto.port, TOPICS.count(label), b"2", "-r")
+    publish(mosquitto.port, zone, b"ON", "-r")
+    publish(mosquitto.port, TOPICS.status, b"online", "-r")
+    publish(mosquitto.port, TOPICS.availability, b"offline", "-r")
+    with Subscriber(mosquitto.port) as subscriber:
+        sink = open_sink(mosquitto, boot_id, version=version, starting=True)
+        subscriber.wait_for(TOPICS.availability, b"online")
+        sink.state(rig.state())
+        subscriber.wait_for(TOPICS.status, b"online")
+        sink.close()
+        topics = [message.topic for message in subscriber.received]
+        online = next(
+            index
+            for index, message in enumerate(subscriber.received)
+            if message.payload == b"online" and message.topic == TOPICS.availability
+        )
+        before = {message.topic: message.payload for message in subscriber.received[:online]}
+        assert {before[TOPICS.count(label)] for label in labels} == {b"0"}
+        assert before[TOPICS.status] == b"offline"
+        assert before[zone] == b""
+        assert topics.count(TOPICS.count("label_7")) == 2, "the old one and the zero"
+
+
+def test_after_a_lost_connection_online_comes_last(tmp_path: Path, boot_id: str) -> None:
+    """The broker has forgotten everything: who sees us online finds our state and our counts."""
+    broker = Mosquitto(tmp_path / "forgetful").start()
+    sink = open_sink(broker, boot_id, labels=("person",))
+    sink.state(rig.state())
+    assert rig.until(lambda: "availability', ... (6 bytes)" in broker.log)
+    broker.stop(signal.SIGKILL)
+    (tmp_path / "forgetful" / "mosquitto.db").unlink(missing_ok=True)
+    try:
+        broker.start()
+        with Subscriber(broker.port) as subscriber:
+            subscriber.wait_for(TOPICS.availability, b"online", timeout=30)
+            order = [message.topic for message in subscriber.received]
+            assert order.index(TOPICS.availability) > order.index(TOPICS.status)
+            assert order.index(TOPICS.availability) > order.index(TOPICS.count("person"))
+    finally:
+        sink.close()
+        broker.stop()
+    assert sink.delivery().closes
+
+
 def test_labels_that_are_no_longer_wanted_are_cleared(mosquitto: Mosquitto, boot_id: str) -> None:
     publish(mosquitto.port, TOPICS.count("dog"), b"1", "-r")
     sink = open_sink(mosquitto, boot_id, labels=("person", "tabby cat"))

@@ -17,17 +17,31 @@ class Values:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Message] = {}
+        self._held: Message | None = None
         self._retained: dict[str, Message] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def __iter__(self) -> Iterator[Message]:
-        return iter(self._waiting.values())
+        """All that waits, what is held included."""
+        yield from self._waiting.values()
+        if self._held is not None:
+            yield self._held
 
     def remember(self, message: Message) -> None:
         """It is to be sent on every connection from now on."""
         self._retained[message.key] = message
+
+    def hold(self, key: str) -> None:
+        """Let it wait apart until :meth:`release`, if it waits."""
+        self._held = self._waiting.pop(key, None) or self._held
+
+    def release(self) -> None:
+        """What was held waits behind all others."""
+        if self._held is not None:
+            self._waiting.setdefault(self._held.key, self._held)
+            self._held = None
 
     def add(self, message: Message) -> bool:
         """Let it wait; whether it takes the place of an older one."""
@@ -54,9 +68,10 @@ class Values:
         return [
             replace(message, order=orders.take(), made=made)
             for key, message in self._retained.items()
-            if key not in self._waiting
+            if key not in self._waiting and (self._held is None or key != self._held.key)
         ]
 
     def clear(self) -> None:
         """Nothing waits any more."""
         self._waiting.clear()
+        self._held = None

@@ -53,7 +53,6 @@ class Outbox:
         self._overflow = "queue_full"
         self._disk_works = False
         self._overflowed = float("-inf")
-
         self._values = Values()
         self._ready: deque[Message] = deque()
         """Events older than the queue: they were sent and lost with the connection, or are off the disk."""
@@ -156,13 +155,19 @@ class Outbox:
 
     # For who sends them.
 
-    def attach(self) -> None:
-        """There is a connection: everything retained is due again."""
+    def attach(self, *, last: str = "") -> None:
+        """There is a connection: everything retained is due again, ``last`` only by :meth:`release`."""
         with self._room:
             self._attached = True
             self.disk_due.set()
             self._hope_until = float("inf")
             self._renew()
+            self._values.hold(last)
+
+    def release(self) -> None:
+        """What was to come last is due."""
+        with self._room:
+            self._values.release()
 
     def renew(self) -> None:
         """Everything retained is due again, if there is a connection."""
@@ -177,6 +182,7 @@ class Outbox:
             if self._attached or self._hope_until == float("inf"):  # else it was hopeless before
                 self._hope_until = time.monotonic() + _GRACE_S
             self._attached = False
+            self._values.release()
             lost = sorted(self._flight.values(), key=lambda message: message.order)
             self._flight.clear()
             for message in lost:
@@ -380,9 +386,8 @@ class Outbox:
         lane = self._ready or self._queue
         if not lane:
             return None
-        order = lane[0].order
-        on_its_way = bool(self._spilling) and self._spilling[0].order < order
-        on_disk = self._next_on_disk is not None and self._next_on_disk < order
+        on_its_way = bool(self._spilling) and self._spilling[0].order < lane[0].order
+        on_disk = self._next_on_disk is not None and self._next_on_disk < lane[0].order
         return None if on_its_way or on_disk else lane
 
     def _renew(self) -> None:

@@ -24,6 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged.mqtt.link import faults
 from edged.mqtt.link.client import CONNACK, CONNECT_TIMEOUT_S, Limits, build, connect
+from edged.mqtt.link.recall import Recall
 from edged.mqtt.link.silence import Silence
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class Listener(Protocol):
     """Who owns the connection. All methods are called from its thread and must not block."""
 
     def connected(self, session: Session) -> None:
-        """There is a session; nothing has been sent yet. The time to subscribe."""
+        """There is a session; nothing has been sent yet. The time to subscribe.
+
+        What is posted while the broker tells what it remembers is sent before ``online``.
+        """
         ...
 
     def acknowledged(self, message: Message) -> None:
@@ -106,7 +110,8 @@ class Session:
         listener: told what happens.
         ending: when to say goodbye.
         experience: of the sessions before.
-        availability: topic that says ``offline`` at the end, by us or as our last will.
+        availability: topic that says ``online`` once everything retained is true, and ``offline`` at the
+            end, by us or as our last will.
     """
 
     def __init__(
@@ -133,6 +138,7 @@ class Session:
         self._asked: dict[int | None, str] = {}
         self._later: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._silence = Silence(access.broker)
+        self._recall: Recall | None = None
         self._acknowledged = 0
         self.established = False
         """Whether the broker has accepted us."""
@@ -160,6 +166,8 @@ class Session:
         else:
             _, mid = self._client.subscribe(topic, qos=1)
         self._asked[mid] = topic
+        if own and self._recall is not None:
+            self._recall.asked(mid)
 
     def later(self, do: Callable[[], None]) -> None:
         """Have something done in the thread of the session, once there is one. Safe from any thread."""
@@ -213,6 +221,7 @@ class Session:
                     continue
                 while not self._later.empty():
                     self._later.get()()
+                self._greet()
                 if self._ending.asked.is_set():
                     goodbye = goodbye or self._say_goodbye()
                     if time.monotonic() >= self._ending.end_at:
@@ -225,7 +234,8 @@ class Session:
 
     def _wait(self, selector: selectors.BaseSelector, client: paho.Client, *, at_once: bool) -> None:
         """Let time pass until there is something to do, and let paho read and write."""
-        nap = 0.0 if at_once else 0.05 if self._ending.asked.is_set() else 1.0
+        soon = self._ending.asked.is_set() or self._recall is not None
+        nap = 0.0 if at_once else 0.05 if soon else 1.0
         ready = {key.fileobj: events for key, events in selector.select(nap)}
         self._waker.silence()
         ready.pop(self._waker, None)
@@ -236,6 +246,12 @@ class Session:
             _acknowledge_at_once(client)
         if events & selectors.EVENT_WRITE:
             client.loop_write()
+
+    def _greet(self) -> None:
+        """Let ``online`` out, behind all that puts right what an earlier start has left."""
+        if self._recall is not None and (self._recall.over or self._ending.asked.is_set()):
+            self._recall = None
+            self._outbox.release()
 
     def _say_goodbye(self) -> bool:
         """Publish ``offline`` once everything else is out, or when it is high time; whether that is done."""
@@ -299,8 +315,9 @@ class Session:
         log.info("mqtt_connected", broker=str(self._access.broker), client_id=self._access.client_id)
         self._limits = Limits.of(properties, WINDOW)
         self.established = True
+        self._recall = Recall()
         self._listener.connected(self)
-        self._outbox.attach()
+        self._outbox.attach(last=self._availability)
 
     def _on_disconnect(
         self, client: paho.Client, _: Any, flags: Any, reason: ReasonCode, properties: Properties | None
@@ -333,6 +350,8 @@ class Session:
     ) -> None:
         del client, properties
         topic = self._asked.pop(mid, "")
+        if self._recall is not None:
+            self._recall.answered(mid)
         _, own = self._handlers.get(topic, (None, False))
         for reason in reasons:
             if reason.is_failure and not own:  # our own topics may be for writing only
@@ -349,6 +368,8 @@ class Session:
             if not own:
                 handler(topic, bytes(message.payload), message.retain)
             elif message.retain and message.payload:
+                if self._recall is not None:
+                    self._recall.heard()
                 handler(topic, bytes(message.payload), True)
             elif self._access.version != "5":
                 # Our own word comes back, MQTT 3.1.1 cannot leave it out: what was retained has all come.
