@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -20,17 +19,14 @@ from edged.http.prometheus import page
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from edged.http.access import Guard
-    from edged.http.live import Figures
-    from edged.http.newest import Board
-    from edged.http.prometheus import CameraMetrics
+    from edged.http.views import Hall, View
 
 _PAGE = Path(__file__).parent / "page"
 _POLICY = (
     "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_PAGES = {"": "camera.html"}
+_PAGES = {"": "camera.html", "draw": "draw.html"}
 """The pages of one camera: file by URL."""
 _BODY = b"<!-- page -->"
 """Where a page goes in the frame that is around all of them."""
@@ -49,28 +45,6 @@ _BOUNDARY = b"\r\n--frame\r\n"
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What there is to show of one camera."""
-
-    title: str
-    board: Board
-    figures: Figures
-    metrics: CameraMetrics
-
-
-@dataclass(frozen=True, slots=True)
-class Hall:
-    """What there is to show, and who may look."""
-
-    title: str
-    access: Guard
-    views: dict[str, View]
-    """By camera; the only one is called nothing."""
-    several: bool
-    most_viewers: int = 8
-
-
 def application(hall: Hall) -> Application:
     """All pages."""
     seats = Seats(hall.most_viewers)
@@ -84,6 +58,7 @@ def application(hall: Hall) -> Application:
             ("/healthz", Health, {"hall": hall}),
             ("/metrics", MetricsPage, {"hall": hall}),
             (f"/{below}live.json", Live, {"hall": hall}),
+            (f"/{below}setup.json", Setup, {"hall": hall}),
             (f"/{below}snapshot.jpg", Snapshot, {"hall": hall}),
             (f"/{below}stream.mjpg", Stream, {"hall": hall, "seats": seats}),
         ],
@@ -201,7 +176,17 @@ class Live(Page):
 
     def get(self) -> None:
         """The figures now."""
-        self.send_json({"title": self.view.title, **self.view.figures.live()})
+        self.send_json({"title": self.view.title, **self.view.kept.figures.live()})
+
+    head = get
+
+
+class Setup(Page):
+    """Where is looked, as the settings have it."""
+
+    def get(self) -> None:
+        """What can be drawn."""
+        self.send_json({"title": self.view.title, **self.view.setup})
 
     head = get
 
@@ -213,7 +198,7 @@ class Overview(Page):
         """Name, health and rate of each."""
         views = list(self.hall.views.items())
         cameras = [
-            {"name": name, "health": view.figures.health(), "fps": view.figures.live()["fps"]}
+            {"name": name, "health": view.kept.figures.health(), "fps": view.kept.figures.live()["fps"]}
             for name, view in views
         ]
         self.send_json({"title": self.hall.title, "cameras": cameras})
@@ -223,7 +208,7 @@ class Overview(Page):
 
 def _health(hall: Hall) -> dict[str, Any]:
     """The health of the only camera, or of all: failed if all have, degraded if any is not well."""
-    each = {name: view.figures.health() for name, view in list(hall.views.items())}
+    each = {name: view.kept.figures.health() for name, view in list(hall.views.items())}
     if not hall.several and each:
         return next(iter(each.values()))
     states = {health["status"] for health in each.values()}
@@ -253,7 +238,7 @@ class MetricsPage(Page):
 
     def get(self) -> None:
         """The metrics now."""
-        metrics = {name: view.metrics for name, view in list(self.hall.views.items())}
+        metrics = {name: view.kept.metrics for name, view in list(self.hall.views.items())}
         body, content_type = page(metrics, self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
         self.finish(body)
@@ -269,7 +254,7 @@ class Looking(Page):
 
     async def picture(self) -> bytes | None:
         """The next picture; None when there will be none, for us or for this visitor."""
-        self._waiting = asyncio.create_task(self.view.board.next(), name="viewer")
+        self._waiting = asyncio.create_task(self.view.kept.board.next(), name="viewer")
         try:
             return await self._waiting
         except asyncio.CancelledError:

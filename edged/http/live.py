@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edged.records import Detection, Report, Result, State
+    from edged.records import Detection, Presence, Report, Result, State
 
 _WINDOW_S = 3.0
 """How far back rates and latencies look."""
@@ -33,7 +33,7 @@ class Figures:
         self._began = time.monotonic()
         self._results = 0
         self._recent: deque[_Timed] = deque(maxlen=_WINDOW)
-        self._objects: tuple[float, tuple[Detection, ...]] | None = None
+        self._seen: _Seen | None = None
         self._sightings: deque[_Sighting] = deque(maxlen=_SIGHTINGS)
         self._frame_id: int | None = None
         self._report: Report | None = None
@@ -47,7 +47,9 @@ class Figures:
             self._results += 1
             self._frame_id = frame.frame_id
             self._recent.append(_Timed(time.monotonic(), result.timings_ms))
-            self._objects = (frame.ts_capture, result.detections)
+            self._seen = _Seen(
+                frame.ts_capture, (frame.width, frame.height), result.detections, result.presence
+            )
             if counts:
                 self._sight(frame.ts_capture, counts)
 
@@ -69,7 +71,7 @@ class Figures:
         with self._lock:
             recent = [timed for timed in self._recent if now - timed.at <= _WINDOW_S]
             results, frame_id = self._results, self._frame_id
-            objects = self._objects
+            seen = self._seen
             sightings = [sighting.as_json() for sighting in self._sightings]
         report, state = self._report, self._state
         return {
@@ -79,7 +81,8 @@ class Figures:
             "results": results,
             "frame_id": frame_id,
             "stages": _stages(recent, report),
-            "objects": _objects(*objects) if objects else None,
+            "objects": _objects(seen) if seen else None,
+            "presence": _presence(seen.presence) if seen and seen.presence else None,
             "sightings": sightings,
             "state": _state(state),
             "report": _report(report),
@@ -126,6 +129,16 @@ class _Sighting:
         return {"since": round(self.since, 3), "until": round(self.until, 3), "most": dict(self.most)}
 
 
+class _Seen(NamedTuple):
+    """The last frame, without its pixels."""
+
+    ts: float
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    detections: tuple[Detection, ...]
+    presence: Presence | None
+
+
 class _Timed(NamedTuple):
     at: float
     timings_ms: Mapping[str, float]
@@ -151,16 +164,28 @@ def _stages(recent: list[_Timed], report: Report | None) -> dict[str, dict[str, 
     return stages
 
 
-def _objects(ts: float, detections: tuple[Detection, ...]) -> dict[str, Any]:
+def _objects(seen: _Seen) -> dict[str, Any]:
     items = [
         {
             "label": found.label,
             "score": round(float(found.score), 3),
             "box": [round(float(corner), 1) for corner in found.box],
+            "track": found.track,
         }
-        for found in detections
+        for found in seen.detections
     ]
-    return {"ts": round(ts, 3), "items": items}
+    width, height = seen.size
+    return {"ts": round(seen.ts, 3), "image": {"w": width, "h": height}, "items": items}
+
+
+def _presence(presence: Presence) -> dict[str, Any]:
+    lines: dict[str, dict[str, int]] = {}
+    for name, crossings in presence.lines.items():
+        totals = lines[name] = {"in": 0, "out": 0}
+        for (direction, _), count in crossings.items():
+            totals[direction] += count
+    zones = {name: dict(counts) for name, counts in presence.zones.items()}
+    return {"counts": dict(presence.counts), "zones": zones, "lines": lines}
 
 
 def _state(state: State | None) -> dict[str, Any] | None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from edged.http.access import Guard
-from edged.http.handlers import Hall, application
+from edged.http.handlers import application
 from edged.http.server import Server
+from edged.http.views import Hall, Kept, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from edged.http.handlers import View
     from edged.settings.listener import Address
 
 log = structlog.get_logger()
@@ -46,6 +46,8 @@ class Site:
         self._stop_timeout = stop_timeout
         self._server = Server(address)
         self._lock = threading.Lock()
+        self._joined: dict[str, list[View]] = {}
+        """By camera; while a reload is prepared there is a second one."""
         self._open = False
 
     @property
@@ -53,8 +55,8 @@ class Site:
         """Where a browser on this machine finds the page, once it is open."""
         return replace(self._address, port=self._server.port).url
 
-    def join(self, camera: str, view: View) -> None:
-        """Show a camera; the first one opens the site.
+    def join(self, camera: str, title: str, setup: Mapping[str, Any]) -> View:
+        """Show a camera; the first one opens the site. One that is shown already goes on with new settings.
 
         Raises:
             SinkError: the port is in use, or not ours to take.
@@ -65,14 +67,22 @@ class Site:
                 self._server.start(application(self.hall), self._send_home)
                 self._open = True
                 log.info("live_view", url=self.url)
+            joined = self._joined.setdefault(camera, [])
+            view = View(title, setup, joined[-1].kept if joined else Kept())
+            joined.append(view)
             self.hall.views[camera] = view
+        return view
 
     def leave(self, camera: str, view: View) -> None:
-        """Show it no more, unless another one is shown under its name."""
+        """Show it no more, unless it is shown with other settings."""
         with self._lock:
-            if self.hall.views.get(camera) is view:
-                del self.hall.views[camera]
-        self._server.call(view.board.close)
+            joined = self._joined[camera]
+            joined[:] = [one for one in joined if one is not view]
+            if joined:
+                self.hall.views[camera] = joined[-1]
+                return
+            del self._joined[camera], self.hall.views[camera]
+        self._server.call(view.kept.board.close)
 
     def call(self, function: Callable[[], None]) -> None:
         """Run something soon in the event loop of the pages."""
@@ -84,4 +94,4 @@ class Site:
 
     def _send_home(self) -> None:
         for view in list(self.hall.views.values()):
-            view.board.close()
+            view.kept.board.close()

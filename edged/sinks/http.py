@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 
 from edged.errors import ConfigError
 from edged.http.access import read_token
-from edged.http.live import Figures
-from edged.http.newest import Board
+from edged.http.setup import setup as where
 from edged.imaging.jpeg import encoded
 from edged.settings.listener import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from edged.http.site import Site
+    from edged.http.views import Kept, View
     from edged.records import Image, Report, Result, State
     from edged.settings.declared import Settings
     from edged.sinks import Context
@@ -36,6 +36,7 @@ class HttpSink:
         site: borrowed; given back by :meth:`close`.
         camera: its name below the site; empty for the only one.
         title: what its page is called.
+        setup: what its settings say of where to look.
         give_back: lets the site go; None: it is this camera's own.
     """
 
@@ -49,18 +50,15 @@ class HttpSink:
         *,
         camera: str = "",
         title: str = "edged",
+        setup: Mapping[str, Any] | None = None,
         give_back: Callable[[], None] | None = None,
     ) -> None:
-        from edged.http.handlers import View  # noqa: PLC0415  # an extra
-        from edged.http.prometheus import CameraMetrics  # noqa: PLC0415
-
         self._site = site
         self._camera = camera
         self._give_back = give_back or site.close
-        self._board = Board()
-        self._figures = Figures()
-        self._metrics = CameraMetrics()
-        self._view = View(title, self._board, self._figures, self._metrics)
+        self._title = title
+        self._setup = setup or {}
+        self._view: View | None = None
         self._due = 0.0
 
     @classmethod
@@ -76,6 +74,7 @@ class HttpSink:
             site,
             camera=settings.camera if settings.several else "",
             title=f"{settings.camera} on {settings.node}",
+            setup=where(settings),
             give_back=partial(context.lender.give_back, site),
         )
 
@@ -91,37 +90,44 @@ class HttpSink:
             SinkError: the port is in use, or not ours to take.
         """
         try:
-            self._site.join(self._camera, self._view)
+            self._view = self._site.join(self._camera, self._title, self._setup)
         except BaseException:
             self._give_back()
             raise
 
     def send(self, result: Result) -> None:
         """Count the result, and draw it for whoever waits for a picture."""
-        self._figures.take(result)
-        if not self._board.wanted:
+        kept = self._kept
+        kept.figures.take(result)
+        if not kept.board.wanted:
             return
         now = time.monotonic()
         if now < self._due:
             return
         # From when it was due, not from now: else 30 frames a second become ten and not fifteen.
         self._due = max(self._due + 1 / _MOST_FPS, now)
-        self._site.call(partial(self._board.put, _jpeg(result.picture())))
+        self._site.call(partial(kept.board.put, _jpeg(result.picture())))
 
     def report(self, report: Report) -> None:
         """Take the figures of the last interval."""
-        self._figures.report(report)
-        self._metrics.report(report)
+        self._kept.figures.report(report)
+        self._kept.metrics.report(report)
 
     def state(self, state: State) -> None:
         """Take what the daemon is doing."""
-        self._figures.state(state)
-        self._metrics.state(state)
+        self._kept.figures.state(state)
+        self._kept.metrics.state(state)
 
     def close(self) -> None:
         """Show it no more; the last one hangs up."""
-        self._site.leave(self._camera, self._view)
+        if self._view is not None:
+            self._site.leave(self._camera, self._view)
         self._give_back()
+
+    @property
+    def _kept(self) -> Kept:
+        assert self._view is not None  # noqa: S101  # open() comes first
+        return self._view.kept
 
 
 def _site(settings: Settings) -> Site:

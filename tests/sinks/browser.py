@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _START_S = 30.0
+_CONTROL, _RELEASED = "\ue009", "\ue000"
+_CLIPBOARD = (
+    "const done = arguments[0]; navigator.clipboard.readText().then(done, (error) => done(String(error)));"
+)
 
 
 class Browser:
@@ -48,6 +52,41 @@ class Browser:
                 return result
             time.sleep(0.1)
         raise AssertionError(f"{seconds} s have passed, and this is still not true: {script}")
+
+    def click(self, css: str) -> None:
+        """A click with the mouse, as a person's."""
+        self._post(f"/element/{self._find(css)}/click", {})
+
+    def write(self, css: str, text: str) -> None:
+        """Write into a field, in the place of what stands there."""
+        element = self._find(css)
+        self._post(f"/element/{element}/value", {"text": f"{_CONTROL}a{_RELEASED}{text}"})
+
+    def press(self, css: str, *keys: str) -> None:
+        """Press keys while an element has the focus; those without a letter are WebDriver's private ones."""
+        self._post(f"/element/{self._find(css)}/value", {"text": "".join(keys)})
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float], *, pointer: str = "mouse") -> None:
+        """Press at one place of the window and let go at another, by mouse or finger (``touch``)."""
+        x1, y1, x2, y2 = (round(value) for value in (*start, *end))
+        moves = [
+            {"type": "pointerMove", "duration": 0, "x": x1, "y": y1},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerMove", "duration": 50, "x": (x1 + x2) // 2, "y": (y1 + y2) // 2},
+            {"type": "pointerMove", "duration": 50, "x": x2, "y": y2},
+            {"type": "pointerUp", "button": 0},
+        ]
+        source = {"type": "pointer", "id": pointer, "parameters": {"pointerType": pointer}, "actions": moves}
+        self._post("/actions", {"actions": [source]})
+
+    def clipboard(self) -> str:
+        """What was copied last."""
+        self._post("/permissions", {"descriptor": {"name": "clipboard-read"}, "state": "granted"})
+        return str(self._post("/execute/async", {"script": _CLIPBOARD, "args": []}))
+
+    def _find(self, css: str) -> str:
+        found = self._post("/element", {"using": "css selector", "value": css})
+        return str(next(iter(found.values())))
 
     def resize(self, width: int, height: int) -> None:
         """Another size of the window."""

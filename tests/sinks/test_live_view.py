@@ -20,14 +20,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edged import bridge
 from edged.errors import SinkError
+from edged.http.setup import setup
 from edged.http.site import Site
 from edged.metrics import FrameCounts, StageStats
 from edged.records import Report, Result, State
 from edged.settings.listener import parse
+from edged.settings.loading import load_all
 from edged.sinks.http import HttpSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from edged.records import Image
 
@@ -503,3 +506,55 @@ def test_several_cameras_have_pages_below_their_names() -> None:
         front.close()
     finally:
         site.close()
+
+
+def test_who_looks_goes_on_looking_over_a_reload_and_a_refused_one_changes_nothing() -> None:
+    """The next sink joins before the one before leaves; the figures and the stream are the camera's."""
+    site = Site(parse("127.0.0.1:0"), token=None)
+
+    def joined(x: float) -> HttpSink:
+        sink = HttpSink(site, title="door", setup={"roi": x}, give_back=lambda: None)
+        sink.open()
+        return sink
+
+    def roi() -> float:
+        return float(json.loads(get(first, "/setup.json")[2])["roi"])
+
+    first = joined(1)
+    try:
+        first.state(RUNNING)
+        with Camera(first), Viewer(first) as viewer:
+            viewer.picture()
+            refused = joined(2)
+            refused.close()
+            assert roi() == 1
+            following = joined(3)
+            first.close()
+        assert roi() == 3
+        assert json.loads(get(first, "/live.json")[2])["results"] > 0
+        with Camera(following):
+            assert get(first, "/snapshot.jpg")[0] == 200
+        following.close()
+        assert get(first, "/live.json")[0] == 503
+    finally:
+        site.close()
+
+
+def test_what_the_settings_say_of_where_to_look_is_told_without_secrets(tmp_path: Path) -> None:
+    env_file = tmp_path / "edged.env"
+    env_file.write_text(
+        "EDGED_CAMERAS=front,side-door\nEDGED_SOURCE=rtsp://me:secret@127.0.0.1/x\nEDGED_MODEL=m.tflite\n"
+        "EDGED_ZONE_PORCH=person@0.1,0.5 0.6,0.5 0.6,1 dwell=3\nEDGED_SIDE_DOOR_ROI=0,0,10,20\n"
+        "EDGED_SCORES=person:0.6\nEDGED_AREAS=person:0.002-0.5\n"
+    )
+    front, side = (setup(settings) for settings in load_all(env_file, {}))
+    assert (front["prefix"], side["prefix"], front["shared"]) == (
+        "EDGED_FRONT_",
+        "EDGED_SIDE_DOOR_",
+        "EDGED_",
+    )
+    points = ((0.1, 0.5), (0.6, 0.5), (0.6, 1.0))
+    assert side["zone"] == [{"name": "porch", "points": points, "labels": ["person"], "dwell": 3.0}]
+    assert (front["roi"], side["roi"]) == (None, (0, 0, 10, 20))
+    assert (side["scores"], side["areas"]) == ({"person": 0.6}, {"person": [0.002, 0.5]})
+    assert "secret" not in json.dumps([front, side])

@@ -28,10 +28,23 @@ function showObjects(objects, sightings) {
     ? items.map((item) => row("li", [item.label || "object", item.score.toFixed(2)]))
     : [row("li", ["nothing", objects ? clock(objects.ts) : ""])]));
   find("sightings").replaceChildren(...sightings.slice().reverse().map((sighting) => {
-    const counts = Object.entries(sighting.most).map(([label, count]) => `${count} ${label || "object"}`);
     const [since, until] = [clock(sighting.since), clock(sighting.until)];
-    return row("li", [counts.join(", "), since === until ? since : `${since} – ${until}`]);
+    return row("li", [words(sighting.most), since === until ? since : `${since} – ${until}`]);
   }));
+}
+
+function words(counts) {
+  return Object.entries(counts).map(([label, count]) => `${count} ${label || "object"}`).join(", ");
+}
+
+function showPlaces(presence) {
+  const zones = Object.entries(presence ? presence.zones : {});
+  const lines = Object.entries(presence ? presence.lines : {});
+  find("places").hidden = !zones.length && !lines.length;
+  find("zones").replaceChildren(
+    ...zones.map(([name, counts]) => row("li", [name, words(counts) || "nobody"])),
+    ...lines.map(([name, totals]) => row("li", [name, `${totals.in} in, ${totals.out} out`])),
+  );
 }
 
 function showFrames(report) {
@@ -53,6 +66,7 @@ function show(live) {
   showStatus(live.health.status, live.health.problems);
   showStages(live.stages);
   showObjects(live.objects, live.sightings);
+  showPlaces(live.presence);
   showFrames(live.report);
   if (live.state) {
     const state = live.state;

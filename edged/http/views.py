@@ -1,0 +1,46 @@
+"""What there is to show of each camera, and who may look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from edged.http.live import Figures
+from edged.http.newest import Board
+from edged.http.prometheus import CameraMetrics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edged.http.access import Guard
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is known of a camera, whatever its settings: who looks goes on looking over a reload."""
+
+    board: Board = field(default_factory=Board)
+    figures: Figures = field(default_factory=Figures)
+    metrics: CameraMetrics = field(default_factory=CameraMetrics)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What there is to show of one camera with its present settings."""
+
+    title: str
+    setup: Mapping[str, Any]
+    """What its settings say of where to look, as JSON has it."""
+    kept: Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """What there is to show, and who may look."""
+
+    title: str
+    access: Guard
+    views: dict[str, View]
+    """By camera; the only one is called nothing."""
+    several: bool
+    most_viewers: int = 8
