@@ -20,10 +20,12 @@ class Recall:
     def __init__(self) -> None:
         self._began = self._last = time.monotonic()
         self._quiet_s = _QUIET_S
+        self._questions = 0
         self._unanswered: set[int | None] = set()
 
     def asked(self, question: int | None) -> None:
         """A question is on its way."""
+        self._questions += 1
         self._unanswered.add(question)
 
     def answered(self, question: int | None) -> None:
@@ -41,5 +43,7 @@ class Recall:
     @property
     def over(self) -> bool:
         """Whether there is nothing left to wait for."""
+        if not self._questions:
+            return True
         now = time.monotonic()
         return now - self._began > _LIMIT_S or (not self._unanswered and now - self._last > self._quiet_s)
