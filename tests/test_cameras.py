@@ -73,6 +73,8 @@ def test_two_cameras_share_a_connection_and_an_engine(
         assert json.loads(seen.wait_for(f"{BASE}/front/cmd/pause/result"))["ok"]
         daemon.until(lambda: json_of(seen, f"{BASE}/front/state")["lifecycle"] == "paused")
         assert json_of(seen, f"{BASE}/back/state")["lifecycle"] == "running"
+        daemon.until(lambda: seen.on(f"{BASE}/front/status")[-1] == b"offline")
+        assert seen.on(f"{BASE}/back/status")[-1] == b"online"
         daemon.until(lambda: json_of(seen, f"{BASE}/front/timings")["frames"]["dropped"].get("paused"))
 
         node = json.loads(seen.wait_for("homeassistant/device/edged_lab1/config"))

@@ -303,7 +303,9 @@ class CameraRun:
             labels=tuple(sorted(parts.detector.keep)) or tuple(filter(None, parts.detector.decoder.labels)),
         )
         if self.state.camera_online and not state.camera_online:
-            self.pipeline.camera_lost()
+            self.pipeline.nothing_comes("lost")
+        if state.lifecycle == "paused" != self.state.lifecycle:
+            self.pipeline.nothing_comes("stop")
         if state != self.state:
             self.state = state
             for reporter in self._reporters():

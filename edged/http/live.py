@@ -71,7 +71,8 @@ class Figures:
         with self._lock:
             recent = [timed for timed in self._recent if now - timed.at <= _WINDOW_S]
             results, frame_id = self._results, self._frame_id
-            seen = self._seen
+            # In a pause, what was seen last says nothing of now.
+            seen = None if _is_paused(self._state) else self._seen
             sightings = [sighting.as_json() for sighting in self._sightings]
         report, state = self._report, self._state
         return {
@@ -142,6 +143,11 @@ class _Seen(NamedTuple):
 class _Timed(NamedTuple):
     at: float
     timings_ms: Mapping[str, float]
+
+
+def _is_paused(state: State | None) -> bool:
+    """Whether nothing is looked at."""
+    return state is not None and state.lifecycle == "paused"
 
 
 def _rate(recent: list[_Timed]) -> float:

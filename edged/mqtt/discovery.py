@@ -144,7 +144,12 @@ class Discovery:
 
     def _components(self) -> dict[str, dict[str, Any]]:
         components = {f"{self._camera}camera": _binary("Camera", "connectivity", self._topics.status)}
-        components[f"{self._camera}camera"] |= {"payload_on": "online", "payload_off": "offline"}
+        components[f"{self._camera}camera"] |= {
+            "payload_on": "online",
+            "payload_off": "offline",
+            "availability": [{"topic": self._topics.availability}, self._unless_paused()],
+            "availability_mode": "all",
+        }
         for key, label in sorted(self._entities.labels.items()):
             components[f"{self._camera}count_{key}"] = self._count(key, label)
             components[f"{self._camera}occupancy_{key}"] = self._occupancy(key, label)
@@ -155,6 +160,7 @@ class Discovery:
                 "name": self._name("snapshot"),
                 "image_topic": self._topics.snapshot,
                 "content_type": "image/jpeg",
+                **self._with_camera(),
             }
         figure = partial(_figure, topic=self._topics.timings, expire_after=self._expire_after)
         components["fps"] = figure("Frames per second", "fps", "fps", {"unit_of_measurement": "fps"})
@@ -222,6 +228,12 @@ class Discovery:
 
     def _name(self, what: str) -> str:
         return what if self._several else f"{self._topics.camera} {what}"
+
+    def _unless_paused(self) -> dict[str, str]:
+        """Available but in a pause."""
+        topic = self._topics.camera_state if self._several else self._topics.state
+        words = "'offline' if value_json.lifecycle == 'paused' else 'online'"
+        return {"topic": topic, "value_template": f"{{{{ {words} }}}}"}
 
     def _with_camera(self) -> dict[str, Any]:
         """What is only known while the camera gives pictures."""

@@ -188,10 +188,10 @@ class Pipeline:
             self._end_events("reload")
             self._follower = follower
 
-    def camera_lost(self) -> None:
-        """The source gives no frames for a while: what was seen has ended."""
+    def nothing_comes(self, ended_by: str) -> None:
+        """No frames for a while, for the camera is ``lost`` or was told to ``stop``: events have ended."""
         if self.running and not self._over:
-            self._end_events("lost")
+            self._end_events(ended_by)
 
     def _end_events(self, ended_by: str) -> None:
         if self._follower is not None and (events := self._follower.end(ended_by)):

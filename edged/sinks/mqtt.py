@@ -292,7 +292,9 @@ class MqttSink:
         state = self.last_state
         if state is None:
             return
-        self._outbox.post(self.topics.status, b"online" if state.camera_online else b"offline")
+        # While it is paused, counts say as little of now as while the camera is lost.
+        seeing = state.camera_online and state.lifecycle != "paused"
+        self._outbox.post(self.topics.status, b"online" if seeing else b"offline")
         if self._node.several:
             message = payloads.camera_state(
                 state, camera=self.topics.camera, boot_id=self._node.boot_id, now=time.time()

@@ -9,9 +9,12 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from browser import open_browser
+from made import START, result
+from test_live_view import RUNNING, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +98,27 @@ def test_pictures_change_and_numbers_move(tmp_path: Path, demo_model: Path, demo
         browser.resize(400, 800)
         assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
         # Nothing was refused by the page's own policy, and nothing has failed.
+        assert browser.console() == []
+
+
+def test_the_page_tells_of_a_pause_and_waits_for_no_picture() -> None:
+    status = "return document.getElementById('status').textContent"
+    picture = "return document.getElementById('picture').getAttribute('src') || ''"
+    with serving() as sink, open_browser() as browser:
+        sink.state(RUNNING)
+        sink.send(result(0, pts=0.0, ts=START, seen=True))
+        sink.state(replace(RUNNING, lifecycle="paused"))
+        browser.go(sink.url)
+        browser.wait_for(f"{status} === 'paused'")
+        assert browser.run(picture) == ""
+        assert not browser.run("return document.getElementById('paused').hidden")
+        assert "person" not in browser.text("objects")
+
+        sink.state(RUNNING)
+        browser.wait_for(f"{status} === 'ok'")
+        assert "stream.mjpg" in browser.run(picture)
+        assert browser.run("return document.getElementById('paused').hidden")
+        assert "person" in browser.text("objects")
         assert browser.console() == []
 
 

@@ -236,6 +236,10 @@ def test_health_tells_whether_detection_goes_on(sink: HttpSink) -> None:
         status, _, body = get(sink, "/healthz")
         return status, json.loads(body)["status"]
 
+    def live() -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(get(sink, "/live.json")[2])
+        return content
+
     from dataclasses import replace
 
     assert health() == (503, "failed")  # still starting
@@ -247,6 +251,11 @@ def test_health_tells_whether_detection_goes_on(sink: HttpSink) -> None:
     assert health() == (503, "failed")
     sink.state(replace(RUNNING, lifecycle="paused"))
     assert health() == (200, "ok")
+    sink.send(result(0, pts=0.0, ts=START, seen=True))
+    assert live()["objects"] is None, "what was seen last says nothing of now"
+    assert live()["health"]["lifecycle"] == "paused"
+    sink.state(RUNNING)
+    assert live()["objects"]["items"][0]["label"] == "person"
     sink.state(replace(RUNNING, lifecycle="stopping"))
     assert health() == (503, "failed")
 

@@ -1,4 +1,4 @@
-import { base, element, find, poll, showStatus } from "./page.js";
+import { base, condition, element, find, poll, showStatus } from "./page.js";
 
 const PERIOD_MS = 1000;
 const cards = new Map();
@@ -37,8 +37,9 @@ function show(overview) {
   for (const camera of overview.cameras) {
     const { words, status, link } = cards.get(camera.name) || card(camera.name);
     words.textContent = `${camera.name}: ${camera.fps.toFixed(1)} frames/s`;
-    status.textContent = camera.health.status;
-    status.className = `status ${camera.health.status}`;
+    const word = condition(camera.health);
+    status.textContent = word;
+    status.className = `status ${word}`;
     link.title = camera.health.problems.join("\n");
   }
 }

@@ -53,13 +53,28 @@ export async function poll(path, show, period_ms = PERIOD_MS) {
   setTimeout(() => poll(path, show, period_ms), period_ms);
 }
 
-/** Keep the live picture in `image` going; while the page cannot be seen, edged need not draw for it. */
+/**
+ * Keep the live picture in `image` going; while the page cannot be seen, edged need not draw for it.
+ * Gives what ends it for a while: there are no pictures of a camera that is paused.
+ */
 export function stream(image) {
+  let going = true;
   const look = () => {
-    if (document.hidden) image.removeAttribute("src");
+    if (document.hidden || !going) image.removeAttribute("src");
     else image.src = `${base}stream.mjpg?${Date.now()}`;
   };
-  image.addEventListener("error", () => { if (!document.hidden) setTimeout(look, 2 * PERIOD_MS); });
+  image.addEventListener("error", () => { if (!document.hidden && going) setTimeout(look, 2 * PERIOD_MS); });
   document.addEventListener("visibilitychange", look);
   look();
+  return (wanted) => {
+    if (wanted === going) return;
+    going = wanted;
+    image.hidden = !going;
+    look();
+  };
+}
+
+/** The word for how a camera is. */
+export function condition(health) {
+  return health.lifecycle === "paused" ? "paused" : health.status;
 }

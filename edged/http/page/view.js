@@ -1,4 +1,4 @@
-import { clock, element, find, poll, row, showStatus, stream } from "./page.js";
+import { clock, condition, element, find, poll, row, showStatus, stream } from "./page.js";
 
 const MOST_OBJECTS = 8;
 
@@ -26,7 +26,7 @@ function showObjects(objects, sightings) {
   const items = objects ? objects.items.slice(0, MOST_OBJECTS) : [];
   find("objects").replaceChildren(...(items.length
     ? items.map((item) => row("li", [item.label || "object", item.score.toFixed(2)]))
-    : [row("li", ["nothing", objects ? clock(objects.ts) : ""])]));
+    : [row("li", objects ? ["nothing", clock(objects.ts)] : ["–", ""])]));
   find("sightings").replaceChildren(...sightings.slice().reverse().map((sighting) => {
     const [since, until] = [clock(sighting.since), clock(sighting.until)];
     return row("li", [words(sighting.most), since === until ? since : `${since} – ${until}`]);
@@ -63,7 +63,10 @@ function show(live) {
   document.title = `${live.title} – edged`;
   find("title").textContent = live.title;
   find("fps").textContent = live.fps.toFixed(1);
-  showStatus(live.health.status, live.health.problems);
+  showStatus(condition(live.health), live.health.problems);
+  const paused = live.health.lifecycle === "paused";
+  find("paused").hidden = !paused;
+  watch(!paused);
   showStages(live.stages);
   showObjects(live.objects, live.sightings);
   showPlaces(live.presence);
@@ -75,5 +78,5 @@ function show(live) {
   }
 }
 
-stream(find("picture"));
+const watch = stream(find("picture"));
 poll("live.json", show);
