@@ -16,6 +16,7 @@ DECODERS: dict[str, str] = {
     "yolo-end2end": "edged.decoders.yolo_end2end:YoloEnd2End",
     "yolov5": "edged.decoders.yolov5:Yolov5",
     "yolox": "edged.decoders.yolox:Yolox",
+    "nanodet": "edged.decoders.nanodet:NanoDet",
     "yolo": "edged.decoders.yolo:Yolo",
     "blazeface": "edged.decoders.blazeface:BlazeFace",
     "ssd": "edged.decoders.ssd:Ssd",

@@ -67,6 +67,11 @@ def cells(model: Model, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArra
     return np.concatenate(corners).astype(np.float32), np.concatenate(sides).astype(np.float32)
 
 
+def strides(model: Model, count: int) -> tuple[int, ...]:
+    """Those of the pyramid of ``count`` cells; empty where no pyramid has so many."""
+    return _pyramids(model).get(count, ())
+
+
 def _pyramids(model: Model) -> dict[int, tuple[int, ...]]:
     """The strides of every pyramid that the input can have, by the number of its cells."""
     try:

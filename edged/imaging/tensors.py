@@ -65,6 +65,14 @@ class _Placement:
         return slice(self.geometry.pad_x, self.geometry.pad_x + self.inner_width)
 
 
+def normalised(
+    mean: tuple[float, float, float], deviation: tuple[float, float, float]
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """``low`` and ``high`` of an input that wants pixels less ``mean``, divided by ``deviation``."""
+    low, high = ([(pixel - m) / d for m, d in zip(mean, deviation, strict=True)] for pixel in (0, 255))
+    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+
 def pixel_table(spec: TensorSpec, encoding: Encoding) -> npt.NDArray[Any]:
     """The stored value of every pixel value of every channel, ``[256, 3]`` in the dtype of the input.
 

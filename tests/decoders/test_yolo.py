@@ -227,7 +227,7 @@ def test_a_pose_without_metadata_is_no_detector_of_52_classes() -> None:
 @pytest.mark.parametrize(
     "outputs",
     [
-        [(1, 8400, 112)],  # nobody can run it
+        [(1, 8400, 111)],  # one row a cell, of which nothing else is known
         [(1, 116, 8400), (1, 160, 160, 32)],  # segmentation
         [(1, 1001)],
         [(2, 84, 8400)],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from tensors import WHOLE, decoder, iou, model, spec, store
+from tensors import WHOLE, Found, assert_same, cells_plainly, decoder, kept_plainly, model, spec, store
 
 from edged.decoders import decoder_class, mismatches
 from edged.decoders.yolox import Yolox
@@ -46,36 +46,23 @@ def rows(seed: int = 0) -> Tensor:
 
 def on_the_grid(raw: Tensor) -> Tensor:
     """Centre and size in input pixels of raw rows, cell by cell as the paper has it."""
-    made, at = raw.copy(), 0
-    for stride in (8, 16, 32):
-        for row in range(640 // stride):
-            for column in range(640 // stride):
-                x, y, width, height = raw[at, :4]
-                made[at, :4] = (
-                    (x + column) * stride,
-                    (y + row) * stride,
-                    math.exp(width) * stride,
-                    math.exp(height) * stride,
-                )
-                at += 1
+    made = raw.copy()
+    for row, (column, line, stride) in zip(made, cells_plainly((8, 16, 32)), strict=True):
+        x, y, width, height = row[:4]
+        row[:2] = (x + column) * stride, (y + line) * stride
+        row[2:4] = math.exp(width) * stride, math.exp(height) * stride
     return made
 
 
-def plainly(
-    decoded: Tensor, *, score: float, overlap: float
-) -> list[tuple[int, float, tuple[float, float, float, float]]]:
-    """Class, score and corners of what a loop over all rows keeps, best first."""
-    found = []
+def plainly(decoded: Tensor, *, score: float, overlap: float) -> list[Found]:
+    """What a loop over all rows keeps."""
+    found: list[Found] = []
     for x, y, width, height, objectness, *classes in decoded.tolist():
         best = int(np.argmax(classes))
         if objectness * classes[best] >= score:
             box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
             found.append((best, objectness * classes[best], box))
-    kept: list[tuple[int, float, tuple[float, float, float, float]]] = []
-    for candidate in sorted(found, key=lambda one: -one[1]):
-        if all(other[0] != candidate[0] or iou(other[2], candidate[2]) <= overlap for other in kept):
-            kept.append(candidate)
-    return kept
+    return kept_plainly(found, overlap)
 
 
 @pytest.mark.parametrize("form", ["raw", "on the grid", "normalised"])
@@ -91,11 +78,9 @@ def test_decodes_both_forms_like_a_plain_loop(form: str) -> None:
     assert decoder_class(of) is Yolox
     found = decoder(of, score=0.25, iou=0.5).decode([tensor], WHOLE)
     expected = plainly(on_the_grid(raw), score=0.25, overlap=0.5)
-    assert len(found) == len(expected) > 20
-    for one, (class_id, score, box) in zip(found, expected, strict=True):
-        assert (one.class_id, one.label) == (class_id, labels[class_id])
-        assert one.score == pytest.approx(score, abs=1e-5)
-        assert one.box == pytest.approx(np.clip(box, 0, 640), abs=0.01)
+    assert len(expected) > 20
+    assert_same(found, expected)
+    assert found[0].label == labels[found[0].class_id]
 
 
 def test_decodes_quantised_rows() -> None:

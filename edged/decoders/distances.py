@@ -1,0 +1,49 @@
+"""Boxes told as distributions of distances, the generalised focal loss's way (GFL, DFL).
+
+Each side of a box is a distance from the centre of its cell, told as logits of ``bins`` whole numbers of
+cells, 0 to bins - 1: the distance is their mean, weighted with the softmax.
+
+Source: Li et al., "Generalized Focal Loss", 2020 (Integral); Ultralytics, nn/modules/block.py (DFL).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edged.records import Tensor
+
+    Floats = npt.NDArray[np.floating[Any]]
+
+SIDES = 4
+"""Left, top, right and bottom, in this order."""
+
+
+def corners(logits: Floats, centres: Floats, sides: Floats) -> Floats:
+    """Boxes as corners x1, y1, x2, y2 in the unit of ``centres``.
+
+    Args:
+        logits: ``[n, 4 * bins]``.
+        centres: x, y from where distances count, ``[n, 2]``.
+        sides: of the cells, ``[n, 1]``.
+    """
+    spread = logits.reshape(len(logits), SIDES, -1)
+    weights = np.exp(spread - spread.max(axis=2, keepdims=True))
+    reach = weights @ np.arange(spread.shape[2], dtype=np.float32) / weights.sum(axis=2) * sides
+    return np.concatenate((centres - reach[:, :2], centres + reach[:, 2:]), axis=1)
+
+
+def rows_reaching(scores: Tensor, least: float) -> npt.NDArray[np.intp]:
+    """Which rows of ``[n, classes]`` have a score of ``least`` or more."""
+    # Faster than a maximum along the short axis: nearly all scores are small, and only the others cost.
+    hits: npt.NDArray[np.intp] = np.flatnonzero(scores >= least) // scores.shape[1]
+    again = np.zeros(hits.size, np.bool_)
+    again[1:] = hits[1:] == hits[:-1]
+    return hits[~again]
+
+
+__all__ = ["SIDES", "corners", "rows_reaching"]
