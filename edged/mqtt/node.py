@@ -125,7 +125,7 @@ class MqttNode:
             if ha_prefix and several
             else None
         )
-        self._spooler = Spooler(self.outbox, spool) if spool is not None else None
+        self._spooler = Spooler(self.outbox.disk, spool) if spool is not None else None
         self._connection = Connection(
             access, self.outbox, self._waker, self, availability=topics.availability
         )

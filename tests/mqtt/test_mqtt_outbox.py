@@ -130,13 +130,13 @@ def test_a_source_that_waits_is_set_free_at_the_end() -> None:
 
 def test_a_disk_that_fails_loses_only_what_was_nowhere_else() -> None:
     box = outbox()
-    box.recover(2, 1, 2)
+    box.disk.recover(2, 1, 2)
     for number in range(3):
         box.put("t", b"%d" % number)
-    box.spill(float("inf"))
-    box.spilled()
+    box.disk.spill(float("inf"))
+    box.disk.spilled()
     box.put("t", b"3")
-    box.forget_disk("spool_failed")
+    box.disk.forget("spool_failed")
     assert box.delivery().dropped == {"spool_failed": 5}
     box.attach()
     assert take_all(box) == [b"3"]
@@ -170,19 +170,19 @@ def test_only_values_leave_where_only_values_may() -> None:
 
 def test_a_message_comes_to_its_end_once() -> None:
     box = outbox()
-    box.recover(0, None, 0)
+    box.disk.recover(0, None, 0)
     box.put("t", b"0")
-    box.spill(float("inf"))
-    box.spilled()
+    box.disk.spill(float("inf"))
+    box.disk.spilled()
     box.attach()
-    start, _ = box.wanted(1) or (0, 0)
-    box.load(start, [Message(start, "t", b"0", spooled=True)], None)
+    start, _ = box.disk.wanted(1) or (0, 0)
+    box.disk.load(start, [Message(start, "t", b"0", spooled=True)], None)
     message = box.take()
     assert message is not None
     box.settle(message)
     box.settle(message)
     box.settle(message, "refused")
-    assert (box.on_disk, list(box.finished())) == (0, [message.order])
+    assert (box.disk.count, list(box.disk.finished())) == (0, [message.order])
     account = box.delivery()
     assert (account.made, account.acknowledged, account.dropped) == (1, 1, {})
 
@@ -190,19 +190,19 @@ def test_a_message_comes_to_its_end_once() -> None:
 def test_what_was_read_before_the_connection_was_lost_is_not_taken_twice() -> None:
     """The disk is asked, the connection goes and comes back, and only then the answer arrives."""
     box = outbox()
-    box.recover(3, 1, 3)
+    box.disk.recover(3, 1, 3)
     disk = [Message(order, "t", b"%d" % order, spooled=True) for order in (1, 2, 3)]
     box.attach()
-    box.load(1, disk[:2], 3)
+    box.disk.load(1, disk[:2], 3)
     message = box.take()
     assert message is not None
-    assert box.wanted(5) == (3, 4)
+    assert box.disk.wanted(5) == (3, 4)
     box.detach()
     box.attach()
-    box.load(3, disk[2:], None)
+    box.disk.load(3, disk[2:], None)
     assert box.take() is None
-    assert box.unloaded == 1
-    box.load(1, disk, None)
+    assert box.disk.unloaded == 1
+    box.disk.load(1, disk, None)
     assert take_all(box) == [b"1", b"2", b"3"]
 
 
@@ -213,18 +213,18 @@ def test_the_thread_of_the_spool_is_woken_when_there_is_work(step: str) -> None:
         box.attach()
     for number in range(4 if step == "wait" else 1):
         box.put("t", b"%d" % number)
-    box.disk_due.clear()
+    box.disk.due.clear()
     if step == "crowd":
         box.put("t", b"1")
     elif step == "wait":
         blocked = threading.Thread(target=box.put, args=("t", b"4"), kwargs={"waits": True})
         blocked.start()
-        assert box.disk_due.wait(5)
+        assert box.disk.due.wait(5)
         box.close()
         blocked.join(5)
     else:
         getattr(box, step)()
-    assert box.disk_due.is_set()
+    assert box.disk.due.is_set()
 
 
 def test_who_sends_is_woken_by_everything_there_is_to_send() -> None:
@@ -235,16 +235,16 @@ def test_who_sends_is_woken_by_everything_there_is_to_send() -> None:
     step = "post"
     box.post("state", b"s")
     step = "unspill"
-    box.spill(float("inf"))
-    box.unspill("disk_full")
+    box.disk.spill(float("inf"))
+    box.disk.unspill("disk_full")
     step = "spilled"
-    box.spill(float("inf"))
-    box.spilled()
+    box.disk.spill(float("inf"))
+    box.disk.spilled()
     box.attach()
     step = "load"
-    box.load(1, [Message(1, "t", b"0", spooled=True)], None)
+    box.disk.load(1, [Message(1, "t", b"0", spooled=True)], None)
     step = "forget"
-    box.forget_disk("spool_failed")
+    box.disk.forget("spool_failed")
     step = "renew"
     box.renew()
     step = "close"
@@ -285,12 +285,32 @@ def test_what_does_not_fit_back_from_a_full_disk_is_dropped_for_that_cause() -> 
     box = outbox(limit=3)
     for number in range(3):
         box.put("t", b"%d" % number)
-    assert len(box.spill(float("inf"))) == 3
+    assert len(box.disk.spill(float("inf"))) == 3
     for number in (3, 4):
         box.put("t", b"%d" % number)
-    box.unspill("disk_full")
+    box.disk.unspill("disk_full")
     assert box.delivery().dropped == {"disk_full": 2}
     box.put("t", b"5")
     assert "disk_full" in box.problem
     box.attach()
     assert take_all(box) == [b"3", b"4", b"5"]
+
+
+def test_what_is_to_come_last_does_and_gives_way_to_what_is_newer() -> None:
+    """A camera is not online before all that it has left is put right, but it may go at any time."""
+    box = outbox()
+    box.post("status", b"online")
+    box.post("count", b"0")
+    box.attach(last="status")
+    assert take_all(box) == [b"0"]
+    assert box.delivery().queued == 1
+    box.release()
+    assert take_all(box) == [b"online"]
+    box.detach()
+    box.attach(last="status")
+    assert take_all(box) == [b"0"]
+    box.post("status", b"offline")
+    assert take_all(box) == [b"offline"]
+    box.release()
+    account = box.delivery()
+    assert (account.queued, account.dropped, account.closes) == (0, {"superseded": 1}, True)

@@ -269,12 +269,12 @@ def put(box: Outbox, count: int, size: int = 1000) -> None:
 
 def test_a_full_disk_is_told_and_detection_goes_on(tiny_disk: Path) -> None:
     box = outbox()
-    spooler = Spooler(box, SpoolFile(tiny_disk / "spool.sqlite3"))
+    spooler = Spooler(box.disk, SpoolFile(tiny_disk / "spool.sqlite3"))
     spooler.open()
     with capture_logs() as logs:
         for _ in range(100):
             put(box, 25)
-            rig.until(lambda: len(box._queue) < 25, 0.1)  # noqa: SLF001
+            rig.until(lambda: len(box._lanes.queue) < 25, 0.1)  # noqa: SLF001
             if spooler.problem:
                 break
         put(box, 200)
@@ -295,12 +295,12 @@ def test_room_on_the_disk_is_used_again(tiny_disk: Path, monkeypatch: pytest.Mon
     ballast = tiny_disk / "ballast"
     ballast.write_bytes(b"x" * 900_000)
     box = outbox(limit=200)
-    spooler = Spooler(box, SpoolFile(tiny_disk / "spool.sqlite3"))
+    spooler = Spooler(box.disk, SpoolFile(tiny_disk / "spool.sqlite3"))
     spooler.open()
     put(box, 150)
     assert rig.until(lambda: spooler.problem)
     ballast.unlink()
-    assert rig.until(lambda: not spooler.problem and box.on_disk == 150)
+    assert rig.until(lambda: not spooler.problem and box.disk.count == 150)
     spooler.close(5)
     assert box.delivery().dropped == {}
 
@@ -308,10 +308,10 @@ def test_room_on_the_disk_is_used_again(tiny_disk: Path, monkeypatch: pytest.Mon
 def test_a_file_damaged_while_in_use_is_replaced(path: Path) -> None:
     count = 6000  # more than SQLite keeps in memory
     box = outbox(limit=count)
-    spooler = Spooler(box, SpoolFile(path))
+    spooler = Spooler(box.disk, SpoolFile(path))
     spooler.open()
     put(box, count)
-    assert rig.until(lambda: box.on_disk == count)
+    assert rig.until(lambda: box.disk.count == count)
     for file in (path, Path(f"{path}-wal")):
         file.write_bytes(os.urandom(file.stat().st_size))
     with capture_logs() as logs:
@@ -340,7 +340,7 @@ def _drain(box: Outbox) -> int:
 def test_a_spool_that_cannot_be_opened_is_told_and_memory_serves(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     box = outbox()
-    spooler = Spooler(box, SpoolFile(tmp_path / "file" / "spool.sqlite3"))
+    spooler = Spooler(box.disk, SpoolFile(tmp_path / "file" / "spool.sqlite3"))
     with capture_logs() as logs:
         spooler.open()
     assert logs[0]["event"] == "mqtt_spool_fails"
@@ -355,7 +355,7 @@ def test_what_is_made_before_the_spool_is_read_overwrites_nothing_in_it(tmp_path
     for count in (5, 3):
         box = outbox()
         put(box, count)
-        spooler = Spooler(box, SpoolFile(path))
+        spooler = Spooler(box.disk, SpoolFile(path))
         spooler.open()
         rig.until(lambda box=box: box.delivery().queued == 0)  # type: ignore[misc]
         spooler.close(5)
@@ -398,7 +398,7 @@ def test_a_full_disk_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Spool, "write", full)
     box = outbox(limit=20)
-    spooler = Spooler(box, SpoolFile(tmp_path / "spool.sqlite3"))
+    spooler = Spooler(box.disk, SpoolFile(tmp_path / "spool.sqlite3"))
     spooler.open()
     for _ in range(15):
         put(box, 5)

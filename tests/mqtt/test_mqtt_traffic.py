@@ -85,7 +85,7 @@ class Traffic(RuleBasedStateMachine):
     @rule(count=st.integers(1, 4))
     def put(self, count: int) -> None:
         for _ in range(count):
-            if len(self.box._queue) < LIMIT:  # noqa: SLF001  # what overflow does is tested by itself
+            if len(self.box._lanes.queue) < LIMIT:  # noqa: SLF001  # what overflow does is tested by itself
                 self.box.put("t", b"%d" % self.made)
                 self.left.append(self.made)
                 self.made += 1
@@ -140,21 +140,21 @@ class Traffic(RuleBasedStateMachine):
     @rule()
     def open_spool(self) -> None:
         self.spool = Spool(self.path, max_bytes=10_000_000, max_age=1e6)
-        self.box.recover(*self.spool.extent())
+        self.box.disk.recover(*self.spool.extent())
         self.left = [*range(self.earlier), *self.left]
         self.on_disk = set(range(self.earlier))
 
     @precondition(lambda self: self.idle_disk)
     @rule(everything=st.booleans())
     def begin_to_write(self, everything: bool) -> None:  # noqa: FBT001
-        self.writing = self.box.spill(FOREVER if everything else 0.0)
+        self.writing = self.box.disk.spill(FOREVER if everything else 0.0)
 
     @precondition(lambda self: self.writing)
     @rule()
     def have_written(self) -> None:
         assert self.spool is not None
         self.spool.write(self.writing)
-        self.box.spilled()
+        self.box.disk.spilled()
         self.on_disk |= {int(message.payload) for message in self.writing}
         self.writing = ()
 
@@ -162,7 +162,7 @@ class Traffic(RuleBasedStateMachine):
     @rule()
     def find_the_disk_full(self) -> None:
         before = self.box.delivery().dropped.get("disk_full", 0)
-        self.box.unspill("disk_full")
+        self.box.disk.unspill("disk_full")
         for message in self.writing[: self.box.delivery().dropped.get("disk_full", 0) - before]:
             self.left.remove(int(message.payload))  # the oldest
         self.writing = ()
@@ -171,7 +171,7 @@ class Traffic(RuleBasedStateMachine):
     @rule(most=st.integers(1, 5))
     def begin_to_read(self, most: int) -> None:
         assert self.spool is not None
-        if wanted := self.box.wanted(most):
+        if wanted := self.box.disk.wanted(most):
             messages, following, damaged = self.spool.read(*wanted)
             assert not damaged
             self.portion = Portion(wanted[0], messages, following)
@@ -180,26 +180,26 @@ class Traffic(RuleBasedStateMachine):
     @rule()
     def have_read(self) -> None:
         assert self.portion is not None
-        self.box.load(self.portion.start, self.portion.messages, self.portion.following)
+        self.box.disk.load(self.portion.start, self.portion.messages, self.portion.following)
         self.portion = None
 
     @precondition(lambda self: self.idle_disk)
     @rule()
     def remove_what_is_finished(self) -> None:
         assert self.spool is not None
-        self.spool.remove(self.box.finished())
+        self.spool.remove(self.box.disk.finished())
         assert self.spool.extent()[0] == len(self.on_disk)
 
-    @precondition(lambda self: self.idle_disk and self.box.unloaded is not None)
+    @precondition(lambda self: self.idle_disk and self.box.disk.unloaded is not None)
     @rule(count=st.integers(1, 3))
     def trim(self, count: int) -> None:
         """The file is too large: what is only there goes, the oldest first."""
         assert self.spool is not None
-        start = self.box.unloaded
+        start = self.box.disk.unloaded
         assert start is not None
         messages, following, _ = self.spool.read(start, count)
         self.spool.remove([message.order for message in messages])
-        self.box.trimmed(start, "spool_full", len(messages), following)
+        self.box.disk.trimmed(start, "spool_full", len(messages), following)
         for message in messages:
             self.left.remove(int(message.payload))
             self.on_disk.remove(int(message.payload))
@@ -210,12 +210,12 @@ class Traffic(RuleBasedStateMachine):
         """It fails, and another begins."""
         assert self.spool is not None
         before = self.box.delivery()
-        self.box.forget_disk("spool_failed")
+        self.box.disk.forget("spool_failed")
         after = self.box.delivery()
         lost = after.dropped.get("spool_failed", 0) - before.dropped.get("spool_failed", 0)
         in_memory = {
             int(message.payload)
-            for message in (*self.box._ready, *self.box._queue, *self.flight)  # noqa: SLF001
+            for message in (*self.box._lanes.ready, *self.box._lanes.queue, *self.flight)  # noqa: SLF001
             if not message.key
         }
         assert lost == len(set(self.left) - in_memory)
@@ -241,7 +241,7 @@ class Traffic(RuleBasedStateMachine):
                 self.box.settle(message)
                 if not message.key:
                     sent.append(int(message.payload))
-            elif self.box.unloaded is not None:
+            elif self.box.disk.unloaded is not None:
                 self.begin_to_read(5)
                 self.have_read()
             else:
@@ -250,7 +250,7 @@ class Traffic(RuleBasedStateMachine):
         account = self.box.delivery()
         assert account.closes, account
         assert account.queued == account.in_flight == account.spooled == 0
-        self.spool.remove(self.box.finished())
+        self.spool.remove(self.box.disk.finished())
         assert self.spool.extent()[0] == 0
 
     @invariant()
@@ -258,7 +258,7 @@ class Traffic(RuleBasedStateMachine):
         account = self.box.delivery()
         assert account.closes, account
         assert account.spooled == len(self.on_disk)
-        assert len(self.box._queue) <= LIMIT  # noqa: SLF001
+        assert len(self.box._lanes.queue) <= LIMIT  # noqa: SLF001
 
 
 Traffic.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)

@@ -40,12 +40,15 @@ class Values:
     def release(self) -> None:
         """What was held waits behind all others."""
         if self._held is not None:
-            self._waiting.setdefault(self._held.key, self._held)
+            self._waiting[self._held.key] = self._held
             self._held = None
 
     def add(self, message: Message) -> bool:
         """Let it wait; whether it takes the place of an older one."""
         superseded = self._waiting.pop(message.key, None) is not None
+        if self._held is not None and self._held.key == message.key:
+            self._held = None
+            superseded = True
         self._waiting[message.key] = message
         return superseded
 

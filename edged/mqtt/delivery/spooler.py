@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
-    from edged.mqtt.delivery.outbox import Outbox
+    from edged.mqtt.delivery.disk_lane import DiskLane
 
 log = structlog.get_logger()
 
@@ -53,12 +53,12 @@ class Spooler:
     """Moves messages between memory and disk. Trouble with the disk is told, and the daemon goes on without.
 
     Args:
-        outbox: the memory.
+        lane: between memory and disk.
         file: the disk.
     """
 
-    def __init__(self, outbox: Outbox, file: SpoolFile) -> None:
-        self._outbox = outbox
+    def __init__(self, lane: DiskLane, file: SpoolFile) -> None:
+        self._lane = lane
         self._file = file
         self._path = file.path
         self._spool: Spool | None = None
@@ -81,7 +81,7 @@ class Spooler:
     def close(self, timeout: float) -> None:
         """Put on disk what is left in memory, if the disk takes it within ``timeout`` seconds."""
         self._stopping = True
-        self._outbox.disk_due.set()
+        self._lane.due.set()
         if self._thread is not None:
             self._thread.join(timeout)
             if self._thread.is_alive():
@@ -94,7 +94,7 @@ class Spooler:
         except SpoolError as error:
             self._fail(error)
             return None
-        self._outbox.recover(count, first, last)
+        self._lane.recover(count, first, last)
         if count:
             log.info("mqtt_spool_recovered", path=str(self._path), messages=count)
         return spool
@@ -111,13 +111,13 @@ class Spooler:
             except SpoolDamagedError as error:
                 spool = self._replace(spool, error)
             except SpoolError as error:
-                self._outbox.forget_disk(error.cause)
+                self._lane.forget(error.cause)
                 self._fail(error)
                 break
             if stopping:
                 break
-            self._outbox.disk_due.wait(_PACE_S if self._outbox.unloaded is not None else _LOOK_S)
-            self._outbox.disk_due.clear()
+            self._lane.due.wait(_PACE_S if self._lane.unloaded is not None else _LOOK_S)
+            self._lane.due.clear()
         if spool is not None:
             spool.close()
 
@@ -131,50 +131,50 @@ class Spooler:
             if now >= self._trim_at or spool.oversized:
                 self._trim_at = now + _TRIM_S
                 self._trim(spool)
-        if now >= self._load_at and (wanted := self._outbox.wanted(_PORTION)):
+        if now >= self._load_at and (wanted := self._lane.wanted(_PORTION)):
             self._load_at = now + _PACE_S
             start, count = wanted
             messages, following, damaged = spool.read(start, count)
             if damaged:
                 log.error("mqtt_spool_rows_damaged", path=str(self._path), messages=damaged)
-            self._outbox.load(start, messages, following, damaged)
+            self._lane.load(start, messages, following, damaged)
 
     def _write(self, spool: Spool, older_than: float) -> None:
-        batch = self._outbox.spill(older_than)
+        batch = self._lane.spill(older_than)
         if not batch:
             return
         try:
             spool.write(batch)
         except SpoolError as error:
-            self._outbox.unspill(error.cause)
+            self._lane.unspill(error.cause)
             raise
-        self._outbox.spilled()
+        self._lane.spilled()
         if self.problem:
             log.info("mqtt_spool_works_again", path=str(self._path))
             self.problem = ""
 
     def _remove(self, spool: Spool) -> None:
-        self._done.extend(self._outbox.finished())
+        self._done.extend(self._lane.finished())
         if self._done:
             spool.remove(self._done)
             self._done = []
-            if not self._outbox.on_disk:
+            if not self._lane.count:
                 spool.shrink()
 
     def _trim(self, spool: Spool) -> None:
-        start = self._outbox.unloaded
+        start = self._lane.unloaded
         if start is None:
             return
         dropped, following = spool.trim(start)
         for cause, count in dropped.items():
             log.warning("mqtt_spool_trimmed", path=str(self._path), cause=cause, messages=count)
-            self._outbox.trimmed(start, cause, count, following)
+            self._lane.trimmed(start, cause, count, following)
             start = following if following is not None else start
 
     def _replace(self, spool: Spool, error: SpoolError) -> Spool | None:
         """The file is damaged: set it aside and begin a new one."""
         spool.close()
-        self._outbox.forget_disk(error.cause)
+        self._lane.forget(error.cause)
         self._done = []
         try:
             set_aside(self._path, str(error))
