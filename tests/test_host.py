@@ -25,7 +25,7 @@ def test_a_raspberry_pi_tells_temperature_throttling_and_memory(tmp_path: Path) 
         {
             "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
             "sys/class/thermal/thermal_zone0/temp": "51540\n",
-            "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",
+            "sys/devices/platform/soc/soc:firmware/get_throttled": "60009\n",
             "sys/class/apex/apex_0/temp": "48300\n",
             "proc/meminfo": "MemTotal:        3884000 kB\nMemFree: 1 kB\nMemAvailable:    2913000 kB\n",
             "proc/self/status": "Name:\tedged\nVmRSS:\t  181000 kB\n",
@@ -41,10 +41,10 @@ def test_a_raspberry_pi_tells_temperature_throttling_and_memory(tmp_path: Path) 
     assert bits == {
         "undervoltage": True,
         "frequency_capped": False,
-        "throttled": True,
-        "soft_temperature_limit": False,
-        "undervoltage_since_boot": True,
-        "frequency_capped_since_boot": False,
+        "throttled": False,
+        "soft_temperature_limit": True,
+        "undervoltage_since_boot": False,
+        "frequency_capped_since_boot": True,
         "throttled_since_boot": True,
         "soft_temperature_limit_since_boot": False,
     }

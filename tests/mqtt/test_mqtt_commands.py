@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -121,6 +123,25 @@ def test_a_flood_is_counted_and_not_answered() -> None:
     answers = [desk.ask(TOPICS.command("pause")) for _ in range(50)]
     assert sum(answer is not None for answer in answers) == len(desk.daemon.done) == 10
     assert desk.commands.counts() == {"accepted": 10, "refused": {"too_many": 40}}
+
+
+def test_after_a_flood_two_a_second_are_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("edged.mqtt.commands.time", SimpleNamespace(monotonic=lambda: now, time=time.time))
+    desk = Desk(per_second=2.0)
+
+    def obeyed(tries: int) -> int:
+        return sum(desk.ask(TOPICS.command("pause")) is not None for _ in range(tries))
+
+    assert obeyed(20) == 10
+    now += 0.4
+    assert obeyed(5) == 0
+    now += 0.2
+    assert obeyed(5) == 1
+    now += 2.0
+    assert obeyed(20) == 4
+    now += 1e6
+    assert obeyed(20) == 10, "what was not used does not add up"
 
 
 NAMES = st.one_of(

@@ -261,13 +261,28 @@ def test_an_error_that_nobody_foresaw_ends_the_run_and_is_raised(stage: str) -> 
     assert rig.pipeline.stuck == ()
 
 
-def test_the_first_error_is_the_one_that_is_raised() -> None:
-    def late(number: int) -> None:
-        if number == AT + 1:
-            raise SourceError("the camera is gone, too")
+@pytest.mark.parametrize("first", ["camera", "device"])
+def test_the_first_error_is_the_one_that_is_raised(first: str) -> None:
+    """Who comes second does so while the first is being dealt with; what it says is a consequence."""
+    gone = threading.Event()
 
-    rig = Rig(Source(0, before=late), detector(failing(DeviceError("the device is gone"))), Sink())
-    with pytest.raises((DeviceError, SourceError)):
+    def fail(number: int, error: Exception, *, leads: bool) -> None:
+        if number == AT:
+            if leads:
+                gone.set()
+            else:
+                gone.wait(10)
+                time.sleep(0.2)
+            raise error
+
+    def camera(number: int) -> None:
+        fail(number - 1, SourceError("the camera is gone"), leads=first == "camera")
+
+    def device(number: int) -> None:
+        fail(number, DeviceError("the device is gone"), leads=first == "device")
+
+    rig = Rig(Source(0, before=camera), detector(device), Sink())
+    with pytest.raises(SourceError if first == "camera" else DeviceError, match=first):
         rig.go()
     rig.closed()
 

@@ -41,13 +41,14 @@ def make(
     path: Path,
     *,
     frames: int = 50,
+    first: int = 0,
     fps: int = 25,
     codec: str = "libx264",
     b_frames: int = 2,
     rotated: bool = False,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Encode numbered pictures into ``path``; its suffix chooses the container.
+    """Encode pictures, numbered from ``first``, into ``path``; its suffix chooses the container.
 
     ``rotated`` is for MP4, as phones write it that are held upright: a quarter turn to the left when shown.
     """
@@ -61,7 +62,7 @@ def make(
         if codec == "libx264":
             stream.codec_context.max_b_frames = b_frames
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(numbered(number), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(numbered(first + number), format="bgr24")
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

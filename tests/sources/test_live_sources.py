@@ -33,6 +33,7 @@ class Pipe:
     """A camera made of a pipe: one byte is one picture, and a read blocks beyond our reach, as in a driver.
 
     ``0`` is a picture, ``1`` one of another size, ``d`` a damaged one, ``n`` nothing yet, ``f`` the end.
+    A picture shows how many bytes were read before it.
     """
 
     name = "the camera 'pipe'"
@@ -54,6 +55,7 @@ class Pipe:
 
     def grab(self) -> bool:
         self._byte = os.read(self._lens.read_end, 1)
+        self._lens.read += len(self._byte)
         if self._byte == b"d":
             raise Damaged
         if self._byte in {b"f", b""}:
@@ -61,7 +63,7 @@ class Pipe:
         return self._byte != b"n"
 
     def retrieve(self) -> Image:
-        return np.zeros((8, 8, 3) if self._byte == b"0" else (6, 12, 3), np.uint8)
+        return np.full((8, 8, 3) if self._byte == b"0" else (6, 12, 3), self._lens.read - 1, np.uint8)
 
     def properties(self) -> dict[str, Any]:
         return {"kind": "pipe"}
@@ -82,6 +84,7 @@ class Lens:
         self.opens_slowly = False
         self.opened = threading.Event()
         self.openings = 0
+        self.read = 0
         self.cameras: list[Pipe] = []
 
     def show(self, what: bytes) -> None:
@@ -129,6 +132,11 @@ class Viewer:
 
     def has(self, count: int) -> Callable[[], bool]:
         return lambda: len(self.frames) >= count
+
+    @property
+    def numbers(self) -> list[int]:
+        """What the pictures show."""
+        return [int(frame.image[0, 0, 0]) for frame in self.frames]
 
 
 @contextmanager
@@ -373,6 +381,7 @@ def test_newest_pictures_win_while_nobody_takes_them() -> None:
         wait_for(lambda: source.skipped["superseded"] == 8)
         viewer = Viewer(source)
         wait_for(viewer.has(3))
+        assert viewer.numbers == [0, 9, 10]
 
 
 def test_waiting_source_loses_nothing_and_does_not_blame_the_camera() -> None:
@@ -384,6 +393,7 @@ def test_waiting_source_loses_nothing_and_does_not_blame_the_camera() -> None:
         time.sleep(0.5)
         viewer = Viewer(source)
         wait_for(viewer.has(11))
+        assert viewer.numbers == list(range(11))
         assert source.skipped["superseded"] == 0
         assert lens.openings == 1
 
