@@ -185,11 +185,10 @@ class _Builder:
 
     def intake(self, settings: Settings) -> _Opened:
         source = sources.create(settings)
-        waits = settings.policy == "all" or (settings.policy == "auto" and not source.live)
         if settings.several and self._previous is None and isinstance(source, sources.Seeker):
             # The others must not wait for it.
             source.begin()
-            return Intake(source, waits=waits, ledger=self._around.ledger), source.close
+            return self._admitting(source, settings), source.close
         try:
             source.open()
         except SourceError as error:
@@ -200,7 +199,12 @@ class _Builder:
                     mend="Restart edged to change the settings of a camera that only one program can open",
                 ) from error
             raise
-        return Intake(source, waits=waits, ledger=self._around.ledger), source.close
+        return self._admitting(source, settings), source.close
+
+    def _admitting(self, source: sources.Source, settings: Settings) -> Intake:
+        """Only an open source knows for sure whether it is live."""
+        waits = settings.policy == "all" or (settings.policy == "auto" and not source.live)
+        return Intake(source, waits=waits, ledger=self._around.ledger)
 
     def scene(self) -> _Part:
         """There is nothing to open, and nothing to close."""

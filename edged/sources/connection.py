@@ -12,6 +12,10 @@ class Damaged(Exception):  # noqa: N818  # a picture that does not count, not an
     """A picture is broken or incomplete; the next one may be whole."""
 
 
+class Ended(Exception):  # noqa: N818  # no error
+    """It was a file, and all of it was given."""
+
+
 class Camera(Protocol):
     """One connection to a camera, used once, by one thread: ``open``, ``grab`` and ``retrieve``, ``close``.
 
@@ -23,6 +27,9 @@ class Camera(Protocol):
     """How messages call it: ``the camera '/dev/video0'``; without a password."""
     mend: str
     """What to look after when it gives no pictures."""
+    media_time: float | None
+    """Of a file the time of what was grabbed, seconds since its first picture; None of a camera, where the
+    moment counts."""
 
     def open(self) -> None:
         """Reach it.
@@ -39,6 +46,7 @@ class Camera(Protocol):
 
         Raises:
             Damaged: a picture came and is broken.
+            Ended: it was a file, which is through.
             SourceError: the connection is over.
         """
         ...

@@ -36,7 +36,7 @@ class Container:
     Args:
         origin: path or URL, or what gives the bytes of one.
         name: how messages call it, without a password.
-        mend: what messages advise when it cannot be opened.
+        mend: what messages advise when it cannot be opened or read.
         options: FFmpeg's options for opening.
         timeout: seconds for opening and for one read, or None to wait for ever.
         strict: whether pictures that were repaired count as damaged.
@@ -56,6 +56,7 @@ class Container:
         strict: bool = True,
     ) -> None:
         self._name = name
+        self._mend = mend
         self._timeout = timeout or (0.0, 0.0)
         try:
             self._container = av.open(origin, mode="r", options=options or {}, timeout=timeout)
@@ -105,6 +106,11 @@ class Container:
         return found
 
     @property
+    def duration(self) -> float:
+        """Seconds that it takes from its beginning to its end; 0 where nobody knows, or there is no end."""
+        return max(0.0, (self._container.duration or 0) / av.time_base)
+
+    @property
     def frame_time(self) -> float:
         """Seconds from one picture to the next, on average."""
         return 1.0 / float(self._stream.average_rate or 25)
@@ -135,17 +141,12 @@ class Container:
     def image(self, rotate: int = 0) -> Image:
         """What was grabbed as an upright BGR picture, turned clockwise by so many degrees."""
         assert self._picture is not None  # noqa: S101  # grab() comes first
-        image: Image = self._picture.to_ndarray(format="bgr24")  # type: ignore[assignment]  # bgr24 is uint8
-        # The display matrix of phone clips; FFmpeg gives it counter-clockwise. An odd angle becomes the
-        # nearest quarter turn, and a matrix that says nothing turns nothing.
-        angle = self._picture.rotation
-        quarters = round(angle / 90) if math.isfinite(angle) else 0
-        return turned(image, (rotate - 90 * quarters) % 360)
+        return _upright(self._picture, rotate)
 
     def _decode(self) -> None:
         """Feed the decoder one packet; at the end let go of what it holds back."""
         if self._failure:
-            raise SourceError(self._failure)
+            raise SourceError(self._failure, mend=self._mend)
         if self._ended:
             raise EOFError
         try:
@@ -168,3 +169,40 @@ class Container:
         if isinstance(error, av.error.ExitError):
             return f"no answer within {timeout_s:g} s"
         return getattr(error, "strerror", None) or type(error).__name__
+
+
+class JpegDecoder:
+    """Pixels of JPEGs that come one by one, as FFmpeg makes them of Motion JPEG.
+
+    Args:
+        strict: whether to refuse what could be repaired.
+    """
+
+    def __init__(self, *, strict: bool) -> None:
+        self._context = av.CodecContext.create("mjpeg", "r")
+        self._context.thread_count = 1
+        if strict:
+            self._context.options = {"err_detect": "explode"}
+
+    def decoded(self, jpeg: bytes) -> Image:
+        """An upright BGR picture.
+
+        Raises:
+            Damaged: it is none.
+        """
+        try:
+            frames = self._context.decode(av.Packet(jpeg))
+        except av.error.FFmpegError:
+            raise Damaged from None
+        if not frames or frames[-1].is_corrupt:
+            raise Damaged
+        return _upright(frames[-1], 0)
+
+
+def _upright(picture: av.VideoFrame, rotate: int) -> Image:
+    image: Image = picture.to_ndarray(format="bgr24")  # type: ignore[assignment]  # bgr24 is uint8
+    # The display matrix of phone clips; FFmpeg gives it counter-clockwise. An odd angle becomes the
+    # nearest quarter turn, and a matrix that says nothing turns nothing.
+    angle = picture.rotation
+    quarters = round(angle / 90) if math.isfinite(angle) else 0
+    return turned(image, (rotate - 90 * quarters) % 360)

@@ -47,11 +47,10 @@ class LiveSource:
         fps: frames a second at the most, or None for all.
         rotate: degrees clockwise.
         waits: whether frames that nobody takes make the camera wait; otherwise they are lost, and counted.
+        paced: whether a file is played at its own pace, as a camera would give it; else it waits.
         backoff: how long to wait between attempts.
         patience_s: seconds that a stuck thread gets to come back.
     """
-
-    live = True
 
     def __init__(
         self,
@@ -61,9 +60,12 @@ class LiveSource:
         fps: float | None = None,
         rotate: int = 0,
         waits: bool = False,
+        paced: bool = False,
         backoff: Backoff | None = None,
         patience_s: float = _PATIENCE_S,
     ) -> None:
+        self.live = True
+        """False as soon as it turns out to be a file, which has an end, and time for us."""
         self.problem = ""
         self.seeking = False
         """Whether the first attempt to reach the camera is going on, while nobody waits for it."""
@@ -75,6 +77,7 @@ class LiveSource:
         self._pace = Pace(fps)
         self._rotate = rotate
         self._waits = waits
+        self._paced = paced
         self._backoff = backoff or Backoff()
         self._patience_s = patience_s
         self._changed = threading.Condition()
@@ -100,17 +103,19 @@ class LiveSource:
         """Start to look for the camera and do not wait for it: it counts as lost until its first picture."""
         self._lost_at = time.monotonic()
         self.seeking = True
+        self._paced = True  # nobody can know yet that it is a file, and wait for each of its frames
         self.problem = _SOUGHT
         self._start()
 
     def frames(self) -> Iterator[Frame]:
-        """Pictures as they arrive, through as many connections as it takes, until ``stop``."""
+        """Pictures as they arrive, through as many connections as it takes, until ``stop``; a file once."""
         begun: float | None = None
         try:
             for number in itertools.count():
                 shot = self._next()
                 begun = shot.taken if begun is None else begun
-                yield Frame(number, shot.image, shot.ts, shot.taken, shot.taken - begun, shot.decode_ms)
+                pts = shot.taken - begun if shot.pts is None else shot.pts
+                yield Frame(number, shot.image, shot.ts, shot.taken, pts, shot.decode_ms)
         except Closed:
             return
 
@@ -148,6 +153,7 @@ class LiveSource:
                 pace=self._pace,
                 rotate=self._rotate,
                 waits=self._waits,
+                paced=self._paced,
                 skipped=self.skipped,
                 changed=self._changed,
             )
@@ -159,6 +165,8 @@ class LiveSource:
             try:
                 shot = self._take()
             except SourceError as error:
+                if not self.live:
+                    raise  # a file would begin anew
                 self._find_again(error)
         return shot
 
@@ -167,6 +175,7 @@ class LiveSource:
         assert self._camera is not None  # noqa: S101
         shot = self._reader.take()
         self.seeking = False
+        self.live = shot.pts is None
         if self.problem:
             self.reconnects += bool(self._properties)  # else it was not there before
             self.problem = ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
 from edged.sources.connection import Damaged
-from edged.sources.pace import turned
+from edged.sources.pace import MediaClock, turned
 from edged.sources.truncation import is_cut_short
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ def grabbed(container: Container, name: str, skipped: Counter[str]) -> Iterator[
     Raises:
         SourceError: it breaks off, or there was not one picture.
     """
-    step = container.frame_time
-    origin = 0.0
-    last = -step
+    clock = MediaClock(container.frame_time)
     count = 0
     while True:
         try:
@@ -127,14 +125,8 @@ def grabbed(container: Container, name: str, skipped: Counter[str]) -> Iterator[
             break
         except SourceError as error:
             raise SourceError(f"{error.problem} after {count} frames", mend=_DAMAGED) from None
-        now = container.time
-        if now is None or now - origin <= last or count == 0:
-            # At the seams of joined recordings, and where timestamps are missing, time goes on evenly.
-            origin = 0.0 if now is None else now - (last + step)
-            now = origin + last + step
-        last = now - origin
         count += 1
-        yield StoredPicture(last, step, container.image)
+        yield StoredPicture(clock.at(container.time), container.frame_time, container.image)
     if count == 0:
         raise SourceError(f"{name} has no picture in it", mend=_DAMAGED)
 

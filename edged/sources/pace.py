@@ -45,6 +45,29 @@ class Pace:
         self._due = (moment if late else self._due) + self._period
 
 
+class MediaClock:
+    """Media time that always rises, from 0.
+
+    Args:
+        step: seconds from one frame to the next where their timestamps do not tell.
+    """
+
+    def __init__(self, step: float) -> None:
+        self._step = step
+        self._origin: float | None = None
+        self._last = -step
+
+    def at(self, timestamp: float | None) -> float:
+        """The time of the next frame, by its timestamp if that is of use."""
+        moment = None if timestamp is None or self._origin is None else timestamp - self._origin
+        if moment is None or moment <= self._last:
+            # At the seams of joined recordings, and where timestamps are missing, time goes on evenly.
+            moment = self._last + self._step
+            self._origin = None if timestamp is None else timestamp - moment
+        self._last = moment
+        return moment
+
+
 def turned(image: Image, degrees: int) -> Image:
     """The picture turned clockwise by 0, 90, 180 or 270 degrees."""
     if degrees == 0:

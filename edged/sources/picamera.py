@@ -20,6 +20,7 @@ class PicameraCamera:
     """
 
     mend = "Look after its ribbon cable, and whether another program uses it"
+    media_time: float | None = None
 
     def __init__(self, number: int, *, size: tuple[int, int], fps: float) -> None:
         self.name = f"the camera 'csi:{number}'"

@@ -14,7 +14,7 @@ from edged import bridge
 from edged.channel import Closed
 from edged.errors import SourceError
 from edged.settings.secrets import without_addresses
-from edged.sources.connection import Damaged
+from edged.sources.connection import Damaged, Ended
 from edged.sources.pace import turned
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Shot:
     """UTC, seconds since the epoch."""
     taken: float
     """The same moment on the monotonic clock."""
+    pts: float | None
+    """Media time of a file; None of a camera."""
     decode_ms: float
     properties: dict[str, Any]
     """What the camera said of itself when the picture came."""
@@ -68,6 +70,7 @@ class Reader:
         pace: which pictures are wanted; the others are not even converted.
         rotate: degrees clockwise.
         waits: whether a picture that is not taken makes the camera wait, or gives way to the next one.
+        paced: whether a file is given at its own pace; else it waits, as if ``waits`` were set.
         skipped: counts pictures that were not given, by cause.
         changed: the lock of all that both threads see.
     """
@@ -80,6 +83,7 @@ class Reader:
         pace: Pace,
         rotate: int,
         waits: bool,
+        paced: bool,
         skipped: Counter[str],
         changed: threading.Condition,
     ) -> None:
@@ -90,6 +94,7 @@ class Reader:
         self._pace = pace
         self._rotate = rotate
         self._waits = waits
+        self._paced = paced
         self._skipped = skipped
         self._changed = changed
         self._shots: deque[Shot] = deque()
@@ -176,25 +181,32 @@ class Reader:
                 if not self._camera.grab():
                     continue
                 taken, ts = time.monotonic(), time.time()
-                if self._pace.due(taken):
+                pts = self._camera.media_time
+                moment = taken if pts is None else pts
+                if self._pace.due(moment):
                     image = turned(self._camera.retrieve(), self._rotate)
-                    self._pace.given(taken)
-                    self._put(image, taken, ts)
+                    self._pace.given(moment)
+                    self._put(image, taken, ts, pts)
                 else:
                     self._skipped["rate"] += 1
                     self._heard = taken
             except Damaged:
                 self._skipped["corrupt"] += 1
+            except Ended:
+                return
 
-    def _put(self, image: Image, taken: float, ts: float) -> None:
+    def _put(self, image: Image, taken: float, ts: float, pts: float | None) -> None:
         done = time.monotonic()
         height, width = image.shape[:2]
         if self._size != (width, height):
             self._size = (width, height)
             self._properties = {**self._camera.properties(), "width": width, "height": height}
-        shot = Shot(image, ts + done - taken, done, 1e3 * (done - taken), self._properties)
+        shot = Shot(image, ts + done - taken, done, pts, 1e3 * (done - taken), self._properties)
+        waits = self._waits or (pts is not None and not self._paced)
         with self._changed:
-            while self._waits and len(self._shots) >= _AHEAD and not self._leaving:
+            if pts is not None and self._paced and self._first is not None:
+                self._changed.wait_for(lambda: self._leaving, self._first + pts - done)
+            while waits and len(self._shots) >= _AHEAD and not self._leaving:
                 self._changed.wait()
             if self._leaving:
                 return

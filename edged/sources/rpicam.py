@@ -51,6 +51,7 @@ class RpicamCamera:
     """
 
     mend = "Look after its ribbon cable; 'rpicam-vid --list-cameras' shows the cameras there are"
+    media_time: float | None = None
 
     def __init__(
         self,

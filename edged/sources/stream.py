@@ -1,14 +1,17 @@
-"""Network streams: RTSP, HTTP (MJPEG, MPEG-TS) and bare MPEG-TS over TCP or UDP."""
+"""Network streams: RTSP, HTTP (MJPEG, pictures by request, MPEG-TS, HLS) and bare MPEG-TS over TCP or UDP."""
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
 from edged.settings.secrets import PERCENT_ENCODE, has_credentials, without_credentials
-from edged.sources.connection import Damaged
+from edged.sources import web
+from edged.sources.connection import Damaged, Ended
 from edged.sources.container import Container
 from edged.sources.live import LiveSource
+from edged.sources.pace import MediaClock
 from edged.sources.reader import Deadlines
 
 if TYPE_CHECKING:
@@ -17,91 +20,194 @@ if TYPE_CHECKING:
 
 _DOUBTFUL = 10
 """Pictures that a strict decoder may refuse, with none that it accepts, before a lenient one is tried."""
+_POLL_S = 1.0
+"""From one request for a picture to the next, unless EDGED_FPS says otherwise."""
+_FROM_ITS_BEGINNING = (
+    "The server gives files from their beginning only (no Accept-Ranges). MP4 can then be played if its "
+    "index comes first (ffmpeg -movflags +faststart); else download it and give the file"
+)
 
 
 class StreamCamera:
-    """One connection by FFmpeg.
+    """One connection, by FFmpeg or, to Motion JPEG and pictures by request, by :mod:`edged.sources.web`.
 
     Args:
         url: with user and password, if any.
         transport: ``tcp`` or ``udp``, for RTSP. Over UDP a lost packet smears the picture until the next
             keyframe; over TCP it costs time.
         deadlines: FFmpeg ends what takes longer by itself, so that no thread stays behind.
+        poll_s: seconds between requests, where the server gives a picture for each.
+        loop: whether a file begins again at its end.
     """
 
-    def __init__(self, url: str, *, transport: str, deadlines: Deadlines) -> None:
+    def __init__(
+        self, url: str, *, transport: str, deadlines: Deadlines, poll_s: float = _POLL_S, loop: bool = False
+    ) -> None:
         self.name = f"the stream {without_credentials(url)!r}"
         self.mend = "Look after the camera and the network; 'ffprobe' shows what comes from that address"
         if has_credentials(url):
             self.mend += f". {PERCENT_ENCODE}"
+        self.media_time: float | None = None
         self._url = url
         self._transport = transport
         self._deadlines = deadlines
-        self._container: Container | None = None
+        self._poll_s = poll_s
+        self._loop = loop
+        self._answer: web.Answer | None = None
+        self._media: Container | web.WebPictures | None = None
+        self._clock: MediaClock | None = None
+        """Of a file, which has an end that is no fault."""
         self._strict = True
         self._refused = 0
 
     def open(self) -> None:
         """Connect, and learn what kind of video comes."""
-        options = {}
-        if self._url.startswith("rtsp"):
-            options = {"rtsp_transport": self._transport, "allowed_media_types": "video"}
-        # FFmpeg counts twice, for connecting and for probing.
-        timeout = (self._deadlines.open_s / 2, self._deadlines.read_s)
-        self._container = Container(
-            self._url, name=self.name, mend=self.mend, options=options, timeout=timeout, strict=self._strict
-        )
+        try:
+            self._answer = self._ask() if self._url.startswith(("http://", "https://")) else None
+            self._media = self._opened(self._answer)
+        except (OSError, HTTPException) as error:
+            reason = web.reason_of(error, self._deadlines.read_s)
+            raise SourceError(f"{self.name} cannot be opened: {reason}", mend=self.mend) from None
 
     def grab(self) -> bool:
-        """The next picture, decoded."""
-        assert self._container is not None  # noqa: S101  # open() comes first
+        """The next picture."""
+        assert self._media is not None  # noqa: S101  # open() comes first
         try:
-            found = self._container.grab()
+            found = self._media.grab()
         except EOFError:
-            raise SourceError(f"{self.name} has ended", mend=self.mend) from None
+            self._end()
+            return False
         except Damaged:
-            self._refused += 1
-            if self._refused == _DOUBTFUL and self._container.strict:
-                # Some cameras never send a picture that a strict decoder accepts: rather theirs than none.
-                self._strict = False
-                self._container.close()
-                self.open()
+            self._refuse()
             raise
-        if found:
+        if found and isinstance(self._media, Container):
             self._refused = _DOUBTFUL
+            if self._clock is not None:
+                self.media_time = self._clock.at(self._media.time)
         return found
 
     def retrieve(self) -> Image:
         """Its pixels."""
-        assert self._container is not None  # noqa: S101  # open() comes first
-        return self._container.image()
+        assert self._media is not None  # noqa: S101  # open() comes first
+        try:
+            image = self._media.image()
+        except Damaged:
+            self._refuse()
+            raise
+        self._refused = _DOUBTFUL
+        return image
 
     def properties(self) -> dict[str, Any]:
         """Kind, codec, and the frame rate where the stream tells it."""
-        return {"kind": "stream", **(self._container.properties() if self._container else {})}
+        return {"kind": "stream", **(self._media.properties() if self._media else {})}
 
     def interrupt(self) -> None:
-        """FFmpeg heeds its timeouts only."""
+        """End the wait for a picture by request; FFmpeg heeds its timeouts only."""
+        if isinstance(media := self._media, web.WebPictures):
+            media.interrupt()
 
     def close(self) -> None:
         """Hang up, and let go of the decoder: its memory must not wait for the next connection."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        if self._media is not None:
+            self._media.close()
+            self._media = None
+        if self._answer is not None:
+            self._answer.close()
+            self._answer = None
+
+    def _ask(self) -> web.Answer | None:
+        # As FFmpeg, which counts twice, for connecting and for probing.
+        return web.ask(self._url, timeout_s=self._deadlines.open_s / 2)
+
+    def _opened(self, answer: web.Answer | None) -> Container | web.WebPictures:
+        if answer is None:
+            return self._container(self._url)
+        if answer.has_pictures:
+            return web.WebPictures(
+                answer,
+                again=self._ask_again,
+                name=self.name,
+                mend=self.mend,
+                period_s=self._poll_s,
+                read_s=self._deadlines.read_s,
+                strict=self._strict,
+            )
+        if answer.is_web_page:
+            raise SourceError(
+                f"{self.name} is a web page, not a video",
+                mend="Give the address of the stream or the picture itself; the camera's manual has it",
+            )
+        if answer.is_for_reading_on:
+            answer.patience(self._deadlines.read_s)
+            container = self._container(answer)
+        else:
+            answer.close()
+            if answer.length is not None and not answer.seekable:
+                self.mend = _FROM_ITS_BEGINNING
+            container = self._container(self._url)
+        if self._clock is None and (answer.length is not None or container.duration):
+            self._clock = MediaClock(container.frame_time)
+        return container
+
+    def _ask_again(self) -> web.Answer:
+        answer = self._ask()
+        if answer is None or not answer.has_pictures:
+            raise SourceError(f"{self.name} gives no picture any more", mend=self.mend)
+        return answer
+
+    def _container(self, origin: str | web.Answer) -> Container:
+        options = {}
+        if self._url.startswith("rtsp"):
+            options = {"rtsp_transport": self._transport, "allowed_media_types": "video"}
+        timeout = (self._deadlines.open_s / 2, self._deadlines.read_s)
+        return Container(
+            origin, name=self.name, mend=self.mend, options=options, timeout=timeout, strict=self._strict
+        )
+
+    def _end(self) -> None:
+        """What a camera sends has no end; a file begins again, or is through.
+
+        Raises:
+            Ended: it is through.
+            SourceError: it is no file, or there was nothing in it.
+        """
+        if self._clock is None:
+            raise SourceError(f"{self.name} has ended", mend=self.mend)
+        if self.media_time is None:
+            raise SourceError(f"{self.name} has no picture in it", mend=self.mend)
+        if not self._loop:
+            raise Ended
+        self.close()
+        self.open()
+
+    def _refuse(self) -> None:
+        """Count a damaged picture; some cameras never send one that a strict decoder accepts."""
+        assert self._media is not None  # noqa: S101  # open() comes first
+        self._refused += 1
+        if self._refused == _DOUBTFUL and self._media.strict:
+            self._strict = False  # rather theirs than none
+            self.close()
+            self.open()
 
 
 class StreamSource(LiveSource):
-    """A camera that is reached by URL. Its end is a fault: a camera has none."""
+    """A camera that is reached by URL, whose end is a fault: a camera has none. Or a file, played once."""
 
     @classmethod
     def create(cls, settings: Settings) -> StreamSource:
         """As the settings say."""
         url, transport = settings.source, settings.stream_transport
-        deadlines = Deadlines(settings.open_timeout, settings.read_timeout)
+        poll_s = 1 / settings.fps if settings.fps else _POLL_S
+        # A picture that is asked for seldom comes seldom.
+        read_s = settings.read_timeout + (poll_s if settings.read_timeout < 2 * poll_s else 0.0)
+        deadlines = Deadlines(settings.open_timeout, read_s)
         return cls(
-            lambda: StreamCamera(url, transport=transport, deadlines=deadlines),
+            lambda: StreamCamera(
+                url, transport=transport, deadlines=deadlines, poll_s=poll_s, loop=settings.loop
+            ),
             deadlines=deadlines,
             fps=settings.fps,
             rotate=settings.rotate,
             waits=settings.policy == "all",
+            paced=settings.policy == "latest",
         )

@@ -42,6 +42,7 @@ class V4l2Camera:
     """
 
     mend = "Look after its cable and power, and whether another program uses it"
+    media_time: float | None = None
 
     def __init__(
         self, device: str, *, size: tuple[int, int] | None, fps: float | None, pixel_format: str | None

@@ -38,6 +38,7 @@ class Pipe:
 
     name = "the camera 'pipe'"
     mend = "Write into it"
+    media_time: float | None = None
     openings = 0
 
     def __init__(self, lens: Lens) -> None:
