@@ -12,7 +12,7 @@ class Damaged(Exception):  # noqa: N818  # a picture that does not count, not an
     """A picture is broken or incomplete; the next one may be whole."""
 
 
-class Ended(Exception):  # noqa: N818  # no error
+class Through(Exception):  # noqa: N818  # no error
     """It was a file, and all of it was given."""
 
 
@@ -46,7 +46,7 @@ class Camera(Protocol):
 
         Raises:
             Damaged: a picture came and is broken.
-            Ended: it was a file, which is through.
+            Through: it was a file, which is through.
             SourceError: the connection is over.
         """
         ...

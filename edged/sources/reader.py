@@ -14,7 +14,7 @@ from edged import bridge
 from edged.channel import Closed
 from edged.errors import SourceError
 from edged.settings.secrets import without_addresses
-from edged.sources.connection import Damaged, Ended
+from edged.sources.connection import Damaged, Through
 from edged.sources.pace import turned
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Reader:
                     self._heard = taken
             except Damaged:
                 self._skipped["corrupt"] += 1
-            except Ended:
+            except Through:
                 return
 
     def _put(self, image: Image, taken: float, ts: float, pts: float | None) -> None:

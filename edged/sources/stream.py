@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edged.errors import SourceError
 from edged.settings.secrets import PERCENT_ENCODE, has_credentials, without_credentials
 from edged.sources import web
-from edged.sources.connection import Damaged, Ended
+from edged.sources.connection import Damaged, Through
 from edged.sources.container import Container
 from edged.sources.live import LiveSource
 from edged.sources.pace import MediaClock
@@ -168,7 +168,7 @@ class StreamCamera:
         """What a camera sends has no end; a file begins again, or is through.
 
         Raises:
-            Ended: it is through.
+            Through: it is through.
             SourceError: it is no file, or there was nothing in it.
         """
         if self._clock is None:
@@ -176,7 +176,7 @@ class StreamCamera:
         if self.media_time is None:
             raise SourceError(f"{self.name} has no picture in it", mend=self.mend)
         if not self._loop:
-            raise Ended
+            raise Through
         self.close()
         self.open()
 
