@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import structlog
 from tornado.iostream import StreamClosedError
-from tornado.web import Application, HTTPError, RequestHandler
+from tornado.web import Application, HTTPError
 
-from edged.http.access import CHALLENGE
+from edged.http import recordings
+from edged.http.answers import Page, Seats
 from edged.http.prometheus import page
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from edged.http.views import Hall, View
+    from edged.http.views import Hall
 
 _PAGE = Path(__file__).parent / "page"
-_POLICY = (
-    "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_PAGES = {"": "camera.html", "draw": "draw.html"}
-"""The pages of one camera: file by URL."""
-_BODY = b"<!-- page -->"
-"""Where a page goes in the frame that is around all of them."""
+_PAGES = {"": ("Live", "camera.html"), "draw": ("Draw", "draw.html"), "events": ("Events", "events.html")}
+"""The pages of one camera: name and file by URL."""
+_GRID = {"": ("Cameras", "grid.html"), "events": ("Events", "events.html")}
+"""Those of all of several cameras."""
+_BODY, _LINKS = b"<!-- page -->", b"<!-- links -->"
+"""Where a page and the links to the others go in the frame that is around all of them."""
 _KINDS = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -52,11 +47,12 @@ def application(hall: Hall) -> Application:
     below = "(?P<camera>[^/]+)/" if hall.several else ""
     return Application(
         [
-            *_files(hall, "", {"": "grid.html"} if hall.several else _PAGES),
+            *_files(hall, "", _GRID if hall.several else _PAGES),
             *(_files(hall, below, _PAGES) if hall.several else ()),
             ("/cameras.json", Overview, {"hall": hall}),
             ("/healthz", Health, {"hall": hall}),
             ("/metrics", MetricsPage, {"hall": hall}),
+            *recordings.routes(hall, below),
             (f"/{below}live.json", Live, {"hall": hall}),
             (f"/{below}setup.json", Setup, {"hall": hall}),
             (f"/{below}snapshot.jpg", Snapshot, {"hall": hall}),
@@ -68,12 +64,20 @@ def application(hall: Hall) -> Application:
     )
 
 
-def _files(hall: Hall, below: str, pages: dict[str, str]) -> list[tuple[str, Any, dict[str, Any]]]:
-    """The parts of the page, and the ``pages`` (file by URL) that are made of them."""
+def _files(
+    hall: Hall, below: str, pages: dict[str, tuple[str, str]]
+) -> list[tuple[str, Any, dict[str, Any]]]:
+    """The parts of the page, and the ``pages`` (name and file by URL) that are made of them."""
     frame = (_PAGE / "frame.html").read_bytes()
+    up = '<a href="../">Cameras</a> ' if below else ""
     contents = {
-        url: (frame.replace(_BODY, (_PAGE / name).read_bytes()), _KINDS[".html"])
-        for url, name in pages.items()
+        url: (
+            frame.replace(_LINKS, (up + _links(pages, url)).encode()).replace(
+                _BODY, (_PAGE / file).read_bytes()
+            ),
+            _KINDS[".html"],
+        )
+        for url, (_, file) in pages.items()
     }
     contents |= {
         part.name: (part.read_bytes(), _KINDS[part.suffix])
@@ -86,63 +90,11 @@ def _files(hall: Hall, below: str, pages: dict[str, str]) -> list[tuple[str, Any
     ]
 
 
-class Page(RequestHandler):
-    """Asks for the token, and tells browsers to trust nothing but us."""
-
-    def initialize(self, hall: Hall) -> None:
-        """Take what is shown."""
-        self.hall = hall
-
-    def set_default_headers(self) -> None:
-        """Headers of every answer."""
-        self.clear_header("Server")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("Content-Security-Policy", _POLICY)
-        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("X-Content-Type-Options", "nosniff")
-
-    def prepare(self) -> None:
-        """Turn away who may not look."""
-        headers = self.request.headers
-        problem = self.hall.access.problem(
-            host=headers.get("Host", ""), authorization=headers.get("Authorization", "")
-        )
-        if problem:
-            raise HTTPError(problem)
-        self.camera = unquote(str(self.path_kwargs.pop("camera", "")))
-        if self.camera and self.camera not in self.hall.views:
-            raise HTTPError(404)
-
-    @property
-    def view(self) -> View:
-        """The camera that is asked for."""
-        view = self.hall.views.get(self.camera)
-        if view is None:
-            raise HTTPError(404 if self.camera else 503)
-        return view
-
-    def write_error(self, status_code: int, **_: Any) -> None:
-        """One line of text."""
-        if status_code == 401:  # noqa: PLR2004  # HTTP's own number
-            self.set_header("WWW-Authenticate", CHALLENGE)
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{status_code} {self._reason}\n")
-
-    def log_exception(
-        self,
-        typ: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        """Tell of our own faults; those of visitors are theirs."""
-        if not isinstance(value, HTTPError | StreamClosedError | asyncio.CancelledError):
-            log.error("http_failed", path=self.request.path, exc_info=(typ, value, tb))
-
-    def send_json(self, content: dict[str, Any]) -> None:
-        """Answer with JSON."""
-        self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(content, separators=(",", ":"), ensure_ascii=False))
+def _links(pages: dict[str, tuple[str, str]], here: str) -> str:
+    return " ".join(
+        f'<a href="{url or "./"}"{" aria-current=page" if url == here else ""}>{name}</a>'
+        for url, (name, _) in pages.items()
+    )
 
 
 class Nothing(Page):
@@ -282,21 +234,6 @@ class Snapshot(Looking):
             raise HTTPError(503)
         self.set_header("Content-Type", "image/jpeg")
         self.finish(picture)
-
-
-class Seats:
-    """How many may watch at a time."""
-
-    def __init__(self, most: int) -> None:
-        self.free = most
-
-    def __enter__(self) -> None:
-        if not self.free:
-            raise HTTPError(503)
-        self.free -= 1
-
-    def __exit__(self, *_: object) -> None:
-        self.free += 1
 
 
 class Stream(Looking):

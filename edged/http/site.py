@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edged.settings.listener import Address
+    from edged.video.archive import Archive
 
 log = structlog.get_logger()
 
@@ -55,7 +56,7 @@ class Site:
         """Where a browser on this machine finds the page, once it is open."""
         return replace(self._address, port=self._server.port).url
 
-    def join(self, camera: str, title: str, setup: Mapping[str, Any]) -> View:
+    def join(self, camera: str, title: str, setup: Mapping[str, Any], archive: Archive | None = None) -> View:
         """Show a camera; the first one opens the site. One that is shown already goes on with new settings.
 
         Raises:
@@ -68,7 +69,7 @@ class Site:
                 self._open = True
                 log.info("live_view", url=self.url)
             joined = self._joined.setdefault(camera, [])
-            view = View(title, setup, joined[-1].kept if joined else Kept())
+            view = View(title, setup, archive, joined[-1].kept if joined else Kept())
             joined.append(view)
             self.hall.views[camera] = view
         return view

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edged.http.events import EventLog, now_us
 from edged.http.live import Figures
 from edged.http.newest import Board
 from edged.http.prometheus import CameraMetrics
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edged.http.access import Guard
+    from edged.video.archive import Archive
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Kept:
     board: Board = field(default_factory=Board)
     figures: Figures = field(default_factory=Figures)
     metrics: CameraMetrics = field(default_factory=CameraMetrics)
+    events: EventLog = field(default_factory=EventLog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class View:
     title: str
     setup: Mapping[str, Any]
     """What its settings say of where to look, as JSON has it."""
+    archive: Archive | None
+    """What is recorded of it; None where that is no folder."""
     kept: Kept
 
 
@@ -44,3 +49,5 @@ class Hall:
     """By camera; the only one is called nothing."""
     several: bool
     most_viewers: int = 8
+    began_us: int = field(default_factory=now_us)
+    """Another number is another run, which knows nothing of the events before."""

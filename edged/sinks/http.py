@@ -15,13 +15,14 @@ from edged.imaging.jpeg import encoded
 from edged.settings.listener import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from edged.http.site import Site
     from edged.http.views import Kept, View
-    from edged.records import Image, Report, Result, State
+    from edged.records import Event, Image, Report, Result, State
     from edged.settings.declared import Settings
     from edged.sinks import Context
+    from edged.video.archive import Archive
 
 _MOST_FPS = 15.0
 """Pictures a second: enough to aim a camera, and JPEG is not free."""
@@ -37,6 +38,7 @@ class HttpSink:
         camera: its name below the site; empty for the only one.
         title: what its page is called.
         setup: what its settings say of where to look.
+        archive: what is recorded of it.
         give_back: lets the site go; None: it is this camera's own.
     """
 
@@ -51,6 +53,7 @@ class HttpSink:
         camera: str = "",
         title: str = "edged",
         setup: Mapping[str, Any] | None = None,
+        archive: Archive | None = None,
         give_back: Callable[[], None] | None = None,
     ) -> None:
         self._site = site
@@ -58,6 +61,7 @@ class HttpSink:
         self._give_back = give_back or site.close
         self._title = title
         self._setup = setup or {}
+        self._archive = archive
         self._view: View | None = None
         self._due = 0.0
 
@@ -75,6 +79,7 @@ class HttpSink:
             camera=settings.camera if settings.several else "",
             title=f"{settings.camera} on {settings.node}",
             setup=where(settings),
+            archive=_archive(settings),
             give_back=partial(context.lender.give_back, site),
         )
 
@@ -90,7 +95,7 @@ class HttpSink:
             SinkError: the port is in use, or not ours to take.
         """
         try:
-            self._view = self._site.join(self._camera, self._title, self._setup)
+            self._view = self._site.join(self._camera, self._title, self._setup, self._archive)
         except BaseException:
             self._give_back()
             raise
@@ -107,6 +112,10 @@ class HttpSink:
         # From when it was due, not from now: else 30 frames a second become ten and not fifteen.
         self._due = max(self._due + 1 / _MOST_FPS, now)
         self._site.call(partial(kept.board.put, _jpeg(result.picture())))
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Remember the newest events."""
+        self._kept.events.take(events, self._camera)
 
     def report(self, report: Report) -> None:
         """Take the figures of the last interval."""
@@ -149,6 +158,20 @@ def _site(settings: Settings) -> Site:
         several=settings.several,
         stop_timeout=settings.stop_timeout,
     )
+
+
+def _archive(settings: Settings) -> Archive | None:
+    """The folder into which the camera is recorded, if it is one: a file is replaced by the next run."""
+    if settings.output is None:
+        return None
+    from edged.video.archive import Archive  # noqa: PLC0415  # FFmpeg, only where there is video
+
+    folder = settings.output.expanduser()
+    try:
+        is_folder = folder.is_dir()
+    except OSError:  # a disk that does not answer now
+        is_folder = False
+    return Archive(folder) if is_folder or not folder.suffix else None
 
 
 def _jpeg(picture: Image) -> bytes:

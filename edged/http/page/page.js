@@ -41,11 +41,11 @@ export async function ask(path) {
   return answer.json();
 }
 
-/** Ask for `path` again and again while the page can be seen, and hand on what comes. */
+/** Ask for `path`, or what it gives, again and again while the page can be seen, and hand on what comes. */
 export async function poll(path, show, period_ms = PERIOD_MS) {
   if (!document.hidden) {
     try {
-      show(await ask(path));
+      show(await ask(typeof path === "function" ? path() : path));
     } catch (error) {
       showStatus("lost", [`edged does not answer: ${error.message}`]);
     }

@@ -1,0 +1,120 @@
+"""The newest events of a camera, each with its best picture, and how many there were in a day."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from edged.contract import happenings
+from edged.imaging.jpeg import encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edged.records import Event, Image
+
+_MOST = 300
+"""Events; with their pictures they are about two megabytes."""
+_SIDE = 240
+"""Pixels of the longer side of a picture."""
+_QUALITY = 80
+_SLOT_S = 900
+_DAY_SLOTS = 86400 // _SLOT_S
+_SHOWN = (
+    "event_id", "type", "label", "start_time", "end_time", "duration_s", "top_score", "current_zones",
+    "entered_zones", "dwell_s", "lines", "stationary", "ended_by",
+)  # fmt: skip
+"""Of the fields of the message, see :mod:`edged.contract.happenings`."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of one object."""
+
+    shown: dict[str, Any]
+    changed_us: int
+    """When it was last told, by :func:`now_us`."""
+    picture: Image | bytes | None = None
+    """Small pixels while it is there, for a better one may come; JPEG once it has gone."""
+    zones: set[str] = field(default_factory=set)
+    """In which it was counted."""
+
+
+class EventLog:
+    """Thread-safe, bounded. It encodes one small picture an event, when the event has ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._slots: Counter[tuple[int, str, str]] = Counter()
+        """Events by quarter of an hour since the epoch, label and zone; an empty one is for all."""
+
+    def take(self, events: Iterable[Event], camera: str) -> None:
+        """Take what has happened."""
+        for event in events:
+            shown = happenings.event(event, camera=camera, boot_id="")
+            small = _small(event.crop) if event.crop is not None else None
+            with self._lock:
+                known = self._known.get(event.event_id)
+                if known is None:
+                    known = self._known[event.event_id] = _Known({}, 0)
+                    while len(self._known) > _MOST:
+                        self._known.popitem(last=False)
+                    self._count(event, "")
+                known.shown = {name: shown[name] for name in _SHOWN}  # type: ignore[literal-required]
+                known.changed_us = now_us()
+                known.picture = small if small is not None else known.picture
+                if event.kind == "end" and known.picture is not None:
+                    known.picture = _jpeg(known.picture)
+                for zone in set(event.entered_zones) - known.zones:
+                    known.zones.add(zone)
+                    self._count(event, zone)
+
+    def since(self, us: float) -> list[dict[str, Any]]:
+        """Events of which there is news since a time of :func:`now_us`, oldest first."""
+        with self._lock:
+            return [
+                {**known.shown, "picture": known.picture is not None}
+                for known in self._known.values()
+                if known.changed_us >= us
+            ]
+
+    def bars(self) -> list[tuple[int, str, str, int]]:
+        """Events of a day: beginning of the quarter of an hour (UTC seconds), label, zone or "", how many."""
+        with self._lock:
+            return [(slot * _SLOT_S, *of, count) for (slot, *of), count in self._slots.items()]  # type: ignore[misc]
+
+    def picture(self, event_id: str) -> bytes | None:
+        """The best picture so far as JPEG."""
+        with self._lock:
+            known = self._known.get(event_id)
+            return None if known is None or known.picture is None else _jpeg(known.picture)
+
+    def _count(self, event: Event, zone: str) -> None:
+        slot = int(event.start_ts // _SLOT_S)
+        self._slots[slot, event.label, zone] += 1
+        for old in [key for key in self._slots if key[0] <= slot - _DAY_SLOTS]:
+            del self._slots[old]
+
+
+def now_us() -> int:
+    """Microseconds that only rise: what was told before somebody asked is in the answer."""
+    return time.monotonic_ns() // 1000
+
+
+def _small(crop: Image) -> Image:
+    height, width = crop.shape[:2]
+    scale = _SIDE / max(height, width)
+    if scale >= 1:
+        return crop
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(crop, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
+def _jpeg(picture: Image | bytes) -> bytes:
+    return picture if isinstance(picture, bytes) else encoded(picture, _QUALITY)

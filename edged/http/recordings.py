@@ -1,0 +1,163 @@
+"""What has been: the newest events, their pictures, and the video that shows them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import structlog
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError
+
+from edged import bridge
+from edged.http.answers import Page, Seats
+from edged.http.events import now_us
+
+if TYPE_CHECKING:
+    from edged.http.views import Hall
+    from edged.video.archive import Archive
+
+_MOST_VIDEOS = 6
+"""Sent at a time: each may hold a thread while the disk does not answer."""
+_CHUNK = 1 << 18
+_PATIENCE_S = 60.0
+"""How long a player may take for one chunk: one that is paused takes none."""
+
+log = structlog.get_logger()
+
+
+def routes(hall: Hall, below: str) -> list[tuple[str, Any, dict[str, Any]]]:
+    """The pages, those of one camera under the pattern ``below``."""
+    arguments = {"hall": hall}
+    seats = {**arguments, "seats": Seats(_MOST_VIDEOS)}
+    return [
+        *((f"/{place}events.json", Newest, arguments) for place in dict.fromkeys(("", below))),
+        (rf"/{below}events/(?P<event_id>[0-9a-f]+)\.jpg", Best, arguments),
+        (f"/{below}moment.json", Moment, seats),
+        (f"/{below}video/(?P<name>[^/]+)", Video, seats),
+    ]
+
+
+class Newest(Page):
+    """The events of one camera, or of all."""
+
+    def get(self) -> None:
+        """Those with news since the ``now`` of an earlier answer, with the day's bars if there are any."""
+        now, after = now_us(), self.number("after", 0.0)
+        events: list[dict[str, Any]] = []
+        bars: list[list[Any]] = []
+        recorded = {}
+        for name, view in list(self.hall.views.items()):
+            if self.camera and name != self.camera:
+                continue
+            below = f"{quote(name)}/" if self.hall.several and not self.camera else ""
+            news = view.kept.events.since(after)
+            events += [{"camera": name, "below": below, **event} for event in news]
+            bars += [[name, *bar] for bar in view.kept.events.bars()]
+            recorded[name] = view.archive is not None
+        answer = {"now": now, "began": self.hall.began_us, "recorded": recorded, "events": events}
+        self.send_json(answer | ({"bars": bars} if events or not after else {}))
+
+    head = get
+
+
+class Best(Page):
+    """The best picture of one event."""
+
+    async def get(self, event_id: str) -> None:
+        """As JPEG."""
+        picture = self.view.kept.events.picture(event_id)
+        if picture is None:
+            raise HTTPError(404)
+        self.set_header("Content-Type", "image/jpeg")
+        self.finish(picture)
+
+
+class _Stored(Page):
+    """A page that reads the disk, which may take its time."""
+
+    def initialize(self, hall: Hall, seats: Seats | None = None) -> None:
+        """Take what is shown, and the seats."""
+        super().initialize(hall)
+        self._seats = seats or Seats(0)
+
+    @property
+    def archive(self) -> Archive:
+        """The camera's folder; nothing where nothing is recorded into one."""
+        archive = self.view.archive
+        if archive is None:
+            raise HTTPError(404)
+        return archive
+
+
+class Moment(_Stored):
+    """Where the video shows a moment."""
+
+    async def get(self) -> None:
+        """The file and the second, as JSON."""
+        ts = self.number("at")
+        archive = self.archive
+        with self._seats:
+            found = await bridge.run("find-video", lambda: archive.find(ts))
+        if found is None:
+            raise HTTPError(404)
+        name, after_s = found
+        self.send_json({"video": f"video/{name}", "after_s": round(after_s, 3)})
+
+
+class Video(_Stored):
+    """A file of video, or a part of it, as RFC 9110 (14) has it: players ask for the parts that they need."""
+
+    async def get(self, name: str) -> None:
+        """The bytes that are asked for."""
+        archive = self.archive
+        with self._seats:
+            try:
+                stream = await bridge.run("open-video", lambda: archive.open(name))
+            except OSError:
+                raise HTTPError(404) from None
+            try:
+                await self._send(stream.fileno())
+            finally:
+                stream.close()
+
+    async def _send(self, fd: int) -> None:
+        size = os.fstat(fd).st_size
+        start, end = self._range(size)
+        self.set_header("Content-Type", "video/mp4")
+        self.set_header("Content-Length", str(end - start))
+        try:
+            while start < end:
+                length, offset = min(_CHUNK, end - start), start
+                piece = await bridge.run("read-video", lambda: os.pread(fd, length, offset))  # noqa: B023
+                if not piece:  # it was cut meanwhile: what was promised does not come
+                    self.detach().close()
+                    return
+                start += len(piece)
+                self.write(piece)
+                await asyncio.wait_for(self.flush(), _PATIENCE_S)
+        except StreamClosedError:
+            return
+        except TimeoutError:
+            log.debug("player_stuck", after_s=_PATIENCE_S)
+            self.detach().close()
+
+    def _range(self, size: int) -> tuple[int, int]:
+        """First byte and the one behind the last; sets the status. What is malformed asks for everything."""
+        self.set_header("Accept-Ranges", "bytes")
+        match = re.fullmatch(r"bytes=(\d*)-(\d*)", self.request.headers.get("Range", ""), re.ASCII)
+        if match is None or not any(match.groups()):
+            return 0, size
+        first, last = match.groups()
+        start = int(first) if first else max(0, size - int(last))
+        end = min(size, int(last) + 1) if first and last else size
+        if start >= size or start >= end:
+            self.set_status(416)
+            self.set_header("Content-Range", f"bytes */{size}")
+            return 0, 0
+        self.set_status(206)
+        self.set_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+        return start, end
