@@ -222,6 +222,18 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Controls:
+    """What can be switched while the daemon runs, and how it is set."""
+
+    recording: bool | None = None
+    """None where there is nothing to switch: no folder for segments is set."""
+    threshold: float | None = None
+    """Score, 0..1."""
+    models: tuple[str, ...] = ()
+    """Names of those that can be chosen."""
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What the daemon is doing, for the retained state topic."""
 
@@ -239,3 +251,4 @@ class State:
     """Reasons, one sentence each; empty when all is well."""
     labels: tuple[str, ...] = ()
     """What may be found, as far as it is known; not published."""
+    controls: Controls = Controls()

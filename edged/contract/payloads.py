@@ -157,6 +157,14 @@ class CommandCounts(TypedDict):
     refused: Annotated[dict[str, Natural], Field(description="by cause")]
 
 
+class ControlValues(TypedDict):
+    """What can be switched, and how it is set; the model and a pause stand beside it."""
+
+    recording: Annotated[bool | None, Field(description="null where there is nothing to switch")]
+    threshold: Annotated[float | None, Field(description="EDGED_SCORE_THRESHOLD, or what it was set to")]
+    models: Annotated[list[str], Field(description="names of those that can be chosen")]
+
+
 class StateMessage(TypedDict):
     """What the daemon is doing; of several cameras what they have in common, see their own states."""
 
@@ -173,6 +181,8 @@ class StateMessage(TypedDict):
     camera_online: bool
     source: Annotated[dict[str, Any], Field(description="what the source says of itself")]
     degraded: Annotated[list[str], Field(description="reasons, one sentence each; empty when all is well")]
+    controls: ControlValues
+    started: Annotated[float, Field(description="when edged was started, UTC, seconds since the epoch")]
     messages: Messages
     commands: CommandCounts
 
@@ -192,12 +202,19 @@ class CameraStateMessage(TypedDict):
     config_hash: str
     source: Annotated[dict[str, Any], Field(description="what the source says of itself")]
     degraded: Annotated[list[str], Field(description="reasons, one sentence each; empty when all is well")]
+    controls: ControlValues
 
 
 class Command(TypedDict, total=False):
     """What a command may carry."""
 
     id: Annotated[str, Field(max_length=64, description="repeated in the answer")]
+    value: Annotated[
+        str | float | bool,
+        Field(
+            description="of a switch: ON or OFF (detection, recording), a score (threshold), a name (model)"
+        ),
+    ]
 
 
 class CommandResult(TypedDict):
@@ -291,9 +308,10 @@ def state(
     boot_id: str,
     delivery: Delivery,
     commands: CommandCounts,
+    started: float,
     now: float,
 ) -> StateMessage:
-    """What the daemon is doing; ``now`` is UTC in seconds."""
+    """What the daemon is doing; ``started`` and ``now`` are UTC in seconds."""
     return {
         "schema": SCHEMA,
         "boot_id": boot_id,
@@ -308,6 +326,8 @@ def state(
         "camera_online": record.camera_online,
         "source": dict(record.source),
         "degraded": list(record.degraded),
+        "controls": controls(record),
+        "started": round(started, 3),
         "messages": messages(delivery),
         "commands": commands,
     }
@@ -328,7 +348,14 @@ def camera_state(record: State, *, camera: str, boot_id: str, now: float) -> Cam
         "config_hash": record.config_hash,
         "source": dict(record.source),
         "degraded": list(record.degraded),
+        "controls": controls(record),
     }
+
+
+def controls(record: State) -> ControlValues:
+    """What can be switched, and how it is set."""
+    found = record.controls
+    return {"recording": found.recording, "threshold": found.threshold, "models": list(found.models)}
 
 
 def stage(stats: StageStats) -> Stage:

@@ -25,7 +25,7 @@ _PARAMETERS = {
     "zone": "name of a zone, NAME of EDGED_ZONE_NAME in lower case",
     "line": "name of a line, NAME of EDGED_LINE_NAME in lower case",
     "direction": "in (to the right, seen along the line) or out",
-    "name": "snapshot, pause, resume or reload",
+    "name": "snapshot, pause, resume or reload; with a value: detection, recording, threshold or model",
 }
 _TOPICS = Topics("{prefix}", "{node}", "{camera}")
 _JSON = "application/json"
@@ -128,7 +128,7 @@ _CHANNELS = {
     "camera_command": _Channel(
         _TOPICS.camera_command("{name}"),
         payloads.Command,
-        "asks for a snapshot, pause or resume of one camera, where EDGED_CAMERAS names several",
+        "as command but for reload, to one camera, where EDGED_CAMERAS names several",
         1,
         False,
         received=True,

@@ -6,15 +6,16 @@ It begins, fails, is reloaded and ends without the others.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
 from edged import __version__
 from edged.daemon import assembly, host
-from edged.errors import ConfigError, EdgedError, SinkError
-from edged.metrics import FrameCounts, Ledger, Meter, Rate
+from edged.daemon.outcome import Outcome
+from edged.daemon.switches import Switches, on_or_off
+from edged.errors import ConfigError, EdgedError, ModelError, SinkError
+from edged.metrics import Ledger, Meter, Rate
 from edged.pipeline import Pipeline
 from edged.records import Report, State
 from edged.sinks import Reporter
@@ -32,17 +33,6 @@ T = TypeVar("T")
 
 _RECENT_TICKS = 10
 """What the status calls frames a second is over so many ticks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to."""
-
-    frames: FrameCounts
-    sinks: dict[str, dict[str, int]]
-    """By sink: results taken, and lost by cause."""
-    seconds: float
-    """From the first frame asked for to the last one drained."""
 
 
 class Daemon(Protocol):
@@ -64,6 +54,10 @@ class Daemon(Protocol):
         """Read the settings again."""
         ...
 
+    def adjust(self) -> None:
+        """Put in force what was switched."""
+        ...
+
     def soon(self, do: Callable[[], None]) -> None:
         """Have something done in the event loop."""
         ...
@@ -79,6 +73,7 @@ class CameraRun:
 
     def __init__(self, settings: Settings, daemon: Daemon) -> None:
         self.settings = settings
+        self.switches = Switches(settings)
         self.name = settings.camera if settings.several else ""
         """Empty for the only camera."""
         self.ledger = Ledger()
@@ -101,7 +96,6 @@ class CameraRun:
         self.assembly: Assembly | None = None
         self._daemon = daemon
         self._meter = Meter()
-        self._paused = False
         self._stopping = False
         self._rate = Rate(_RECENT_TICKS)
         self._since_report = Rate(2)
@@ -123,7 +117,15 @@ class CameraRun:
         Raises:
             EdgedError: one does not open; nothing stays open.
         """
-        self.assembly = await assembly.build(self.settings, self._around)
+        try:
+            self.assembly = await assembly.build(self.switches.over(self.settings), self._around)
+        except (ConfigError, ModelError):
+            if self.switches.over(self.settings) is self.settings:
+                raise
+            self.switches.forget()
+            self.assembly = await assembly.build(self.settings, self._around)
+        self.settings = self.assembly.settings
+        self._follow_pause(self.assembly)
 
     async def run(self) -> Outcome:
         """Until its source ends or it is stopped.
@@ -145,7 +147,7 @@ class CameraRun:
         )
         if self._stopping:
             pipeline.stop()
-        self.tell(lifecycle="stopping" if self._stopping else "running")
+        self.tell(lifecycle="stopping" if self._stopping else self._going)
         self._log.info("running", source=self.state.source, model=self.state.model, device=self.state.device)
         started = time.monotonic()
         self._since_report.read(0)
@@ -191,6 +193,14 @@ class CameraRun:
         self._set_paused(False)
         return "running"
 
+    def switch(self, name: str, value: str) -> str:
+        """Set what can be switched; how that went is told in the state."""
+        if name == "detection":
+            return self.resume() if on_or_off(value) else self.pause()
+        words = self.switches.put(name, value)
+        self._daemon.adjust()
+        return words
+
     def reload(self) -> str:
         """Read the settings again; how it went is told in the log and in the state."""
         return self._daemon.reload()
@@ -198,12 +208,16 @@ class CameraRun:
     def _set_paused(self, paused: bool) -> None:  # noqa: FBT001  # the two public names say which
         if self.assembly is None:
             raise ConfigError("edged is still starting", mend="Try again once it is running")
-        self._paused = paused
+        self.switches.pause(paused)
         self._follow_pause(self.assembly)
-        self._daemon.soon(lambda: self.tell(lifecycle="paused" if paused else "running"))
+        self._daemon.soon(lambda: self.tell(lifecycle=self._going))
+
+    @property
+    def _going(self) -> str:
+        return "paused" if self.switches.paused else "running"
 
     def _follow_pause(self, parts: Assembly) -> None:
-        if self._paused:
+        if self.switches.paused:
             parts.intake.pause()
         else:
             parts.intake.resume()
@@ -216,6 +230,7 @@ class CameraRun:
         Raises:
             EdgedError: a part does not open; everything is as it was.
         """
+        settings = self.switches.over(settings)
         following = await assembly.build(settings, self._around, previous=self.assembly)
         self._follow_pause(following)
         return following
@@ -256,8 +271,8 @@ class CameraRun:
 
     @property
     def ready(self) -> bool:
-        """Whether a frame has gone all the way."""
-        return self.ledger.counts().inferred > 0
+        """Whether a frame has gone all the way, or none is wanted."""
+        return self.ledger.counts().inferred > 0 or (self.switches.paused and self.pipeline is not None)
 
     @property
     def settled(self) -> bool:
@@ -301,6 +316,7 @@ class CameraRun:
             source=source.properties(),
             degraded=tuple(dict.fromkeys(filter(None, troubles))),
             labels=tuple(sorted(parts.detector.keep)) or tuple(filter(None, parts.detector.decoder.labels)),
+            controls=self.switches.controls(),
         )
         if self.state.camera_online and not state.camera_online:
             self.pipeline.nothing_comes("lost")
@@ -360,28 +376,4 @@ class CameraRun:
         return {outlet.sink.name: outlet.counts for outlet in outlets}
 
 
-def together(outcomes: dict[str, Outcome]) -> Outcome:
-    """What the runs of several cameras came to in sum; their sinks are told apart by the camera's name."""
-    if len(outcomes) == 1:
-        return next(iter(outcomes.values()))
-    total = Outcome(FrameCounts(0, 0, {}, 0), {}, 0.0)
-    for name, outcome in outcomes.items():
-        frames, sum_so_far = outcome.frames, total.frames
-        dropped = {
-            cause: sum_so_far.dropped.get(cause, 0) + frames.dropped.get(cause, 0)
-            for cause in sum_so_far.dropped.keys() | frames.dropped.keys()
-        }
-        total = Outcome(
-            FrameCounts(
-                sum_so_far.captured + frames.captured,
-                sum_so_far.inferred + frames.inferred,
-                dropped,
-                sum_so_far.in_flight + frames.in_flight,
-            ),
-            {**total.sinks, **{f"{name}/{sink}": counts for sink, counts in outcome.sinks.items()}},
-            max(total.seconds, outcome.seconds),
-        )
-    return total
-
-
-__all__ = ["CameraRun", "Daemon", "Outcome", "together"]
+__all__ = ["CameraRun", "Daemon"]

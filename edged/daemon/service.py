@@ -13,9 +13,10 @@ import structlog
 
 from edged import bridge
 from edged.daemon import logs
-from edged.daemon.camera import CameraRun, Outcome, together
+from edged.daemon.camera import CameraRun
 from edged.daemon.ending import StopBudget
 from edged.daemon.notify import Notifier
+from edged.daemon.outcome import Outcome, together
 from edged.engines.pool import EnginePools
 from edged.errors import ConfigError, DeviceError, EdgedError, SinkError, SourceError
 from edged.settings import environment
@@ -82,6 +83,10 @@ class _Service:
         self.lender = Lender()
         self._settings = settings[0]
         """For what holds for the whole node."""
+        self._written = settings
+        """Of every camera, as they were last read."""
+        self._reading = False
+        """Whether a reload reads them again."""
         self._reread = reread
         self._progress = progress
         self._notifier = Notifier(environment.service_manager())
@@ -116,8 +121,12 @@ class _Service:
         """Read the settings again; how it went is told in the log and in the state."""
         if self._reread is None:
             raise ConfigError("there is no env file to read again", mend="Start edged with --env-file FILE")
-        self._loop.call_soon_threadsafe(self._reload_asked.set)
+        self._loop.call_soon_threadsafe(self._ask_to_reload)
         return "reloading"
+
+    def adjust(self) -> None:
+        """Put in force what was switched, without reading the settings again."""
+        self._loop.call_soon_threadsafe(self._reload_asked.set)
 
     def soon(self, do: Callable[[], None]) -> None:
         """Have something done in the event loop; safe from any thread."""
@@ -289,6 +298,7 @@ class _Service:
             else:
                 log.info("reloaded", config_hash=self._settings.fingerprint)
             for camera in self._cameras.values():
+                (camera.switches.take_back if refused else camera.switches.keep)()
                 camera.refused = refused
                 camera.tell()
             self._tell()  # who has read the state may look at the status next
@@ -297,9 +307,13 @@ class _Service:
 
     async def _reload(self) -> None:
         """Put new settings in force at a frame boundary, or leave everything as it is."""
-        if self._reread is None:
-            raise ConfigError("there is no env file to read again", mend="Start edged with --env-file FILE")
-        following = _each(await self.run_unless_stopped("read-settings", self._reread))
+        following, reading, self._reading = self._written, self._reading, False
+        if reading:
+            if self._reread is None:
+                raise ConfigError(
+                    "there is no env file to read again", mend="Start edged with --env-file FILE"
+                )
+            following = _each(await self.run_unless_stopped("read-settings", self._reread))
         wanted = {one.camera if one.several else "": one for one in following}
         kept, fresh = await self._prepare(wanted)
         for name in self._cameras.keys() - kept.keys() - fresh.keys():
@@ -310,7 +324,7 @@ class _Service:
         for name, camera in fresh.items():
             self._cameras[name] = camera
             self._begin(camera)
-        self._settings = following[0]
+        self._settings, self._written = following[0], following
         logs.follow(self._settings)
 
     async def _prepare(self, wanted: dict[str, Settings]) -> tuple[dict[str, Assembly], dict[str, CameraRun]]:
@@ -326,7 +340,7 @@ class _Service:
                 present = self._cameras.get(name)
                 if present is not None and not present.over and present.failure is None:
                     kept[name] = await present.prepare(settings)
-                elif present is None or present.settings != settings or present.failure is not None:
+                elif present is None or present.switches.written != settings or present.failure is not None:
                     camera = CameraRun(settings, self)
                     await camera.open()
                     fresh[name] = camera
@@ -343,7 +357,7 @@ class _Service:
         actions: dict[signal.Signals, Callable[[], object]] = {
             signal.SIGTERM: lambda: self._ask_to_stop(signal.SIGTERM),
             signal.SIGINT: lambda: self._ask_to_stop(signal.SIGINT),
-            signal.SIGHUP: self._reload_asked.set,
+            signal.SIGHUP: self._ask_to_reload,
         }
         for number, action in actions.items():
             self._loop.add_signal_handler(number, action)
@@ -352,6 +366,10 @@ class _Service:
         finally:
             for number in actions:
                 self._loop.remove_signal_handler(number)
+
+    def _ask_to_reload(self) -> None:
+        self._reading = True
+        self._reload_asked.set()
 
     def _ask_to_stop(self, number: signal.Signals) -> None:
         """Stop; who asks a second time does not want to wait for anything."""

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 CAMERA_COMMANDS = ("snapshot", "pause", "resume")
 """What one camera obeys as well as all of them together."""
+SWITCHES = ("detection", "recording", "threshold", "model")
+"""What is set to a value, likewise."""
 
 _SIZE = 1024
 """Bytes a command may have."""
@@ -49,6 +51,7 @@ class Commands:
         topic: where they come in, by name; each is answered below.
         outbox: takes the answers.
         actions: what may be asked for, by name: does it, says what was done, or raises EdgedError.
+        switches: what may be set, by name: takes the value, and the rest likewise.
         per_second: how many are obeyed in the long run; a few more may come at once.
     """
 
@@ -58,11 +61,13 @@ class Commands:
         outbox: Outbox,
         actions: Mapping[str, Callable[[], str]],
         *,
+        switches: Mapping[str, Callable[[str], str]] | None = None,
         per_second: float = _PER_SECOND,
     ) -> None:
         self._topic = topic
         self._outbox = outbox
         self._actions = actions
+        self._switches = switches or {}
         self._per_second = per_second
         self._numbers = itertools.count()
         self._accepted = 0
@@ -77,7 +82,8 @@ class Commands:
     def handle(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # a handler
         """Obey or refuse one command.
 
-        The payload is empty, or a JSON object with at most an ``id`` that the answer repeats. Not answered
+        The payload is empty, or a JSON object with at most an ``id`` that the answer repeats; that of a
+        switch has a ``value`` besides, or is nothing but the value. Not answered
         are retained commands (they would be obeyed again at every start), a flood, and names that cannot be
         commands; they are counted like all others.
         """
@@ -85,8 +91,8 @@ class Commands:
         identity: str | None = None
         try:
             self._admit(name, retained=retained)
-            identity = _identity(payload)
-            ok, words = True, self._obey(name)
+            identity, value = _read(payload, name if name in self._switches else "")
+            ok, words = True, self._obey(name, value)
             self._accepted += 1
         except CommandRefusedError as refusal:
             self._refused[refusal.cause] += 1
@@ -95,14 +101,12 @@ class Commands:
         if words:
             self._answer(name, words, ok=ok, identity=identity)
 
-    def _obey(self, name: str) -> str:
-        action = self._actions.get(name)
-        if action is None:
-            raise CommandRefusedError(
-                "unknown", f"there is no such command; there are {', '.join(self._actions)}"
-            )
+    def _obey(self, name: str, value: str) -> str:
+        there_are = ", ".join((*self._actions, *self._switches))
+        if name not in self._actions and name not in self._switches:
+            raise CommandRefusedError("unknown", f"there is no such command; there are {there_are}")
         try:
-            words = action()
+            words = self._switches[name](value) if name in self._switches else self._actions[name]()
         except EdgedError as error:
             raise CommandRefusedError("failed", str(error)) from error
         log.info("command_obeyed", command=name, done=words)
@@ -136,19 +140,22 @@ class Commands:
             raise CommandRefusedError("unknown")
 
 
-def _identity(payload: bytes) -> str | None:
-    """The id that a command carries."""
+def _read(payload: bytes, switch: str) -> tuple[str | None, str]:
+    """The id and the value that a command carries; the value is empty where it is for no ``switch``."""
     if len(payload) > _SIZE:
         raise CommandRefusedError("too_large", f"a command has at most {_SIZE} bytes")
-    if not payload.strip():
-        return None
     try:
-        content = json.loads(payload)
+        content = json.loads(payload) if payload.strip() else {}
     except (ValueError, RecursionError):
         content = None
-    if not isinstance(content, dict) or not content.keys() <= {"id"}:
+    if switch and not isinstance(content, dict):
+        content = {"value": payload.decode(errors="replace").strip()}
+    fields = {"id", "value"} if switch else {"id"}
+    if not isinstance(content, dict) or not content.keys() <= fields:
         raise CommandRefusedError("malformed", 'the payload must be empty or a JSON object like {"id": "1"}')
-    identity = content.get("id")
+    identity, value = content.get("id"), content.get("value")
     if identity is not None and not (isinstance(identity, str) and len(identity) <= _ID_SIZE):
         raise CommandRefusedError("malformed", f"the id must be a string of at most {_ID_SIZE} characters")
-    return identity
+    if switch and not isinstance(value, str | int | float):
+        raise CommandRefusedError("malformed", f'{switch} needs a value, as {{"value": "ON"}} or ON')
+    return identity, {True: "ON", False: "OFF"}[value] if isinstance(value, bool) else str(value)

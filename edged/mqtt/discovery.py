@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edged.contract.topics import slug
-from edged.mqtt.announcement import Announcement
+from edged.mqtt.home import controls
+from edged.mqtt.home.announcement import Announcement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,6 +66,7 @@ class Discovery:
         several: whether the camera is a device of its own below the node's.
         expire_after: seconds after which a periodic value without news is unknown.
         snapshots: whether there are pictures.
+        commands: whether commands are obeyed.
     """
 
     def __init__(
@@ -77,9 +79,11 @@ class Discovery:
         snapshots: bool,
         wanted: bool = True,
         several: bool = False,
+        commands: bool = False,
     ) -> None:
         self._topics = topics
         self._several = several
+        self._commands = commands
         node, camera = node_id(topics), slug(topics.camera)
         self._node = f"{node}--{camera}" if several else node
         """Id of the device, and what the ids of its entities begin with."""
@@ -127,7 +131,7 @@ class Discovery:
             "payload_available": "online",
             "payload_not_available": "offline",
             "qos": 1,
-            "components": self._components(),
+            "components": self._components(state),
         }
 
     def _device(self, state: State) -> dict[str, Any]:
@@ -142,7 +146,7 @@ class Discovery:
             **below,
         }
 
-    def _components(self) -> dict[str, dict[str, Any]]:
+    def _components(self, state: State) -> dict[str, dict[str, Any]]:
         components = {f"{self._camera}camera": _binary("Camera", "connectivity", self._topics.status)}
         components[f"{self._camera}camera"] |= {
             "payload_on": "online",
@@ -154,6 +158,8 @@ class Discovery:
             components[f"{self._camera}count_{key}"] = self._count(key, label)
             components[f"{self._camera}occupancy_{key}"] = self._occupancy(key, label)
         components |= self._zones() | self._lines()
+        if self._commands:
+            components |= self._controls(state)
         if self._snapshots:
             components[f"{self._camera}snapshot"] = {
                 "platform": "image",
@@ -226,14 +232,29 @@ class Discovery:
             for way in ("in", "out")
         }
 
+    def _controls(self, state: State) -> dict[str, dict[str, Any]]:
+        topics = self._topics
+        command = topics.camera_command if self._several else topics.command
+        found = controls.camera_controls(command, self._state_topic, state)
+        components = {
+            f"{self._camera}{name}": {**component, "name": self._name(component["name"])}
+            for name, component in found.items()
+        }
+        if not self._several:
+            components["reload"] = controls.reload_button(topics.command)
+        return components
+
+    @property
+    def _state_topic(self) -> str:
+        return self._topics.camera_state if self._several else self._topics.state
+
     def _name(self, what: str) -> str:
         return what if self._several else f"{self._topics.camera} {what}"
 
     def _unless_paused(self) -> dict[str, str]:
         """Available but in a pause."""
-        topic = self._topics.camera_state if self._several else self._topics.state
         words = "'offline' if value_json.lifecycle == 'paused' else 'online'"
-        return {"topic": topic, "value_template": f"{{{{ {words} }}}}"}
+        return {"topic": self._state_topic, "value_template": f"{{{{ {words} }}}}"}
 
     def _with_camera(self) -> dict[str, Any]:
         """What is only known while the camera gives pictures."""
@@ -261,10 +282,14 @@ class NodeDiscovery:
         outbox: takes the announcement.
         prefix: Home Assistant's discovery prefix.
         expire_after: seconds after which a periodic value without news is unknown.
+        commands: whether commands are obeyed.
     """
 
-    def __init__(self, topics: NodeTopics, outbox: Outbox, *, prefix: str, expire_after: float) -> None:
+    def __init__(
+        self, topics: NodeTopics, outbox: Outbox, *, prefix: str, expire_after: float, commands: bool = False
+    ) -> None:
         self._topics = topics
+        self._commands = commands
         self._node = node_id(topics)
         self._expire_after = math.ceil(expire_after)
         self._announcement = Announcement(config_topic(prefix, self._node), outbox, device=self._node)
@@ -302,6 +327,8 @@ class NodeDiscovery:
         daemon = _binary("Daemon", "connectivity", self._topics.availability)
         daemon |= {"payload_on": "online", "payload_off": "offline"}
         components = {"daemon": daemon, **host_components(self._host, timings, self._expire_after)}
+        if self._commands:
+            components["reload"] = controls.reload_button(self._topics.command)
         return {
             "device": {
                 "identifiers": [self._node],

@@ -14,7 +14,7 @@ import structlog
 
 from edged import bridge
 from edged.contract import payloads
-from edged.mqtt.commands import CAMERA_COMMANDS, Commands
+from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
 from edged.mqtt.delivery import succession
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import Spooler
@@ -61,8 +61,8 @@ class Member(Protocol):
         """Publish again everything that is retained: another one has published there."""
         ...
 
-    def act(self, command: str) -> str:
-        """Obey ``snapshot``, ``pause`` or ``resume``; says what was done.
+    def act(self, command: str, value: str = "") -> str:
+        """Obey one of the cameras' commands, or set a switch to a value; says what was done.
 
         Raises:
             EdgedError: it was refused, and why.
@@ -121,7 +121,9 @@ class MqttNode:
         self.outbox = Outbox(limit=limit, wake=self._waker.ring, orders=self.succession.orders)
         """Takes the messages of all cameras."""
         self._discovery = (
-            NodeDiscovery(topics, self.outbox, prefix=ha_prefix, expire_after=expire_after)
+            NodeDiscovery(
+                topics, self.outbox, prefix=ha_prefix, expire_after=expire_after, commands=self.obeys
+            )
             if ha_prefix and several
             else None
         )
@@ -132,7 +134,10 @@ class MqttNode:
         self.commands: Commands | None = None
         if reload is not None:
             actions = {name: partial(self._all_act, name) for name in CAMERA_COMMANDS}
-            self.commands = Commands(topics.command, self.outbox, {**actions, "reload": reload})
+            switches = {name: partial(self._all_act, name) for name in SWITCHES}
+            self.commands = Commands(
+                topics.command, self.outbox, {**actions, "reload": reload}, switches=switches
+            )
 
     # For the cameras.
 
@@ -175,6 +180,7 @@ class MqttNode:
             boot_id=self.boot_id,
             delivery=self.delivery(),
             commands=self.commands.counts() if self.commands else {"accepted": 0, "refused": {}},
+            started=self.succession.started,
             now=time.time(),
         )
         self.outbox.post(self._topics.state, payloads.encode(message))
@@ -292,10 +298,10 @@ class MqttNode:
         self._greeting.clear()
         self.outbox.renew()
 
-    def _all_act(self, command: str) -> str:
+    def _all_act(self, command: str, value: str = "") -> str:
         with self._lock:
             members = list(self._members.values())
-        return "; ".join(dict.fromkeys(member.act(command) for member in members))
+        return "; ".join(dict.fromkeys(member.act(command, value) for member in members))
 
 
 def _joint(states: dict[str, State]) -> State:

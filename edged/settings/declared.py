@@ -306,7 +306,12 @@ class Settings(SceneSettings, WebhookSettings, BaseSettings):
         ge=0,
         allow_inf_nan=False,
     )
-    commands: bool = _setting(False, "MQTT", "obey snapshot, pause, resume and reload under <base>/cmd/")
+    commands: bool = _setting(
+        False,
+        "MQTT",
+        "obey commands under <base>/cmd/: snapshot, pause, resume, reload, and detection, recording, "
+        "threshold and model, which take a value",
+    )
     ha_discovery: bool = _setting(False, "MQTT", "announce entities to Home Assistant")
     ha_prefix: _TopicLevel = _setting("homeassistant", "MQTT", "Home Assistant's discovery prefix")
 

@@ -123,6 +123,10 @@ class Control(Protocol):
         """Take frames again."""
         ...
 
+    def switch(self, name: str, value: str) -> str:
+        """Set ``detection`` or ``recording`` (ON or OFF), ``threshold`` (0..1) or ``model`` (a name)."""
+        ...
+
     def reload(self) -> str:
         """Read the settings again and put them in force."""
         ...
@@ -136,6 +140,11 @@ class NoControl:
         raise ConfigError("there is no running daemon to command")
 
     resume = reload = pause
+
+    def switch(self, name: str, value: str) -> str:
+        """Refused."""
+        del name, value
+        return self.pause()
 
 
 @dataclass(frozen=True, slots=True)

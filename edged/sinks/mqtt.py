@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edged.contract import payloads
 from edged.contract.topics import NodeTopics, Topics, slug
-from edged.mqtt.commands import CAMERA_COMMANDS, Commands
+from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
 from edged.mqtt.counts import Counts
 from edged.mqtt.delivery.spooler import SpoolFile
 from edged.mqtt.discovery import Discovery, Entities
@@ -88,7 +88,8 @@ class MqttSink:
         self._commands: Commands | None = None
         if node.several and node.obeys:
             actions = {name: partial(self.act, name) for name in CAMERA_COMMANDS}
-            self._commands = Commands(topics.camera_command, node.outbox, actions)
+            switches = {name: partial(self.act, name) for name in SWITCHES}
+            self._commands = Commands(topics.camera_command, node.outbox, actions, switches=switches)
 
     @classmethod
     def create(cls, settings: Settings, context: Context) -> MqttSink:
@@ -107,6 +108,7 @@ class MqttSink:
             snapshots=settings.snapshot_interval > 0 or settings.commands,
             wanted=settings.ha_discovery,
             several=settings.several,
+            commands=settings.commands,
         )
         return cls(
             node,
@@ -245,8 +247,10 @@ class MqttSink:
         self._publish_state()
         self._node.publish_state()
 
-    def act(self, command: str) -> str:
-        """Obey ``snapshot``, ``pause`` or ``resume``."""
+    def act(self, command: str, value: str = "") -> str:
+        """Obey ``snapshot``, ``pause`` or ``resume``, or set a switch."""
+        if command in SWITCHES:
+            return self._control.switch(command, value)
         if command == "snapshot":
             self._snapshots.ask()
             return f"a picture of the next frame goes to {self.topics.snapshot}"

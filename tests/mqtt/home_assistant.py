@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-PLATFORMS = ("sensor", "binary_sensor", "image")
+PLATFORMS = ("sensor", "binary_sensor", "image", "switch", "button", "number", "select", "event")
 
 
 def part(name: str) -> Any:

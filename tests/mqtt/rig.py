@@ -336,6 +336,7 @@ def sink(
         snapshots=options.get("snapshot_interval", 0.0) > 0 or control is not None,
         wanted=wanted,
         several=several,
+        commands=control is not None,
     )
     return kind(
         node,

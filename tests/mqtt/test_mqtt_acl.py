@@ -68,6 +68,9 @@ class Silent:
 
     resume = reload = pause
 
+    def switch(self, name: str, value: str) -> str:
+        return f"{name} is {value}"
+
 
 def test_a_node_may_do_all_that_it_does(strict: Mosquitto, boot_id: str) -> None:
     sink = node_sink(strict, boot_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,12 @@ class Daemon:
         self.done.append("resume")
         return "running"
 
+    def switch(self, name: str, value: str) -> str:
+        self.done.append(f"{name}={value}")
+        if name == "threshold":
+            raise ConfigError("there is no such threshold")
+        return f"{name} is being set to {value}"
+
     def reload(self) -> str:
         self.done.append("reload")
         raise ConfigError("EDGED_MODEL is not set", mend="Set it")
@@ -55,7 +62,10 @@ class Desk:
         self.outbox = Outbox(limit=10, wake=lambda: None, orders=Numbers(1))
         self.outbox.attach()
         actions = {name: getattr(self.daemon, name) for name in ("pause", "resume", "reload")}
-        self.commands = Commands(TOPICS.command, self.outbox, actions, per_second=per_second)
+        switches = {name: partial(self.daemon.switch, name) for name in ("recording", "threshold")}
+        self.commands = Commands(
+            TOPICS.command, self.outbox, actions, switches=switches, per_second=per_second
+        )
 
     def ask(self, topic: str, payload: bytes = b"", *, retained: bool = False) -> dict[str, Any] | None:
         """The answer, if there is one."""
@@ -109,6 +119,29 @@ def test_a_wrong_command_is_refused_counted_and_answered(name: str, payload: byt
     assert not answer["ok"]
     assert desk.daemon.done == []
     assert desk.commands.counts() == {"accepted": 0, "refused": {cause: 1}}
+
+
+def test_a_switch_takes_a_bare_value_or_one_in_json() -> None:
+    desk = Desk()
+    for payload, done in (
+        (b"ON", "ON"),
+        (b'{"value": "OFF", "id": "1"}', "OFF"),
+        (b'{"value": true}', "ON"),
+        (b" 0.5 ", "0.5"),
+        (b'{"value": 0.5}', "0.5"),
+    ):
+        answer = desk.ask(TOPICS.command("recording"), payload)
+        assert answer is not None
+        assert answer["ok"]
+        assert desk.daemon.done[-1] == f"recording={done}"
+    for payload in (b"", b"{}", b'{"value": null}', b'{"value": [1]}', b'{"valve": 1}'):
+        answer = desk.ask(TOPICS.command("recording"), payload)
+        assert answer is not None
+        assert not answer["ok"]
+    refused = desk.ask(TOPICS.command("threshold"), b"7")
+    assert refused is not None
+    assert refused["message"] == "there is no such threshold."
+    assert desk.commands.counts() == {"accepted": 5, "refused": {"malformed": 5, "failed": 1}}
 
 
 def test_a_retained_command_is_counted_and_nothing_else() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
+import time
 from collections import defaultdict
 
 
@@ -35,6 +36,8 @@ class Lineage:
     """The MQTT nodes of one run of the daemon, one after the other."""
 
     def __init__(self) -> None:
+        self.started = time.time()
+        """UTC, seconds since the epoch."""
         self.turn = threading.Lock()
         """Held by the node whose turn it is to talk to the broker and to use the spool."""
         self.seqs: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)

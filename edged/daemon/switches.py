@@ -1,0 +1,224 @@
+"""What was switched from afar over what the settings say: a pause, recording, the threshold, the model.
+
+A switched value holds until the setting itself is changed; where EDGED_SPOOL names a folder it outlives a
+restart.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from edged.contract.topics import slug
+from edged.errors import ConfigError
+from edged.records import Controls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edged.settings.declared import Settings
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+_ON_OFF = {"on": True, "off": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Switched:
+    """Each value with that of the setting it stands for; a pause has none."""
+
+    paused: bool = False
+    recording: tuple[bool, str] | None = None
+    threshold: tuple[float, str] | None = None
+    model: tuple[str, str] | None = None
+
+
+class Switches:
+    """The switches of one camera. Thread-safe.
+
+    Args:
+        settings: of the camera, as they are written.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._lock = threading.Lock()
+        self._own = settings
+        self._models = _models(settings)
+        self._file = _file(settings)
+        self._wanted = self._tried = self._kept = _read(self._file)
+
+    @property
+    def written(self) -> Settings:
+        """The settings of the camera as they are written."""
+        return self._own
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is told to look at nothing."""
+        return self._wanted.paused
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001  # a value
+        """Remember whether it is told to look at nothing."""
+        with self._lock:
+            self._wanted = replace(self._wanted, paused=paused)
+            self._kept = replace(self._kept, paused=paused)
+            self._write()
+
+    def put(self, name: str, value: str) -> str:
+        """Switch ``recording``, ``threshold`` or ``model``; in force with the next :meth:`over`.
+
+        Raises:
+            ConfigError: there is no such switch, or no such value.
+        """
+        with self._lock:
+            own = self._own
+            if name == "recording":
+                self._wanted = replace(self._wanted, recording=(_recording(value, own), str(own.output)))
+            elif name == "threshold":
+                number = _threshold(value)
+                self._wanted = replace(self._wanted, threshold=(number, str(own.score_threshold)))
+            else:
+                self._wanted = replace(self._wanted, model=(self._model(value), str(own.model)))
+        return f"{name} is being set to {value}"
+
+    def over(self, settings: Settings) -> Settings:
+        """The settings with what was switched, as far as that stands for the same values and still can be."""
+        with self._lock:
+            self._own = settings
+            self._tried = wanted = self._wanted
+            self._models = _models(settings)
+        changes: dict[str, object] = {}
+        if _in_force(wanted.recording, settings.output) is False:
+            changes["output"] = None
+        if (threshold := _in_force(wanted.threshold, settings.score_threshold)) is not None:
+            changes["score_threshold"] = threshold
+        model = _in_force(wanted.model, settings.model)
+        if model is not None and model in self._models:
+            changes["model"] = settings.model.with_name(f"{model}.tflite")
+        return settings.model_copy(update=changes) if changes else settings
+
+    def keep(self) -> None:
+        """What the last :meth:`over` gave is in force."""
+        with self._lock:
+            before, self._kept = self._kept, replace(self._tried, paused=self._wanted.paused)
+            if self._kept != before:
+                self._write()
+
+    def take_back(self) -> None:
+        """It could not be put in force: what was before holds."""
+        with self._lock:
+            if self._wanted == replace(self._tried, paused=self._wanted.paused):
+                self._wanted = self._kept
+
+    def forget(self) -> None:
+        """What an earlier start has left cannot be put in force."""
+        with self._lock:
+            log.warning("switches_forgotten", switched=asdict(self._kept))
+            self._wanted = self._tried = self._kept = _Switched(paused=self._kept.paused)
+            self._write()
+
+    def controls(self) -> Controls:
+        """What can be switched, and how it is set now."""
+        with self._lock:
+            own, kept, models = self._own, self._kept, self._models
+        records = own.output is not None and own.output.suffix.lower() != ".mp4"
+        threshold = _in_force(kept.threshold, own.score_threshold)
+        return Controls(
+            recording=_in_force(kept.recording, own.output) is not False if records else None,
+            threshold=own.score_threshold if threshold is None else threshold,
+            models=models,
+        )
+
+    def _model(self, value: str) -> str:
+        if value not in self._models:
+            raise ConfigError(
+                f"there is no model {value[:80]!r} beside {self._own.model.name}",
+                mend=f"There are {', '.join(self._models)}",
+            )
+        return value
+
+    def _write(self) -> None:
+        """Only with the lock held."""
+        if self._file is None:
+            return
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._file.with_suffix(".new")
+            fresh.write_text(json.dumps(asdict(self._kept)), encoding="utf-8")
+            fresh.replace(self._file)
+        except OSError as error:
+            log.warning("switches_not_kept", file=str(self._file), reason=error.strerror)
+
+
+def _file(settings: Settings) -> Path | None:
+    if settings.spool is None:
+        return None
+    name = f"edged-{slug(settings.node)}--{slug(settings.camera)}.switched.json"
+    return settings.spool.expanduser() / name
+
+
+def _read(file: Path | None) -> _Switched:
+    if file is None or not file.is_file():
+        return _Switched()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        kinds: dict[str, Callable[[Any], Any]] = {"recording": bool, "threshold": _threshold, "model": str}
+        pairs = {name: (kind, content.get(name)) for name, kind in kinds.items()}
+        return _Switched(
+            paused=content.get("paused") is True,
+            **{name: (kind(pair[0]), str(pair[1])) for name, (kind, pair) in pairs.items() if pair},
+        )
+    except (OSError, ConfigError, ValueError, LookupError, TypeError, AttributeError) as error:
+        log.warning("switches_unreadable", file=str(file), reason=str(error))
+        return _Switched()
+
+
+def _in_force(pair: tuple[T, str] | None, setting: object) -> T | None:
+    """A switched value, while the setting it stands for is what it was."""
+    return pair[0] if pair is not None and pair[1] == str(setting) else None
+
+
+def on_or_off(value: str) -> bool:
+    """The value of a switch.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    found = _ON_OFF.get(value.strip().lower())
+    if found is None:
+        raise ConfigError(f"{value[:40]!r} is neither ON nor OFF")
+    return found
+
+
+def _recording(value: str, settings: Settings) -> bool:
+    if settings.output is None:
+        raise ConfigError("there is nothing to switch: EDGED_OUTPUT is not set", mend="Set it to a folder")
+    if settings.output.suffix.lower() == ".mp4":
+        raise ConfigError(
+            "a recording into one file cannot be switched: it would be overwritten",
+            mend="Set EDGED_OUTPUT to a folder",
+        )
+    return on_or_off(value)
+
+
+def _threshold(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise ConfigError(f"{value[:40]!r} is no threshold: a number above 0 and up to 1 is")
+    return number
+
+
+def _models(settings: Settings) -> tuple[str, ...]:
+    """The models in the folder of the one that is set."""
+    folder = settings.model.expanduser().parent
+    return tuple(sorted(path.stem for path in folder.glob("*.tflite") if not path.name.startswith(".")))

@@ -1,0 +1,1 @@
+"""What Home Assistant is told: the announcement, and the entities in it."""
