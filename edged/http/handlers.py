@@ -147,12 +147,9 @@ class Overview(Page):
     """All cameras in short."""
 
     def get(self) -> None:
-        """Name, health and rate of each."""
+        """Name, health, rate and what is there, of each."""
         views = list(self.hall.views.items())
-        cameras = [
-            {"name": name, "health": view.kept.figures.health(), "fps": view.kept.figures.live()["fps"]}
-            for name, view in views
-        ]
+        cameras = [{"name": name, **view.kept.figures.short()} for name, view in views]
         self.send_json({"title": self.hall.title, "cameras": cameras})
 
     head = get

@@ -89,6 +89,18 @@ class Figures:
             "report": _report(report),
         }
 
+    def short(self) -> dict[str, Any]:
+        """One line of the page of all cameras: health, rate, and how many of what are there now."""
+        now = time.monotonic()
+        with self._lock:
+            recent = [timed for timed in self._recent if now - timed.at <= _WINDOW_S]
+            seen = self._seen if recent else None
+        counts: Mapping[str, int] = {}
+        if seen is not None and not _is_paused(self._state):
+            found = Counter(detection.label for detection in seen.detections)
+            counts = found if seen.presence is None else seen.presence.counts
+        return {"health": self.health(), "fps": _rate(recent), "now": dict(counts)}
+
     def health(self) -> dict[str, Any]:
         """Whether detection goes on: ``status`` is ok, degraded (it does, but see ``problems``) or failed."""
         state, now = self._state, time.monotonic()

@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from browser import open_browser
 from made import START, result
-from test_live_view import RUNNING, serving
+from test_live_view import RUNNING, Camera, serving
+
+from edged.http.site import Site
+from edged.settings.listener import parse
+from edged.sinks.http import HttpSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +124,49 @@ def test_the_page_tells_of_a_pause_and_waits_for_no_picture() -> None:
         assert browser.run("return document.getElementById('paused').hidden")
         assert "person" in browser.text("objects")
         assert browser.console() == []
+
+
+def test_the_grid_shows_all_cameras_and_asks_for_no_picture_that_nobody_sees() -> None:
+    """A click makes one of them large; only that one is a stream."""
+    site = Site(parse("127.0.0.1:0"), token=None, title="farm", several=True)
+    names = [f"gate{number}" for number in range(12)]
+    sinks = [HttpSink(site, camera=name, title=name, give_back=lambda: None) for name in names]
+    for sink in sinks:
+        sink.open()
+        sink.state(RUNNING)
+    sinks[1].state(replace(RUNNING, degraded=("the disk is full.",)))
+    asked_for = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+    try:
+        with ExitStack() as cameras, open_browser() as browser:
+            for sink in sinks:
+                cameras.enter_context(Camera(sink, fps=10))
+            browser.resize(500, 700)
+            browser.go(site.url)
+            browser.wait_for("return document.querySelectorAll('#grid li').length === 12")
+            first = "return document.querySelector('#grid li').textContent"
+            browser.wait_for(f"{first}.includes('1 person')")
+            browser.wait_for(f"{first}.includes('nothing there')")
+            assert re.search(r"gate0 ok \d+\.\d frames/s", browser.run(first))
+            assert "degraded" in browser.run("return document.querySelectorAll('#grid li')[1].textContent")
+            assert browser.text("title") == "farm"
+            browser.wait_for(f"{asked_for}.filter((name) => name.includes('gate0/snapshot')).length > 2")
+            assert not [name for name in browser.run(asked_for) if "stream" in name or "gate11/" in name]
+            browser.run("document.querySelector('#grid li:last-child').scrollIntoView()")
+            browser.wait_for("return document.querySelector('#grid li:last-child img').naturalWidth > 0")
+
+            browser.click("#grid li:last-child a")
+            browser.wait_for("return document.getElementById('picture')?.naturalWidth > 0")
+            assert browser.run("return location.pathname") == "/gate11/"
+            assert browser.run("return document.getElementById('picture').src").startswith(
+                f"{site.url}gate11/stream.mjpg"
+            )
+            browser.click("nav a")
+            browser.wait_for("return document.querySelectorAll('#grid li').length === 12")
+            assert browser.console() == []
+    finally:
+        for sink in sinks:
+            sink.close()
+        site.close()
 
 
 def test_the_page_tells_when_the_daemon_is_gone(tmp_path: Path, demo_model: Path, demo_clip: Path) -> None:

@@ -74,6 +74,11 @@ export function stream(image) {
   };
 }
 
+/** How many of what, by label, in words. */
+export function counted(counts) {
+  return Object.entries(counts).map(([label, count]) => `${count} ${label || "object"}`).join(", ");
+}
+
 /** The word for how a camera is. */
 export function condition(health) {
   return health.lifecycle === "paused" ? "paused" : health.status;

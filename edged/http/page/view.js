@@ -1,4 +1,4 @@
-import { clock, condition, element, find, poll, row, showStatus, stream } from "./page.js";
+import { clock, condition, counted, element, find, poll, row, showStatus, stream } from "./page.js";
 
 const MOST_OBJECTS = 8;
 
@@ -29,12 +29,8 @@ function showObjects(objects, sightings) {
     : [row("li", objects ? ["nothing", clock(objects.ts)] : ["–", ""])]));
   find("sightings").replaceChildren(...sightings.slice().reverse().map((sighting) => {
     const [since, until] = [clock(sighting.since), clock(sighting.until)];
-    return row("li", [words(sighting.most), since === until ? since : `${since} – ${until}`]);
+    return row("li", [counted(sighting.most), since === until ? since : `${since} – ${until}`]);
   }));
-}
-
-function words(counts) {
-  return Object.entries(counts).map(([label, count]) => `${count} ${label || "object"}`).join(", ");
 }
 
 function showPlaces(presence) {
@@ -42,7 +38,7 @@ function showPlaces(presence) {
   const lines = Object.entries(presence ? presence.lines : {});
   find("places").hidden = !zones.length && !lines.length;
   find("zones").replaceChildren(
-    ...zones.map(([name, counts]) => row("li", [name, words(counts) || "nobody"])),
+    ...zones.map(([name, counts]) => row("li", [name, counted(counts) || "nobody"])),
     ...lines.map(([name, totals]) => row("li", [name, `${totals.in} in, ${totals.out} out`])),
   );
 }
