@@ -99,3 +99,16 @@ def event(news: Event, *, camera: str, boot_id: str) -> EventMessage:
         "changes": list(news.changes),
         "ended_by": news.ended_by,  # type: ignore[typeddict-item]
     }
+
+
+def cut_short(last: EventMessage, *, boot_id: str) -> EventMessage:
+    """The end of an event whose run was killed, after the last message of it; told by the next run."""
+    end: EventMessage = {
+        **last,
+        "boot_id": boot_id,
+        "type": "end",
+        "end_time": last["ts"],
+        "changes": [],
+        "ended_by": "stop",
+    }
+    return end

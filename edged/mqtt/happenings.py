@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from edged.contract.topics import Topics
     from edged.mqtt.delivery.outbox import Outbox
+    from edged.mqtt.ledger import EventLedger
     from edged.records import Event, Presence
 
 _QUALITY = 85
@@ -25,6 +26,7 @@ class Happenings:
     Args:
         topics: of the camera.
         outbox: takes the messages.
+        ledger: notes them before, and has the totals.
         boot_id: identity of this run.
         zones: names of the zones there are.
         lines: names of the lines there are.
@@ -35,12 +37,14 @@ class Happenings:
         topics: Topics,
         outbox: Outbox,
         *,
+        ledger: EventLedger,
         boot_id: str,
         zones: Iterable[str] = (),
         lines: Iterable[str] = (),
     ) -> None:
         self._topics = topics
         self._outbox = outbox
+        self._ledger = ledger
         self._boot_id = boot_id
         self.zones = tuple(zones)
         self.lines = tuple(lines)
@@ -48,25 +52,32 @@ class Happenings:
         self._told: dict[str, bytes] = {}
         """Retained values by topic."""
         self._zone_labels: dict[str, set[str]] = {zone: set() for zone in self.zones}
-        self._totals: dict[str, int] = {}
-        """Crossings by topic, those of earlier starts included."""
-        self._counted: dict[str, int] = {}
-        """Crossings by topic that the present scene has told."""
-        self._asked = False
-        self._ours: set[str] = set()
-        """Totals of which the broker's memory is in ours already."""
+        self._line_base = f"{topics.base}/{topics.camera}/line/"
+
+    def start(self) -> None:
+        """Tell the totals that are known from before, and clear those of lines that are gone."""
+        with self._lock:
+            for topic, total in self._ledger.totals.under(self._line_base).items():
+                if topic.removeprefix(self._line_base).split("/")[0] in self.lines:
+                    self._set(topic, b"%d" % total)
+                else:
+                    self._ledger.totals.forget(topic)
+                    self._outbox.post(topic, b"")
 
     def tell(self, events: Sequence[Event]) -> None:
         """Publish events, each once; with the first and with a better picture what it looks like."""
         for event in events:
             message = happenings.event(event, camera=self._topics.camera, boot_id=self._boot_id)
+            self._ledger.note(message)
             self._outbox.put(self._topics.events, payloads.encode(message), waits=True)
+            self._cross(event)
             if event.crop is not None:
                 jpeg = encoded(event.crop, _QUALITY)
                 self._outbox.post(self._topics.best(slug(event.label)), jpeg, qos=0)
 
     def update(self, presence: Presence) -> None:
-        """Publish what has changed in zones and at lines."""
+        """Publish what has changed in zones."""
+        self._ledger.flush()
         with self._lock:
             for zone, counts in presence.zones.items():
                 labels = self._zone_labels.setdefault(zone, set())
@@ -74,20 +85,14 @@ class Happenings:
                 for label in labels:
                     self._set(self._topics.zone_count(zone, slug(label)), b"%d" % counts.get(label, 0))
                 self._set(self._topics.zone_occupancy(zone), b"ON" if any(counts.values()) else b"OFF")
-            for line, totals in presence.lines.items():
-                for (direction, label), count in totals.items():
-                    self._count(self._topics.line_total(line, direction, slug(label)), count)
 
     def recall(self, topic: str, payload: bytes) -> None:
         """The broker remembers a zone or a line: totals go on, what no longer exists is cleared."""
         kind, *rest = topic.removeprefix(f"{self._topics.base}/{self._topics.camera}/").split("/")
         with self._lock:
             if kind == "line" and rest[0] in self.lines and payload.isdigit():
-                if topic not in self._ours:
-                    self._ours.add(topic)
-                    self._totals[topic] = self._totals.get(topic, 0) + int(payload)
-                    self._told.setdefault(topic, payload)
-                    self._set(topic, b"%d" % self._totals[topic])
+                self._told.setdefault(topic, payload)
+                self._set(topic, b"%d" % self._ledger.totals.recall(topic, int(payload)))
             elif topic in self._told:
                 return
             elif kind == "zone" and rest[0] in self.zones and rest[1:2] == ["count"]:
@@ -98,28 +103,25 @@ class Happenings:
     def repeat(self) -> None:
         """Tell everything that is retained again."""
         with self._lock:
+            for topic, total in self._ledger.totals.under(self._line_base).items():
+                self._told[topic] = b"%d" % total
             for topic, value in self._told.items():
                 self._outbox.post(topic, value)
 
     def ask(self) -> tuple[str, str]:
-        """Topics of which the broker may remember some from before our time; asked for in every session.
+        """Topics of which the broker may remember some from before our time; asked for in every session."""
+        self._ledger.totals.ask(self._line_base)
+        return f"{self._topics.base}/{self._topics.camera}/zone/#", f"{self._line_base}#"
 
-        A broker answers before it takes what is published after the question. In the first session it is
-        therefore never our own total that comes back, however soon somebody has crossed; later it is.
-        """
-        with self._lock:
-            if self._asked:
-                self._ours.update(self._told)
-            self._asked = True
-        base = f"{self._topics.base}/{self._topics.camera}"
-        return f"{base}/zone/#", f"{base}/line/#"
-
-    def _count(self, topic: str, count: int) -> None:
-        before = self._counted.get(topic, 0)
-        # Another scene counts from 0 again.
-        self._totals[topic] = self._totals.get(topic, 0) + (count - before if count >= before else count)
-        self._counted[topic] = count
-        self._set(topic, b"%d" % self._totals[topic])
+    def _cross(self, event: Event) -> None:
+        """Count the lines that an object has crossed now."""
+        for change in event.changes:
+            kind, _, crossing = change.partition(":")
+            if kind == "line_crossed":
+                line, direction = crossing.split(":")
+                topic = self._topics.line_total(line, direction, slug(event.label))
+                with self._lock:
+                    self._set(topic, b"%d" % self._ledger.totals.add(topic))
 
     def _set(self, topic: str, value: bytes) -> None:
         if self._told.get(topic) != value:

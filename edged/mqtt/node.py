@@ -14,6 +14,7 @@ import structlog
 
 from edged import bridge
 from edged.contract import payloads
+from edged.contract.topics import Topics
 from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
 from edged.mqtt.delivery import succession
 from edged.mqtt.delivery.outbox import Outbox
@@ -24,9 +25,9 @@ from edged.mqtt.link.waker import Waker
 from edged.records import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from edged.contract.topics import NodeTopics, Topics
+    from edged.contract.topics import NodeTopics
     from edged.metrics import Delivery
     from edged.mqtt.delivery.message import Message
     from edged.mqtt.delivery.spooler import SpoolFile
@@ -127,7 +128,9 @@ class MqttNode:
             if ha_prefix and several
             else None
         )
-        self._spooler = Spooler(self.outbox.disk, spool) if spool is not None else None
+        self._spooler = Spooler(self.outbox.disk, spool, stored=self._stored) if spool is not None else None
+        self.ledger = self.succession.ledger(spool.path.with_suffix(".events.json") if spool else None)
+        """Knows which events are open, with a spool even after a kill."""
         self._connection = Connection(
             access, self.outbox, self._waker, self, availability=topics.availability
         )
@@ -194,7 +197,8 @@ class MqttNode:
     def problem(self) -> str:
         """Why there is no session, or what is wrong with the broker, the queue or the spool."""
         spool = self._spooler.problem if self._spooler is not None else ""
-        return " ".join(filter(None, (self._connection.problem, self.outbox.problem, spool)))
+        problems = self._connection.problem, self.outbox.problem, spool, self.ledger.problem
+        return " ".join(filter(None, problems))
 
     def announce(self, host: frozenset[str], *, version: str) -> None:
         """Tell Home Assistant of the device that several cameras lie below, if what it is told has changed.
@@ -228,6 +232,7 @@ class MqttNode:
             if opened:
                 self.succession.turn.release()
         self.outbox.abandon()
+        self.ledger.flush()
         self._waker.close()
         account = self.delivery()
         tell = log.error if not account.closes else log.warning if account.lost else log.info
@@ -253,13 +258,22 @@ class MqttNode:
         """Let the camera that a message is of measure how long it took."""
         if self._discovery is not None:
             self._discovery.acknowledged(message)
+        self._stored([message])
         camera = message.topic.removeprefix(self._topics.base).split("/")[1]
         with self._lock:
             member = self._members.get(camera)
         if member is not None:
             member.acknowledged(message)
 
+    def _stored(self, messages: Sequence[Message]) -> None:
+        """These will not get lost: the broker has them, or the disk."""
+        for message in messages:
+            if message.topic.endswith("/events"):
+                self.ledger.safe(message.payload)
+
     def _open(self) -> None:
+        for camera, payload in self.ledger.leftovers(self.boot_id):
+            self.outbox.put(Topics(self._topics.prefix, self._topics.node, camera).events, payload)
         self.outbox.post(self._topics.availability, b"online")
         if self.succession.turn.acquire(blocking=False):
             self._start()

@@ -289,7 +289,11 @@ class Settings(SceneSettings, WebhookSettings, BaseSettings):
     )
     camera: _TopicLevel = _setting("camera", "MQTT", "camera id in topics")
     spool: Path | None = _setting(
-        None, "MQTT", "folder that keeps detections on disk while the broker is away", shown="none"
+        None,
+        "MQTT",
+        "folder that keeps detections and events on disk while the broker is away, and over a kill which "
+        "events are open and how often lines were crossed",
+        shown="none",
     )
     spool_max_mb: int = _setting(100, "MQTT", "megabytes the spool may take; the oldest goes first", ge=1)
     spool_max_age: float = _setting(

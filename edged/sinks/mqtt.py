@@ -82,7 +82,9 @@ class MqttSink:
         self._seq = node.succession.seqs[topics.camera]
         self._snapshots = Snapshots(snapshot_interval)
         self._counts = Counts(self._publish_count, labels)
-        self._happenings = Happenings(topics, node.outbox, boot_id=node.boot_id, zones=zones, lines=lines)
+        self._happenings = Happenings(
+            topics, node.outbox, ledger=node.ledger, boot_id=node.boot_id, zones=zones, lines=lines
+        )
         self._discovery = discovery
         self._starting = starting
         self._commands: Commands | None = None
@@ -130,6 +132,7 @@ class MqttSink:
     def open(self) -> None:
         """Join the node, which connects with its first camera."""
         self._counts.start()
+        self._happenings.start()
         if self._starting:
             self._outbox.post(self.topics.status, b"offline")
         self._node.join(self)

@@ -158,14 +158,22 @@ class Subscriber:
     """mosquitto_sub: a client that shares no code with edged, and comes back by itself."""
 
     def __init__(
-        self, port: int, *topics: str, options: tuple[str, ...] = ("-V", "5"), probe: str = "probe"
+        self,
+        port: int,
+        *topics: str,
+        options: tuple[str, ...] = ("-V", "5"),
+        probe: str = "probe",
+        lasting: str = "",
     ) -> None:
+        """``lasting`` is the name of a session for which the broker keeps what it misses."""
         self.received: list[Received] = []
         self._port = port
         self._options = options
         self._probe = f"{probe}/{uuid4().hex}"
         self._subscribed = threading.Event()
         command = ["mosquitto_sub", "-p", str(port), "-q", "1", "-F", "%q %r %x %t", *options]
+        if lasting:
+            command += ["-c", "-i", lasting, "-x", "3600"]
         for topic in {*(topics or ("#",)), self._probe}:
             command += ["-t", topic]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

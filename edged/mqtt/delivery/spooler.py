@@ -13,9 +13,11 @@ from edged.mqtt.delivery.spool import Spool, SpoolDamagedError, SpoolError, Spoo
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edged.mqtt.delivery.disk_lane import DiskLane
+    from edged.mqtt.delivery.message import Message
 
 log = structlog.get_logger()
 
@@ -55,11 +57,19 @@ class Spooler:
     Args:
         lane: between memory and disk.
         file: the disk.
+        stored: told what is on disk now, from the spool's thread.
     """
 
-    def __init__(self, lane: DiskLane, file: SpoolFile) -> None:
+    def __init__(
+        self,
+        lane: DiskLane,
+        file: SpoolFile,
+        *,
+        stored: Callable[[Sequence[Message]], None] = lambda _: None,
+    ) -> None:
         self._lane = lane
         self._file = file
+        self._stored = stored
         self._path = file.path
         self._spool: Spool | None = None
         self._thread: threading.Thread | None = None  # noqa: TID251  # the bridge made it
@@ -149,6 +159,7 @@ class Spooler:
             self._lane.unspill(error.cause)
             raise
         self._lane.spilled()
+        self._stored(batch)
         if self.problem:
             log.info("mqtt_spool_works_again", path=str(self._path))
             self.problem = ""

@@ -11,6 +11,12 @@ import itertools
 import threading
 import time
 from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from edged.mqtt.ledger import EventLedger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Numbers:
@@ -44,6 +50,13 @@ class Lineage:
         """Numbers of the detections messages, by camera."""
         self.orders = Numbers(1)
         """Order of all messages."""
+        self._ledgers: dict[Path | None, EventLedger] = {}
+
+    def ledger(self, path: Path | None) -> EventLedger:
+        """What is known of events and totals in this file, which is read once a run; None: in memory only."""
+        if path not in self._ledgers:
+            self._ledgers[path] = EventLedger(path)
+        return self._ledgers[path]
 
 
 @functools.lru_cache(maxsize=16)
