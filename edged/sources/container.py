@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import av
 import av.error
+from av.stream import Disposition
 
 from edged.errors import SourceError
 from edged.sources.connection import Damaged
@@ -31,7 +32,9 @@ class Readable(Protocol):
 
 
 class Container:
-    """The first video stream of a file or URL, picture by picture: ``grab``, then ``image``.
+    """The video of a file or URL, picture by picture: ``grab``, then ``image``.
+
+    Of several streams it takes the one that is marked as the default, else the largest, as FFmpeg does.
 
     Args:
         origin: path or URL, or what gives the bytes of one.
@@ -67,7 +70,7 @@ class Container:
         if not self._container.streams.video:
             self._container.close()
             raise SourceError(f"{name} has no video in it", mend=mend)
-        self._stream = self._container.streams.video[0]
+        self._stream = max(self._container.streams.video, key=_rank)
         if self._stream.codec_context is None:
             self._container.close()  # type: ignore[unreachable]  # PyAV's types do not know of it
             raise SourceError(f"{name} has video in a format that FFmpeg does not know", mend=mend)
@@ -169,6 +172,19 @@ class Container:
         if isinstance(error, av.error.ExitError):
             return f"no answer within {timeout_s:g} s"
         return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _rank(stream: av.VideoStream) -> int:
+    """Which of several streams FFmpeg would show: the highest, and of equals the first.
+
+    The figures are those of ``map_auto_video`` in FFmpeg's fftools.
+    """
+    if stream.codec_context is None:
+        return 0  # type: ignore[unreachable]  # PyAV's types do not know of it
+    if stream.disposition & Disposition.attached_pic:
+        return 1
+    default = 5_000_000 if stream.disposition & Disposition.default else 0
+    return 2 + stream.codec_context.width * stream.codec_context.height + default
 
 
 class JpegDecoder:

@@ -403,3 +403,52 @@ def test_a_clip_at_an_odd_angle_is_played(tmp_path: Path, matrix: tuple[float, .
     path.write_bytes(data)
     frames, error = played(FileSource(str(path)))
     assert (len(frames), error) == (3, None)
+
+
+def pattern(size: str, *, colour: str = "red") -> list[str]:
+    return ["-f", "lavfi", "-i", f"color={colour}:size={size}:duration=0.4:rate=5"]
+
+
+def run_ffmpeg(*arguments: str) -> bytes:
+    if which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed (package ffmpeg)")
+    return subprocess.run(["ffmpeg", "-v", "error", *arguments], check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("default", [None, 0, 1, 2])
+@pytest.mark.parametrize("sizes", [("160x96", "320x192", "64x64"), ("320x192", "320x192", "640x96")])
+def test_of_several_streams_that_is_played_which_ffmpeg_picks(
+    tmp_path: Path, sizes: tuple[str, ...], default: int | None
+) -> None:
+    """The default one, else the largest, else the first."""
+    path = tmp_path / "several.mkv"
+    colours = ("red", "lime", "blue")
+    inputs = [word for pair in zip(sizes, colours, strict=True) for word in pattern(pair[0], colour=pair[1])]
+    marks = [word for i in range(3) for word in (f"-disposition:v:{i}", "default" if i == default else "0")]
+    run_ffmpeg(*inputs, "-map", "0", "-map", "1", "-map", "2", "-c:v", "mjpeg", *marks, str(path))
+    picked = run_ffmpeg("-i", str(path), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "bgr24", "-")
+    frames, error = played(FileSource(str(path)))
+    assert error is None
+    image = frames[0].image
+    assert len(picked) == image.size
+    assert np.argmax(image[40, 40]) == np.argmax(np.frombuffer(picked, np.uint8).reshape(image.shape)[40, 40])
+
+
+def test_a_cover_picture_is_not_the_video(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "cover.jpg"), np.zeros((600, 800, 3), np.uint8))
+    make(tmp_path / "clip.mp4", frames=5)
+    both = ["-i", str(tmp_path / "cover.jpg"), "-i", str(tmp_path / "clip.mp4"), "-map", "0", "-map", "1"]
+    run_ffmpeg(*both, "-c", "copy", "-disposition:v:0", "attached_pic", str(tmp_path / "both.mp4"))
+    frames, error = played(FileSource(str(tmp_path / "both.mp4")))
+    assert (len(frames), frames[0].width, error) == (5, 160, None)
+
+
+def test_public_file_with_a_preview_first(shared: Path) -> None:
+    frames, _ = played(FileSource(str(shared / "faults" / "two_video_streams.mkv")))
+    probe = ["ffmpeg", "-v", "error", "-i", str(shared / "faults" / "two_video_streams.mkv")]
+    raw = subprocess.run(
+        [*probe, "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "bgr24", "-"],
+        check=True,
+        capture_output=True,
+    ).stdout
+    assert len(raw) == frames[0].image.size
