@@ -15,12 +15,15 @@ from edged.sources.connection import Damaged
 from edged.sources.pace import turned
 
 if TYPE_CHECKING:
+    from fractions import Fraction
     from types import TracebackType
 
     from edged.records import Image
 
 _STRICT = frozenset({"mjpeg"})
 """Codecs whose decoder hides damage unless it is told to refuse; the others mark damaged pictures."""
+_BARE = frozenset({"av1", "cavsvideo", "evc", "h264", "hevc", "m4v", "mpegvideo", "obu", "vvc"})
+"""Formats without a container, and so without timestamps."""
 
 
 class Readable(Protocol):
@@ -102,8 +105,8 @@ class Container:
     def properties(self) -> dict[str, Any]:
         """Codec and, where known, frames per second and their number."""
         found: dict[str, Any] = {"codec": self._stream.codec_context.name}
-        if self._stream.average_rate:
-            found["fps"] = round(float(self._stream.average_rate), 3)
+        if self._rate:
+            found["fps"] = round(float(self._rate), 3)
         if self._stream.frames:
             found["frames"] = self._stream.frames
         return found
@@ -116,7 +119,13 @@ class Container:
     @property
     def frame_time(self) -> float:
         """Seconds from one picture to the next, on average."""
-        return 1.0 / float(self._stream.average_rate or 25)
+        return 1.0 / float(self._rate or 25)
+
+    @property
+    def _rate(self) -> Fraction | None:
+        """Frames per second. Of a bare stream FFmpeg takes 25 for granted, whatever its own header says."""
+        bare = self._container.format.name in _BARE
+        return self._stream.guessed_rate if bare else self._stream.average_rate
 
     def grab(self) -> bool:
         """Read on to the next picture. False: the data that came completes none, there may be more.

@@ -6,6 +6,7 @@ import math
 import struct
 import subprocess
 import time
+from fractions import Fraction
 from itertools import islice, pairwise
 from shutil import which
 from typing import TYPE_CHECKING
@@ -452,3 +453,36 @@ def test_public_file_with_a_preview_first(shared: Path) -> None:
         capture_output=True,
     ).stdout
     assert len(raw) == frames[0].image.size
+
+
+@pytest.mark.parametrize("rate", ["15", "25", "30000/1001", "50"])
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("h264", "libx264"), ("hevc", "libx265"), ("m2v", "mpeg2video")]
+)
+def test_a_bare_stream_plays_at_the_rate_that_its_header_says(
+    tmp_path: Path, suffix: str, codec: str, rate: str
+) -> None:
+    if codec == "mpeg2video" and rate == "15":
+        rate = "24"  # it has a table of rates
+    path = tmp_path / f"bare.{suffix}"
+    source = [
+        "-f",
+        "lavfi",
+        "-i",
+        f"testsrc=size=160x96:rate={rate}",
+        "-frames:v",
+        "20",
+        "-pix_fmt",
+        "yuv420p",
+    ]
+    quiet = ["-x265-params", "log-level=none"] if codec == "libx265" else []
+    run_ffmpeg(*source, "-c:v", codec, *quiet, str(path))
+    show = ["ffprobe", "-v", "error", "-show_entries", "stream=r_frame_rate", "-of", "csv=p=0", str(path)]
+    probed = subprocess.run(show, check=True, capture_output=True).stdout.split(b",")[0].decode()
+    assert Fraction(probed.strip()) == Fraction(rate)
+    clip = FileSource(str(path))
+    frames, error = played(clip)
+    assert error is None
+    assert len(frames) == 20
+    assert frames[-1].pts == pytest.approx(float(19 / Fraction(rate)), abs=0.001)
+    assert clip.properties()["fps"] == pytest.approx(float(Fraction(rate)), abs=0.001)
