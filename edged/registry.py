@@ -44,6 +44,7 @@ SINKS: dict[str, str] = {
     # The setting that switches the sink on. Opened in this order, closed in reverse: MQTT tells of the rest.
     "mqtt_url": "edged.sinks.mqtt:MqttSink",
     "jsonl": "edged.sinks.jsonl:JsonlSink",
+    "events_jsonl": "edged.sinks.events:EventLinesSink",
     "output": "edged.sinks.video:VideoSink",
     "http": "edged.sinks.http:HttpSink",
     "webhook_url": "edged.sinks.webhook:WebhookSink",

@@ -275,6 +275,7 @@ def test_every_sink_of_the_registry_is_opened_by_its_setting(world: World) -> No
             "EDGED_STOP_TIMEOUT": "1",
             "EDGED_HTTP": "127.0.0.1:0",
             "EDGED_WEBHOOK_URL": f"http://127.0.0.1:{port}/",
+            "EDGED_EVENTS_JSONL": str(world.folder / "events.jsonl"),
         }
 
         async def live() -> None:

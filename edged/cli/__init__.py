@@ -19,6 +19,7 @@ COMMANDS = {
     "devices": "list cameras and Edge TPUs with the setting for each",
     "env": "print the complete commented env file",
     "models": "list and pull models, inspect a .tflite",
+    "events": "print what has happened: who came, where, how long",
     "fleet": "show how all nodes of a broker are",
     "schema": "print the machine-readable contract of the MQTT topics",
 }

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.contract.words import printable
 from edged.errors import SourceError
 
 if TYPE_CHECKING:
@@ -130,15 +131,10 @@ def _table(views: Iterable[CameraView], now: float) -> str:
         )
         for view in views
     ]
-    # What others have sent must not drive the terminal.
-    cells = [[_printable(cell) for cell in row] for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
     return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _ago(seconds: float) -> str:

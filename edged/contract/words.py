@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +47,17 @@ def span(seconds: float) -> str:
     hours, rest_min = divmod(minutes, 60)
     parts = ((hours, "h"), (rest_min, "min"), (0 if hours else rest_s, "s"))
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+
+
+def line(event: EventMessage) -> str:
+    """One line of a list: when, by the clock of this machine, which camera, what, and what has happened."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["ts"]))
+    return printable(f"{when}  {event['camera']}  {event['label']}  {sentence(event)}")
+
+
+def printable(text: str) -> str:
+    """A text as a terminal may show it: what others have sent must not drive it."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _change(change: str) -> str:

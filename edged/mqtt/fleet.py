@@ -7,7 +7,7 @@ import select
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edged.errors import SourceError
 from edged.mqtt.link import faults
@@ -25,6 +25,19 @@ CONNECT_S = 5.0
 """How long the broker may take to answer."""
 _POLL_S = 0.2
 _STOPPED = "stopped"
+
+
+class Hearer(Protocol):
+    """Takes what a broker has to say."""
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What to subscribe to."""
+        ...
+
+    def take(self, topic: str, payload: bytes, now: float) -> None:
+        """One message; ``now`` is of the monotonic clock, seconds."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +189,7 @@ def _reasons(state: dict[str, Any]) -> list[str]:
     return [str(reason) for reason in given] if isinstance(given, list) else []
 
 
-def listen(access: BrokerAccess, states: FleetStates, enough: Callable[[], bool]) -> None:
+def listen(access: BrokerAccess, states: Hearer, enough: Callable[[], bool]) -> None:
     """Hand the broker's messages to ``states`` until there are ``enough``; asked several times a second.
 
     Raises:

@@ -241,6 +241,9 @@ class Settings(SceneSettings, WebhookSettings, BaseSettings):
         "one line of JSON a frame, like the MQTT detections: a file, or - for stdout",
         shown="none",
     )
+    events_jsonl: str | None = _setting(
+        None, "Output", "one line of JSON for all news of an object, like the MQTT events", shown="none"
+    )
 
     # Live view
     http: str | None = _setting(

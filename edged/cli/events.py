@@ -1,0 +1,118 @@
+"""``edged events``: what has happened, a line each, as a person reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edged.contract import event_lines, words
+from edged.errors import ConfigError, SourceError
+from edged.settings import loading
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Sequence
+
+    from edged.contract.happenings import EventMessage
+    from edged.settings.declared import Settings
+
+_POLL_S = 0.5
+_RETRY_S = 2.0
+_SILENT = frozenset({"picture", "alive"})
+"""Changes that are no news to a person."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "file",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="lines of events; without it those of EDGED_EVENTS_JSONL, or else what the broker tells",
+    )
+    parser.add_argument(
+        "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
+    )
+    parser.add_argument("--follow", action="store_true", help="go on with what comes, until Ctrl-C")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print them, the oldest first."""
+    cameras = () if options.file else loading.load_all(options.env_file)
+    written = {one.events_jsonl: Path(one.events_jsonl).expanduser() for one in cameras if one.events_jsonl}
+    written.pop("-", None)
+    paths: Sequence[Path] = options.file or list(written.values())
+    if paths:
+        _read(paths, follow=options.follow)
+    elif not cameras[0].mqtt_url:
+        raise ConfigError(
+            "events are written nowhere, and there is no broker",
+            mend="Set EDGED_EVENTS_JSONL or EDGED_MQTT_URL, or name a file of events",
+        )
+    elif not options.follow:
+        raise ConfigError(
+            "a broker only tells what happens from now on",
+            mend="Give --follow, or set EDGED_EVENTS_JSONL to a file that keeps events",
+        )
+    else:
+        _hear(cameras[0])
+    return 0
+
+
+def _read(paths: Sequence[Path], *, follow: bool) -> None:
+    tails = {path: event_lines.Tail(path) for path in paths}
+    while True:
+        events: list[EventMessage] = []
+        for path, tail in tails.items():
+            if not follow and not path.exists():
+                raise SourceError(
+                    f"{str(path)!r} is not there", mend="Nothing may have happened yet: --follow"
+                )
+            try:
+                events += tail.read()
+            except OSError as error:
+                raise SourceError(
+                    f"{str(path)!r} cannot be read: {error.strerror}", mend="Name a file of events"
+                ) from error
+        _print(sorted(events, key=lambda event: event["ts"]))
+        if not follow:
+            return
+        time.sleep(_POLL_S)
+
+
+class _Ear:
+    """Prints what the broker tells of one node."""
+
+    def __init__(self, base: str) -> None:
+        self.filters = (f"{base}/+/events",)
+
+    def take(self, topic: str, payload: bytes, now: float) -> None:
+        del topic, now
+        if (event := event_lines.parsed(payload)) is not None:
+            _print([event])
+
+
+def _hear(settings: Settings) -> None:
+    """Until somebody interrupts; a lost broker is told and sought again."""
+    from edged.mqtt.fleet import listen  # noqa: PLC0415  # a bad setting is told before this is imported
+    from edged.mqtt.link import credentials  # noqa: PLC0415
+
+    # The broker chooses the id: the daemon has its own.
+    access = dataclasses.replace(credentials.access_for(settings), client_id="")
+    ear = _Ear(f"{settings.mqtt_prefix}/{settings.node}")
+    while True:
+        try:
+            listen(access, ear, lambda: False)
+        except SourceError as error:
+            print(f"edged: {error}", file=sys.stderr)
+            time.sleep(_RETRY_S)
+
+
+def _print(events: Iterable[EventMessage]) -> None:
+    for event in events:
+        if event["type"] != "update" or not _SILENT.issuperset(event["changes"]):
+            print(words.line(event), flush=True)

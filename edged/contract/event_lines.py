@@ -1,0 +1,85 @@
+"""Events as lines of JSON, read again: from the end of a file, or while it grows."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edged.contract.happenings import EventMessage
+
+_TEXTS = ("type", "event_id", "camera", "boot_id", "label", "ended_by")
+_NUMBERS = ("ts", "duration_s")
+_MOST_S = 1e11
+"""Seconds; what is later is no time."""
+_LISTS = ("changes", "current_zones", "entered_zones", "lines")
+
+
+def parsed(text: bytes) -> EventMessage | None:
+    """The event of one line, None if it is none."""
+    try:
+        content = json.loads(text)
+        is_one = (
+            all(isinstance(content[name], str) for name in _TEXTS)
+            and all(0 <= float(content[name]) < _MOST_S for name in _NUMBERS)
+            and all(isinstance(content[name], list) for name in _LISTS)
+            and all(isinstance(name, str) for name in [*content["changes"], *content["entered_zones"]])
+            and all(isinstance(name, str) for name in content["current_zones"])
+            and all(isinstance(one["line"] + one["direction"], str) for one in content["lines"])
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return cast("EventMessage", content) if is_one else None
+
+
+def last(path: Path, size: int) -> Iterator[EventMessage]:
+    """The events in the last ``size`` bytes of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        start = max(0, stream.seek(0, os.SEEK_END) - size)
+        stream.seek(start)
+        if start:
+            stream.readline()  # a half of one
+        for text in stream:
+            if (event := parsed(text)) is not None:
+                yield event
+
+
+class Tail:
+    """Reads a file while it grows, and its successor of the same name where it was moved away.
+
+    Args:
+        path: need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+        self._done = 0
+        """Bytes that were read, to the end of a line."""
+
+    def read(self) -> list[EventMessage]:
+        """What is new since the last call.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            stream = self._path.open("rb")
+        except FileNotFoundError:
+            return []
+        with stream:
+            status = os.fstat(stream.fileno())
+            if (status.st_dev, status.st_ino) != self._identity or status.st_size < self._done:
+                self._identity, self._done = (status.st_dev, status.st_ino), 0
+            stream.seek(self._done)
+            whole, end, _ = stream.read().rpartition(b"\n")
+        self._done += len(whole) + len(end)
+        return [event for text in whole.split(b"\n") if (event := parsed(text)) is not None]

@@ -1,0 +1,77 @@
+"""One line of JSON for all news of an object: the event payload of the MQTT contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edged.contract import event_lines, happenings, payloads
+from edged.sinks.lines import LineFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edged.contract.happenings import EventMessage
+    from edged.records import Event, Result
+    from edged.settings.declared import Settings
+    from edged.sinks import Context
+
+_LOOK_BACK = 4 << 20
+"""Bytes at the end of the file in which events of a run that was killed are looked for."""
+
+
+class EventLinesSink:
+    """Events as lines. Events of a killed run that the file leaves open get their end when it is opened.
+
+    Args:
+        target: path, or ``-`` for standard output.
+        boot_id: identity of this run, for the payload.
+        camera: its name, for the payload.
+        forgiving: as for :meth:`LineFile.open`.
+    """
+
+    name = "events"
+
+    def __init__(self, target: str, *, boot_id: str, camera: str = "camera", forgiving: bool = False) -> None:
+        self._file = LineFile(target, "EDGED_EVENTS_JSONL")
+        self._boot_id = boot_id
+        self._camera = camera
+        self._forgiving = forgiving
+
+    @classmethod
+    def create(cls, settings: Settings, context: Context) -> EventLinesSink:
+        """As ``EDGED_EVENTS_JSONL`` says."""
+        assert settings.events_jsonl is not None  # noqa: S101  # the registry asks only if it is set
+        return cls(
+            settings.events_jsonl, boot_id=context.boot_id, camera=settings.camera, forgiving=context.starting
+        )
+
+    def open(self) -> None:
+        """Open the file, or create it."""
+        self._file.open(forgiving=self._forgiving)
+        if ends := [happenings.cut_short(last, boot_id=self._boot_id) for last in self._left_open()]:
+            self._write(ends)
+
+    def send(self, result: Result) -> None:
+        """A frame is no news."""
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Write a line for each, all or none: what was not taken comes again."""
+        self._write(happenings.event(one, camera=self._camera, boot_id=self._boot_id) for one in events)
+
+    def close(self) -> None:
+        """Close what is ours to close; a file that was made for nothing goes."""
+        self._file.close()
+
+    def _write(self, messages: Iterable[EventMessage]) -> None:
+        self._file.write(b"\n".join(payloads.encode(message) for message in messages))
+
+    def _left_open(self) -> list[EventMessage]:
+        """The last news of events of this camera that an earlier run has not ended."""
+        path = self._file.path
+        left: dict[str, EventMessage] = {}
+        if path is not None and path.is_file():
+            for message in event_lines.last(path, _LOOK_BACK):
+                if message["camera"] == self._camera:
+                    left[message["event_id"]] = message
+        # What this run has begun goes on, as over a reload.
+        return [one for one in left.values() if one["type"] != "end" and one["boot_id"] != self._boot_id]

@@ -1,0 +1,120 @@
+"""A file of lines, which others read, move away and fill up the disk of, or standard output."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from edged.errors import SinkError
+from edged.sinks import DISK_FAULTS
+
+
+class LineFile:
+    """Lines to a file, or to standard output for ``-``.
+
+    A file that is there is continued, for a daemon that starts again must not wipe out what it has seen.
+    Lines are stored whole or not at all; after an error, or if somebody has taken the file away, the next one
+    opens it anew.
+
+    Args:
+        target: path, or ``-``.
+        setting: that names it, for messages.
+    """
+
+    def __init__(self, target: str, setting: str) -> None:
+        self.path = None if target == "-" else Path(target).expanduser()
+        self._target = target
+        self._setting = setting
+        self._fd: int | None = None
+        self._created = False
+        self._filled = False
+
+    def open(self, *, forgiving: bool) -> None:
+        """Open the file, or create it.
+
+        Args:
+            forgiving: whether a disk that is full, read-only or failing may be opened: that is told with the
+                first line, and every further one tries again, as if it had happened later.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        if self.path is None:
+            return
+        try:
+            self._created = not self.path.exists()
+            self._fd = _open(self.path)
+        except OSError as error:
+            if not (forgiving and error.errno in DISK_FAULTS):
+                raise self._error(error) from error
+
+    def write(self, line: bytes) -> None:
+        """Append one line, or several with ends between them; the last end is ours.
+
+        Raises:
+            SinkError: it was not stored.
+        """
+        try:
+            if self.path is None:
+                sys.stdout.write(line.decode() + "\n")
+                sys.stdout.flush()
+            else:
+                self._append(self.path, line + b"\n")
+        except OSError as error:
+            self._let_go()
+            raise self._error(error) from error
+        self._filled = True
+
+    def close(self) -> None:
+        """Close what is ours to close; a file that was made for nothing goes."""
+        self._let_go()
+        if self.path is not None and self._created and not self._filled:
+            # Nothing came: leave no file that looks like an answer.
+            with suppress(OSError):
+                if not self.path.stat().st_size:  # another camera may have written there
+                    self.path.unlink()
+
+    def _append(self, path: Path, line: bytes) -> None:
+        if self._fd is not None and not _is_at(path, self._fd):
+            self._let_go()
+        if self._fd is None:
+            self._fd = _open(path)
+        before = os.fstat(self._fd)
+        try:
+            view = memoryview(line)
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:
+            if stat.S_ISREG(before.st_mode):
+                with suppress(OSError):
+                    os.ftruncate(self._fd, before.st_size)
+            raise
+
+    def _let_go(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            with suppress(OSError):  # what we know of was stored
+                os.close(fd)
+
+    def _error(self, error: OSError) -> SinkError:
+        return SinkError(
+            f"the output {self._target!r} cannot be written: {error.strerror}",
+            mend=f"Set {self._setting} to a file that the user of edged may write, "
+            "or to - for standard output",
+        )
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    """Whether the open file is the one of that name: it may have been deleted, or moved away by logrotate."""
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    return os.path.samestat(there, os.fstat(fd))
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)

@@ -1,0 +1,163 @@
+"""``edged events`` says what has happened, from lines or from a broker; the lines hold every event once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from daemon import EDGED, Daemon, edged, environment, until
+from rig import Mosquitto, publish, validator
+
+from edged.contract import happenings, payloads
+from edged.contract.event_lines import Tail, parsed
+from edged.records import Box, Event
+from edged.sinks.events import EventLinesSink
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest_plugins = ("mqtt_fixtures",)
+
+
+def event(kind: str, number: int = 1, *changes: str, ts: float = 1e9, label: str = "person") -> Event:
+    ended = kind == "end"
+    return Event(
+        kind, f"event{number}", changes, "left" if ended else "", number, label, 0.8, 0.9,
+        Box(10, 10, 30, 50), Box(10, 10, 30, 50), 640, 480, ts, 1e9, ts if ended else None, ts - 1e9, False,
+        () if ended else ("porch",), ("porch",), {"porch": 3.0}, (("gate", "in"),), ((0.1, 0.2),),
+    )  # fmt: skip
+
+
+def message(*arguments: Any, camera: str = "front", **more: Any) -> bytes:
+    return payloads.encode(happenings.event(event(*arguments, **more), camera=camera, boot_id="0" * 32))
+
+
+def test_lines_are_printed_as_a_person_reads_them_the_oldest_first(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    lines = [
+        message("start"),
+        message("update", 1, "zone_entered:porch", "line_crossed:gate:in", ts=1e9 + 5),
+        message("update", 1, "picture", ts=1e9 + 6),
+        message("update", 1, "alive", ts=1e9 + 66),
+        message("end", ts=1e9 + 200),
+        b"no event",
+        b'{"type":"start"}',
+        message("start").replace(b"1000000000.0", b"1e300"),
+    ]
+    first.write_bytes(b"\n".join(lines) + b"\n")
+    second.write_bytes(message("start", 2, ts=1e9 + 100, label="cat\x1b[2J", camera="back") + b"\n")
+    done = edged("events", str(first), str(second), settings={"TZ": "UTC"})
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "2001-09-09 01:46:40  front  person  has come, in porch",
+        "2001-09-09 01:46:45  front  person  enters porch, crosses gate in",
+        "2001-09-09 01:48:20  back  cat?[2J  has come, in porch",
+        "2001-09-09 01:50:00  front  person  has left after 3 min 20 s; was in porch; crossed gate in",
+    ]
+
+
+def test_a_file_is_followed_while_it_grows_and_where_it_was_moved_away(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    tail = Tail(path)
+    assert tail.read() == []
+    path.write_bytes(message("start") + b"\n" + message("end")[:50])
+    assert [one["type"] for one in tail.read()] == ["start"]
+    with path.open("ab") as stream:
+        stream.write(message("end")[50:] + b"\n")
+    assert [one["type"] for one in tail.read()] == ["end"]
+    path.rename(tmp_path / "events.jsonl.1")
+    assert tail.read() == []
+    path.write_bytes(message("start", 2) + b"\n")
+    assert [one["event_id"] for one in tail.read()] == ["event2"]
+
+
+def test_without_lines_the_broker_is_heard(mosquitto: Mosquitto) -> None:
+    broker = {"EDGED_MQTT_URL": f"mqtt://127.0.0.1:{mosquitto.port}"}
+    settings = broker | {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite", "TZ": "UTC"}
+    done = edged("events", settings=settings)
+    assert done.returncode == 78
+    assert "Give --follow" in done.stderr
+    process = subprocess.Popen(
+        [*EDGED, "events", "--follow"],
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        until(lambda: "SUBSCRIBE" in mosquitto.log)
+        publish(mosquitto.port, "edged/lab1/front/events", b"nonsense")
+        publish(mosquitto.port, "edged/lab1/front/events", message("start"))
+        assert process.stdout.readline() == "2001-09-09 01:46:40  front  person  has come, in porch\n"
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+
+
+def test_nothing_to_read_is_told_with_what_to_set(tmp_path: Path) -> None:
+    settings = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite"}
+    done = edged("events", settings=settings)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "Set EDGED_EVENTS_JSONL or EDGED_MQTT_URL" in done.stderr
+    done = edged("events", settings=settings | {"EDGED_EVENTS_JSONL": str(tmp_path / "none.jsonl")})
+    assert done.returncode == 69
+    assert "none.jsonl' is not there" in done.stderr
+
+
+def sink(path: Path, boot: str, camera: str = "front") -> EventLinesSink:
+    made = EventLinesSink(str(path), boot_id=boot * 32, camera=camera)
+    made.open()
+    return made
+
+
+def test_what_a_killed_run_has_left_open_ends_when_the_file_is_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    killed = sink(path, "1")
+    killed.tell([event("start", 1), event("start", 2), event("end", 1)])
+    other = sink(path, "1", camera="back")
+    other.tell([event("start", 3)])
+    reloaded = sink(path, "1")  # the run goes on, and with it the event
+    reloaded.tell([event("update", 2, ts=1e9 + 7)])
+    for _ in range(2):
+        sink(path, "2").close()
+    told = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [(one["type"], one["event_id"], one["ended_by"]) for one in told] == [
+        ("start", "event1", ""),
+        ("start", "event2", ""),
+        ("end", "event1", "left"),
+        ("start", "event3", ""),
+        ("update", "event2", ""),
+        ("end", "event2", "stop"),
+    ]
+    assert told[-1]["end_time"] == 1e9 + 7
+    assert told[-1]["boot_id"] == "2" * 32
+
+
+def test_the_lines_of_a_run_are_those_of_the_contract(
+    demo_model: Path, demo_clip: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.jsonl"
+    settings = {
+        "EDGED_SOURCE": str(demo_clip),
+        "EDGED_MODEL": str(demo_model),
+        "EDGED_EVENTS_JSONL": str(path),
+    }
+    with Daemon(tmp_path, settings) as daemon:
+        assert daemon.wait() == 0
+    told = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for one in told:
+        validator("events").validate(one)
+    kinds = [one["type"] for one in told]
+    assert kinds.count("start") == kinds.count("end") > 0
+    done = edged("events", "--env-file", str(daemon.env_file))
+    printed = done.stdout.splitlines()
+    assert sum("has come" in line for line in printed) == kinds.count("start")
+    assert sum(" after " in line for line in printed) >= kinds.count("end")
+
+
+@pytest.mark.parametrize("text", [b"[]", b"1", b"{}", b"\xff", b'{"type":1}', b"[" * 100_000])
+def test_what_is_no_event_is_none(text: bytes) -> None:
+    assert parsed(text) is None
