@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "engines" / "edg
 import coral_rig  # the fake is that of the tests
 
 from edged import bridge
+from edged.backoff import Backoff
 from edged.engines.coral.edgetpu import EdgeTpuEngine, TpuAccess
 from edged.engines.cpu import CpuEngine
-from edged.engines.failover import DeviceBackoff, FailoverEngine
+from edged.engines.failover import FailoverEngine
 from edged.engines.selection import Wanted, open_engines
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class Torture:
             threads=1,
             twin_threads=1,
             access=TpuAccess(library=str(library)),
-            backoff=DeviceBackoff(first=0.02, most=0.05, steady=0.0),
+            backoff=partial(Backoff, 0.02, 0.05),
         )
         self._random = random.Random(6)  # noqa: S311  # the same kills every time
         self._kills = 0

@@ -7,15 +7,15 @@ left goes to the CPU. So a frame in flight is run again at once, on what is ther
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from edged import bridge
+from edged.backoff import Backoff
 from edged.errors import DeviceError, EdgedError
 
 if TYPE_CHECKING:
@@ -30,14 +30,9 @@ _JITTER = 0.2
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceBackoff:
-    """When a lost device is tried again, seconds."""
-
-    first: float = 1.0
-    most: float = 60.0
-    steady: float = 60.0
-    """A device that has worked for so long is forgiven: its next failure counts as the first."""
+def device_backoff() -> Backoff:
+    """When a lost device is tried again: one that has worked for a minute is forgiven."""
+    return Backoff(1.0, 60.0, steady_s=60.0, spread=_JITTER)
 
 
 class Slot:
@@ -49,9 +44,7 @@ class Slot:
         backoff: when a lost one is tried again.
     """
 
-    def __init__(
-        self, device: str, opens: Callable[[], Engine], backoff: DeviceBackoff | None = None
-    ) -> None:
+    def __init__(self, device: str, opens: Callable[[], Engine], backoff: Backoff) -> None:
         self.device = device
         self.problem = f"{device} is not open yet"
         """Why it does not run; empty while it does."""
@@ -60,8 +53,7 @@ class Slot:
         self.losses = 0
         """How often it has failed since the start."""
         self._opens = opens
-        self._backoff = backoff or DeviceBackoff()
-        self._wait = self._backoff.first
+        self._backoff = backoff
         self._since = time.monotonic()
         self._using = threading.Lock()
         self._closed = threading.Event()
@@ -95,7 +87,7 @@ class Slot:
 
     def retry(self) -> None:
         """Try the device again in the background until it answers or is closed."""
-        bridge.start(f"retry-{self.device}", self._bring_back)
+        self._retry_in(self._backoff.after(0.0))
 
     def close(self) -> None:
         """Give the device back; an ``invoke`` that waits for it fails."""
@@ -111,15 +103,17 @@ class Slot:
         if self._closed.is_set():
             return
         self.losses += 1
-        if time.monotonic() - self._since >= self._backoff.steady:
-            self._wait = self._backoff.first
-        log.error("device_lost", device=self.device, reason=str(error), retry_in_s=self._wait)
-        self.retry()
+        wait_s = self._backoff.after(time.monotonic() - self._since)
+        log.error("device_lost", device=self.device, reason=str(error), retry_in_s=round(wait_s, 1))
+        self._retry_in(wait_s)
 
-    def _bring_back(self) -> None:
+    def _retry_in(self, wait_s: float) -> None:
+        bridge.start(f"retry-{self.device}", partial(self._bring_back, wait_s))
+
+    def _bring_back(self, wait_s: float) -> None:
         lost = time.monotonic()
-        while not self._closed.wait(self._wait * random.uniform(1 - _JITTER, 1 + _JITTER)):  # noqa: S311  # no secret
-            self._wait = min(2 * self._wait, self._backoff.most)
+        while not self._closed.wait(wait_s):
+            wait_s = self._backoff.after(0.0)
             try:
                 engine = self._opens()
             except EdgedError as error:

@@ -11,14 +11,15 @@ import structlog
 
 from edged.engines.coral.edgetpu import EdgeTpuEngine
 from edged.engines.cpu import CpuEngine
-from edged.engines.failover import DeviceBackoff, FailoverEngine, Shared, Slot
+from edged.engines.failover import FailoverEngine, Shared, Slot, device_backoff
 from edged.errors import ConfigError, DeviceError
 from edged.settings import device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from edged.backoff import Backoff
     from edged.engines import Engine
     from edged.engines.coral.edgetpu import TpuAccess
 
@@ -44,7 +45,7 @@ class Wanted:
     """Of the twin, which runs alone."""
     access: TpuAccess
     """How an Edge TPU is reached; its device is set from ``devices``."""
-    backoff: DeviceBackoff | None = None
+    backoff: Callable[[], Backoff] = device_backoff
     editions: tuple[object, ...] = ()
     """Of the files of model and twin: another file under the same name is another model."""
 
@@ -89,7 +90,7 @@ def _on_edge_tpus(wanted: Wanted, devices: Sequence[str]) -> list[Engine]:
     if wanted.twin is not None:
         twin = CpuEngine(wanted.twin, runtime=wanted.access.runtime, threads=wanted.twin_threads)
     slots = [
-        Slot(device, partial(_open, wanted, replace(wanted.access, device=device), twin), wanted.backoff)
+        Slot(device, partial(_open, wanted, replace(wanted.access, device=device), twin), wanted.backoff())
         for device in devices
     ]
     try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from typing import TYPE_CHECKING
 
 import structlog
 
 from edged import bridge
+from edged.backoff import Backoff
 from edged.mqtt.link import faults
 from edged.mqtt.link.session import Ending, Experience, Session
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_BACKOFF_S = (0.5, 30.0)
 _STABLE_S = 10.0
 """A session that ends sooner is no success: two clients with one id throw each other out for ever."""
 _REFUSED_S = 60.0
@@ -87,20 +86,15 @@ class Connection:
             self._thread.join(timeout + 0.5 if hope else 0.5)
 
     def _run(self) -> None:
-        delay = _BACKOFF_S[0]
+        # Half fixed, half random: a fleet must not come back in one moment.
+        lost = Backoff(0.5, 30.0, steady_s=_STABLE_S, spread=0.5)
+        refused = Backoff(_REFUSED_S, _REFUSED_S, spread=0.5)
         while not (self._ending.asked.is_set() and self._tried):
-            started = time.monotonic()
-            fault = self._attempt()
-            if time.monotonic() - started > _STABLE_S:
-                delay = _BACKOFF_S[0]
-            pause = _REFUSED_S if fault.refused else delay
-            # Half fixed, half random: a fleet must not come back in one moment.
-            self._ending.asked.wait(random.uniform(pause / 2, pause))  # noqa: S311  # no secret
-            delay = min(delay * 2, _BACKOFF_S[1])
+            fault, good_s = self._attempt()
+            self._ending.asked.wait((refused if fault.refused else lost).after(good_s))
 
-    def _attempt(self) -> faults.Fault:
-        """One session from its beginning to its end; why it has ended."""
-        started = time.monotonic()
+    def _attempt(self) -> tuple[faults.Fault, float]:
+        """One session from its beginning to its end; why it has ended, and how many seconds it was good."""
         session = self._session = Session(
             self._access,
             self._outbox,
@@ -115,8 +109,9 @@ class Connection:
         except Exception:
             # A broker must not be able to end the thread by what it sends; the next session starts afresh.
             log.exception("mqtt_session_failed")
+        good_s = session.age_s
         self._session = None
-        brief = session.established and time.monotonic() - started < _STABLE_S
+        brief = session.established and good_s < _STABLE_S
         if brief and session.fault is None:
             # mosquitto ends the session when it refuses a message (its issue 2579), and what was sent behind
             # that message makes the network throw the refusal away. One by one it will get through.
@@ -130,7 +125,7 @@ class Connection:
         if not (session.established and self._ending.asked.is_set()):
             self._tell(fault, lost=session.established)
         self._tried = True
-        return fault
+        return fault, good_s
 
     def _tell(self, fault: faults.Fault, *, lost: bool) -> None:
         """Say why there is no session: once, not after every attempt."""

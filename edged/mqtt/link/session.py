@@ -140,8 +140,7 @@ class Session:
         self._silence = Silence(access.broker)
         self._recall: Recall | None = None
         self._acknowledged = 0
-        self.established = False
-        """Whether the broker has accepted us."""
+        self._established_at = float("inf")
         self.fault: faults.Fault | None = None
         """What ended it, if that is known."""
         client = self._client = build(access)
@@ -151,6 +150,16 @@ class Session:
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
         client.will_set(availability, "offline", qos=1, retain=True)
+
+    @property
+    def established(self) -> bool:
+        """Whether the broker has accepted us."""
+        return self._established_at < float("inf")
+
+    @property
+    def age_s(self) -> float:
+        """For how many seconds it has been established."""
+        return max(0.0, time.monotonic() - self._established_at)
 
     def subscribe(self, topic: str, handler: Handler, *, own: bool = False) -> None:
         """Ask for a topic, which may end in ``+``; to be called by the listener.
@@ -314,7 +323,7 @@ class Session:
             return
         log.info("mqtt_connected", broker=str(self._access.broker), client_id=self._access.client_id)
         self._limits = Limits.of(properties, WINDOW)
-        self.established = True
+        self._established_at = time.monotonic()
         self._recall = Recall()
         self._listener.connected(self)
         self._outbox.attach(last=self._availability)

@@ -1,0 +1,109 @@
+"""How long a broker is left alone before it is tried again."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+import rig
+from rig import TOPICS, Mosquitto
+
+from edged.backoff import Backoff
+from edged.metrics import Meter
+from edged.settings.broker import Broker
+
+pytest_plugins = ("mqtt_fixtures",)
+
+ACCEPTED = b"\x20\x03\x00\x00\x00"
+NOT_AUTHORIZED = b"\x20\x03\x00\x87\x00"
+"""Answers to MQTT 5's CONNECT."""
+
+
+class Door:
+    """Listens, and hangs up on whoever comes, after an answer or without one."""
+
+    def __init__(self, answer: bytes = b"") -> None:
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                guest, _ = self._listener.accept()
+            except OSError:
+                return
+            with guest:
+                guest.recv(1 << 16)
+                guest.sendall(self._answer)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the connection would have waited, and does not."""
+    found: list[float] = []
+
+    class Impatient(Backoff):
+        def after(self, good_s: float) -> float:
+            found.append(super().after(good_s))
+            return 0.02
+
+    monkeypatch.setattr("edged.mqtt.link.connection.Backoff", Impatient)
+    return found
+
+
+@pytest.mark.parametrize("answer", [b"", ACCEPTED], ids=["at once", "after it has accepted us"])
+def test_a_broker_that_hangs_up_is_left_alone_for_ever_longer(
+    waits: list[float], boot_id: str, answer: bytes
+) -> None:
+    """Half of each wait is fixed and half is random, so that a fleet does not come back in one moment."""
+    knock(waits, boot_id, answer, times=9)
+    ceilings = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    assert all(ceiling / 2 <= wait <= ceiling for wait, ceiling in zip(waits, ceilings, strict=False)), waits
+    assert len({round(wait / ceiling, 3) for wait, ceiling in zip(waits, ceilings, strict=False)}) > 5
+
+
+def test_a_broker_that_refuses_us_is_asked_once_a_minute(waits: list[float], boot_id: str) -> None:
+    """Somebody has to mend it first."""
+    knock(waits, boot_id, NOT_AUTHORIZED, times=4)
+    assert all(30.0 <= wait <= 60.0 for wait in waits), waits
+
+
+def test_a_long_session_starts_the_waits_again(
+    waits: list[float], boot_id: str, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a long outage has made of the waits is forgotten; a long wait for an answer is no session."""
+    monkeypatch.setattr("edged.mqtt.link.connection._STABLE_S", 1.0)
+    mosquitto.stop()
+    sink = rig.sink(rig.access(mosquitto.broker), TOPICS, boot_id=boot_id, meter=Meter())
+    sink.open()
+    try:
+        assert rig.until(lambda: len(waits) > 8)
+        mosquitto.start()
+        assert rig.until(lambda: not sink.problem)
+        time.sleep(1.5)
+        waits.clear()
+        mosquitto.stop()
+        assert rig.until(lambda: len(waits) > 1)
+        assert waits[0] <= 0.5
+    finally:
+        sink.close()
+        mosquitto.start()
+
+
+def knock(waits: list[float], boot_id: str, answer: bytes, *, times: int) -> None:
+    door = Door(answer)
+    broker = Broker("127.0.0.1", door.port)
+    sink = rig.sink(rig.access(broker), TOPICS, boot_id=boot_id, meter=Meter())
+    sink.open()
+    try:
+        assert rig.until(lambda: len(waits) >= times), waits
+    finally:
+        sink.close()
+        door.close()
