@@ -85,6 +85,7 @@ def detections(
     *,
     keypoints: Floats | None = None,
     skeleton: Skeleton = (),
+    outlines: Sequence[Floats] | None = None,
 ) -> list[Detection]:
     """Records of what was found, in source pixels, in the order given, without what lies outside the frame.
 
@@ -96,6 +97,7 @@ def detections(
         geometry: where the frame lay in the input.
         keypoints: x, y in input pixels and visibility, ``[n, points, 3]``; None: the model knows none.
         skeleton: which of them are joined.
+        outlines: polygons in input pixels, ``[points, 2]`` each; None: the model knows none.
 
     Raises:
         OutputError: a score is none.
@@ -108,6 +110,7 @@ def detections(
             mend="Its output is laid out otherwise than edged takes it; see 'edged models inspect FILE'",
         )
     poses = [()] * len(scores) if keypoints is None else _poses(keypoints, geometry)
+    polygons = [()] * len(scores) if outlines is None else [_polygon(one, geometry) for one in outlines]
     return [
         Detection(
             class_id,
@@ -116,9 +119,15 @@ def detections(
             Box(*box),
             keypoints=pose,
             skeleton=skeleton,
+            outline=polygon,
         )
-        for box, score, class_id, pose in zip(
-            geometry.to_source(boxes).tolist(), scores.tolist(), class_ids.tolist(), poses, strict=True
+        for box, score, class_id, pose, polygon in zip(
+            geometry.to_source(boxes).tolist(),
+            scores.tolist(),
+            class_ids.tolist(),
+            poses,
+            polygons,
+            strict=True,
         )
         if box[2] > box[0] and box[3] > box[1]
     ]
@@ -131,3 +140,9 @@ def _poses(keypoints: Floats, geometry: Geometry) -> list[tuple[Keypoint, ...]]:
     return [
         tuple(Keypoint(*point) for point in pose) for pose in np.concatenate((places, sure), axis=-1).tolist()
     ]
+
+
+def _polygon(outline: Floats, geometry: Geometry) -> tuple[tuple[float, float], ...]:
+    """An outline in source pixels, clipped to what was looked at as boxes are."""
+    corners = np.tile(outline, 2).astype(np.float64)
+    return tuple((x, y) for x, y, *_ in geometry.to_source(corners).tolist())
