@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Frame:
     """Media time, seconds since the first frame; of a live source the time since it was opened."""
     capture_ms: float = 0.0
     """How long the source took to read and decode it."""
+    pixel: Fraction = Fraction(1)
+    """Width of a pixel by its height: some recorders' are not square. Boxes count pixels all the same."""
 
     @property
     def width(self) -> int:

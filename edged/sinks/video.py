@@ -19,6 +19,7 @@ from edged.video.writer import BehindError, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from fractions import Fraction
     from pathlib import Path
 
     from edged.metrics import Meter
@@ -75,7 +76,8 @@ class VideoSink:
         self._forgiving = forgiving
         self._writer = Writer(recorder)
         self._encoder: Encoder | None = None
-        self._shape: tuple[int, ...] = ()
+        self._form: tuple[tuple[int, ...], Fraction] | None = None
+        """Of the pictures that the encoder is for."""
         self._fresh = True
         self._anew = True
         self._delayed: deque[_Delayed] = deque()
@@ -146,10 +148,12 @@ class VideoSink:
             raise self._error(self._writer.problem)
 
     def _encode(self, result: Result, picture: Image) -> None:
-        if self._encoder is None or (picture.shape != self._shape and not self._recorder.one_size):
+        if self._encoder is None or (
+            (picture.shape, result.frame.pixel) != self._form and not self._recorder.one_size
+        ):
             self._finish_encoder()
-            self._encoder = self._open_encoder(picture)
-            self._shape = picture.shape
+            self._encoder = self._open_encoder(picture, result.frame.pixel)
+            self._form = picture.shape, result.frame.pixel
             self._fresh = True
         frame = result.frame
         payload = payloads.detections(
@@ -169,12 +173,12 @@ class VideoSink:
             self._writer.put(sample, patience_s=_PATIENCE_S if waits else 0.0)
             self._fresh = False
 
-    def _open_encoder(self, picture: Image) -> Encoder:
+    def _open_encoder(self, picture: Image, pixel: Fraction) -> Encoder:
         """The best encoder that can be opened, in the size of the picture made even."""
         height, width = (size + size % 2 for size in picture.shape[:2])
         while True:
             try:
-                encoder = Encoder(self._codecs[0], width, height)
+                encoder = Encoder(self._codecs[0], width, height, pixel)
             except EncoderError as error:
                 if len(self._codecs) == 1:
                     raise

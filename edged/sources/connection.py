@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from edged.records import Image
 
 
@@ -30,6 +32,8 @@ class Camera(Protocol):
     media_time: float | None
     """Of a file the time of what was grabbed, seconds since its first picture; None of a camera, where the
     moment counts."""
+    pixel: Fraction
+    """Width of a pixel by its height, of what was grabbed."""
 
     def open(self) -> None:
         """Reach it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import av
@@ -12,10 +13,9 @@ from av.stream import Disposition
 
 from edged.errors import SourceError
 from edged.sources.connection import Damaged
-from edged.sources.pace import turned
+from edged.sources.pace import turned, turned_pixel
 
 if TYPE_CHECKING:
-    from fractions import Fraction
     from types import TracebackType
 
     from edged.records import Image
@@ -150,6 +150,13 @@ class Container:
         assert self._picture is not None  # noqa: S101  # grab() comes first
         return None if self._picture.time is None else float(self._picture.time)
 
+    @property
+    def pixel(self) -> Fraction:
+        """Width of a pixel of the upright picture by its height."""
+        assert self._picture is not None  # noqa: S101  # grab() comes first
+        said = self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
+        return turned_pixel(said or Fraction(1), -90 * _quarters(self._picture))
+
     def image(self, rotate: int = 0) -> Image:
         """What was grabbed as an upright BGR picture, turned clockwise by so many degrees."""
         assert self._picture is not None  # noqa: S101  # grab() comes first
@@ -226,8 +233,13 @@ class JpegDecoder:
 
 def _upright(picture: av.VideoFrame, rotate: int) -> Image:
     image: Image = picture.to_ndarray(format="bgr24")  # type: ignore[assignment]  # bgr24 is uint8
-    # The display matrix of phone clips; FFmpeg gives it counter-clockwise. An odd angle becomes the
-    # nearest quarter turn, and a matrix that says nothing turns nothing.
+    return turned(image, (rotate - 90 * _quarters(picture)) % 360)
+
+
+def _quarters(picture: av.VideoFrame) -> int:
+    """The display matrix of phone clips as quarter turns counter-clockwise.
+
+    An odd angle becomes the nearest quarter turn, and a matrix that says nothing turns nothing.
+    """
     angle = picture.rotation
-    quarters = round(angle / 90) if math.isfinite(angle) else 0
-    return turned(image, (rotate - 90 * quarters) % 360)
+    return round(angle / 90) if math.isfinite(angle) else 0

@@ -15,7 +15,7 @@ import structlog
 from edged.errors import SourceError
 from edged.records import Frame
 from edged.sources import media
-from edged.sources.pace import Pace
+from edged.sources.pace import Pace, turned_pixel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,8 @@ class FileSource:
             capture_ms = 1e3 * (now - asked)
             if self._realtime and self._stopped.wait(max(0.0, begun + pts - now)):
                 return
-            yield Frame(number, image, time.time(), time.monotonic(), pts, capture_ms)
+            pixel = turned_pixel(picture.pixel, self._rotate)
+            yield Frame(number, image, time.time(), time.monotonic(), pts, capture_ms, pixel)
             if self._stopped.is_set():
                 return
             asked = time.monotonic()

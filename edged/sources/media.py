@@ -6,6 +6,7 @@ import errno
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
@@ -44,6 +45,8 @@ class StoredPicture:
     """Seconds since the first one; always more than before."""
     frame_time: float
     """How long it is shown, seconds, on average."""
+    pixel: Fraction
+    """Width of a pixel by its height, upright."""
     pixels: Callable[[int], Image]
     """BGR, upright and turned clockwise by so many degrees. Valid until the next picture is asked for."""
 
@@ -89,7 +92,7 @@ def pictures(path: Path, skipped: Counter[str]) -> Iterator[StoredPicture]:
         except SourceError:
             skipped["corrupt"] += 1
             raise
-        yield StoredPicture(0.0, _IMAGE_S, lambda rotate: turned(image, rotate))
+        yield StoredPicture(0.0, _IMAGE_S, Fraction(1), lambda rotate: turned(image, rotate))
         return
     with _clip(path) as container:
         name = f"the source {str(path)!r}"
@@ -126,7 +129,7 @@ def grabbed(container: Container, name: str, skipped: Counter[str]) -> Iterator[
         except SourceError as error:
             raise SourceError(f"{error.problem} after {count} frames", mend=_DAMAGED) from None
         count += 1
-        yield StoredPicture(clock.at(container.time), container.frame_time, container.image)
+        yield StoredPicture(clock.at(container.time), container.frame_time, container.pixel, container.image)
     if count == 0:
         raise SourceError(f"{name} has no picture in it", mend=_DAMAGED)
 

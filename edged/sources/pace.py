@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from edged.records import Image
 
 
@@ -76,3 +78,8 @@ def turned(image: Image, degrees: int) -> Image:
 
     turn = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}[degrees]
     return cv2.rotate(image, turn)  # type: ignore[return-value]  # uint8 as given
+
+
+def turned_pixel(pixel: Fraction, degrees: int) -> Fraction:
+    """Width of a pixel by its height, in a picture that was turned so."""
+    return 1 / pixel if degrees % 180 else pixel

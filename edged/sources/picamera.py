@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
@@ -21,6 +22,7 @@ class PicameraCamera:
 
     mend = "Look after its ribbon cable, and whether another program uses it"
     media_time: float | None = None
+    pixel = Fraction(1)
 
     def __init__(self, number: int, *, size: tuple[int, int], fps: float) -> None:
         self.name = f"the camera 'csi:{number}'"

@@ -15,7 +15,7 @@ from edged.errors import ConfigError, SourceError
 from edged.records import Frame
 from edged.sources import media
 from edged.sources.container import Container
-from edged.sources.pace import Pace
+from edged.sources.pace import Pace, turned_pixel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,8 @@ class PipeSource:
                 self._pace.given(picture.time)
                 image = picture.pixels(self._rotate)
                 now = time.monotonic()
-                yield Frame(number, image, time.time(), now, picture.time, 1e3 * (now - asked))
+                pixel = turned_pixel(picture.pixel, self._rotate)
+                yield Frame(number, image, time.time(), now, picture.time, 1e3 * (now - asked), pixel)
                 number += 1
             else:
                 self.skipped["rate"] += 1

@@ -15,11 +15,12 @@ from edged.channel import Closed
 from edged.errors import SourceError
 from edged.settings.secrets import without_addresses
 from edged.sources.connection import Damaged, Through
-from edged.sources.pace import turned
+from edged.sources.pace import turned, turned_pixel
 
 if TYPE_CHECKING:
     import threading
     from collections import Counter
+    from fractions import Fraction
 
     from edged.records import Image
     from edged.sources.connection import Camera
@@ -53,6 +54,8 @@ class Shot:
     pts: float | None
     """Media time of a file; None of a camera."""
     decode_ms: float
+    pixel: Fraction
+    """Width of a pixel by its height."""
     properties: dict[str, Any]
     """What the camera said of itself when the picture came."""
 
@@ -201,7 +204,8 @@ class Reader:
         if self._size != (width, height):
             self._size = (width, height)
             self._properties = {**self._camera.properties(), "width": width, "height": height}
-        shot = Shot(image, ts + done - taken, done, pts, 1e3 * (done - taken), self._properties)
+        pixel = turned_pixel(self._camera.pixel, self._rotate)
+        shot = Shot(image, ts + done - taken, done, pts, 1e3 * (done - taken), pixel, self._properties)
         waits = self._waits or (pts is not None and not self._paced)
         with self._changed:
             if pts is not None and self._paced and self._first is not None:

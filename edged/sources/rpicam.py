@@ -7,6 +7,7 @@ import select
 import shutil
 import subprocess
 import threading
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -52,6 +53,7 @@ class RpicamCamera:
 
     mend = "Look after its ribbon cable; 'rpicam-vid --list-cameras' shows the cameras there are"
     media_time: float | None = None
+    pixel = Fraction(1)
 
     def __init__(
         self,

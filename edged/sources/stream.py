@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ class StreamCamera:
         if has_credentials(url):
             self.mend += f". {PERCENT_ENCODE}"
         self.media_time: float | None = None
+        self.pixel = Fraction(1)
         self._url = url
         self._transport = transport
         self._deadlines = deadlines
@@ -82,6 +84,7 @@ class StreamCamera:
             raise
         if found and isinstance(self._media, Container):
             self._refused = _DOUBTFUL
+            self.pixel = self._media.pixel
             if self._clock is not None:
                 self.media_time = self._clock.at(self._media.time)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ class V4l2Camera:
 
     mend = "Look after its cable and power, and whether another program uses it"
     media_time: float | None = None
+    pixel = Fraction(1)
 
     def __init__(
         self, device: str, *, size: tuple[int, int] | None, fps: float | None, pixel_format: str | None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import av
 import av.error
 import cv2
+from av.video.reformatter import ColorRange, Colorspace
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
@@ -32,6 +33,8 @@ _BITS_A_PIXEL = 0.1
 """Of the hardware encoder, which knows no constant quality: 2.8 Mbit/s for 720p at 30 frames a second."""
 _MOST_DELAY = 60
 """Frames that an encoder may hold back; one that still gives nothing is not going to."""
+
+_HD_WIDTH, _SD_HEIGHT = 1280, 576
 
 _START_CODE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _NAL_TYPE = 0x1F
@@ -64,12 +67,13 @@ class Encoder:
         codec: :data:`SOFTWARE` or :data:`HARDWARE`.
         width: pixels, even.
         height: pixels, even.
+        pixel: width of a pixel by its height, as the source has them.
 
     Raises:
         EncoderError: there is no such encoder here.
     """
 
-    def __init__(self, codec: str, width: int, height: int) -> None:
+    def __init__(self, codec: str, width: int, height: int, pixel: Fraction = Fraction(1)) -> None:
         self.codec = codec
         self.width = width
         self.height = height
@@ -79,7 +83,7 @@ class Encoder:
         self._delayed = 0
         self._packets = Packets()
         try:
-            self._context = _open(codec, width, height)
+            self._context = _open(codec, width, height, pixel)
         except (av.error.FFmpegError, ValueError, OSError) as error:
             raise EncoderError(f"the encoder {codec} cannot be opened: {error}") from error
 
@@ -94,10 +98,7 @@ class Encoder:
         Raises:
             EncoderError: the encoder failed, and will go on failing.
         """
-        # OpenCV converts four times as fast as FFmpeg's scaler. The array is not copied, and is always a new
-        # one: a hardware encoder may hold it for a while.
-        yuv = cv2.cvtColor(_fit(picture, self.width, self.height), cv2.COLOR_BGR2YUV_I420)
-        frame = av.VideoFrame.from_numpy_buffer(yuv, format="yuv420p")  # type: ignore[arg-type]  # uint8 as given
+        frame = _converted(_fit(picture, self.width, self.height))
         # Timestamps must rise strictly; a source that stands still moves on by one tick.
         frame.pts = self._last_pts = max(round(pts_s * CLOCK_HZ), self._last_pts + 1)
         frame.time_base = _TIME_BASE
@@ -163,12 +164,35 @@ def nal_types(data: bytes) -> set[int]:
     return {found.group(1)[0] & _NAL_TYPE for found in _START_CODE.finditer(data)}
 
 
-def _open(codec: str, width: int, height: int) -> VideoCodecContext:
+def _is_hd(width: int, height: int) -> bool:
+    """Whether players that see no tag take BT.709 for granted, not BT.601: the rule of mpv and others."""
+    return width >= _HD_WIDTH or height > _SD_HEIGHT
+
+
+def _converted(picture: Image) -> av.VideoFrame:
+    """Studio range, by the matrix that the video is tagged with. Always new memory: hardware may hold it."""
+    height, width = picture.shape[:2]
+    if _is_hd(width, height):
+        frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+        return frame.reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+    # OpenCV knows BT.601 only, and converts faster than FFmpeg's scaler. The array is not copied.
+    yuv = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+    return av.VideoFrame.from_numpy_buffer(yuv, format="yuv420p")  # type: ignore[arg-type]  # uint8 as given
+
+
+def _open(codec: str, width: int, height: int, pixel: Fraction) -> VideoCodecContext:
     context = av.CodecContext.create(codec, "w")
     assert isinstance(context, av.VideoCodecContext)  # noqa: S101  # both codecs are
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.time_base = _TIME_BASE
     context.framerate = Fraction(_USUAL_RATE)
+    # The figures are those of ITU-T H.273: 1 is BT.709, 6 is BT.601.
+    colour = 1 if _is_hd(width, height) else 6
+    context.color_primaries = context.color_trc = context.colorspace = colour
+    context.color_range = ColorRange.MPEG.value
+    context.sample_aspect_ratio = pixel
     # Keyframes are asked for by time; this is for encoders that do not listen.
     context.gop_size = int(_USUAL_RATE * KEYFRAME_S)
     if codec == SOFTWARE:

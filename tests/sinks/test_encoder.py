@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
 import av
+import cv2
 import numpy as np
 import pytest
-from made import picture
+from made import START, picture
+from recording import into_file, record
 
+from edged.imaging.picture import Picture
+from edged.records import Frame, Result
 from edged.video.encoder import (
     CLOCK_HZ,
     HARDWARE,
@@ -17,6 +27,11 @@ from edged.video.encoder import (
     Packets,
     nal_types,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edged.records import Image
 
 SPS, PPS, IDR = 7, 8, 5
 
@@ -104,3 +119,56 @@ def test_hardware_encodes_or_says_that_it_is_not_there() -> None:
     packets += encoder.finish()
     assert [packet.pts for packet in packets] == [n * CLOCK_HZ // 30 for n in range(60)]
     assert packets[0].keyframe
+
+
+COLOURS = [(0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 255), (30, 160, 220), (0, 0, 0), (200, 20, 120)]
+"""Blue, green, red."""
+
+
+def shown_by_ffmpeg(path: Path, *options: str) -> Image:
+    """The first picture, by the tags of the file, or by what a player takes for granted."""
+    command = ["ffmpeg", "-v", "error", "-i", str(path), *options, "-frames:v", "1"]
+    raw = subprocess.run([*command, "-f", "image2pipe", "-c:v", "bmp", "-"], check=True, capture_output=True)
+    image = cv2.imdecode(np.frombuffer(raw.stdout, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return image  # type: ignore[return-value]  # uint8
+
+
+@pytest.mark.parametrize(
+    ("size", "standard"),
+    [
+        ((640, 480), "smpte170m"),
+        ((720, 576), "smpte170m"),
+        ((1280, 720), "bt709"),
+        ((1920, 1080), "bt709"),
+        ((721, 1281), "bt709"),
+    ],
+)
+@pytest.mark.parametrize("pixel", [Fraction(1), Fraction(16, 11)])
+def test_colours_and_pixels_are_tagged_and_as_tagged(
+    tmp_path: Path, size: tuple[int, int], standard: str, pixel: Fraction
+) -> None:
+    """The file says what it means, and means it: any player shows the colours that went in."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed (package ffmpeg)")
+    width, height = size
+    image = np.zeros((height, width, 3), np.uint8)
+    for number, colour in enumerate(COLOURS):
+        image[:, number * width // 7 : (number + 1) * width // 7] = colour
+    path = tmp_path / "out.mp4"
+    frames = [Frame(n, image.copy(), START + n, 0.0, n / 10, 0.0, pixel) for n in range(3)]
+    record(into_file(path), [Result(f, "m", (), {}, Picture(f.image, ()), waits=True) for f in frames])
+    keys = "color_space,color_primaries,color_transfer,color_range,sample_aspect_ratio"
+    probe = ["ffprobe", "-v", "error", "-show_entries", f"stream={keys}", "-of", "json", str(path)]
+    said = json.loads(subprocess.run(probe, check=True, capture_output=True).stdout)["streams"][0]
+    assert said == {
+        "color_space": standard,
+        "color_primaries": standard,
+        "color_transfer": standard,
+        "color_range": "tv",
+        "sample_aspect_ratio": f"{pixel.numerator}:{pixel.denominator}",
+    }
+    shown = shown_by_ffmpeg(path)
+    for number, colour in enumerate(COLOURS):
+        middle = shown[height // 2, (2 * number + 1) * width // 14].astype(int)
+        assert np.abs(middle - colour).max() <= 6, (colour, middle)

@@ -486,3 +486,43 @@ def test_a_bare_stream_plays_at_the_rate_that_its_header_says(
     assert len(frames) == 20
     assert frames[-1].pts == pytest.approx(float(19 / Fraction(rate)), abs=0.001)
     assert clip.properties()["fps"] == pytest.approx(float(Fraction(rate)), abs=0.001)
+
+
+@pytest.mark.parametrize("rotate", [0, 90])
+@pytest.mark.parametrize("rotated", [False, True])
+def test_pixels_keep_their_shape(tmp_path: Path, rotated: bool, rotate: int) -> None:  # noqa: FBT001
+    """16:11 lying on their side are 11:16."""
+    path = make(tmp_path / "clip.mp4", frames=2, rotated=rotated)
+    wide = tmp_path / "wide.mp4"
+    run_ffmpeg(
+        "-noautorotate",
+        "-i",
+        str(path),
+        "-c",
+        "copy",
+        "-bsf:v",
+        "h264_metadata=sample_aspect_ratio=16/11",
+        str(wide),
+    )
+    frames, _ = played(FileSource(str(wide), rotate=rotate))
+    assert frames[0].pixel == (Fraction(16, 11) if (rotate == 90) == rotated else Fraction(11, 16))
+
+
+@pytest.mark.parametrize("tag", ["bt709", "smpte170m", "bt2020nc", "unknown"])
+@pytest.mark.parametrize("span", ["tv", "pc"])
+def test_colours_are_read_as_tagged(tmp_path: Path, tag: str, span: str) -> None:
+    path = tmp_path / "tagged.mkv"
+    picture = [
+        "-f",
+        "lavfi",
+        "-i",
+        "rgbtestsrc=size=320x180:duration=0.2",
+        "-vf",
+        f"scale=out_range={span},format=yuv420p",
+    ]
+    run_ffmpeg(*picture, "-c:v", "libx264", "-qp", "5", "-colorspace", tag, "-color_range", span, str(path))
+    expected = np.frombuffer(
+        run_ffmpeg("-i", str(path), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "bgr24", "-"), np.uint8
+    )
+    frames, _ = played(FileSource(str(path)))
+    assert np.abs(frames[0].image.astype(int).ravel() - expected).max() <= 2

@@ -7,6 +7,7 @@ import select
 import threading
 import time
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ class Pipe:
     name = "the camera 'pipe'"
     mend = "Write into it"
     media_time: float | None = None
+    pixel = Fraction(1)
     openings = 0
 
     def __init__(self, lens: Lens) -> None:
