@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -19,6 +20,14 @@ from edged.contract.payloads import (
 
 if TYPE_CHECKING:
     from edged.records import Event
+
+
+Moment = Annotated[str, Field(description="ISO 8601, UTC", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+
+
+def moment(ts: float) -> bytes:
+    """A time, UTC in seconds since the epoch, as it is published by itself."""
+    return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
 
 
 class LineCrossing(TypedDict):

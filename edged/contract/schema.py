@@ -89,6 +89,17 @@ _CHANNELS = {
     "best": _Channel(
         _TOPICS.best("{label}"), None, "best picture of the last object of a label", 0, True, "image/jpeg"
     ),
+    "occupancy": _Channel(
+        _TOPICS.occupancy, payloads.Occupancy, "whether any confirmed object is there", 1, True, _TEXT
+    ),
+    "last_seen": _Channel(
+        _TOPICS.last_seen("{label}"),
+        happenings.Moment,
+        "when a confirmed object of a label was last there; once a minute while it is",
+        1,
+        True,
+        _TEXT,
+    ),
     "zone_count": _Channel(
         _TOPICS.zone_count("{zone}", "{label}"),
         payloads.Count,

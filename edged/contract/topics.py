@@ -75,6 +75,15 @@ class Topics(NodeTopics):
         """Start, updates and end of every object."""
         return f"{self.base}/{self.camera}/events"
 
+    @property
+    def occupancy(self) -> str:
+        """Whether anything is there."""
+        return f"{self.base}/{self.camera}/occupancy"
+
+    def last_seen(self, slug: str) -> str:
+        """When an object of one label was last there."""
+        return f"{self.base}/{self.camera}/last_seen/{slug}"
+
     def best(self, slug: str) -> str:
         """The best picture of the last object of one label."""
         return f"{self.base}/{self.camera}/best/{slug}"

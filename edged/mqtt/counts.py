@@ -68,12 +68,6 @@ class Counts:
             self._set(key, 0)
             return True
 
-    def repeat(self) -> None:
-        """Tell all counts again: somebody else may have told others in the same place."""
-        with self._lock:
-            for key, count in self._counts.items():
-                self._publish(key, count)
-
     def know(self, labels: Iterable[str]) -> None:
         """These are the labels of the model: clear the counts of all others."""
         with self._lock:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edged.contract import happenings, payloads
 from edged.contract.topics import slug
 from edged.imaging.jpeg import encoded
+from edged.mqtt.paced import PacedValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from edged.records import Event, Presence
 
 _QUALITY = 85
+_SEEN_S = 60.0
+"""How often it is told that something is still there."""
 
 
 class Happenings:
@@ -30,6 +33,8 @@ class Happenings:
         boot_id: identity of this run.
         zones: names of the zones there are.
         lines: names of the lines there are.
+        tracks: whether there will be objects over time at all.
+        values: tells what is retained; None: at once.
     """
 
     def __init__(
@@ -41,6 +46,8 @@ class Happenings:
         boot_id: str,
         zones: Iterable[str] = (),
         lines: Iterable[str] = (),
+        tracks: bool = False,
+        values: PacedValues | None = None,
     ) -> None:
         self._topics = topics
         self._outbox = outbox
@@ -48,6 +55,10 @@ class Happenings:
         self._boot_id = boot_id
         self.zones = tuple(zones)
         self.lines = tuple(lines)
+        self._tracks = tracks
+        self._values = values or PacedValues(outbox)
+        self._seen: dict[str, float] = {}
+        """When the labels that are there were last told to be, UTC."""
         self._lock = threading.Lock()
         self._told: dict[str, bytes] = {}
         """Retained values by topic."""
@@ -55,8 +66,10 @@ class Happenings:
         self._line_base = f"{topics.base}/{topics.camera}/line/"
 
     def start(self) -> None:
-        """Tell the totals that are known from before, and clear those of lines that are gone."""
+        """Nothing is seen yet; tell the totals from before, and clear those of lines that are gone."""
         with self._lock:
+            if self._tracks:
+                self._set(self._topics.occupancy, b"OFF")
             for topic, total in self._ledger.totals.under(self._line_base).items():
                 if topic.removeprefix(self._line_base).split("/")[0] in self.lines:
                     self._set(topic, b"%d" % total)
@@ -75,6 +88,12 @@ class Happenings:
                 jpeg = encoded(event.crop, _QUALITY)
                 self._outbox.post(self._topics.best(slug(event.label)), jpeg, qos=0)
 
+    def see(self, presence: Presence, ts: float) -> None:
+        """Tell whether anything is there, and when labels were last seen; ``ts`` is UTC of the frame."""
+        with self._lock:
+            self._set(self._topics.occupancy, b"ON" if any(presence.counts.values()) else b"OFF")
+            self._see({slug(label) for label, count in presence.counts.items() if count}, ts)
+
     def update(self, presence: Presence) -> None:
         """Publish what has changed in zones."""
         self._ledger.flush()
@@ -92,7 +111,7 @@ class Happenings:
         with self._lock:
             if kind == "line" and rest[0] in self.lines and payload.isdigit():
                 self._told.setdefault(topic, payload)
-                self._set(topic, b"%d" % self._ledger.totals.recall(topic, int(payload)))
+                self._set(topic, b"%d" % self._ledger.totals.recall(topic, int(payload)), at_once=True)
             elif topic in self._told:
                 return
             elif kind == "zone" and rest[0] in self.zones and rest[1:2] == ["count"]:
@@ -101,17 +120,25 @@ class Happenings:
                 self._outbox.post(topic, b"")
 
     def repeat(self) -> None:
-        """Tell everything that is retained again."""
+        """Go on with the totals as they are now; the sink before this one has counted till the end."""
         with self._lock:
             for topic, total in self._ledger.totals.under(self._line_base).items():
-                self._told[topic] = b"%d" % total
-            for topic, value in self._told.items():
-                self._outbox.post(topic, value)
+                self._set(topic, b"%d" % total)
 
     def ask(self) -> tuple[str, str]:
         """Topics of which the broker may remember some from before our time; asked for in every session."""
         self._ledger.totals.ask(self._line_base)
         return f"{self._topics.base}/{self._topics.camera}/zone/#", f"{self._line_base}#"
+
+    def _see(self, there: set[str], ts: float) -> None:
+        """Tell when labels were last seen: when they come and go, and once a minute."""
+        for key in there | self._seen.keys():
+            told = self._seen.get(key)
+            if told is None or key not in there or not 0 <= ts - told < _SEEN_S:
+                self._set(self._topics.last_seen(key), happenings.moment(ts))
+                self._seen[key] = ts
+        for key in self._seen.keys() - there:
+            del self._seen[key]
 
     def _cross(self, event: Event) -> None:
         """Count the lines that an object has crossed now."""
@@ -123,7 +150,7 @@ class Happenings:
                 with self._lock:
                     self._set(topic, b"%d" % self._ledger.totals.add(topic))
 
-    def _set(self, topic: str, value: bytes) -> None:
+    def _set(self, topic: str, value: bytes, *, at_once: bool = False) -> None:
         if self._told.get(topic) != value:
             self._told[topic] = value
-            self._outbox.post(topic, value)
+            self._values.put(topic, value, at_once=at_once)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import time
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from edged.contract import payloads
 from edged.contract.topics import NodeTopics, Topics, slug
 from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
 from edged.mqtt.counts import Counts
 from edged.mqtt.delivery.spooler import SpoolFile
-from edged.mqtt.discovery import Discovery, Entities
+from edged.mqtt.discovery import Discovery, Entities, Offers
 from edged.mqtt.happenings import Happenings
 from edged.mqtt.link import credentials
 from edged.mqtt.link.probe import check
 from edged.mqtt.node import MqttNode
+from edged.mqtt.paced import PacedValues
 from edged.mqtt.snapshots import Snapshots
+from edged.settings.listener import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +51,7 @@ class MqttSink:
         discovery: announces the camera to Home Assistant.
         zones: names of the camera's zones.
         lines: names of its lines.
+        tracks: whether objects are followed.
         starting: whether nobody has spoken for this camera yet in this run, so that what an earlier one has
             left is wrong.
     """
@@ -67,6 +72,7 @@ class MqttSink:
         snapshot_interval: float = 0.0,
         zones: tuple[str, ...] = (),
         lines: tuple[str, ...] = (),
+        tracks: bool = False,
         starting: bool = False,
     ) -> None:
         self.topics = topics
@@ -81,9 +87,17 @@ class MqttSink:
         self._outbox = node.outbox
         self._seq = node.succession.seqs[topics.camera]
         self._snapshots = Snapshots(snapshot_interval)
+        self._values = PacedValues(node.outbox)
         self._counts = Counts(self._publish_count, labels)
         self._happenings = Happenings(
-            topics, node.outbox, ledger=node.ledger, boot_id=node.boot_id, zones=zones, lines=lines
+            topics,
+            node.outbox,
+            ledger=node.ledger,
+            boot_id=node.boot_id,
+            zones=zones,
+            lines=lines,
+            tracks=tracks,
+            values=self._values,
         )
         self._discovery = discovery
         self._starting = starting
@@ -110,7 +124,7 @@ class MqttSink:
             snapshots=settings.snapshot_interval > 0 or settings.commands,
             wanted=settings.ha_discovery,
             several=settings.several,
-            commands=settings.commands,
+            offers=Offers(settings.commands, settings.track, _page(settings)),
         )
         return cls(
             node,
@@ -124,6 +138,7 @@ class MqttSink:
             snapshot_interval=settings.snapshot_interval,
             zones=tuple(zone.name for zone in settings.zone),
             lines=tuple(line.name for line in settings.line),
+            tracks=settings.track,
             starting=context.starting,
         )
 
@@ -154,11 +169,14 @@ class MqttSink:
                 waits=result.waits,
             )
         presence = result.presence
+        self._values.limited = presence is not None
         if presence is not None:
+            self._happenings.see(presence, result.frame.ts_capture)
             self._happenings.update(presence)
         seen = Counter(found.label for found in result.detections) if presence is None else presence.counts
         if self._counts.update(seen):
             self._announce()
+        self._values.flush()
         if (jpeg := self._snapshots.of(result)) is not None:
             self._outbox.post(self.topics.snapshot, jpeg, qos=0)
 
@@ -169,6 +187,7 @@ class MqttSink:
     def close(self) -> None:
         """Say that the camera has stopped, unless another sink goes on with it, and give the node back."""
         self._discovery.settle()  # there was no session, or hardly one
+        self._values.flush(everything=True)
         if self.last_state is not None:
             self.last_state = dataclasses.replace(self.last_state, lifecycle="stopped")
             self._node.publish_state()
@@ -190,6 +209,7 @@ class MqttSink:
         )
         self._outbox.post(self.topics.timings, payloads.encode(message), qos=0, retain=False)
         self._node.publish_state()
+        self._values.flush()
         if report.host.keys() - self._host:
             self._host |= report.host.keys()
             self._announce()
@@ -245,8 +265,8 @@ class MqttSink:
 
     def repeat(self) -> None:
         """Publish everything retained again; the sink before this one has gone only now."""
-        self._counts.repeat()
         self._happenings.repeat()
+        self._values.repeat()
         self._publish_state()
         self._node.publish_state()
 
@@ -293,7 +313,11 @@ class MqttSink:
         self._discovery.announce(state=self.last_state, entities=entities)
 
     def _publish_count(self, key: str, count: int | None) -> None:
-        self._outbox.post(self.topics.count(key), b"" if count is None else b"%d" % count)
+        topic = self.topics.count(key)
+        if count is None:
+            self._values.clear(topic)
+        else:
+            self._values.put(topic, b"%d" % count)
 
     def _publish_state(self) -> None:
         state = self.last_state
@@ -307,6 +331,16 @@ class MqttSink:
                 state, camera=self.topics.camera, boot_id=self._node.boot_id, now=time.time()
             )
             self._outbox.post(self.topics.camera_state, payloads.encode(message))
+
+
+def _page(settings: Settings) -> str:
+    """Where a browser finds the camera's page; one that listens everywhere is found by the machine's name."""
+    address = parse(settings.http) if settings.http else None
+    if address is None or not address.port:
+        return ""
+    if address.host in {"0.0.0.0", "::"}:  # noqa: S104  # nothing is bound here
+        address = dataclasses.replace(address, host=socket.gethostname())
+    return address.url + (f"{quote(settings.camera)}/" if settings.several else "")
 
 
 def _expire_after(settings: Settings) -> float:

@@ -2,7 +2,7 @@
 
 Not a test by itself: Home Assistant is large and wants its own Python. Give it one::
 
-    python3.13 -m venv ha && ha/bin/pip install homeassistant paho-mqtt
+    python3.14 -m venv ha && ha/bin/pip install homeassistant paho-mqtt
     ha/bin/python tests/mqtt/home_assistant.py messages.json
 
 where ``messages.json`` maps topics to payloads, as ``EDGED_TESTS_DUMP=messages.json pytest
@@ -60,10 +60,31 @@ def keys(schema: Any) -> list[str]:
     return sorted(map(str, schema.schema))
 
 
+async def rendered(hass: Any, template: Any, payload: str) -> str:
+    """A message as Home Assistant reads it."""
+    if template is not None:
+        template.hass = hass
+    value = part("components.mqtt.models").MqttValueTemplate(template)
+    return str(value.async_render_with_possible_json_value(payload))
+
+
+def look(platform: str, valid: dict[str, Any], value: str) -> None:
+    """Whether an entity can show a value."""
+    if platform == "sensor" and valid.get("device_class") == "timestamp":
+        assert part("util.dt").parse_datetime(value) is not None, value
+    elif platform == "number" or (platform == "sensor" and "state_class" in valid):
+        float(value)
+    elif "options" in valid:
+        assert value in valid["options"], value
+    elif platform in {"binary_sensor", "switch"}:
+        assert value in {valid["payload_on"], valid["payload_off"]}, value
+    elif platform == "event" and value:
+        assert json.loads(value)["event_type"] in valid["event_types"]
+
+
 async def check(messages: dict[str, str]) -> list[str]:
     """Every component with its schema, every template with the newest message of its topic."""
     discovery = part("components.mqtt.discovery")
-    value_template = part("components.mqtt.models").MqttValueTemplate
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         hass = part("core").HomeAssistant(folder)
@@ -79,17 +100,12 @@ async def check(messages: dict[str, str]) -> list[str]:
             config["platform"] = "mqtt"
             valid = schema_of(platform)(dict(config))
             for available in valid["availability"]:
-                state = messages[available["topic"]]
+                state = await rendered(hass, available.get("value_template"), messages[available["topic"]])
                 assert state in {available["payload_available"], available["payload_not_available"]}, state
-            place = valid.get("state_topic") or valid["image_topic"]
-            template = valid.get("value_template")
-            if template is not None:
-                template.hass = hass
-            value = value_template(template).async_render_with_possible_json_value(messages[place])
-            if platform == "sensor":
-                float(value)
-            elif platform == "binary_sensor":
-                assert value in {valid["payload_on"], valid["payload_off"]}, value
+            place = valid.get("state_topic") or valid.get("image_topic") or valid["command_topic"]
+            value = await rendered(hass, valid.get("value_template"), messages.get(place, ""))
+            if place in messages:
+                look(platform, valid, value)
             lines.append(f"{name}: {platform}, valid; {place} -> {str(value)[:20]!r}")
         await hass.async_stop(force=True)
     return lines

@@ -21,7 +21,7 @@ from typing_extensions import TypeVar
 from edged.contract import schema
 from edged.contract.topics import NodeTopics, Topics
 from edged.metrics import FrameCounts, Meter, StageStats
-from edged.mqtt.discovery import Discovery
+from edged.mqtt.discovery import Discovery, Offers
 from edged.mqtt.link.client import BrokerAccess
 from edged.mqtt.node import MqttNode
 from edged.records import Box, Detection, Frame, Report, Result, State
@@ -260,11 +260,12 @@ def channel_of(topic: str, topics: Topics = TOPICS) -> str:
         topics.timings: "timings",
         topics.snapshot: "snapshot",
         topics.events: "events",
+        topics.occupancy: "occupancy",
     }
     kind, *rest = topic.removeprefix(f"{topics.base}/{topics.camera}/").split("/")
-    if kind in {"best", "zone", "line"}:
+    if kind in {"best", "zone", "line", "last_seen"}:
         zone = "zone_occupancy" if rest[1:] == ["occupancy"] else "zone_count"
-        return {"best": "best", "zone": zone, "line": "line_total"}[kind]
+        return {"best": "best", "zone": zone, "line": "line_total", "last_seen": "last_seen"}[kind]
     if topic.startswith(topics.count("")):
         return "count"
     if topic.startswith(topics.command("")):
@@ -289,7 +290,7 @@ def assert_contract(messages: Iterable[Received], topics: Topics = TOPICS) -> in
             assert message.payload.startswith(b"\xff\xd8")
         elif message.payload or channel not in _CLEARED:  # an empty one clears what was retained
             text = message.payload.decode()
-            words = {"availability", "status", "zone_occupancy"}
+            words = {"availability", "status", "occupancy", "zone_occupancy", "last_seen"}
             content = text if channel in words else json.loads(text)
             validator(channel).validate(content)
         checked += 1
@@ -344,7 +345,7 @@ def sink(
         snapshots=options.get("snapshot_interval", 0.0) > 0 or control is not None,
         wanted=wanted,
         several=several,
-        commands=control is not None,
+        offers=Offers(commands=control is not None, tracks=options.get("tracks", False)),
     )
     return kind(
         node,
