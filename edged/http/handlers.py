@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from edged.http.views import Hall
 
 _PAGE = Path(__file__).parent / "page"
-_PAGES = {"": ("Live", "camera.html"), "draw": ("Draw", "draw.html"), "events": ("Events", "events.html")}
+_PAGES = {
+    "": ("Live", "camera.html"),
+    "draw": ("Draw", "draw.html"),
+    "events": ("Events", "events.html"),
+    "runs": ("How it runs", "runs.html"),
+}
 """The pages of one camera: name and file by URL."""
 _GRID = {"": ("Cameras", "grid.html"), "events": ("Events", "events.html")}
 """Those of all of several cameras."""
@@ -55,6 +60,7 @@ def application(hall: Hall) -> Application:
             *recordings.routes(hall, below),
             (f"/{below}live.json", Live, {"hall": hall}),
             (f"/{below}setup.json", Setup, {"hall": hall}),
+            (f"/{below}history.json", Hour, {"hall": hall}),
             (f"/{below}snapshot.jpg", Snapshot, {"hall": hall}),
             (f"/{below}stream.mjpg", Stream, {"hall": hall, "seats": seats}),
         ],
@@ -139,6 +145,16 @@ class Setup(Page):
     def get(self) -> None:
         """What can be drawn."""
         self.send_json({"title": self.view.title, **self.view.setup})
+
+    head = get
+
+
+class Hour(Page):
+    """How a camera fared."""
+
+    def get(self) -> None:
+        """The last hour."""
+        self.send_json(self.view.kept.history.hour())
 
     head = get
 

@@ -112,9 +112,13 @@ class Figures:
         if state.lifecycle not in {"running", "paused"}:
             problems.append(f"edged is {state.lifecycle}")
         elif not state.camera_online:
-            problems.append("the source gives no frames")
+            problems.append(
+                "the source gives no frames: see whether it is on and within reach; 'edged check' tries it"
+            )
         elif state.lifecycle == "running" and now - last > _STALL_S:
-            problems.append(f"there was no result for {now - last:.0f} s")
+            problems.append(
+                f"there was no result for {now - last:.0f} s: a restart of edged helps if it lasts"
+            )
         status = "failed" if problems else "degraded" if state.degraded else "ok"
         return {"status": status, "lifecycle": state.lifecycle, "problems": [*problems, *state.degraded]}
 
@@ -214,6 +218,7 @@ def _state(state: State | None) -> dict[str, Any] | None:
         "runtime": state.runtime,
         "model": state.model,
         "version": state.version,
+        "config_hash": state.config_hash,
         "camera_online": state.camera_online,
         "source": dict(state.source),
     }

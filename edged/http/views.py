@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edged.http.events import EventLog, now_us
+from edged.http.history import History
 from edged.http.live import Figures
 from edged.http.newest import Board
 from edged.http.prometheus import CameraMetrics
@@ -25,6 +26,7 @@ class Kept:
     figures: Figures = field(default_factory=Figures)
     metrics: CameraMetrics = field(default_factory=CameraMetrics)
     events: EventLog = field(default_factory=EventLog)
+    history: History = field(default_factory=History)
 
 
 @dataclass(frozen=True, slots=True)

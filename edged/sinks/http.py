@@ -120,6 +120,7 @@ class HttpSink:
     def report(self, report: Report) -> None:
         """Take the figures of the last interval."""
         self._kept.figures.report(report)
+        self._kept.history.take(report)
         self._kept.metrics.report(report)
 
     def state(self, state: State) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from browser import open_browser
 from made import START, result
-from test_live_view import RUNNING, Camera, serving
+from test_live_view import REPORT, RUNNING, Camera, serving
 
 from edged.http.site import Site
 from edged.settings.listener import parse
@@ -167,6 +167,41 @@ def test_the_grid_shows_all_cameras_and_asks_for_no_picture_that_nobody_sees() -
         for sink in sinks:
             sink.close()
         site.close()
+
+
+def test_how_it_runs_says_first_what_is_wrong_and_what_helps() -> None:
+    """Then the hour as charts, and every figure that there is."""
+    troubles = "return [...document.querySelectorAll('#troubles li')].map((line) => line.textContent)"
+    with serving() as sink, open_browser() as browser:
+        sink.state(RUNNING)
+        sink.send(result(0, pts=0.0, ts=START, seen=True))
+        browser.go(f"{sink.url}runs")
+        browser.wait_for(f"{troubles}[0] === 'Nothing: all is well.'")
+        sink.report(REPORT)
+        sink.state(replace(RUNNING, degraded=("the output '/x' cannot be written: full. Free some room.",)))
+        browser.wait_for(f"{troubles}.length > 1")
+        assert browser.run(troubles) == [
+            "the output '/x' cannot be written: full. Free some room.",
+            "The processor is hot and slows down. Give it a heat sink or a fan, or lower EDGED_FPS.",
+        ]
+        assert browser.run("return document.querySelector('main h2').textContent") == "What is wrong"
+        browser.wait_for("return document.querySelectorAll('#charts svg').length === 3", seconds=20)
+        charts = browser.run(
+            "return [...document.querySelectorAll('#charts svg')].map((one) => one.getAttribute('aria-label'))"
+        )
+        assert re.fullmatch(r"frames a second since .*: 30 now, 30 to 30", charts[0])
+        assert re.fullmatch(r"predict since .*: 5\.0 ms now, 5\.0 ms to 5\.0 ms", charts[1])
+        stages = browser.run(
+            "return [...document.querySelectorAll('#stages tr')].map((line) => line.textContent)"
+        )
+        assert stages == ["predict5.07.09.011.0", "encode2.03.04.05.0"]
+        assert "dropped: a newer one came first14 (4.5 %)" in browser.text("frames")
+        assert "video: lost, the sink did not take it5" in browser.text("sinks")
+        assert "load, last minute0.5" in browser.text("machine")
+        assert "a-model" in browser.text("running")
+        browser.resize(400, 800)
+        assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
+        assert browser.console() == []
 
 
 def test_the_page_tells_when_the_daemon_is_gone(tmp_path: Path, demo_model: Path, demo_clip: Path) -> None:

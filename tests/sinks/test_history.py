@@ -1,0 +1,60 @@
+"""The last hour of a camera: bounded, in columns, whatever the interval of the reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from test_live_view import REPORT
+
+from edged.http.history import History
+from edged.metrics import StageStats
+
+
+class Clock:
+    """UTC that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_hour_is_kept_and_no_more() -> None:
+    clock = Clock()
+    history = History(clock)
+    assert history.hour() == {"ts": [], "fps": [], "p50_ms": {}, "p95_ms": {}, "host": {}, "stages": {}}
+    for number in range(5000):
+        clock.now += 1
+        history.take(replace(REPORT, fps=float(number)))
+    hour = history.hour()
+    assert len(hour["ts"]) == len(hour["fps"]) == len(hour["p50_ms"]["predict"]) <= 360
+    assert hour["ts"][-1] - hour["ts"][0] <= 3600
+    assert hour["fps"][-1] > 4980
+    assert hour["stages"]["predict"] == {"p50_ms": 5.0, "p95_ms": 7.0, "p99_ms": 9.0, "max_ms": 11.0}
+    # What is older than an hour is not shown, though nothing newer has come.
+    clock.now += 1800
+    assert len(history.hour()["ts"]) < 200
+
+
+def test_a_figure_that_is_missing_leaves_a_gap() -> None:
+    clock = Clock()
+    history = History(clock)
+    history.take(replace(REPORT, stages={}, host={"cpu_temperature_c": 50.0}))
+    clock.now += 10
+    history.take(replace(REPORT, stages={"encode": StageStats(1, 2.0, 3.0, 4.0, 5.0)}, host={}))
+    hour = history.hour()
+    assert hour["p50_ms"] == {"encode": [None, 2.0]}
+    assert hour["p95_ms"] == {"encode": [None, 3.0]}
+    assert hour["host"] == {"cpu_temperature_c": [50.0, None]}
+
+
+def test_a_clock_that_goes_back_does_not_stop_the_history() -> None:
+    clock = Clock()
+    history = History(clock)
+    history.take(REPORT)
+    clock.now -= 86400
+    history.take(REPORT)
+    clock.now += 10
+    history.take(REPORT)
+    assert len(history.hour()["ts"]) == 3
