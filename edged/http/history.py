@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SPAN_S = 3600.0
 _SPACING_S = 9.0
-"""Least seconds between two points: of a shorter EDGED_STATS_INTERVAL than usual only some reports are kept."""
+"""Least seconds between two points: of a short EDGED_STATS_INTERVAL only some reports are kept."""
 _SENSORS = ("memory_rss_mb", "memory_used_percent", "cpu_temperature_c", "tpu_temperature_c", "load_1min")
 
 

@@ -187,7 +187,7 @@ def test_how_it_runs_says_first_what_is_wrong_and_what_helps() -> None:
         assert browser.run("return document.querySelector('main h2').textContent") == "What is wrong"
         browser.wait_for("return document.querySelectorAll('#charts svg').length === 3", seconds=20)
         charts = browser.run(
-            "return [...document.querySelectorAll('#charts svg')].map((one) => one.getAttribute('aria-label'))"
+            "return [...document.querySelectorAll('#charts svg')].map((one) => one.ariaLabel)"
         )
         assert re.fullmatch(r"frames a second since .*: 30 now, 30 to 30", charts[0])
         assert re.fullmatch(r"predict since .*: 5\.0 ms now, 5\.0 ms to 5\.0 ms", charts[1])
