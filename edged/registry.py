@@ -20,6 +20,7 @@ DECODERS: dict[str, str] = {
     "nanodet": "edged.decoders.nanodet:NanoDet",
     "yolo": "edged.decoders.yolo:Yolo",
     "blazeface": "edged.decoders.blazeface:BlazeFace",
+    "classifier": "edged.decoders.classifier:Classifier",
     "ssd": "edged.decoders.ssd:Ssd",
 }
 

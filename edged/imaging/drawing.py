@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edged.records import Detection, Image
+    from edged.records import Box, Detection, Image
 
 
 _VISIBLE = 0.5
@@ -33,7 +34,13 @@ def annotate(image: Image, detections: Iterable[Detection]) -> None:
     unit = max(1.0, min(width, height) / 360)
     line = max(1, round(1.5 * unit))
     font, scale, weight = cv2.FONT_HERSHEY_SIMPLEX, 0.42 * unit, max(1, round(unit))
-    for found in sorted(detections, key=lambda detection: detection.score):
+    best_first = sorted(detections, key=lambda detection: -detection.score)
+    stacked: Counter[Box] = Counter()
+    rows = []
+    for found in best_first:  # several classes of one box have their tags below each other
+        rows.append(stacked[found.box])
+        stacked[found.box] += 1
+    for found, row in reversed(list(zip(best_first, rows, strict=True))):
         # An object keeps its colour for as long as it is followed.
         colour = class_colour(found.class_id if found.track is None else found.track)
         x1, y1, x2, y2 = (round(corner) for corner in found.box)
@@ -46,6 +53,7 @@ def annotate(image: Image, detections: Iterable[Detection]) -> None:
         left = max(0, min(x1 - line // 2, width - tag_width))
         # Above the box, or inside it where the frame ends.
         top = y1 - tag_height if y1 >= tag_height else max(0, min(y1, height - tag_height))
+        top += row * tag_height
         cv2.rectangle(image, (left, top), (left + tag_width, top + tag_height), colour, cv2.FILLED)
         origin = (left + margin, top + margin + text_height)
         cv2.putText(image, text, origin, font, scale, _ink(colour), weight, cv2.LINE_AA)

@@ -77,6 +77,13 @@ def corner_fit(source: tuple[int, int], target: tuple[int, int]) -> tuple[float,
     return scale, max(1, int(source[0] * scale)), max(1, int(source[1] * scale))
 
 
+def middle(source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the largest part in the middle of ``source`` shaped as ``target``."""
+    scale = min(source[0] / target[0], source[1] / target[1])
+    width, height = max(1, round(target[0] * scale)), max(1, round(target[1] * scale))
+    return (source[0] - width) // 2, (source[1] - height) // 2, width, height
+
+
 def input_size(spec: TensorSpec) -> tuple[int, int]:
     """Width and height of the picture that an input takes, shape [1, H, W, 3] or [1, 3, H, W].
 

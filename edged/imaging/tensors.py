@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edged.errors import ConfigError, ModelError
-from edged.imaging.geometry import Geometry, corner_fit, input_size, letterbox
+from edged.imaging.geometry import Geometry, corner_fit, input_size, letterbox, middle
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,9 +28,9 @@ _GEOMETRIES = 8
 class Encoding:
     """How a model family wants a picture turned into numbers."""
 
-    fit: Literal["letterbox", "corner", "stretch"]
+    fit: Literal["letterbox", "corner", "stretch", "crop"]
     """``letterbox`` keeps the aspect ratio and adds a border all around, ``corner`` to the right and below;
-    ``stretch`` fills the input."""
+    ``stretch`` fills the input, ``crop`` does it with the middle of the picture that has its proportions."""
     low: float | tuple[float, float, float]
     """Real value of pixel 0; where channels differ, one a channel, in ``order``."""
     high: float | tuple[float, float, float]
@@ -172,7 +172,7 @@ class Preprocessor:
         self.problem = place.problem
         self._prepare(out, place)
         geometry = place.geometry
-        if self._region is not None:
+        if (width, height) != (geometry.width, geometry.height):
             image = image[
                 geometry.top : geometry.top + geometry.height, geometry.left : geometry.left + geometry.width
             ]
@@ -195,6 +195,9 @@ class Preprocessor:
         place = self._placements.get((width, height))
         if place is None:
             (x, y, part_width, part_height), problem = self._part(width, height)
+            if self._fit == "crop":
+                left, top, part_width, part_height = middle((part_width, part_height), self._size)
+                x, y = x + left, y + top
             left, top, inner_width, inner_height = 0, 0, *self._size
             if self._fit == "letterbox":
                 left, top, inner_width, inner_height = letterbox((part_width, part_height), self._size)

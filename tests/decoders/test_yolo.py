@@ -229,7 +229,7 @@ def test_a_pose_without_metadata_is_no_detector_of_52_classes() -> None:
     [
         [(1, 8400, 111)],  # one row a cell, of which nothing else is known
         [(1, 36, 8400), (1, 160, 160, 32)],  # weights of prototypes, but no class
-        [(1, 1001)],
+        [(1, 1, 1)],
         [(2, 84, 8400)],
         [(1, 84, 8400), (1, 84, 8400)],
         [(1, 4, 8400), (1, 80, 2100)],

@@ -332,6 +332,19 @@ def test_the_best_score_lies_on_top() -> None:
         assert tuple(image[100, 10].tolist()) == class_colour(2)
 
 
+def test_tags_of_one_box_lie_below_each_other() -> None:
+    """Several classes of one place are all to be read."""
+
+    def rows(*found: Detection) -> int:
+        image = np.zeros((360, 640, 3), np.uint8)
+        annotate(image, found)
+        return int((touched(image).sum(axis=1) > 60).sum())
+
+    first, second = (detection(number, 100, 100, 540, 300, score=0.9 - number / 10) for number in range(2))
+    tag = rows(first) - 4
+    assert rows(first, second) >= rows(first) + tag // 2
+
+
 def test_classes_have_colours_of_their_own() -> None:
     """No two of the 90 COCO classes share a colour."""
     assert len({class_colour(class_id) for class_id in range(90)}) == 90
