@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from edged.video.encoder import Packet
 
 _TIME_BASE = Fraction(1, CLOCK_HZ)
+_LONGEST = 2**31 - 1
+"""Ticks that one sample may last in FFmpeg's muxer: 6 h 37 min."""
 _OPTIONS = {
     # Every fragment has its own index: what was stored before a crash or a power cut plays.
     "movflags": "frag_keyframe+empty_moov+default_base_moof",
@@ -42,6 +44,9 @@ class Mp4Muxer:
 
     def __init__(self, first: Packet) -> None:
         self._origin = first.pts
+        self._last = first.pts
+        self._left_out = 0
+        """Ticks that FFmpeg's muxer does not know of, because they were in gaps too long for it."""
         self._pipe = _Pipe()
         with _translated():
             self._container = av.open(self._pipe, "w", format="mp4", container_options=_OPTIONS)
@@ -58,15 +63,20 @@ class Mp4Muxer:
         Raises:
             OSError: the packet is malformed or out of order.
         """
+        left_out = self._left_out
+        if packet.keyframe and packet.pts - self._last > _LONGEST:
+            self._left_out += packet.pts - self._last - CLOCK_HZ
+        self._last = packet.pts
         muxed = av.Packet(packet.data)
         # The file begins at 0, wherever the stream was when it was begun.
-        muxed.pts = muxed.dts = packet.pts - self._origin
+        muxed.pts = muxed.dts = packet.pts - self._origin - self._left_out
         muxed.time_base = _TIME_BASE
         muxed.stream = self._stream
         muxed.is_keyframe = packet.keyframe
         with _translated():
             self._container.mux_one(muxed)
-        return self._pipe.take()
+        # What is complete now ended before this packet, and before a gap that came with it.
+        return _later(self._pipe.take(), left_out)
 
     def finish(self) -> tuple[bytes, bytes]:
         """The last fragment, and an index of all fragments that makes seeking fast; nothing can follow.
@@ -78,7 +88,8 @@ class Mp4Muxer:
             self._container.close()
         rest = self._pipe.take()
         index = next((offset for kind, offset in boxes(rest) if kind == b"mfra"), len(rest))
-        return rest[:index], rest[index:]
+        # The index has the times of the muxer: without one, players read those of the fragments.
+        return _later(rest[:index], self._left_out), b"" if self._left_out else rest[index:]
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, int]]:
@@ -87,6 +98,22 @@ def boxes(data: bytes) -> Iterator[tuple[bytes, int]]:
     while offset + 8 <= len(data):
         yield data[offset + 4 : offset + 8], offset
         offset += max(8, int.from_bytes(data[offset : offset + 4], "big"))
+
+
+def _later(fragment: bytes, ticks: int) -> bytes:
+    """A fragment that begins so much later: its time is 64 bits wide (ISO 14496-12, 8.8.12)."""
+    if not ticks or not fragment:
+        return fragment
+    moved = bytearray(fragment)
+    at, end = 0, len(moved)
+    while at + 8 <= end:
+        kind = bytes(moved[at + 4 : at + 8])
+        if kind == b"tfdt":
+            begin = int.from_bytes(moved[at + 12 : at + 20], "big") + ticks
+            moved[at + 12 : at + 20] = begin.to_bytes(8, "big")
+        # Into those two, past all others.
+        at += 8 if kind in {b"moof", b"traf"} else max(8, int.from_bytes(moved[at : at + 4], "big"))
+    return bytes(moved)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -169,3 +170,17 @@ def test_latencies_are_measured(tmp_path: Path) -> None:
     record(sink, results(0.5))
     stages = meter.take()
     assert {name: stats.count for name, stats in stages.items()} == {"annotate": 10, "encode": 10}
+
+
+@pytest.mark.parametrize("gap_h", [6.6, 6.7, 7, 30 * 24])
+def test_a_long_gap_stays_as_long_as_it_was(tmp_path: Path, gap_h: float) -> None:
+    """FFmpeg's muxer counts what one picture lasts in 31 bits: 6 h 37 min."""
+    begins = [0.0, 3600 * gap_h, 2 * 3600 * gap_h]
+    times = [begin + number / 10 for begin in begins for number in range(25)]
+    path = tmp_path / "out.mp4"
+    record(into_file(path), [result(n, pts=pts, ts=START + pts) for n, pts in enumerate(times)])
+    assert play(path).times == pytest.approx(times, abs=1e-3)
+    assert complaints(path) == ""
+    probe = ["ffprobe", "-v", "error", "-show_entries", "frame=pts_time", "-of", "csv=p=0", str(path)]
+    shown = subprocess.run(probe, check=True, capture_output=True, text=True).stdout.replace(",", "").split()
+    assert [float(moment) for moment in shown] == pytest.approx(times, abs=1e-3)
