@@ -222,7 +222,7 @@ class Settings(SceneSettings, WebhookSettings, BaseSettings):
         ge=0,
         allow_inf_nan=False,
     )
-    events: bool = _setting(False, "Output", "record into the folder only while something is seen")
+    events: bool = _setting(False, "Output", "record into the folder only while an object is there")
     pre_roll: float = _setting(
         5.0, "Output", "seconds of video before an event", ge=0, le=60, allow_inf_nan=False
     )

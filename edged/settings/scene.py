@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, model_validator
 
 from edged.settings import areas as syntax
+from edged.settings import written
 from edged.settings.areas import Area  # noqa: TC001  # pydantic reads the annotations
 from edged.settings.field import setting
 
@@ -73,6 +74,13 @@ class SceneSettings(BaseModel):
         "car@0,0 1,0 1,0.3 0,0.3",
         shown="none",
         named=True,
+    )
+
+    event_labels: Annotated[tuple[str, ...], BeforeValidator(written.comma_separated)] = setting(
+        (), "Scene", "labels for which EDGED_EVENTS records, comma separated", shown="all"
+    )
+    event_zones: Annotated[tuple[str, ...], BeforeValidator(written.lower_names)] = setting(
+        (), "Scene", "zones in which EDGED_EVENTS records, comma separated", shown="the whole frame"
     )
 
     @model_validator(mode="before")

@@ -17,6 +17,11 @@ def comma_separated(value: object) -> object:
     )
 
 
+def lower_names(value: object) -> object:
+    """``PORCH, gate``: names as the settings of zones end, in any case."""
+    return comma_separated(value.lower() if isinstance(value, str) else value)
+
+
 def whole_number(value: object) -> object:
     """Digits, for a choice among numbers."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value

@@ -10,6 +10,7 @@ import structlog
 
 from edged.contract import payloads
 from edged.errors import ConfigError, SinkError
+from edged.imaging.jpeg import encoded
 from edged.sinks import DISK_FAULTS
 from edged.video.encoder import HARDWARE, SOFTWARE, Encoder, EncoderError
 from edged.video.recorder import Events, FileRecorder, FolderRecorder
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edged.metrics import Meter
-    from edged.records import Image, Result
+    from edged.records import Event, Image, Result
     from edged.settings.declared import Settings
     from edged.sinks import Context
     from edged.video.encoder import Packet
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _SUFFIXES = frozenset({".mp4", ".m4v", ".mov"})
 _GIGABYTE = 10**9
+_QUALITY = 85
+_ALL = Events(0.0, 0.0)
 _PATIENCE_S = 2.0
 """How long a source that waits is held up by a slow disk, before video is left out."""
 
@@ -52,6 +55,7 @@ class VideoSink:
         stop_timeout: seconds that :meth:`close` may take.
         forgiving: whether a disk that is full, read-only or failing may be opened: that is told, and it is
             tried again, as if it had happened later.
+        events: what is worth recording.
     """
 
     name = "video"
@@ -66,6 +70,7 @@ class VideoSink:
         codecs: Sequence[str] = (SOFTWARE,),
         stop_timeout: float = 10.0,
         forgiving: bool = False,
+        events: Events = _ALL,
     ) -> None:
         self._recorder = recorder
         self._codecs = list(codecs)
@@ -74,6 +79,9 @@ class VideoSink:
         self._camera = camera
         self._stop_timeout = stop_timeout
         self._forgiving = forgiving
+        self._events = events
+        self._pictures: dict[str, bytes] = {}
+        """New ones of events, until the next sample takes them along."""
         self._writer = Writer(recorder)
         self._encoder: Encoder | None = None
         self._form: tuple[tuple[int, ...], Fraction] | None = None
@@ -99,6 +107,7 @@ class VideoSink:
             camera=settings.camera,
             stop_timeout=settings.stop_timeout,
             forgiving=context.starting,
+            events=_events(settings),
         )
 
     def open(self) -> None:
@@ -130,6 +139,13 @@ class VideoSink:
             raise self._error("the disk does not keep up with the video") from None
         self._meter.observe("annotate", 1e3 * (drawn - started))
         self._meter.observe("encode", 1e3 * (time.perf_counter() - drawn))
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Keep the best pictures of objects beside the video."""
+        if self._recorder.pictures and not self._writer.problem:
+            for event in events:
+                if event.crop is not None:
+                    self._pictures[event.event_id] = encoded(event.crop, _QUALITY)
 
     def close(self) -> None:
         """Store what the encoder and the disk's thread still hold, and the end of the file.
@@ -163,14 +179,17 @@ class VideoSink:
         self._seq += 1
         packets = self._encoder.encode(picture, frame.pts, keyframe=self._anew)
         self._anew = False
-        self._delayed.append(_Delayed(frame.ts_capture, line, bool(result.detections), result.waits))
+        pictures, self._pictures = tuple(self._pictures.items()), {}
+        self._delayed.append(
+            _Delayed(frame.ts_capture, line, self._events.seen_in(result), result.waits, pictures)
+        )
         self._pass_on(packets)
 
     def _pass_on(self, packets: Iterable[Packet]) -> None:
         # All are paired before any is stored: a disk that is behind must not shift the rest.
-        for packet, (ts, line, seen, waits) in [(packet, self._delayed.popleft()) for packet in packets]:
-            sample = Sample(packet, ts, line, seen, self._fresh)
-            self._writer.put(sample, patience_s=_PATIENCE_S if waits else 0.0)
+        for packet, of in [(packet, self._delayed.popleft()) for packet in packets]:
+            sample = Sample(packet, of.ts, of.line, of.seen, self._fresh, of.pictures)
+            self._writer.put(sample, patience_s=_PATIENCE_S if of.waits else 0.0)
             self._fresh = False
 
     def _open_encoder(self, picture: Image, pixel: Fraction) -> Encoder:
@@ -215,6 +234,7 @@ class _Delayed(NamedTuple):
     line: bytes
     seen: bool
     waits: bool
+    pictures: tuple[tuple[str, bytes], ...]
 
 
 def recorder(settings: Settings) -> Recorder:
@@ -242,7 +262,7 @@ def recorder(settings: Settings) -> Recorder:
             budget=None if budget is None else int(budget * _GIGABYTE),
             reserve=int(settings.disk_free_gb * _GIGABYTE),
         )
-        events = Events(settings.pre_roll, settings.post_roll) if settings.events else None
+        events = _events(settings) if settings.events else None
         return FolderRecorder(target, retention, length=settings.segment, events=events)
     if target.suffix.lower() not in _SUFFIXES:
         raise SinkError(
@@ -255,6 +275,23 @@ def recorder(settings: Settings) -> Recorder:
             mend="Set EDGED_OUTPUT to a folder",
         )
     return FileRecorder(target)
+
+
+def _events(settings: Settings) -> Events:
+    """What is worth recording.
+
+    Raises:
+        ConfigError: a zone is named that there is not.
+    """
+    zones = {zone.name for zone in settings.zone} if settings.track else set()
+    for zone in settings.event_zones:
+        if zone not in zones:
+            raise ConfigError(
+                f"EDGED_EVENT_ZONES names {zone!r}, and there is no such zone",
+                mend=f"Set EDGED_ZONE_{zone.upper()}" if settings.track else "Set EDGED_TRACK to true",
+            )
+    labels, wanted = frozenset(settings.event_labels), frozenset(settings.event_zones)
+    return Events(settings.pre_roll, settings.post_roll, labels, wanted)
 
 
 def _refused(target: Path, reason: str) -> SinkError:

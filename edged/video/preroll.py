@@ -56,4 +56,4 @@ class PreRoll:
 
 
 def _size(sample: Sample) -> int:
-    return len(sample.packet.data) + len(sample.line)
+    return len(sample.packet.data) + len(sample.line) + sum(len(jpeg) for _, jpeg in sample.pictures)

@@ -16,6 +16,7 @@ from edged.video.segments import Segment, sweep
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edged.records import Result
     from edged.video.retention import Retention
     from edged.video.segments import Sample
 
@@ -33,6 +34,8 @@ class Recorder(Protocol):
     """What EDGED_OUTPUT names."""
     one_size: bool
     """Whether pictures of another size must be brought to that of the first ones."""
+    pictures: bool
+    """Whether pictures of events are kept beside the video."""
 
     def open(self) -> None:
         """Find out whether there can be files, without touching any that are there.
@@ -75,6 +78,7 @@ class FileRecorder:
     """
 
     one_size = True
+    pictures = False
 
     def __init__(self, path: Path) -> None:
         self.target = path
@@ -138,6 +142,21 @@ class Events:
     """Seconds before."""
     post_roll: float
     """Seconds after, up to the next keyframe."""
+    labels: frozenset[str] = frozenset()
+    """The only labels that matter; empty: all."""
+    zones: frozenset[str] = frozenset()
+    """The only zones that matter; empty: the whole frame."""
+
+    def seen_in(self, result: Result) -> bool:
+        """Whether anything that matters is there: objects that count, detections where none are followed."""
+        there = result.presence
+        if there is None:
+            labels = {found.label for found in result.detections}
+        elif self.zones:
+            labels = {label for zone in self.zones for label in there.zones.get(zone, ())}
+        else:
+            labels = set(there.counts)
+        return bool(labels & self.labels if self.labels else labels)
 
 
 class FolderRecorder:
@@ -151,6 +170,7 @@ class FolderRecorder:
     """
 
     one_size = False
+    pictures = True
 
     def __init__(self, folder: Path, retention: Retention, *, length: float, events: Events | None) -> None:
         self.target = folder

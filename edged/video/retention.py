@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edged.video.segments import LINES, VIDEO, own_name
+from edged.video.segments import LINES, PICTURE, VIDEO, own_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,8 +99,13 @@ class Retention:
     def _delete_first(self) -> int:
         """Delete the first segment in the order of deletion; gives its bytes."""
         segment = self._others[0]
-        for suffix in (VIDEO, LINES):
-            path = self._folder / f"{segment.name}{suffix}"
+        pictures = self._folder.glob(f"{segment.name}.*{PICTURE}")
+        others = [path for path in pictures if own_name(path.name) == segment.name]
+        for path in (
+            self._folder / f"{segment.name}{VIDEO}",
+            self._folder / f"{segment.name}{LINES}",
+            *others,
+        ):
             if path.is_file() and not path.is_symlink():
                 path.unlink(missing_ok=True)
         self._others.popleft()

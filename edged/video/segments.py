@@ -1,4 +1,4 @@
-"""Segments: one file of video and one of detections, under a common name that tells when they begin."""
+"""Segments: video, detections and pictures of events, under a common name that tells when they begin."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     Store = Callable[[GrowingFile, bytes], None]
     """Appends a piece to a file, having made room for it; raises OSError."""
 
-VIDEO, LINES = ".mp4", ".jsonl"
+VIDEO, LINES, PICTURE = ".mp4", ".jsonl", ".jpg"
 _NAME = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:_\d{2,})?"
-_OWN = re.compile(rf"({_NAME})({re.escape(VIDEO)}|{re.escape(LINES)})", re.ASCII)
-_OWN_PART = re.compile(rf"\.{_NAME}(?:{re.escape(VIDEO)}|{re.escape(LINES)}){re.escape(PART)}", re.ASCII)
+_SUFFIX = rf"(?:{re.escape(VIDEO)}|{re.escape(LINES)}|\.[0-9a-f]{{16}}{re.escape(PICTURE)})"
+_OWN = re.compile(rf"({_NAME}){_SUFFIX}", re.ASCII)
+_OWN_PART = re.compile(rf"\.{_NAME}{_SUFFIX}{re.escape(PART)}", re.ASCII)
 _STALE_S = 60.0
 """A part lives for a fragment or two; what is older was left by a crash."""
 
@@ -43,6 +44,8 @@ class Sample:
     """Whether there are any."""
     first: bool = False
     """Of its encoder; with those before it shares no file of segments."""
+    pictures: tuple[tuple[str, bytes], ...] = ()
+    """Ids of events with the best picture so far, a JPEG, where there is a new one."""
 
 
 class Segment:
@@ -64,6 +67,7 @@ class Segment:
         self._video, self._lines = _reserve(folder, first.ts, self._muxer.header)
         self.name = self._video.path.stem
         self._pending: list[bytes] = []
+        self._pictures: dict[str, bytes] = {}
 
     @property
     def size(self) -> int:
@@ -87,6 +91,7 @@ class Segment:
         """
         self._save(self._muxer.add(sample.packet))
         self._pending.append(sample.line)
+        self._pictures.update(sample.pictures)
 
     def finish(self) -> None:
         """Store the rest.
@@ -113,6 +118,12 @@ class Segment:
             self._store(self._video, fragment)
             lines, self._pending = b"".join(self._pending), []
             self._store(self._lines, lines)
+            while self._pictures:
+                event_id, jpeg = self._pictures.popitem()
+                path = self._video.path.with_suffix(f".{event_id}{PICTURE}")
+                picture = GrowingFile(path, replace=True)
+                with contextlib.closing(picture):
+                    self._store(picture, jpeg)
 
 
 def own_name(name: str) -> str | None:

@@ -16,11 +16,22 @@ if TYPE_CHECKING:
     from edged.records import Result
     from edged.video.recorder import Recorder
 
+ANY = Events(0.0, 0.0)
+"""Whatever is seen matters."""
 
-def video_sink(recorder: Recorder, *, codecs: tuple[str, ...] = ("libx264",)) -> VideoSink:
+
+def video_sink(
+    recorder: Recorder, events: Events = ANY, *, codecs: tuple[str, ...] = ("libx264",)
+) -> VideoSink:
     """A sink that is not yet open."""
     return VideoSink(
-        recorder, meter=Meter(), boot_id="b" * 32, codecs=codecs, stop_timeout=10.0, forgiving=True
+        recorder,
+        meter=Meter(),
+        boot_id="b" * 32,
+        codecs=codecs,
+        stop_timeout=10.0,
+        forgiving=True,
+        events=events,
     )
 
 
