@@ -56,7 +56,7 @@ Usage: install.sh [install | upgrade | uninstall] [OPTION...]
   --python PROGRAM     Python 3.11 or 3.13 to install for (default: python3)
   --coral              tell which libedgetpu the Edge TPU needs, and check the one that is installed
   --no-start           start and restart nothing
-  --purge              with uninstall: remove settings, passwords and data, too
+  --purge              with uninstall: remove settings, passwords, data and what is retained, too
   --dry-run            print what would be done, do nothing
   --help               print this
 END
@@ -537,6 +537,16 @@ remove_other_releases() {
   done
 }
 
+# What a broker remembers of this machine would stay there for good.
+forget_retained() {
+  local file
+  for file in "$ETC"/*.env; do
+    grep -qs '^EDGED_MQTT_URL=.' "$file" || continue
+    run runuser -u "$ACCOUNT" -- "$OPT/bin/edged" forget --env-file "$file" ||
+      note "what $file has retained at its broker stays there: 'edged forget' takes it back, from any machine"
+  done
+}
+
 do_uninstall() {
   local units name
   check_system
@@ -558,6 +568,7 @@ do_uninstall() {
       run systemctl disable --quiet "$name"
     fi
   done
+  [[ ! $purge ]] || forget_retained
   run rm -f "$UNITS"/edged{,@}.service "$RULES"/60-edged-*.rules
   run rm -rf "$UNITS"/edged{,@}.service.d "$OPT"
   for name in "$UNITS" "${UNITS%/*}"; do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import signal
 import time
 from contextlib import contextmanager
@@ -80,7 +81,9 @@ class _Service:
     ) -> None:
         self.boot_id = uuid4().hex
         self.pools = EnginePools()
-        self.lender = Lender()
+        sources = "\n".join(sorted(one.source for one in settings))
+        self.lender = Lender(hashlib.sha256(sources.encode()).hexdigest()[:8])
+        self.lender.cameras = frozenset(one.camera for one in settings)
         self._settings = settings[0]
         """For what holds for the whole node."""
         self._written = settings
@@ -316,6 +319,7 @@ class _Service:
             following = _each(await self.run_unless_stopped("read-settings", self._reread))
         wanted = {one.camera if one.several else "": one for one in following}
         kept, fresh = await self._prepare(wanted)
+        self.lender.cameras = frozenset(one.camera for one in following)
         for name in self._cameras.keys() - kept.keys() - fresh.keys():
             self._cameras[name].stop()  # its run closes what is its own
             self._cameras.pop(name)

@@ -20,12 +20,14 @@ from edged.mqtt.delivery import succession
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import Spooler
 from edged.mqtt.discovery import NodeDiscovery
+from edged.mqtt.estate import Estate
 from edged.mqtt.link.connection import Connection
 from edged.mqtt.link.waker import Waker
+from edged.mqtt.names import Names
 from edged.records import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from edged.contract.topics import NodeTopics
     from edged.metrics import Delivery
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from edged.mqtt.delivery.spooler import SpoolFile
     from edged.mqtt.link.client import BrokerAccess
     from edged.mqtt.link.session import Session
+    from edged.mqtt.names import Memory
 
 log = structlog.get_logger()
 
@@ -85,6 +88,8 @@ class MqttNode:
         expire_after: seconds after which a periodic value without news is unknown.
         several: whether cameras have topics of their own for state and commands.
         stop_timeout: seconds that :meth:`close` may take.
+        named: cameras that there are by the settings; none: that is not known.
+        memory: what the daemon was called before.
     """
 
     def __init__(
@@ -100,6 +105,8 @@ class MqttNode:
         expire_after: float = 30.0,
         several: bool = False,
         stop_timeout: float = 10.0,
+        named: Callable[[], Collection[str]] = frozenset,
+        memory: Memory | None = None,
     ) -> None:
         self.boot_id = boot_id
         self.several = several
@@ -131,6 +138,8 @@ class MqttNode:
         self._spooler = Spooler(self.outbox.disk, spool, stored=self._stored) if spool is not None else None
         self.ledger = self.succession.ledger(spool.path.with_suffix(".events.json") if spool else None)
         """Knows which events are open, with a spool even after a kill."""
+        names = Names(topics.prefix, topics.node, ha_prefix)
+        self._estate = Estate(names, self.outbox, self.succession, named=named, memory=memory)
         self._connection = Connection(
             access, self.outbox, self._waker, self, availability=topics.availability
         )
@@ -150,6 +159,7 @@ class MqttNode:
         A broker that is away is no error: it is sought for as long as we run. Where this node replaces
         another one in a reload, it starts when that has said goodbye.
         """
+        self._estate.joined(member.topics.camera)
         with self._lock:
             self._members[member.topics.camera] = member
             session, begun = self._session, self._begun
@@ -160,15 +170,16 @@ class MqttNode:
             self._open()
 
     def leave(self, member: Member) -> bool:
-        """Let a camera go; whether nobody of its name is left."""
+        """Let a camera go; whether its topics must say so, since nobody of its name is left to keep them."""
         with self._lock:
             successor = self._members.get(member.topics.camera)
             if successor is member:
                 del self._members[member.topics.camera]
-                return True
+                successor = None
         if successor is not None:
             successor.repeat()
-        return successor is None
+            return False
+        return not self._estate.left(member.topics.camera)
 
     def publish_state(self) -> None:
         """Tell what the daemon is doing, with a fresh account of the messages."""
@@ -221,10 +232,11 @@ class MqttNode:
         with self._opening:
             self._closing.set()
             opened = self._opened
+        farewell = self._estate.end()
         self.outbox.close()
         try:
             if opened:
-                self._connection.close(0.7 * self._stop_timeout)
+                self._connection.close(0.7 * self._stop_timeout, farewell=farewell)
                 self.outbox.detach()
                 if self._spooler is not None:
                     self._spooler.close(0.2 * self._stop_timeout)
@@ -247,6 +259,7 @@ class MqttNode:
             members = list(self._members.values())
         for member in members:
             member.connected(session)
+        self._estate.connected(session)
         if self.commands is not None:
             session.subscribe(self._topics.command("+"), self.commands.handle)
         if self._ha_prefix:
@@ -256,6 +269,7 @@ class MqttNode:
 
     def acknowledged(self, message: Message) -> None:
         """Let the camera that a message is of measure how long it took."""
+        self._estate.acknowledged(message)
         if self._discovery is not None:
             self._discovery.acknowledged(message)
         self._stored([message])
@@ -275,6 +289,7 @@ class MqttNode:
         for camera, payload in self.ledger.leftovers(self.boot_id):
             self.outbox.put(Topics(self._topics.prefix, self._topics.node, camera).events, payload)
         self.outbox.post(self._topics.availability, b"online")
+        self._estate.begin()
         if self.succession.turn.acquire(blocking=False):
             self._start()
         else:

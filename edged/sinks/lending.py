@@ -38,11 +38,21 @@ class Lender:
 
     A reload needs no special case: while the sinks of the settings before still use the old thing, those with
     other settings get a new one, and the old one goes with its last user.
+
+    Args:
+        origin: tells this daemon from others that store things in the same folder, over restarts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, origin: str = "") -> None:
+        self.origin = origin
+        self.cameras: frozenset[str] = frozenset()
+        """Names of all cameras that there are by the settings."""
         self._lock = threading.Lock()
         self._loans: list[_Loan] = []
+
+    def named(self) -> frozenset[str]:
+        """Names of all cameras that there are by the settings, at this moment."""
+        return self.cameras
 
     def borrow(self, kind: str, settings: Settings, make: Callable[[Settings], Lent]) -> Lent:
         """The thing of this kind and these settings; whoever borrows it gives it back.

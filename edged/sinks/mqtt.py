@@ -19,6 +19,7 @@ from edged.mqtt.discovery import Discovery, Entities, Offers
 from edged.mqtt.happenings import Happenings
 from edged.mqtt.link import credentials
 from edged.mqtt.link.probe import check
+from edged.mqtt.names import Memory
 from edged.mqtt.node import MqttNode
 from edged.mqtt.paced import PacedValues
 from edged.mqtt.snapshots import Snapshots
@@ -349,11 +350,13 @@ def _expire_after(settings: Settings) -> float:
 
 
 def _node(settings: Settings, *, context: Context) -> MqttNode:
-    spool = None
+    spool = memory = None
     if settings.spool is not None:
+        folder = settings.spool.expanduser()
+        memory = Memory(folder / f"edged-{context.lender.origin}.names.json")
         spool = SpoolFile(
             # The node in its name, so that several daemons may share a folder.
-            settings.spool.expanduser() / f"edged-{slug(settings.node)}.sqlite3",
+            folder / f"edged-{slug(settings.node)}.sqlite3",
             max_bytes=settings.spool_max_mb * 1_000_000,
             max_age=settings.spool_max_age,
         )
@@ -368,6 +371,8 @@ def _node(settings: Settings, *, context: Context) -> MqttNode:
         expire_after=_expire_after(settings),
         several=settings.several,
         stop_timeout=settings.stop_timeout,
+        named=context.lender.named,
+        memory=memory,
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import rig
@@ -44,12 +44,12 @@ def as_user(user: str) -> tuple[str, ...]:
     return ("-V", "5", "-u", user, "-P", WORD)
 
 
-def node_sink(broker: Mosquitto, boot_id: str, topics: Topics = TOPICS) -> MqttSink:
+def node_sink(broker: Mosquitto, boot_id: str, topics: Topics = TOPICS, **options: Any) -> MqttSink:
     target = rig.access(broker.broker)
     target = dataclasses.replace(
         target, broker=dataclasses.replace(target.broker, username="lab1", password=WORD)
     )
-    return rig.sink(
+    sink: MqttSink = rig.sink(
         target,
         topics,
         meter=Meter(),
@@ -57,7 +57,9 @@ def node_sink(broker: Mosquitto, boot_id: str, topics: Topics = TOPICS) -> MqttS
         discovery=True,
         snapshot_interval=0.01,
         control=Silent(),
+        **options,
     )
+    return sink
 
 
 class Silent:
@@ -73,8 +75,16 @@ class Silent:
 
 
 def test_a_node_may_do_all_that_it_does(strict: Mosquitto, boot_id: str) -> None:
-    sink = node_sink(strict, boot_id)
-    publish(strict.port, TOPICS.count("dog"), b"1", "-r", *as_user("lab1"))
+    sink = node_sink(strict, boot_id, named=lambda: {"front"}, zones=("porch",), lines=("gate",))
+    old = Topics("edged", "lab1", "old")
+    for topic in (
+        TOPICS.count("dog"),
+        TOPICS.zone_count("porch", "dog"),
+        TOPICS.line_total("gate", "in", "dog"),
+        old.status,
+        old.count("dog"),
+    ):
+        publish(strict.port, topic, b"1", "-r", *as_user("lab1"))
     with capture_logs() as logs:
         sink.open()
         sink.state(rig.state())
@@ -88,6 +98,9 @@ def test_a_node_may_do_all_that_it_does(strict: Mosquitto, boot_id: str) -> None
             publish(strict.port, TOPICS.command("pause"), b"", *as_user("homeassistant"))
             assert json.loads(subscriber.wait_for(TOPICS.result("pause")))["ok"]
             subscriber.wait_for(TOPICS.snapshot)
+            subscriber.wait_for(TOPICS.zone_count("porch", "dog"), b"0")
+            subscriber.wait_for(TOPICS.line_total("gate", "in", "dog"), b"1")
+            assert not subscriber.on(old.status) + subscriber.on(old.count("dog"))
             sink.close()
             subscriber.wait_for(TOPICS.availability, b"offline")
     assert sink.delivery().lost == 0

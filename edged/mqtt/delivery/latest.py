@@ -33,6 +33,10 @@ class Values:
         """It is to be sent on every connection from now on."""
         self._retained[message.key] = message
 
+    def retained(self, begins: str) -> list[str]:
+        """Topics that so begin and on which something is to be retained."""
+        return [topic for topic, kept in self._retained.items() if topic.startswith(begins) and kept.payload]
+
     def hold(self, key: str) -> None:
         """Let it wait apart until :meth:`release`, if it waits."""
         self._held = self._waiting.pop(key, None) or self._held

@@ -122,6 +122,11 @@ class Outbox:
                 dropped=dict(self._lanes.dropped),
             )
 
+    def retained(self, begins: str) -> list[str]:
+        """Topics that so begin and on which something is retained that we have posted."""
+        with self._lanes.room:
+            return self._lanes.values.retained(begins)
+
     def close(self) -> None:
         """Take no more events; what waits can still be taken out."""
         with self._lanes.room:

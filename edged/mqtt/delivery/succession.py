@@ -11,12 +11,27 @@ import itertools
 import threading
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edged.mqtt.ledger import EventLedger
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edged.contract.topics import NodeTopics
+
+
+class Called(Protocol):
+    """What a node is called."""
+
+    @property
+    def topics(self) -> NodeTopics:
+        """The node's."""
+        ...
+
+    def covers(self, topic: str, of: Any) -> bool:
+        """Whether a topic that belongs to a node so called is one of its own as well."""
+        ...
 
 
 class Numbers:
@@ -50,6 +65,8 @@ class Lineage:
         """Numbers of the detections messages, by camera."""
         self.orders = Numbers(1)
         """Order of all messages."""
+        self.called: list[Called] = []
+        """Names of the nodes in use, the one that follows last."""
         self._ledgers: dict[Path | None, EventLedger] = {}
 
     def ledger(self, path: Path | None) -> EventLedger:

@@ -73,9 +73,10 @@ class Connection:
         """Start to connect, and never stop trying."""
         self._thread = bridge.start("mqtt", self._run)
 
-    def close(self, timeout: float) -> None:
-        """Send what waits, say ``offline`` and go, all within ``timeout`` seconds."""
+    def close(self, timeout: float, *, farewell: bytes = b"offline") -> None:
+        """Send what waits, have availability say ``farewell`` and go, all within ``timeout`` seconds."""
         now = time.monotonic()
+        self._ending.farewell = farewell
         self._ending.end_at = now + timeout
         self._ending.drain_until = now + max(timeout - _GOODBYE_S, timeout / 2)
         self._ending.asked.set()

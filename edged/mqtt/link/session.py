@@ -74,6 +74,8 @@ class Ending:
     """When and how everything ends; asked for by one thread, obeyed by the session's."""
 
     asked: threading.Event = field(default_factory=threading.Event)
+    farewell: bytes = b"offline"
+    """What availability says last; empty: the topic is given up."""
     drain_until: float = float("inf")
     """Monotonic: no event is sent after that."""
     end_at: float = float("inf")
@@ -266,7 +268,7 @@ class Session:
         """Publish ``offline`` once everything else is out, or when it is high time; whether that is done."""
         if not self._outbox.idle() and time.monotonic() < self._ending.drain_until:
             return False
-        self._outbox.post(self._availability, b"offline")
+        self._outbox.post(self._availability, self._ending.farewell)
         return True
 
     def _send(self, client: paho.Client, *, events: bool) -> None:
@@ -371,7 +373,7 @@ class Session:
             topic = message.topic
         except UnicodeDecodeError:
             return
-        for wanted, (handler, own) in self._handlers.items():
+        for wanted, (handler, own) in list(self._handlers.items()):  # a handler may ask for more
             if not topic_matches_sub(wanted, topic):
                 continue
             if not own:

@@ -1,0 +1,48 @@
+"""``edged forget``: take back what a node has retained at its broker, for one that goes or has a new name."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edged.errors import ConfigError
+from edged.settings import loading
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
+    )
+    parser.add_argument("--node", help="a former EDGED_NODE (default: the present one)")
+    parser.add_argument("--prefix", help="a former EDGED_MQTT_PREFIX (default: the present one)")
+    parser.add_argument("--ha-prefix", help="a former EDGED_HA_PREFIX (default: the present one)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Clear the topics of the node, and its devices at Home Assistant; its daemon must not run."""
+    settings = loading.load(options.env_file)
+    if settings.mqtt_url is None:
+        raise ConfigError(
+            "EDGED_MQTT_URL is not set: there is no broker that remembers anything",
+            mend="Name the env file of the daemon with --env-file",
+        )
+
+    from edged.mqtt.forget import forget  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
+    from edged.mqtt.link import credentials  # noqa: PLC0415
+    from edged.mqtt.names import Names  # noqa: PLC0415
+
+    access = credentials.access_for(settings)
+    names = Names(
+        options.prefix or settings.mqtt_prefix,
+        options.node or settings.node,
+        options.ha_prefix or settings.ha_prefix,
+    )
+    # Under another id: a daemon that runs must be found, and not be thrown out.
+    count = forget(dataclasses.replace(access, client_id=f"{access.client_id}-forget"), names)
+    print(f"{count} topics of the node {names.node} below {names.prefix}/ cleared at {access.broker}")
+    return 0
