@@ -19,6 +19,8 @@ DECODERS: dict[str, str] = {
     "yolox": "edged.decoders.yolox:Yolox",
     "nanodet": "edged.decoders.nanodet:NanoDet",
     "yolo": "edged.decoders.yolo:Yolo",
+    "yolo-split": "edged.decoders.yolo_split:YoloSplit",
+    "picodet": "edged.decoders.picodet:PicoDet",
     "blazeface": "edged.decoders.blazeface:BlazeFace",
     "classifier": "edged.decoders.classifier:Classifier",
     "ssd": "edged.decoders.ssd:Ssd",

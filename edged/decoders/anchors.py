@@ -72,6 +72,12 @@ def strides(model: Model, count: int) -> tuple[int, ...]:
     return _pyramids(model).get(count, ())
 
 
+def level_sizes(model: Model, count: int) -> tuple[int, ...]:
+    """How many cells each level of the pyramid of ``count`` cells has, fine ones first."""
+    width, height = input_size(model.inputs[0])
+    return tuple(-(-width // stride) * -(-height // stride) for stride in strides(model, count))
+
+
 def _pyramids(model: Model) -> dict[int, tuple[int, ...]]:
     """The strides of every pyramid that the input can have, by the number of its cells."""
     try:

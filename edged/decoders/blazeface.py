@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edged.decoders import boxes
+from edged.decoders.logits import logit, sigmoid
 from edged.decoders.quantised import least_stored, real, require_finite
 from edged.imaging.geometry import input_size
 from edged.imaging.tensors import Encoding
@@ -26,7 +26,6 @@ _GRIDS = {
     2304: ((48, 1),),  # full range (192x192)
 }
 _COORDINATES = 16
-_LOGIT_LIMIT = 100.0
 
 
 class BlazeFace:
@@ -62,7 +61,7 @@ class BlazeFace:
         last_axes = [output.shape[-1] for output in model.outputs]
         self._scores, self._boxes = last_axes.index(1), last_axes.index(_COORDINATES)
         self._specs = model.outputs
-        self._least = least_stored(_logit(score_threshold), model.outputs[self._scores])
+        self._least = least_stored(logit(score_threshold), model.outputs[self._scores])
         self._iou_threshold = iou_threshold
         width, height = input_size(model.inputs[0])
         self._anchors = anchor_centres(model.outputs[self._boxes].shape[1]) * np.array(
@@ -76,8 +75,7 @@ class BlazeFace:
         alive = np.flatnonzero(stored >= self._least)
         if not alive.size:
             return []
-        logits = real(stored[alive], self._specs[self._scores])
-        scores = 1 / (1 + np.exp(-np.clip(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT, dtype=np.float64)))
+        scores = sigmoid(real(stored[alive], self._specs[self._scores]))
         found = real(outputs[self._boxes][0, alive, :4], self._specs[self._boxes])
         found[:, :2] += self._anchors[alive]
         found = boxes.corners(found)
@@ -94,10 +92,3 @@ def anchor_centres(anchors: int) -> npt.NDArray[np.float32]:
         y, x = np.meshgrid(centre, centre, indexing="ij")
         maps.append(np.repeat(np.stack((x, y), axis=-1).reshape(-1, 2), per_cell, axis=0))
     return np.concatenate(maps)
-
-
-def _logit(probability: float) -> float:
-    """The inverse of the sigmoid; infinite at 0 and 1."""
-    if probability <= 0:
-        return -math.inf
-    return math.log(probability / (1 - probability)) if probability < 1 else math.inf

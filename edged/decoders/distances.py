@@ -31,7 +31,7 @@ def corners(logits: Floats, centres: Floats, sides: Floats) -> Floats:
         centres: x, y from where distances count, ``[n, 2]``.
         sides: of the cells, ``[n, 1]``.
     """
-    spread = logits.reshape(len(logits), SIDES, -1)
+    spread = logits.reshape(len(logits), SIDES, logits.shape[1] // SIDES)
     weights = np.exp(spread - spread.max(axis=2, keepdims=True))
     reach = weights @ np.arange(spread.shape[2], dtype=np.float32) / weights.sum(axis=2) * sides
     return np.concatenate((centres - reach[:, :2], centres + reach[:, 2:]), axis=1)

@@ -29,6 +29,26 @@ def values(model: Model, index: int) -> npt.NDArray[np.float32] | None:
     return real(outputs[index][0], model.outputs[index]).astype(np.float32, copy=False)
 
 
+def is_probability(model: Model, index: int) -> bool | None:
+    """Whether an output holds nothing but probabilities; None where nothing tells.
+
+    A trial run tells, and so does a quantisation that cannot store anything below 0.
+    """
+    seen, spec = values(model, index), model.outputs[index]
+    if seen is None and spec.quantised:
+        limits = np.iinfo(spec.dtype)
+        seen = real(np.array((limits.min, limits.max)), spec)
+        # What it can store beyond 1 tells nothing: scales are seldom exact.
+        return bool(seen[0] >= -_ROUNDING)
+    return None if seen is None else bool(are_probabilities(seen.reshape(-1, 1)).all())
+
+
+def are_scores(model: Model, index: int, classes: int) -> bool | None:
+    """Whether an output holds scores of ``classes`` classes; None where neither values nor labels tell."""
+    probable = is_probability(model, index)
+    return probable if probable is not None or not model.labels else len(model.labels) == classes
+
+
 def are_probabilities(columns: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """For each column of ``[rows, columns]`` whether it holds nothing but what a sigmoid can give."""
     inside: npt.NDArray[np.bool_] = (columns.min(axis=0) >= -_ROUNDING) & (
@@ -49,4 +69,12 @@ def known_classes(model: Model) -> int:
     return len(model.labels) or USUAL_CLASSES
 
 
-__all__ = ["USUAL_CLASSES", "are_probabilities", "follow_the_grid", "known_classes", "values"]
+__all__ = [
+    "USUAL_CLASSES",
+    "are_probabilities",
+    "are_scores",
+    "follow_the_grid",
+    "is_probability",
+    "known_classes",
+    "values",
+]

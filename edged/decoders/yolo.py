@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.decoders import anchors, boxes
+from edged.decoders import anchors, boxes, evidence
 from edged.decoders.heads import RawHead, raw_layout
 from edged.decoders.labels import class_names
 from edged.imaging.tensors import Encoding
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor
+
+_DISTANCES = 64
+"""Channels of a split head (see ``YoloSplit``), which 64 classes beside a box look like."""
 
 
 class Yolo:
@@ -43,11 +46,16 @@ class Yolo:
         """Asks for a last axis (or a middle one of two outputs) that counts the anchors of the input."""
         if reason := anchors.not_of_task(model, cls.task):
             return reason
-        if raw_layout(model, extras=0) is None:
+        layout = raw_layout(model, extras=0)
+        if layout is None:
             return "it has neither [1, 4 + classes, anchors] nor boxes and scores of all anchors"
         rows = model.outputs[0].shape[1] if len(model.outputs) == 1 else 0
         if points := anchors.keypoints(model, rows):
             return f"its {rows} rows are box, class and {points} points of a pose"
+        if layout.classes == _DISTANCES and not rows:
+            scores = layout.scores.output
+            if not evidence.are_scores(model, scores, layout.classes):
+                return "its 4 and 64 channels may be four classes and the distances of a split head"
         return None
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:

@@ -1,0 +1,62 @@
+"""PP-PicoDet, exported without its post-processing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edged.decoders import anchors, boxes
+from edged.decoders.labels import class_names
+from edged.decoders.split_heads import SplitHead, split_layout
+from edged.imaging.tensors import Encoding, normalised
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edged.imaging.geometry import Geometry
+    from edged.records import Detection, Model, Tensor
+
+_BINS = 8
+_LEVELS = 4
+_LOW, _HIGH = normalised((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+class PicoDet:
+    """Class scores and distributions of distances of four levels.
+
+    Eight outputs in any order, a pair ``[1, cells, classes]`` and ``[1, cells, 32]`` for each of strides 8,
+    16, 32 and 64, or two outputs with all cells; see ``split_heads`` for the other shapes. The 32 are 8
+    logits for each of left, top, right and bottom, in units of the cell, from its middle (see ``distances``).
+    Scores are 0..1 after the sigmoid, or logits: a trial run or the quantisation tells. float32, float16,
+    int8 or uint8, each output with a scale of its own.
+
+    Input RGB less (123.675, 116.28, 103.53), divided by (58.395, 57.12, 57.375), the picture stretched.
+
+    Source: PaddleDetection, ppdet/modeling/heads/pico_head.py (deploy), configs/picodet/_base_ (reg_max 7,
+    cell_offset 0.5, NormalizeImage, keep_ratio False).
+    """
+
+    task = "detect"
+    encoding = Encoding("stretch", _LOW, _HIGH)
+
+    @classmethod
+    def mismatch(cls, model: Model) -> str | None:
+        """Asks for pairs of outputs, one of each 32 wide, of four levels."""
+        if reason := anchors.not_of_task(model, cls.task):
+            return reason
+        layout = split_layout(model, _BINS)
+        if layout is None or len(anchors.strides(model, layout.cells)) != _LEVELS:
+            return "it has no pairs of outputs [1, cells, classes] and [1, cells, 32] of four levels"
+        return None
+
+    def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
+        layout = split_layout(model, _BINS)
+        assert layout is not None  # noqa: S101  # mismatch() was asked before
+        self._head = SplitHead(model, layout, score_threshold)
+        self._iou_threshold = iou_threshold
+        self.labels = class_names(model, layout.classes)
+
+    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
+        """Detections of one frame in source pixels, clipped to the frame, best score first."""
+        found, scores, class_ids = self._head.candidates(outputs)
+        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
+        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)

@@ -1,0 +1,149 @@
+"""Heads that give scores and distributions of distances in outputs of their own, as accelerators like them.
+
+Each pair of outputs is ``[1, cells, classes]`` and ``[1, cells, 4 * bins]``, or the same with the axes
+swapped, or ``[1, rows, columns, n]``: one pair for all cells, or one for every level. The pairs come in any
+order, and so do the two of a pair. Distances count from the middle of the cell, see ``distances``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from edged.decoders import anchors, distances, evidence
+from edged.decoders.logits import logit, sigmoid
+from edged.decoders.quantised import least_stored, real, require_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from edged.records import Model, Tensor
+
+    Floats = npt.NDArray[np.floating[Any]]
+    Integers = npt.NDArray[np.integer[Any]]
+
+_RANK, _GRID_RANK = 3, 4
+_PAIR = 2
+
+
+class _Pair(NamedTuple):
+    """Indices of two outputs that belong together."""
+
+    scores: int
+    distances: int
+
+
+@dataclass(frozen=True, slots=True)
+class SplitLayout:
+    """Which outputs are what."""
+
+    pairs: tuple[_Pair, ...]
+    """Fine levels first."""
+    channels_first: bool
+    cells: int
+    """Of all levels."""
+    classes: int
+
+
+class SplitCandidates(NamedTuple):
+    """What reaches the threshold."""
+
+    corners: Floats
+    """x1, y1, x2, y2 in input pixels, ``[n, 4]``."""
+    scores: Floats
+    class_ids: Integers
+
+
+def split_layout(model: Model, bins: int) -> SplitLayout | None:
+    """Where scores and distances lie; None where the outputs are something else."""
+    for channels_first in (False, True):
+        levels: dict[int, list[tuple[int, int]]] = {}
+        for index, output in enumerate(model.outputs):
+            cells, channels = _cells_and_channels(output.shape, channels_first=channels_first)
+            levels.setdefault(cells, []).append((index, channels))
+        total = sum(levels)
+        fine_first = sorted(levels, reverse=True)
+        if total not in anchors.anchors(model) or (
+            len(levels) > 1 and tuple(fine_first) != anchors.level_sizes(model, total)
+        ):
+            continue
+        pairs = [_pair(model, levels[cells], distances.SIDES * bins) for cells in fine_first]
+        classes = {channels for _, channels in pairs}
+        if None not in [pair for pair, _ in pairs] and len(classes) == 1:
+            found = tuple(pair for pair, _ in pairs if pair is not None)
+            return SplitLayout(found, channels_first, total, classes.pop())
+    return None
+
+
+def _cells_and_channels(shape: tuple[int, ...], *, channels_first: bool) -> tuple[int, int]:
+    if len(shape) not in {_RANK, _GRID_RANK} or shape[0] != 1:
+        return 0, 0
+    if channels_first:
+        return int(np.prod(shape[2:])), shape[1]
+    return int(np.prod(shape[1:-1])), shape[-1]
+
+
+def _pair(model: Model, outputs: list[tuple[int, int]], width: int) -> tuple[_Pair | None, int]:
+    """The two outputs of a level, and how many classes they have."""
+    widths = [channels for _, channels in outputs]
+    if len(outputs) != _PAIR or width not in widths:
+        return None, 0
+    reach = widths.index(width)
+    if widths == [width, width]:
+        # Of an empty picture no class is likely, while some distance always is: the scores are lower.
+        seen = [evidence.values(model, index) for index, _ in outputs]
+        if seen[0] is None or seen[1] is None:
+            return None, 0
+        reach = int(seen[0].mean() < seen[1].mean())
+    return _Pair(outputs[1 - reach][0], outputs[reach][0]), widths[1 - reach]
+
+
+class SplitHead:
+    """Finds what reaches the threshold.
+
+    Scores are logits unless a trial run, or what the output can store, shows that they are probabilities.
+    """
+
+    def __init__(self, model: Model, layout: SplitLayout, score_threshold: float) -> None:
+        self._layout = layout
+        self._specs = model.outputs
+        self._sigmoid = not all(evidence.is_probability(model, pair.scores) for pair in layout.pairs)
+        least = logit(score_threshold) if self._sigmoid else score_threshold
+        self._least = [least_stored(least, model.outputs[pair.scores]) for pair in layout.pairs]
+        corners, self._sides = anchors.cells(model, layout.cells)
+        self._centres = corners + self._sides / 2
+
+    def candidates(self, outputs: Sequence[Tensor]) -> SplitCandidates:
+        """All that reaches the threshold, in the order of the cells."""
+        require_finite(*outputs)
+        found, first = [], 0
+        for pair, least in zip(self._layout.pairs, self._least, strict=True):
+            stored = self._rows(outputs[pair.scores])
+            rows = distances.rows_reaching(stored, least)
+            scores = real(stored[rows], self._specs[pair.scores])
+            class_ids = scores.argmax(axis=1)
+            spread = real(self._rows(outputs[pair.distances])[rows], self._specs[pair.distances])
+            cells = rows + first
+            found.append(
+                SplitCandidates(
+                    distances.corners(spread, self._centres[cells], self._sides[cells]),
+                    scores[np.arange(rows.size), class_ids],
+                    class_ids,
+                )
+            )
+            first += len(stored)
+        corners, scores, class_ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return SplitCandidates(corners, sigmoid(scores) if self._sigmoid else scores, class_ids)
+
+    def _rows(self, output: Tensor) -> Tensor:
+        """One row a cell, ``[cells, channels]``."""
+        if self._layout.channels_first:
+            return output.reshape(output.shape[1], -1).T
+        return output.reshape(-1, output.shape[-1])
+
+
+__all__ = ["SplitCandidates", "SplitHead", "SplitLayout", "split_layout"]
