@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -208,3 +209,23 @@ def test_a_channel_never_holds_more_than_its_capacity() -> None:
         assert put - taken <= 3
         assert channel.get() == taken
     assert ended(producer)
+
+
+def test_each_keeps_nothing_alive_while_it_waits_for_more() -> None:
+    """Items hold whole frames: a camera that is silent for a night must not keep its last one."""
+
+    class Item:
+        pass
+
+    channel: Channel[Item] = Channel(2)
+    seen: list[weakref.ref[Item]] = []
+    thread = threading.Thread(target=channel.each, args=(lambda item: seen.append(weakref.ref(item)),))
+    thread.start()
+    channel.put(Item(), waits=True)
+    until = time.monotonic() + 10
+    while not (seen and seen[0]() is None):
+        assert time.monotonic() < until, "it is kept"
+        time.sleep(0.005)
+    channel.close()
+    thread.join(5)
+    assert not thread.is_alive()

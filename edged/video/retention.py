@@ -51,7 +51,6 @@ class Retention:
         self._folder = folder
         self._budget = budget
         self._reserve = reserve
-        self._recording = ""
         self._others: deque[Stored] = deque()
         self._total = 0
 
@@ -66,7 +65,6 @@ class Retention:
         Raises:
             OSError: the folder cannot be read.
         """
-        self._recording = name
         found = self._scan()
         self._total = sum(segment.size for segment in found)
         self._others = deque(segment for segment in found if segment.name != name)

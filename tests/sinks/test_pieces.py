@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
+import stat
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +16,6 @@ from edged.video.pieces import GrowingFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -113,3 +115,30 @@ def test_after_an_error_it_goes_on_where_it_was(tmp_path: Path) -> None:
     file.append(b"two ")
     file.close()
     assert path.read_bytes() == b"head one two "
+
+
+def test_every_piece_is_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The power may go at any time: first the bytes, then the name, then the folder that has the name."""
+    done: list[str] = []
+    sync_data, sync, rename = os.fdatasync, os.fsync, Path.rename
+
+    def fdatasync(fd: int) -> None:
+        done.append(f"{os.fstat(fd).st_size} bytes")
+        sync_data(fd)
+
+    def fsync(fd: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+        sync(fd)
+
+    def renamed(path: Path, target: Path) -> Path:
+        done.append("name")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "rename", renamed)
+    file = GrowingFile(tmp_path / "film", header=b"head")
+    file.append(b"one")
+    file.append(b"two")
+    file.close()
+    assert done == ["7 bytes", "name", "folder", "10 bytes"]

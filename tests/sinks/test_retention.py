@@ -8,6 +8,7 @@ import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from film import segments
@@ -169,3 +170,47 @@ def test_a_recording_stays_within_its_budget(tmp_path: Path, budget: int) -> Non
 def test_without_limits_everything_stays(tmp_path: Path) -> None:
     record(into_folder(tmp_path, length=1), results(10))
     assert len(segments(tmp_path)) == 10
+
+
+def test_what_is_needed_counts_beside_the_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for minute in range(3):
+        store(tmp_path, f"2026-11-23T03-{minute:02d}-00Z.mp4", 400)
+    monkeypatch.setattr("edged.video.retention.shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    retention = Retention(tmp_path, budget=None, reserve=900)
+    retention.began("2026-11-23T04-00-00Z")
+    retention.make_room(100)
+    assert len(segments(tmp_path)) == 3
+    retention.make_room(101)
+    assert len(segments(tmp_path)) == 2
+
+
+def test_the_segment_that_is_being_recorded_stays_whatever_its_time(tmp_path: Path) -> None:
+    """A clock that was set back makes it the oldest."""
+    for minute in range(3):
+        store(tmp_path, f"2026-11-23T03-{minute:02d}-00Z.mp4", 400)
+    retention = Retention(tmp_path, budget=800, reserve=0)
+    retention.began("2026-11-23T03-00-00Z")
+    retention.make_room(400)
+    assert [path.stem for path in segments(tmp_path)] == ["2026-11-23T03-00-00Z"]
+    assert retention.delete_oldest() == 0
+
+
+def test_a_link_in_the_place_of_a_video_is_neither_counted_nor_deleted(tmp_path: Path) -> None:
+    """Whoever links into the folder wants to keep what the link shows, and the link."""
+    film = tmp_path / "film.mp4"
+    store(film.parent, film.name, 5000)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    store(folder, "2026-11-23T03-00-00Z.jsonl", 400)
+    (folder / "2026-11-23T03-00-00Z.mp4").symlink_to(film)
+    (folder / "2026-11-23T03-01-00Z.mp4").symlink_to(tmp_path / "gone")
+    retention = Retention(folder, budget=500, reserve=0)
+    retention.began("2026-11-23T04-00-00Z")
+    retention.make_room(100)
+    assert len(list(folder.iterdir())) == 3
+    retention.make_room(100)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "2026-11-23T03-00-00Z.mp4",
+        "2026-11-23T03-01-00Z.mp4",
+    ]
+    assert film.stat().st_size == 5000
