@@ -13,6 +13,7 @@ DECODERS: dict[str, str] = {
     # A model is of one family at most: each says by evidence why another one's is not its own.
     "yolo-pose": "edged.decoders.yolo_pose:YoloPose",
     "yolo-seg": "edged.decoders.yolo_seg:YoloSeg",
+    "yolo-obb": "edged.decoders.yolo_obb:YoloObb",
     "movenet": "edged.decoders.movenet:MoveNet",
     "yolo-end2end": "edged.decoders.yolo_end2end:YoloEnd2End",
     "yolov5": "edged.decoders.yolov5:Yolov5",

@@ -142,8 +142,6 @@ def test_inspect_of_a_model_for_the_edge_tpu_needs_none(
     ("name", "words"),
     [
         ("automl_traffic_lstm_3inputs", "3 inputs"),
-        ("mobilenet_v1_0.25_128_quant", "no supported family"),
-        ("mobilenet_v1_0.25_128_quant_edgetpu", "no supported family"),
         ("does_not_load", "does not take does_not_load.tflite"),
     ],
 )

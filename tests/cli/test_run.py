@@ -111,10 +111,6 @@ def test_a_model_that_is_missing_or_a_folder(settings: dict[str, str], tmp_path:
     ("name", "words"),
     [
         ("does_not_load", ("does_not_load.tflite",)),
-        (
-            "mobilenet_v1_0.25_128_quant",
-            ("no supported family", "uint8[1, 1001]", "yolov5: it has no single output"),
-        ),
         ("automl_traffic_lstm_3inputs", ("3 inputs",)),
         ("yolov8n_320_full_integer_quant_edgetpu", ("compiled for the Edge TPU", "EDGED_")),
     ],

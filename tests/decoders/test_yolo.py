@@ -206,7 +206,7 @@ def test_six_columns_may_be_raw_all_the_same() -> None:
     assert decoder_class(model(spec((1, 100, 6)))) is YoloEnd2End
 
 
-@pytest.mark.parametrize("task", ["pose", "segment", "classify", "obb"])
+@pytest.mark.parametrize("task", ["pose", "segment", "classify", "depth"])
 def test_other_tasks_are_not_boxes(task: str) -> None:
     """A model whose metadata name another task is refused, whatever its shapes look like."""
     for output in (spec((1, 56, ANCHORS)), spec((1, 300, 6)), spec((1, 25200, 85))):

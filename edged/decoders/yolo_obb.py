@@ -1,0 +1,123 @@
+"""Ultralytics' models for oriented boxes: YOLOv8, YOLO11, YOLO26 and what else is exported the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edged.decoders import anchors, boxes
+from edged.decoders.heads import Candidates, FinishedHead, RawHead, not_finished, raw_layout
+from edged.decoders.labels import class_names
+from edged.imaging.tensors import Encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from edged.imaging.geometry import Geometry
+    from edged.records import Detection, Model, Tensor
+
+    Floats = npt.NDArray[np.floating[Any]]
+    Integers = npt.NDArray[np.integer[Any]]
+
+_MOST_CANDIDATES = 1000
+"""Boxes that suppression looks at, best first: its cost grows with their square."""
+_TINY = 1e-7
+_CORNERS = np.array(((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)), np.float32)
+
+
+class YoloObb:
+    """Turned rectangles, as of ships and cars from above: an outline of four corners, in an upright box.
+
+    The outputs are those of a detector (see ``heads``) with the angle in radians behind the classes of each
+    box: ``[1, 4 + classes + 1, anchors]``, the same in three outputs, or finished ones ``[1, n, 7]``. Boxes
+    are centre, width and height before turning, finished ones, too; a positive angle turns clockwise.
+    Without metadata, raw ones look like a detector of one class more and are taken for one.
+
+    Source: Ultralytics documentation, "Oriented Bounding Boxes", and its ``xywhr2xyxyxyxy`` and
+    ``batch_probiou``.
+    """
+
+    encoding = Encoding("letterbox", low=0.0, high=1.0, border=114)
+    task = "obb"
+
+    @classmethod
+    def mismatch(cls, model: Model) -> str | None:
+        """Asks for a finished row of seven, or for metadata that call a raw one by its task."""
+        if reason := anchors.not_of_task(model, cls.task):
+            return reason
+        if not_finished(model, extras=1) is None:
+            return None
+        if model.metadata.get("task") != cls.task:
+            return "it has no single output [1, boxes, 7], nor metadata that call it an 'obb' model"
+        if raw_layout(model, extras=1) is None:
+            return "its outputs have not an angle for each box"
+        return None
+
+    def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
+        layout = raw_layout(model, extras=1)
+        self._head: RawHead | FinishedHead = (
+            FinishedHead(model, score_threshold, centred=True)
+            if layout is None
+            else RawHead(model, layout, score_threshold)
+        )
+        self._iou_threshold = iou_threshold
+        self.labels = class_names(model, self._head.classes)
+
+    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
+        """Detections of one frame in source pixels, clipped to the frame, best score first."""
+        found = self._head.candidates(outputs)
+        if not found.scores.size:
+            return []
+        if not self._head.finished:
+            found = found.at(_kept(found, self._iou_threshold))
+        outlines = turned(found.boxes, found.extras[:, 0])
+        upright = np.concatenate((outlines.min(axis=1), outlines.max(axis=1)), axis=1)
+        return boxes.detections(
+            upright, found.scores, found.class_ids, self.labels, geometry, outlines=list(outlines)
+        )
+
+
+def turned(rectangles: Floats, angles: Floats) -> Floats:
+    """Corners ``[n, 4, 2]`` of rectangles x, y, w, h (``[n, 4]``) that are turned about their centres."""
+    cosine, sine = np.cos(angles)[:, np.newaxis], np.sin(angles)[:, np.newaxis]
+    across, along = (_CORNERS * rectangles[:, np.newaxis, 2:]).transpose(2, 0, 1)
+    x, y = across * cosine - along * sine, across * sine + along * cosine
+    corners: Floats = np.stack((x, y), axis=-1) + rectangles[:, np.newaxis, :2]
+    return corners
+
+
+def _kept(found: Candidates, iou_threshold: float) -> Integers:
+    """Indices of the boxes that overlap no better one of their class too much, best score first."""
+    best = np.argsort(-found.scores, kind="stable")[:_MOST_CANDIDATES]
+    overlaps = alike(found.boxes[best], found.extras[best, 0])
+    same_class = found.class_ids[best][:, np.newaxis] == found.class_ids[best]
+    # Each against those before it: suppressed ones count, too, as in Ultralytics' fast suppression.
+    gone = np.triu((overlaps >= iou_threshold) & same_class, k=1).any(axis=0)
+    kept: Integers = best[~gone]
+    return kept[: boxes.MOST_DETECTIONS]
+
+
+def alike(rectangles: Floats, angles: Floats) -> Floats:
+    """How much each turned rectangle is like each other, 0..1, ``[n, n]``.
+
+    Rectangles stand for normal distributions of the same spread: 1 less the Hellinger distance of two of
+    them, which needs no polygons. Source: Llerena et al., "Gaussian Bounding Boxes and Probabilistic
+    Intersection-over-Union", arXiv 2106.06072.
+    """
+    x, y, width, height = rectangles.astype(np.float64).T
+    along, across = width**2 / 12, height**2 / 12
+    cosine, sine = np.cos(angles), np.sin(angles)
+    a, b = along * cosine**2 + across * sine**2, along * sine**2 + across * cosine**2
+    c = (along - across) * cosine * sine
+    a_both, b_both, c_both = (np.add.outer(part, part) for part in (a, b, c))
+    dx, dy = np.subtract.outer(x, x), np.subtract.outer(y, y)
+    spread = a_both * b_both - c_both**2 + _TINY
+    apart = (a_both * dy**2 + b_both * dx**2) / 4 - c_both * dx * dy / 2
+    own = np.sqrt(np.maximum(a * b - c**2, 0))
+    shape = np.log(spread / (4 * np.multiply.outer(own, own) + _TINY) + _TINY) / 2
+    distance = np.clip(apart / spread + shape, _TINY, 100)
+    overlap: Floats = 1 - np.sqrt(1 - np.exp(-distance) + _TINY)
+    return overlap

@@ -1,0 +1,105 @@
+"""Turned rectangles: four corners, an upright box around them, suppression by what they cover."""
+
+from __future__ import annotations
+
+from math import pi
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from tensors import SIZE, WHOLE, decoder, model, spec, store
+
+from edged.decoders import decoder_class
+from edged.decoders.yolo_obb import YoloObb, alike, turned
+from edged.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edged.records import Detection, Tensor
+
+ANCHORS = 8400
+METADATA = {"task": "obb"}
+LABELS = ("ship", "plane")
+SHIPS = (
+    # Score, centre x, centre y, width, height, angle.
+    (0.9, 320.0, 200.0, 100.0, 20.0, pi / 6),
+    (0.8, 322.0, 201.0, 100.0, 20.0, pi / 6),  # the same ship
+    (0.7, 320.0, 200.0, 100.0, 20.0, 2 * pi / 3),  # another one, across it: upright boxes would not tell
+)
+COS, SIN = 0.8660254, 0.5
+
+
+def parts(unit: float) -> list[Tensor]:
+    """Boxes, scores and angles of every anchor."""
+    spread = np.linspace(4, SIZE - 4, ANCHORS)
+    boxes = np.stack([spread, spread, np.full(ANCHORS, 16.0), np.full(ANCHORS, 16.0)])
+    scores, angles = np.zeros((2, ANCHORS)), np.zeros((1, ANCHORS))
+    for anchor, (score, *box, angle) in enumerate(SHIPS, start=400):
+        boxes[:, anchor], scores[0, anchor], angles[0, anchor] = box, score, angle
+    return [(boxes * unit)[np.newaxis], scores[np.newaxis], angles[np.newaxis]]
+
+
+def check(found: Sequence[Detection], *, pixels: float = 0.01) -> None:
+    assert [one.label for one in found] == ["ship", "ship"]
+    assert [one.score for one in found] == pytest.approx([0.9, 0.7], abs=0.01)
+    x, y = 50 * COS - 10 * SIN, 50 * SIN + 10 * COS
+    assert found[0].outline[2] == pytest.approx((320 + x, 200 + y), abs=pixels)
+    assert found[0].outline[0] == pytest.approx((320 - x, 200 - y), abs=pixels)
+    across, down = 50 * COS + 10 * SIN, 50 * SIN + 10 * COS
+    assert found[0].box == pytest.approx((320 - across, 200 - down, 320 + across, 200 + down), abs=pixels)
+
+
+@pytest.mark.parametrize("unit", [1 / SIZE, 1.0], ids=["normalised", "pixels"])
+def test_one_output(unit: float) -> None:
+    """The angle is the last row."""
+    tensor = np.concatenate(parts(unit), axis=1).astype(np.float32)
+    of = model(spec(tensor.shape), metadata=METADATA, labels=LABELS)
+    assert decoder_class(of) is YoloObb
+    check(decoder(of).decode([tensor], WHOLE))
+
+
+def test_three_quantised_outputs() -> None:
+    """A scale each, in an order of their own."""
+    reals = list(reversed(parts(1 / SIZE)))
+    scales = ((pi / 255, -50), (1 / 255, -128), (1 / 255, -128))
+    specs = [
+        spec(real.shape, "int8", scale=scale, zero_point=zero)
+        for real, (scale, zero) in zip(reals, scales, strict=True)
+    ]
+    of = model(*specs, metadata=METADATA, labels=LABELS)
+    tensors = [store(real, output) for real, output in zip(reals, specs, strict=True)]
+    check(decoder(of).decode(tensors, WHOLE), pixels=5)
+
+
+@pytest.mark.parametrize("metadata", [METADATA, {}], ids=["metadata", "none"])
+def test_finished_rows(metadata: dict[str, str]) -> None:
+    """Seven columns are centre, size, score, class and angle, and nothing is suppressed."""
+    rows = np.zeros((1, 300, 7), np.float32)
+    for row, (score, *box, angle) in enumerate((SHIPS[0], SHIPS[2])):
+        rows[0, row] = (*(side / SIZE for side in box), score, 0, angle)
+    of = model(spec(rows.shape), metadata=metadata, labels=LABELS)
+    assert decoder_class(of) is YoloObb
+    check(decoder(of).decode([rows], WHOLE))
+
+
+def test_a_raw_output_without_metadata_is_no_obb() -> None:
+    """It cannot be told from a detector, whose labels then do not fit."""
+    of = model(spec((1, 4 + 2 + 1, ANCHORS)), labels=LABELS)
+    with pytest.raises(ModelError, match="3 classes, but there are 2 labels"):
+        decoder(of)
+
+
+def test_likeness_grows_with_the_overlap() -> None:
+    """1 with itself, 0 far away, in the order of what OpenCV's polygons have in common."""
+    rectangles = np.array([(100, 100, 80, 30)] * 5 + [(400, 400, 80, 30)], np.float32)
+    angles = np.array((0.3, 0.35, 0.5, 0.9, 1.5, 0.3), np.float32)
+    likeness = alike(rectangles, angles)[0]
+    first, *others = turned(rectangles, angles)
+    common = [cv2.intersectConvexConvex(first, other)[0] for other in others]
+    assert likeness[0] == pytest.approx(1, abs=0.01)
+    assert list(np.argsort(-likeness[1:], kind="stable")) == list(
+        np.argsort(-np.array(common), kind="stable")
+    )
+    assert likeness[-1] == pytest.approx(0, abs=0.01)
