@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _START_S = 30.0
+_HOLDING = frozenset("\ue008\ue009\ue00a")
+"""Shift, Control, Alt."""
 _CONTROL, _RELEASED = "\ue009", "\ue000"
 _CLIPBOARD = (
     "const done = arguments[0]; navigator.clipboard.readText().then(done, (error) => done(String(error)));"
@@ -87,6 +89,39 @@ class Browser:
     def _find(self, css: str) -> str:
         found = self._post("/element", {"using": "css selector", "value": css})
         return str(next(iter(found.values())))
+
+    def type(self, *keys: str) -> None:
+        """Press keys where the focus is; the second press of a key that holds others (Shift) lets it go."""
+        held: set[str] = set()
+        actions = []
+        for key in keys:
+            if key in held:
+                held.remove(key)
+                actions.append({"type": "keyUp", "value": key})
+                continue
+            actions.append({"type": "keyDown", "value": key})
+            if key in _HOLDING:
+                held.add(key)
+            else:
+                actions.append({"type": "keyUp", "value": key})
+        self._post("/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
+
+    def names(self, css: str) -> list[str]:
+        """What a screen reader calls the elements that can be seen; empty for one without a name."""
+        found = self._post("/elements", {"using": "css selector", "value": css})
+        elements = [str(next(iter(one.values()))) for one in found]
+        path = f"/session/{self._session}/element"
+        return [
+            str(_ask(self._port, "GET", f"{path}/{element}/computedlabel"))
+            for element in elements
+            if _ask(self._port, "GET", f"{path}/{element}/displayed")
+        ]
+
+    def prefer(self, scheme: str) -> None:
+        """``light`` or ``dark``, as a person has set it for all pages."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        parameters = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}}
+        self._post("/goog/cdp/execute", parameters)
 
     def resize(self, width: int, height: int) -> None:
         """Another size of the window."""

@@ -65,7 +65,9 @@ export function stream(image) {
   };
   image.addEventListener("error", () => { if (!document.hidden && going) setTimeout(look, 2 * PERIOD_MS); });
   document.addEventListener("visibilitychange", look);
-  look();
+  // A page counts as loaded when its pictures are, and a camera that is away gives none.
+  if (document.readyState === "complete") look();
+  else addEventListener("load", look, { once: true });
   return (wanted) => {
     if (wanted === going) return;
     going = wanted;

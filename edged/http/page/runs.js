@@ -1,6 +1,6 @@
 import { chart } from "./chart.js";
 import { clock, element, find, poll, row, showStatus } from "./page.js";
-import { CAUSES, SENSORS, hints } from "./words.js";
+import { CAUSES, SENSORS, hints, ordered } from "./words.js";
 
 const PERIOD_MS = 2000;
 const HISTORY_MS = 10000;
@@ -61,7 +61,8 @@ function show(live) {
 }
 
 function showHour(hour) {
-  find("stages").replaceChildren(...Object.entries(hour.stages).map(([name, stage]) => {
+  find("stages").replaceChildren(...ordered(Object.keys(hour.stages)).map((name) => {
+    const stage = hour.stages[name];
     const line = row("tr", ["p50_ms", "p95_ms", "p99_ms", "max_ms"].map((key) => element("td", stage[key].toFixed(1), "number")));
     const head = element("th", name);
     head.scope = "row";
@@ -70,7 +71,7 @@ function showHour(hour) {
   }));
   if (!hour.ts.length) return;
   const host = Object.entries(CHARTED).filter(([name]) => hour.host[name]);
-  const stages = Object.keys(hour.p50_ms);
+  const stages = ordered(Object.keys(hour.p50_ms));
   find("charts").replaceChildren(
     chart("frames a second", "", hour.ts, [hour.fps]),
     // The whole way first; faint is the 95th percentile.

@@ -16,6 +16,14 @@ export const CAUSES = {
   events: "events, too many at a time",
 };
 
+const STAGES = ["capture", "queue", "preprocess", "predict", "postprocess", "total", "annotate", "encode", "publish"];
+
+/** Names of stages in the order of a frame's way; those that are not known come last. */
+export function ordered(names) {
+  const number = (name) => (STAGES.includes(name) ? STAGES.indexOf(name) : STAGES.length);
+  return [...names].sort((first, second) => number(first) - number(second));
+}
+
 export const SENSORS = {
   cpu_temperature_c: ["processor", " °C"],
   tpu_temperature_c: ["Edge TPU", " °C"],
