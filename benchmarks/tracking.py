@@ -22,14 +22,20 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from edged.scene.tracks import Tracker, TrackRules  # noqa: E402  # from this checkout, installed or not
+from edged.records import Box, Detection, Frame  # noqa: E402  # from this checkout, installed or not
+from edged.scene import Scene, SceneRules  # noqa: E402  # as above
+from edged.scene.tracks import Tracker, TrackRules  # noqa: E402  # as above
+from edged.settings.areas import Area  # noqa: E402  # as above
 
 SEQUENCES = {"KITTI-17": 10, "MOT16-09": 30, "PETS09-S2L1": 7, "TUD-Campus": 25}
 """Frames a second."""
@@ -85,22 +91,37 @@ def figures(module: Any, step: int) -> None:
     print(f"| edged, {label} | {' | '.join(cells)} | {mean} | {1e3 * max(costs):.2f} |")
 
 
-def cost(count: int) -> float:
-    """Milliseconds of CPU a frame with ``count`` objects that walk and are seen with noise."""
+def walkers(count: int) -> Iterator[tuple[float, Any, Any]]:
+    """Time, boxes and scores of ``count`` objects that walk and are seen with noise."""
     random = np.random.default_rng(1)
     place = random.uniform((0, 0), (1920, 1080), (count, 2))
     speed = random.normal(0, 40, (count, 2))
-    tracker = Tracker(TrackRules(), itertools.count(1))
-    times = []
     for frame in range(300):
         now = frame / 15
         corner = place + now * speed + random.normal(0, 2, (count, 2))
         boxes = np.concatenate([corner, corner + np.array([40, 90])], axis=1)
-        scores = random.uniform(0.2, 0.9, count)
+        yield now, boxes, random.uniform(0.2, 0.9, count)
+
+
+def cost(count: int) -> tuple[float, float]:
+    """Milliseconds of CPU a frame, median: of the tracker, and of a scene with a zone and a line."""
+    tracker = Tracker(TrackRules(), itertools.count(1))
+    zone = Area("porch", ((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)))
+    scene = Scene(SceneRules(zones=(zone,), lines=(Area("gate", ((0.5, 0.0), (0.5, 1.0))),)))
+    image = np.zeros((1080, 1920, 3), np.uint8)
+    times: tuple[list[float], list[float]] = [], []
+    for number, (now, boxes, scores) in enumerate(walkers(count)):
+        found = [
+            Detection(0, "person", score, Box(*box))
+            for score, box in zip(scores.tolist(), boxes.tolist(), strict=True)
+        ]
         started = time.thread_time()
         tracker.update(now, boxes, scores)
-        times.append(time.thread_time() - started)
-    return 1e3 * statistics.median(times)
+        between = time.thread_time()
+        scene.update(Frame(number, image, 1e9 + now, now, now), found)
+        times[0].append(between - started)
+        times[1].append(time.thread_time() - between)
+    return 1e3 * statistics.median(times[0]), 1e3 * statistics.median(times[1])
 
 
 def whole_run(module: Any, lines: Path) -> None:
@@ -135,9 +156,10 @@ def main() -> None:
     print("| --- " * 7 + "|")
     for step in (1, 2, 3, 5):
         figures(module, step)
-    print("\n| objects | CPU ms a frame (median) |\n| --- | --- |")
+    print("\n| objects | CPU ms a frame (median) | a whole scene |\n| --- | --- | --- |")
     for count in (1, 10, 30, 100):
-        print(f"| {count} | {cost(count):.2f} |")
+        of_tracker, of_scene = cost(count)
+        print(f"| {count} | {of_tracker:.2f} | {of_scene:.2f} |")
 
 
 if __name__ == "__main__":

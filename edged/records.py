@@ -85,6 +85,22 @@ class Detection:
     """Which keypoints are joined, by index; for drawing only."""
     outline: tuple[tuple[float, float], ...] = ()
     """Corners x, y of a polygon around it, in pixels of the source frame; empty without one."""
+    path: tuple[tuple[float, float], ...] = ()
+    """Where it went, as fractions of the frame; for drawing only."""
+
+    def followed(self, track: int, path: tuple[tuple[float, float], ...]) -> Detection:
+        """The same as a part of a track. By hand, for it is done to every object of every frame."""
+        return Detection(
+            self.class_id,
+            self.label,
+            self.score,
+            self.box,
+            track,
+            self.keypoints,
+            self.skeleton,
+            self.outline,
+            path,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +238,8 @@ class Report:
     """By sink: results taken, and lost by cause, since the start."""
     host: Mapping[str, float | int | bool]
     """Health of the machine; a sensor that is not there is left out."""
+    events: Mapping[str, int] = field(default_factory=dict)
+    """Events ``started``, ``ended`` and ``open``, and objects ``refused``; empty where none are followed."""
 
 
 @dataclass(frozen=True, slots=True)

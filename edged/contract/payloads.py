@@ -148,6 +148,13 @@ class Timings(TypedDict):
         Field(description="health of the machine; a sensor that is not there is left out"),
     ]
     messages: Messages
+    events: Annotated[
+        dict[str, Natural],
+        Field(
+            description="started = ended + open, since the settings of the scene last changed, and refused: "
+            "objects that are not followed, for there are too many; empty without tracks"
+        ),
+    ]
 
 
 class CommandCounts(TypedDict):
@@ -298,6 +305,7 @@ def timings(report: Report, *, camera: str, boot_id: str, delivery: Delivery, no
         "sinks": {name: dict(counts) for name, counts in report.sinks.items()},
         "host": dict(report.host),
         "messages": messages(delivery),
+        "events": dict(report.events),
     }
 
 

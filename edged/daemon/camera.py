@@ -342,6 +342,7 @@ class CameraRun:
             reconnects=parts.intake.source.reconnects,
             sinks=self._sink_counts(),
             host={**host.health(), **parts.detector.health()},
+            events=parts.follower.account() if parts.follower is not None else {},
         )
         for reporter in self._reporters():
             reporter.report(report)

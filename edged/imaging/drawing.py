@@ -29,7 +29,10 @@ def class_colour(class_id: int) -> tuple[int, int, int]:
 
 
 def annotate(image: Image, detections: Iterable[Detection]) -> None:
-    """Draw boxes with label and score into ``image``, in place; the best score is drawn last, on top."""
+    """Draw boxes with label and score into ``image``, in place; the best score is drawn last, on top.
+
+    Below them goes the way of every object that has moved.
+    """
     height, width = image.shape[:2]
     unit = max(1.0, min(width, height) / 360)
     line = max(1, round(1.5 * unit))
@@ -40,9 +43,10 @@ def annotate(image: Image, detections: Iterable[Detection]) -> None:
     for found in best_first:  # several classes of one box have their tags below each other
         rows.append(stacked[found.box])
         stacked[found.box] += 1
+    for found in best_first:
+        _path(image, found, line)
     for found, row in reversed(list(zip(best_first, rows, strict=True))):
-        # An object keeps its colour for as long as it is followed.
-        colour = class_colour(found.class_id if found.track is None else found.track)
+        colour = _colour(found)
         x1, y1, x2, y2 = (round(corner) for corner in found.box)
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, line)
         _shape(image, found, colour, line)
@@ -57,6 +61,23 @@ def annotate(image: Image, detections: Iterable[Detection]) -> None:
         cv2.rectangle(image, (left, top), (left + tag_width, top + tag_height), colour, cv2.FILLED)
         origin = (left + margin, top + margin + text_height)
         cv2.putText(image, text, origin, font, scale, _ink(colour), weight, cv2.LINE_AA)
+
+
+def _colour(found: Detection) -> tuple[int, int, int]:
+    """An object keeps its colour for as long as it is followed."""
+    return class_colour(found.class_id if found.track is None else found.track)
+
+
+def _path(image: Image, found: Detection, line: int) -> None:
+    """The way of an object to where it stands now."""
+    if len(found.path) > 1:
+        height, width = image.shape[:2]
+        x1, _, x2, y2 = found.box
+        places = [(x * width, y * height) for x, y in found.path] + [((x1 + x2) / 2, y2)]
+        way = np.rint(places).astype(np.int32)
+        cv2.polylines(
+            image, [way], isClosed=False, color=_colour(found), thickness=line, lineType=cv2.LINE_AA
+        )
 
 
 def _shape(image: Image, found: Detection, colour: tuple[int, int, int], line: int) -> None:

@@ -35,6 +35,11 @@ class Follower:
             return view
         return replace(view, events=tuple(_with_crop(event, frame) for event in view.events))
 
+    def account(self) -> dict[str, int]:
+        """Events ``started``, ``ended`` and ``open``, and objects ``refused``, of this scene."""
+        with self._lock:
+            return self._scene.account()
+
     def end(self, ended_by: str) -> tuple[Event, ...]:
         """End all events: nothing more comes of this scene, or not for a while."""
         with self._lock:

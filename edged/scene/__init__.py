@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edged.records import Box, Presence
+from edged.records import Presence
 from edged.scene.events import Chronicle, is_cut
 from edged.scene.tracks import Tracker, TrackRules
 from edged.scene.zones import Ground, inside, place
@@ -79,6 +79,8 @@ class Scene:
         self._areas = {label: (least, most) for label, least, most in rules.areas}
         self._ids = itertools.count(1)
         self._trackers: dict[str, Tracker] = {}
+        self._refused = 0
+        """By trackers that are gone."""
         self._born: dict[int, float] = {}
         self._ground = Ground(rules.zones, rules.lines)
         self._chronicle = Chronicle(self._ground, rules.stationary_s, new_id)
@@ -103,10 +105,10 @@ class Scene:
         """Events that go on."""
         return len(self._chronicle.open)
 
-    @property
-    def refused(self) -> int:
-        """Objects that were not followed, for there were too many."""
-        return sum(tracker.refused for tracker in self._trackers.values())
+    def account(self) -> dict[str, int]:
+        """Of the events, and of objects that were refused, for there were too many to follow."""
+        refused = self._refused + sum(tracker.refused for tracker in self._trackers.values())
+        return {"started": self.started, "ended": self.ended, "open": self.open, "refused": refused}
 
     def update(self, frame: Frame, detections: Iterable[Detection]) -> SceneView:
         """Take in one frame."""
@@ -132,6 +134,7 @@ class Scene:
             for story in list(self._chronicle.open.values())
             for event in self._chronicle.end(self._now, self._frame, story.track, ended_by)
         ]
+        self._refused += sum(tracker.refused for tracker in self._trackers.values())
         self._trackers.clear()
         self._born.clear()
         return tuple(events)
@@ -167,11 +170,13 @@ class Scene:
         boxes = np.array([found.box for found in group], dtype=float).reshape(-1, 4)
         scores = np.array([found.score for found in group], dtype=float)
         for found, track in zip(group, tracker.update(now, boxes, scores), strict=True):
-            if track is not None:
-                self._born.setdefault(track.id, frame.ts_capture)
             if track is not None and track.known:
-                yield replace(found, track=track.id)
-            elif found.score >= begins:
+                story = self._chronicle.open.get(track.id)
+                yield found.followed(track.id, story.path if story is not None else ())
+                continue
+            if track is not None:
+                self._born[track.id] = frame.ts_capture
+            if found.score >= begins:
                 yield found
 
     def _tell(self, now: float, frame: Frame, label: str) -> Iterator[Event]:
@@ -190,7 +195,7 @@ class Scene:
         for track in tracker.gone:
             self._born.pop(track.id, None)
             # At the edge, where it was last seen or expected, it has left the frame.
-            ended_by = "left" if is_cut(Box(*track.box), frame) else "lost"
+            ended_by = "left" if is_cut(track.box, frame.width, frame.height) else "lost"
             yield from self._chronicle.end(now, frame, track, ended_by)
 
     def _is_trusted(self, story: Story) -> bool:

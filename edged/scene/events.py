@@ -51,7 +51,7 @@ class Story:
     counts: bool = True
     """Whether it counts now: it is still good enough."""
     where: Whereabouts = field(default_factory=Whereabouts)
-    path: list[tuple[float, float]] = field(default_factory=list)
+    path: tuple[tuple[float, float], ...] = ()
 
 
 class Chronicle:
@@ -74,23 +74,23 @@ class Chronicle:
 
     def follow(self, now: float, frame: Frame, label: str, track: Track, first_ts: float) -> list[Event]:
         """Take in an object that is confirmed and was seen in this frame; gives what there is to tell."""
-        box = Box(*track.box)
+        box = track.box
+        width, height = frame.width, frame.height
         story = self.open.get(track.id)
         fresh = story is None
-        cut = is_cut(box, frame)
         if story is None:
             story = self.open[track.id] = Story(
-                self._new_id(), track, label, first_ts, first_ts, box, now, box, track.score, cut,
-                max(track.scores), now,
+                self._new_id(), track, label, first_ts, first_ts, box, now, box, track.score,
+                is_cut(box, width, height), max(track.scores), now,
             )  # fmt: skip
             self.started += 1
         story.seen_ts = frame.ts_capture
         story.top_score = max(story.top_score, track.score)
-        where = place(box, frame.width, frame.height)
-        height = (box.y2 - box.y1) / frame.height
-        changes = self._ground.follow(now, label, where, height, story.where)
+        where = place(box, width, height)
+        changes = self._ground.follow(now, label, where, (box.y2 - box.y1) / height, story.where)
         changes += self._rest(now, story, box)
-        changes += _picture(story, track.score, box, cut=cut)
+        if _is_better(story, track.score, box, width, height):
+            changes.append("picture")
         _walk(story, where)
         if not fresh and not changes and now - story.told_s >= _ALIVE_S:
             changes = ["alive"]
@@ -126,27 +126,26 @@ class Chronicle:
         return []
 
 
-def _picture(story: Story, score: float, box: Box, *, cut: bool) -> list[str]:
-    if cut and not story.best_cut:
-        return []
-    better = (
-        (story.best_cut and not cut)
-        or score >= story.best_score + _BETTER_SCORE
-        or _area(box) >= _BETTER_AREA * _area(story.best_box)
-    )
-    if not better:
-        return []
+def _is_better(story: Story, score: float, box: Box, width: int, height: int) -> bool:
+    """Whether this is a better picture than the one so far, which it replaces then."""
+    better = score >= story.best_score + _BETTER_SCORE or _area(box) >= _BETTER_AREA * _area(story.best_box)
+    if not better and not story.best_cut:
+        return False
+    cut = is_cut(box, width, height)
+    if cut and (not story.best_cut or not better):
+        return False
     story.best_box, story.best_score, story.best_cut = box, score, cut
-    return ["picture"]
+    return True
 
 
 def _walk(story: Story, where: tuple[float, float]) -> None:
     path = story.path
     if path and abs(where[0] - path[-1][0]) < _STEP and abs(where[1] - path[-1][1]) < _STEP:
         return
-    path.append((round(where[0], 4), round(where[1], 4)))
+    path = (*path, (round(where[0], 4), round(where[1], 4)))
     if len(path) > _LONGEST_PATH:  # the older half gets coarser
-        story.path = [*path[: _LONGEST_PATH // 2 : 2], *path[_LONGEST_PATH // 2 :]]
+        path = path[: _LONGEST_PATH // 2 : 2] + path[_LONGEST_PATH // 2 :]
+    story.path = path
 
 
 def _event(
@@ -162,7 +161,7 @@ def _event(
         label=story.label,
         score=track.score,
         top_score=story.top_score,
-        box=_within(Box(*track.box), frame),
+        box=_within(track.box, frame),
         best_box=_within(story.best_box, frame),
         width=frame.width,
         height=frame.height,
@@ -175,7 +174,7 @@ def _event(
         entered_zones=tuple(story.where.entered),
         dwell_s=story.where.dwell_s(track.seen_s if kind == "end" else now),
         lines=tuple(story.where.crossed),
-        path=tuple(story.path),
+        path=story.path,
     )
 
 
@@ -185,10 +184,11 @@ def _within(box: Box, frame: Frame) -> Box:
     return Box(x1, y1, x2, y2)
 
 
-def is_cut(box: Box, frame: Frame) -> bool:
-    """Whether a box may be cut by the edge of the frame."""
-    beside, above = _EDGE * frame.width, _EDGE * frame.height
-    return box.x1 < beside or box.y1 < above or box.x2 > frame.width - beside or box.y2 > frame.height - above
+def is_cut(box: Box, width: int, height: int) -> bool:
+    """Whether a box may be cut by the edge of a frame of this size."""
+    x1, y1, x2, y2 = box
+    beside, above = _EDGE * width, _EDGE * height
+    return x1 < beside or y1 < above or x2 > width - beside or y2 > height - above
 
 
 def _area(box: Box) -> float:

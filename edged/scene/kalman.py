@@ -30,63 +30,69 @@ class Motion:
     """
 
     def __init__(self) -> None:
-        self.place: Floats = np.empty((0, 4))
-        """Centre x, centre y, width, height in pixels."""
-        self.speed: Floats = np.empty((0, 4))
-        """The same, a second."""
-        self._spread: Floats = np.empty((3, 0, 4))
-        """Covariance: of the place, of place and speed, of the speed."""
+        self._state: Floats = np.empty((5, 0, 4))
+        """Of each box centre x, centre y, width and height in pixels, the same a second, and the covariance:
+        of the place, of place and speed, of the speed. In one piece, since every step of NumPy costs more
+        than what it does for a few boxes."""
 
     def add(self, boxes: Floats) -> None:
         """Begin with boxes (x1, y1, x2, y2) that were seen for the first time."""
-        place = centred(boxes)
-        unit = np.repeat(place[:, 3:], 4, axis=1)
-        spread = np.stack([(2 * MEASURED * unit) ** 2, 0 * unit, (SPEED * unit) ** 2])
-        self.place = np.concatenate([self.place, place])
-        self.speed = np.concatenate([self.speed, np.zeros_like(place)])
-        self._spread = np.concatenate([self._spread, spread], axis=1)
+        new = np.zeros((5, len(boxes), 4))
+        new[0] = centred(boxes)
+        unit = new[0, :, 3:]
+        new[2] = (2 * MEASURED * unit) ** 2
+        new[4] = (SPEED * unit) ** 2
+        self._state = np.concatenate([self._state, new], axis=1)
 
     def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
         """Forget all others."""
-        self.place, self.speed, self._spread = (
-            self.place[chosen],
-            self.speed[chosen],
-            self._spread[:, chosen],
-        )
+        self._state = self._state[:, chosen]
 
     def predict(self, elapsed: float, seen: npt.NDArray[np.bool_], resting: npt.NDArray[np.bool_]) -> None:
         """Go ``elapsed`` seconds ahead; boxes out of sight keep their size, ``resting`` ones their place."""
-        self.speed[~seen, 2:] = 0.0
-        self.speed[~seen & resting] = 0.0
-        self.place = self.place + elapsed * self.speed
-        self.place[:, 2:] = np.maximum(self.place[:, 2:], 1.0)
-        place, both, speed = self._spread
-        unit = self.place[:, 3:]
-        place = place + 2 * elapsed * both + elapsed**2 * speed + elapsed * (WANDERS * unit) ** 2
-        self._spread = np.stack([place, both + elapsed * speed, speed + elapsed * (TURNS * unit) ** 2])
+        place, speed, spread, both, pace = self._state
+        if not seen.all():
+            speed[~seen, 2:] = 0.0
+            speed[~seen & resting] = 0.0
+        place += elapsed * speed
+        np.maximum(place[:, 2:], 1.0, out=place[:, 2:])
+        unit = place[:, 3:]
+        spread += 2 * elapsed * both + elapsed**2 * pace + elapsed * (WANDERS * unit) ** 2
+        both += elapsed * pace
+        pace += elapsed * (TURNS * unit) ** 2
 
     def correct(self, rows: list[int], boxes: Floats) -> None:
         """Take in what was seen: ``boxes`` (x1, y1, x2, y2) of ``rows``."""
         if not rows:
             return
-        place, both, speed = self._spread[:, rows]
-        unit = self.place[rows, 3:]
-        total = place + (MEASURED * unit) ** 2
-        error = centred(boxes) - self.place[rows]
-        self.place[rows] += place / total * error
-        self.speed[rows] += both / total * error
-        self._spread[:, rows] = np.stack(
-            [place - place**2 / total, both - place * both / total, speed - both**2 / total]
-        )
-        self.place[rows, 2:] = np.maximum(self.place[rows, 2:], 1.0)
+        seen = self._state[:, rows]
+        place, speed, spread, both, pace = seen
+        total = spread + (MEASURED * place[:, 3:]) ** 2
+        gain, drift = spread / total, both / total
+        error = centred(boxes) - place
+        pace -= both * drift
+        both -= spread * drift
+        spread -= spread * gain
+        place += gain * error
+        speed += drift * error
+        np.maximum(place[:, 2:], 1.0, out=place[:, 2:])
+        self._state[:, rows] = seen
 
     def boxes(self) -> Floats:
         """Corners x1, y1, x2, y2 in pixels, shape (n, 4)."""
-        half = self.place[:, 2:] / 2
-        return np.concatenate([self.place[:, :2] - half, self.place[:, :2] + half], axis=1)
+        place = self._state[0]
+        corners: Floats = np.empty_like(place)
+        half = place[:, 2:] / 2
+        np.subtract(place[:, :2], half, out=corners[:, :2])
+        np.add(place[:, :2], half, out=corners[:, 2:])
+        return corners
 
 
 def centred(boxes: Floats) -> Floats:
     """Corners to centre and size."""
-    size = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
-    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, size], axis=1)
+    placed: Floats = np.empty_like(boxes)
+    np.add(boxes[:, :2], boxes[:, 2:], out=placed[:, :2])
+    placed[:, :2] /= 2
+    np.subtract(boxes[:, 2:], boxes[:, :2], out=placed[:, 2:])
+    np.maximum(placed[:, 2:], 1.0, out=placed[:, 2:])
+    return placed

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edged.records import Box
 from edged.scene.assignment import assign
 from edged.scene.kalman import Motion
 
@@ -36,6 +37,7 @@ _SAME = 0.4
 """A detection that overlaps so much with an object in sight is a second box of it, and begins nothing."""
 _TRUSTED = 20
 """Sightings over which the mean of the scores is taken."""
+_NOWHERE = Box(0.0, 0.0, 0.0, 0.0)
 _LAST = 8
 """Scores that are kept of an object; a missed frame is a score of 0."""
 
@@ -67,7 +69,7 @@ class Track:
     """When it was last seen."""
     score: float
     """Of the newest detection, 0..1."""
-    box: tuple[float, float, float, float]
+    box: Box
     """x1, y1, x2, y2 in pixels: smoothed while it is seen, else predicted."""
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST))
     """The last scores, 0 for a missed frame."""
@@ -125,7 +127,7 @@ class Tracker:
         self._take(now, found, boxes, scores)
         began = self._begin(now, found, boxes, scores)
         for track, box in zip(self.tracks, self._motion.boxes().tolist(), strict=True):
-            track.box = (box[0], box[1], box[2], box[3])
+            track.box = Box(*box)
         self._forget(now)
         return [began.get(number) for number in range(len(boxes))]
 
@@ -148,12 +150,14 @@ class Tracker:
                 found[int(columns[column])] = int(rows[row])
                 free[rows[row]] = False
 
-        even = np.ones(len(scores))
         stage(np.flatnonzero(known), np.flatnonzero(sure), _BUFFERS[0], _SURE, scores)
-        late = missed_s > _WEAK_S
-        stage(np.flatnonzero(known & free & ~late), np.flatnonzero(weak), _BUFFERS[1], _WEAK, even)
-        sure[[*found]] = False
-        stage(np.flatnonzero(~known & free), np.flatnonzero(sure), _BUFFERS[1], _YOUNG, scores)
+        if weak.any():
+            even = np.ones(len(scores))
+            late = missed_s > _WEAK_S
+            stage(np.flatnonzero(known & free & ~late), np.flatnonzero(weak), _BUFFERS[1], _WEAK, even)
+        if not known.all():
+            sure[[*found]] = False
+            stage(np.flatnonzero(~known & free), np.flatnonzero(sure), _BUFFERS[1], _YOUNG, scores)
         return found
 
     def _take(self, now: float, found: dict[int, int], boxes: Floats, scores: Floats) -> None:
@@ -181,11 +185,13 @@ class Tracker:
         new = self._first_boxes(new, found, boxes, scores)
         room = max(0, self._rules.most - len(self.tracks))
         self.refused += len(new[room:])
+        if not new[:room]:
+            return of
         new = new[:room]
         self._motion.add(boxes[new].reshape(-1, 4))
         for column in new:
             score = float(scores[column])
-            track = Track(next(self._ids), now, now, score, (0.0, 0.0, 0.0, 0.0))
+            track = Track(next(self._ids), now, now, score, _NOWHERE)
             track.scores.append(score)
             track.trust = score
             self.tracks.append(track)
@@ -236,18 +242,24 @@ def buffered_iou(first: Floats, second: Floats, buffer: float) -> Floats:
     Returns:
         Shape (n, m), 0..1.
     """
-    ours, theirs = _grown(first, buffer)[:, None], _grown(second, buffer)[None]
-    size = np.minimum(ours[..., 2:], theirs[..., 2:]) - np.maximum(ours[..., :2], theirs[..., :2])
-    size = np.maximum(size, 0.0)
-    both: Floats = size[..., 0] * size[..., 1]
-    return both / np.maximum(_area(ours) + _area(theirs) - both, 1e-9)
+    ours, theirs = _grown(first, buffer), _grown(second, buffer)
+    left, top, right, bottom = ours.T[:, :, None]
+    x1, y1, x2, y2 = theirs.T[:, None, :]
+    wide = np.minimum(right, x2) - np.maximum(left, x1)
+    both: Floats = np.minimum(bottom, y2) - np.maximum(top, y1)
+    np.maximum(wide, 0.0, out=wide)
+    np.maximum(both, 0.0, out=both)
+    both *= wide
+    union = ((right - left) * (bottom - top) + (x2 - x1) * (y2 - y1)) - both
+    both /= np.maximum(union, 1e-9)
+    return both
 
 
 def _grown(boxes: Floats, buffer: float) -> Floats:
+    if not buffer:
+        return boxes
     margin = (boxes[:, 2:] - boxes[:, :2]) * buffer
-    return np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
-
-
-def _area(boxes: Floats) -> Floats:
-    area: Floats = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-    return area
+    grown: Floats = boxes.copy()
+    grown[:, :2] -= margin
+    grown[:, 2:] += margin
+    return grown

@@ -5,6 +5,7 @@ The place of an object is the middle of the lower edge of its box: where it stan
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,10 +48,10 @@ def side(point: Point, line: Sequence[Point]) -> float:
     return (x2 - x1) * (point[1] - y1) - (y2 - y1) * (point[0] - x1)
 
 
-def meets(first: Point, second: Point, line: Sequence[Point]) -> bool:
-    """Whether the way from one point to another goes through a line; to touch it is not enough."""
+def passes_between(first: Point, second: Point, line: Sequence[Point]) -> bool:
+    """Whether the way from one point to another, which are on both sides of a line, goes through it."""
     way = (first, second)
-    return side(first, line) * side(second, line) < 0 and side(line[0], way) * side(line[1], way) <= 0
+    return side(line[0], way) * side(line[1], way) <= 0
 
 
 @dataclass(slots=True)
@@ -73,11 +74,14 @@ class Whereabouts:
     stays: dict[str, _Stay] = field(default_factory=dict)
     entered: list[str] = field(default_factory=list)
     """Zones in the order in which it first entered them."""
-    anchors: dict[str, Point] = field(default_factory=dict)
-    """By line: where it last was clear of it."""
+    beside: dict[str, tuple[Point, float]] = field(default_factory=dict)
+    """By line: where it last was to one side of it, and to which."""
+    anchors: dict[str, float] = field(default_factory=dict)
+    """By line: on which side it last was clear of it."""
     met: dict[str, bool] = field(default_factory=dict)
     """By line: whether it went through the line an odd number of times since."""
-    last: Point | None = None
+    seen: bool = False
+    """Whether it was anywhere before."""
     crossed: list[tuple[str, str]] = field(default_factory=list)
     """Lines and directions, in the order of crossing."""
 
@@ -104,7 +108,8 @@ class Ground:
 
     def __init__(self, zones: Sequence[Area], lines: Sequence[Area]) -> None:
         self._zones = zones
-        self._lines = lines
+        self._lines = [(line, math.dist(*line.points)) for line in lines]
+        self._of_label: dict[str, tuple[list[Area], list[tuple[Area, float]]]] = {}
 
     def follow(self, now: float, label: str, where: Point, height: float, known: Whereabouts) -> list[str]:
         """Take in where an object is.
@@ -119,28 +124,33 @@ class Ground:
         Returns:
             What happened: ``zone_entered:porch``, ``zone_left:porch``, ``line_crossed:gate:in``.
         """
-        news: list[str] = []
-        for zone in self._zones:
-            if zone.concerns(label):
-                news += self._visit(now, zone, where, known)
-        for line in self._lines:
-            if line.concerns(label):
-                news += self._cross(line, where, height, known)
-        known.last = where
+        if label not in self._of_label:
+            self._of_label[label] = (
+                [zone for zone in self._zones if zone.concerns(label)],
+                [(line, length) for line, length in self._lines if line.concerns(label)],
+            )
+        zones, lines = self._of_label[label]
+        news = [told for zone in zones if (told := self._visit(now, zone, where, known))]
+        for line, length in lines:
+            if told := self._cross(line, where, _CLEAR * height * length, known):
+                news.append(told)
+        known.seen = True
         return news
 
     @staticmethod
-    def _visit(now: float, zone: Area, where: Point, known: Whereabouts) -> list[str]:
-        stay = known.stays.setdefault(zone.name, _Stay())
+    def _visit(now: float, zone: Area, where: Point, known: Whereabouts) -> str:
+        stay = known.stays.get(zone.name)
+        if stay is None:
+            stay = known.stays[zone.name] = _Stay()
         within = inside(where, zone.points)
         if within == stay.believed:
             stay.changed_s = None
-            return []
+            return ""
         if stay.changed_s is None:
             # Who appears in a zone has come from nowhere: there is no edge to tremble at.
-            stay.changed_s = now if known.last is not None else now - _SETTLE_S
+            stay.changed_s = now if known.seen else now - _SETTLE_S
         if now - stay.changed_s < max(_SETTLE_S, zone.dwell_s if within else 0.0):
-            return []
+            return ""
         if within:
             stay.believed, stay.since_s = True, stay.changed_s
             if zone.name not in known.entered:
@@ -150,23 +160,25 @@ class Ground:
             stay.spent_s += stay.changed_s - (stay.since_s if stay.since_s is not None else stay.changed_s)
             stay.since_s = None
         stay.changed_s = None
-        return [f"zone_{'entered' if within else 'left'}:{zone.name}"]
+        return f"zone_{'entered' if within else 'left'}:{zone.name}"
 
     @staticmethod
-    def _cross(line: Area, where: Point, height: float, known: Whereabouts) -> list[str]:
+    def _cross(line: Area, where: Point, clear: float, known: Whereabouts) -> str:
+        """``clear`` is how far it must be to one side, as :func:`side` has it, to have crossed for good."""
         name, ends = line.name, line.points
-        if known.last is not None and meets(known.last, where, ends):
-            known.met[name] = not known.met.get(name, False)
-        (x1, y1), (x2, y2) = ends
-        length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
         now = side(where, ends)
-        if abs(now) < _CLEAR * height * length:
-            return []
-        before = side(known.anchors[name], ends) if name in known.anchors else now
-        known.anchors[name] = where
+        if not now:
+            return ""  # on the line itself it is on neither side: what counts is where it goes from there
+        last = known.beside.get(name)
+        known.beside[name] = where, now
+        if last is not None and last[1] * now < 0 and passes_between(last[0], where, ends):
+            known.met[name] = not known.met.get(name, False)
+        if abs(now) < clear:
+            return ""
+        before, known.anchors[name] = known.anchors.get(name, now), now
         met, known.met[name] = known.met.get(name, False), False
         if before * now >= 0 or not met:
-            return []
+            return ""
         direction = "in" if now > 0 else "out"
         known.crossed.append((name, direction))
-        return [f"line_crossed:{name}:{direction}"]
+        return f"line_crossed:{name}:{direction}"

@@ -377,3 +377,13 @@ def test_of_a_frame_outside_the_region_all_is_looked_at() -> None:
     preprocess.check(640, 480)
     assert preprocess(noise((640, 480)), cropped).left == 500
     assert preprocess.problem == ""
+
+
+def test_the_way_of_an_object_is_drawn_in_its_colour_and_a_place_alone_is_none() -> None:
+    image = np.zeros((200, 400, 3), np.uint8)
+    walked = replace(detection(0, 300, 20, 340, 100), track=7, path=((0.1, 0.9), (0.1, 0.5)))
+    stood = replace(detection(0, 300, 120, 340, 180), track=8, path=((0.2, 0.9),))
+    annotate(image, [walked, stood])
+    assert image[150, 40].tolist() == list(class_colour(7)), "from its first place to the second"
+    assert image[100, 180].tolist() == list(class_colour(7)), "and to where it stands now"
+    assert not (image[110:, :290] == class_colour(8)).all(axis=2).any()

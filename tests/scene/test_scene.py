@@ -12,7 +12,7 @@ import pytest
 
 from edged.records import Box, Detection, Frame
 from edged.scene import Scene, SceneRules
-from edged.scene.zones import inside, meets
+from edged.scene.zones import Ground, Whereabouts, inside, passes_between
 from edged.settings.areas import lines, masks, sizes, zones
 
 if TYPE_CHECKING:
@@ -177,6 +177,29 @@ def test_detections_carry_tracks_from_the_second_sight_on() -> None:
     assert [one.track for one in weak] == [1]
 
 
+def test_detections_of_an_object_that_counts_carry_its_way() -> None:
+    watched = scene()
+    ways = [watched.update(frame(n), [person(100 + 8 * n)]).detections[0].path for n in range(30)]
+    assert ways[2] == ()
+    assert len(ways[29]) > 5
+    assert ways[29][0][0] == pytest.approx(130 / WIDTH, abs=0.03)
+    assert [x for x, _ in ways[29]] == sorted(x for x, _ in ways[29])
+
+
+def test_objects_beyond_what_can_be_followed_are_counted_as_refused() -> None:
+    watched = scene()
+    crowd = [person(20 + 40 * (n % 16), 60 + 18 * (n // 16), 0.9) for n in range(16)]
+    many = [
+        Detection(0, "person", 0.9, Box(x, y, x + 8, y + 6))
+        for x in range(0, 640, 10)
+        for y in range(0, 480, 8)
+    ]
+    watched.update(frame(0), crowd)
+    watched.update(frame(1), many[:400])
+    assert watched.account()["refused"] == 16 + 400 - 300
+    assert watched.account() == {"started": 0, "ended": 0, "open": 0, "refused": 116}
+
+
 def test_every_start_has_one_end_whatever_ends_it() -> None:
     """Objects that come and go by chance, replays and ends at random: the account closes after each."""
     chance = Random(11)  # noqa: S311  # a repeatable course
@@ -221,8 +244,15 @@ def test_points_of_a_polygon_with_a_bay_are_told_apart() -> None:
     assert not inside((1.2, 0.5), polygon)
 
 
-def test_touching_a_line_is_no_crossing() -> None:
+def test_a_line_is_crossed_between_its_ends() -> None:
     line = ((0.5, 0.0), (0.5, 1.0))
-    assert meets((0.4, 0.5), (0.6, 0.5), line)
-    assert not meets((0.4, 0.5), (0.5, 0.5), line)
-    assert not meets((0.4, 1.5), (0.6, 1.5), line)
+    assert passes_between((0.4, 0.5), (0.6, 0.5), line)
+    assert not passes_between((0.4, 1.5), (0.6, 1.5), line)
+
+
+def test_who_stands_on_the_line_for_a_frame_has_crossed_it_if_it_goes_on_and_not_if_it_turns_back() -> None:
+    gate: Any = lines(MIDDLE)
+    for way, told in (((0.4, 0.5, 0.6), ["line_crossed:gate:out"]), ((0.4, 0.5, 0.4), [])):
+        ground, known = Ground((), gate), Whereabouts()
+        news = [one for x in way for one in ground.follow(0.0, "person", (x, 0.5), 0.1, known)]
+        assert news == told
