@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -72,6 +72,9 @@ class EventMessage(TypedDict):
     ]
     ended_by: Annotated[
         Literal["", "left", "lost", "reload", "stop"], Field(description="empty before the end")
+    ]
+    calm: NotRequired[
+        Annotated[bool, Field(description="false over MQTT for what comes faster than a recorder bears")]
     ]
 
 

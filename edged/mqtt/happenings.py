@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edged.contract import happenings, payloads
 from edged.contract.topics import slug
 from edged.imaging.jpeg import encoded
-from edged.mqtt.paced import PacedValues
+from edged.mqtt.paced import Budget, PacedValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from edged.contract.topics import Topics
     from edged.mqtt.delivery.outbox import Outbox
     from edged.mqtt.ledger import EventLedger
-    from edged.records import Event, Presence
+    from edged.records import Event, Image, Presence
 
 _QUALITY = 85
+_PLACES = ("zone_", "line_")
 _SEEN_S = 60.0
 """How often it is told that something is still there."""
 
@@ -59,6 +60,13 @@ class Happenings:
         self._values = values or PacedValues(outbox)
         self._seen: dict[str, float] = {}
         """When the labels that are there were last told to be, UTC."""
+        self._crops: dict[str, Image] = {}
+        """The best picture of a label that has not been told yet."""
+        self._of_pictures, self._of_places, self._of_comings = (
+            Budget(0.1, 4),
+            Budget(0.2, 10),
+            Budget(0.1, 10),
+        )
         self._lock = threading.Lock()
         self._told: dict[str, bytes] = {}
         """Retained values by topic."""
@@ -82,14 +90,31 @@ class Happenings:
         for event in events:
             message = happenings.event(event, camera=self._topics.camera, boot_id=self._boot_id)
             self._ledger.note(message)
+            if not self._is_calm(event):
+                message["calm"] = False
             self._outbox.put(self._topics.events, payloads.encode(message), waits=True)
             self._cross(event)
             if event.crop is not None:
-                jpeg = encoded(event.crop, _QUALITY)
-                self._outbox.post(self._topics.best(slug(event.label)), jpeg, qos=0)
+                self._crops[event.label] = event.crop
+        self._show()
+
+    def _is_calm(self, event: Event) -> bool:
+        """Whether who records every event can take this one, too."""
+        places = any(change.startswith(_PLACES) for change in event.changes)
+        if not places and event.kind == "update":
+            return True  # nobody records it
+        return (self._of_places if places else self._of_comings).spend()
+
+    def _show(self) -> None:
+        """Publish the best pictures that wait, as far as the pace allows it."""
+        while self._crops and self._of_pictures.spend():
+            label = next(iter(self._crops))
+            jpeg = encoded(self._crops.pop(label), _QUALITY)
+            self._outbox.post(self._topics.best(slug(label)), jpeg, qos=0)
 
     def see(self, presence: Presence, ts: float) -> None:
         """Tell whether anything is there, and when labels were last seen; ``ts`` is UTC of the frame."""
+        self._show()
         with self._lock:
             self._set(self._topics.occupancy, b"ON" if any(presence.counts.values()) else b"OFF")
             self._see({slug(label) for label, count in presence.counts.items() if count}, ts)

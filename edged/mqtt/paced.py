@@ -15,12 +15,41 @@ if TYPE_CHECKING:
 
     from edged.mqtt.delivery.outbox import Outbox
 
-_PER_SECOND = 0.25
+_PER_SECOND = 0.2
 """Changes told in the long run."""
 _BURST = 6.0
 """How many may be told at once, after a quiet time."""
 _DEBT = 20.0
 """How many changes that cannot wait are made up for later."""
+
+
+class Budget:
+    """So much a second, and some of it at once after a quiet time. Not thread-safe.
+
+    Args:
+        per_second: what comes in.
+        burst: the most that is saved.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, per_second: float, burst: float, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._clock = clock
+        self._left = burst
+        self._filled_at = clock()
+
+    def spend(self, *, debt: float = 0.0) -> bool:
+        """Take one out, if there is one, or if no more than ``debt`` is owed; whether it was taken."""
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._filled_at) * self._per_second)
+        self._filled_at = now
+        if self._left < 1 - debt:
+            return False
+        self._left -= 1
+        return True
 
 
 class PacedValues:
@@ -38,12 +67,10 @@ class PacedValues:
         self.limited = False
         """Whether there is a pace at all."""
         self._outbox = outbox
-        self._clock = clock
+        self._budget = Budget(_PER_SECOND, _BURST, clock=clock)
         self._lock = threading.Lock()
         self._told: dict[str, bytes] = {}
         self._waiting: dict[str, bytes] = {}
-        self._left = _BURST
-        self._filled_at = clock()
 
     def put(self, topic: str, payload: bytes, *, at_once: bool = False) -> None:
         """Tell a value, now or when there is time."""
@@ -66,9 +93,8 @@ class PacedValues:
     def flush(self, *, everything: bool = False) -> None:
         """Tell what waits, as far as the pace allows it; or ``everything``, for nothing more comes."""
         with self._lock:
-            if everything:
-                self._left = float(len(self._waiting))
-                self._filled_at = self._clock()
+            for topic, payload in list(self._waiting.items()) if everything else ():
+                self._tell(topic, payload)
             self._flush()
 
     def repeat(self) -> None:
@@ -86,19 +112,14 @@ class PacedValues:
         return before is None or not payload.isdigit() or (before == b"0") != (payload == b"0")
 
     def _tell(self, topic: str, payload: bytes) -> None:
-        self._refill()
-        self._left = max(self._left - 1, -_DEBT)
+        self._budget.spend(debt=_DEBT)
+        self._post(topic, payload)
+
+    def _flush(self) -> None:
+        while self._waiting and (not self.limited or self._budget.spend()):
+            self._post(*next(iter(self._waiting.items())))
+
+    def _post(self, topic: str, payload: bytes) -> None:
         self._told[topic] = payload
         self._waiting.pop(topic, None)
         self._outbox.post(topic, payload)
-
-    def _flush(self) -> None:
-        self._refill()
-        while self._waiting and (self._left >= 1 or not self.limited):
-            topic, payload = next(iter(self._waiting.items()))
-            self._tell(topic, payload)
-
-    def _refill(self) -> None:
-        now = self._clock()
-        self._left = min(_BURST, self._left + (now - self._filled_at) * _PER_SECOND)
-        self._filled_at = now

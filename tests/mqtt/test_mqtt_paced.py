@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from test_mqtt_events import open_sink, play
 
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.succession import Numbers
-from edged.mqtt.paced import PacedValues
+from edged.mqtt.paced import Budget, PacedValues
 
 if TYPE_CHECKING:
     import pytest
@@ -94,6 +95,34 @@ def test_what_waits_is_told_at_the_end_and_a_value_that_came_back_is_not() -> No
     street.values.flush(everything=True)
     street.hear()
     assert street.told[-1][2] == b"99"
+
+
+def test_a_budget_saves_for_a_burst_and_no_more() -> None:
+    street = Street()
+    budget = Budget(0.5, 3, clock=lambda: street.now)
+    assert [budget.spend() for _ in range(5)] == [True, True, True, False, False]
+    street.now = 2.0
+    assert [budget.spend() for _ in range(2)] == [True, False]
+    assert budget.spend(debt=1)
+    street.now = 1000.0
+    assert sum(budget.spend() for _ in range(10)) == 3
+
+
+def test_of_events_in_a_crowd_a_recorder_need_not_take_all(
+    mosquitto: Mosquitto, boot_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are published; those that come too fast say so, and pictures wait for their turn."""
+    monkeypatch.setattr("edged.mqtt.happenings.Budget", lambda *_: Budget(1e-9, 1))
+    with Subscriber(mosquitto.port) as subscriber:
+        sink = open_sink(mosquitto, boot_id, zones=("porch",), lines=("gate",), tracks=True)
+        told = play(sink)
+        sink.close()
+        events = [json.loads(payload) for payload in subscriber.on(TOPICS.events)]
+    assert [f"{event['type']} {event['event_id']}" for event in events] == told
+    calm = [event.get("calm", True) for event in events if event["type"] == "start" or event["changes"]]
+    assert calm[0]
+    assert not all(calm)
+    assert len(subscriber.on(TOPICS.best("person"))) == 1
 
 
 def test_anything_and_last_seen_are_told(

@@ -144,7 +144,7 @@ class Sights:
 
 
 def _when(kinds: str, about: str) -> str:
-    fresh = f"now().timestamp() - value_json.ts < {_FRESH_S}"
+    fresh = f"now().timestamp() - value_json.ts < {_FRESH_S} and value_json.calm | default(true)"
     return (
         f"{{% set kind = {kinds} %}}"
         f"{{% if kind and {fresh} %}}"
