@@ -104,7 +104,7 @@ def _inspect(options: argparse.Namespace) -> int:
     _row("file", f"{path} ({path.stat().st_size} bytes)")
     _row("runs on", "Edge TPU only" if content.edgetpu else "CPU")
     for name, value in content.metadata.items():
-        if name not in {"names", "task"}:
+        if name not in {"names", "task", "ssd_anchors"}:
             _row(name, value)
     inputs, outputs, run = _runtime(path, edgetpu=content.edgetpu)
     for kind, tensors in (("input", inputs), ("output", outputs)):

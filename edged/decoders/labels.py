@@ -48,4 +48,9 @@ def class_names(model: Model, classes: int, labels: Sequence[str] | None = None)
 
 def without_background(labels: tuple[str, ...]) -> tuple[str, ...]:
     """Labels without a first line for the background, which no post-processing reports."""
-    return labels[1:] if labels and labels[0].strip().lower() in _BACKGROUND else labels
+    return labels[1:] if labels and is_background(labels[0]) else labels
+
+
+def is_background(label: str) -> bool:
+    """Whether a label means that nothing is there."""
+    return label.strip().lower() in _BACKGROUND

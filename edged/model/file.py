@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import ConfigError, EdgedError, ModelError
-from edged.model import flatbuffer
+from edged.model import detector_options, flatbuffer
 from edged.model.labels import ClassNames, by_id, parse
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class ModelFile:
 
     path: Path
     metadata: Mapping[str, Any]
-    """The exporter's own description (Ultralytics: names, stride, imgsz, task), and ``num_classes`` of a
-    detection post-processing; empty where there is none."""
+    """The exporter's own description (Ultralytics: names, stride, imgsz, task), ``num_classes`` of a
+    detection post-processing, and what ``detector_options`` finds; empty where there is none."""
     labels: tuple[str, ...]
     """Class names by class id, empty where there are none; gaps are ``""``."""
     labels_from: str
@@ -71,6 +71,7 @@ def read(path: Path, *, labels: Path | None = None) -> ModelFile:
     graph = _graph(path, data)
     attached = _attachments(path, data, graph.end)
     metadata = _metadata(path, attached)
+    metadata = {**_detector_options(path, graph), **metadata}
     options = graph.custom_options.get(_POSTPROCESS_OP, {})
     if "num_classes" in options:
         metadata = {"num_classes": options["num_classes"], **metadata}
@@ -122,6 +123,15 @@ def _graph(path: Path, data: bytes) -> flatbuffer.Graph:
         raise ModelError(
             f"the model {path} was cut off or is damaged: {error}",
             mend="Get it again and compare its size or checksum with the original",
+        ) from error
+
+
+def _detector_options(path: Path, graph: flatbuffer.Graph) -> Mapping[str, Any]:
+    try:
+        return detector_options.read(graph.metadata.get(detector_options.TFLITE_METADATA, b""))
+    except flatbuffer.MalformedError as error:
+        raise ModelError(
+            f"the metadata inside the model {path} is damaged: {error}", mend="Get it again"
         ) from error
 
 

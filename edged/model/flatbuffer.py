@@ -31,6 +31,8 @@ class Graph:
 
     custom_options: Mapping[str, Mapping[str, Any]]
     """By name of a custom operation the options of its first use, empty where they have another form."""
+    metadata: Mapping[str, bytes]
+    """What a converter has attached to the graph, by name."""
     end: int
     """Bytes of the file that the graph reaches; what lies behind is not part of it."""
 
@@ -80,7 +82,7 @@ _SCHEMA: dict[str, dict[int, _Field]] = {
     "Opaque": {},
 }
 _CUSTOM_CODE = 1
-_OPERATOR_CODES = 1
+_OPERATOR_CODES, _BUFFERS, _METADATA = 1, 4, 6
 _OPCODE_INDEX, _CUSTOM_OPTIONS = 0, 5
 _BUFFER_OFFSET, _BUFFER_SIZE = 1, 2
 
@@ -94,7 +96,7 @@ def read(data: bytes) -> Graph:
     Raises:
         MalformedError: the file ends before the model does, or is damaged.
     """
-    walk = _Walk(data)
+    walk = Walk(data)
     root = walk.u32(0)
     walk.visit(root, "Model")
     codes = [walk.text(code, _CUSTOM_CODE) for code in walk.tables(root, _OPERATOR_CODES)]
@@ -106,10 +108,21 @@ def read(data: bytes) -> Graph:
             raise MalformedError(f"an operation has the code {index} of {len(codes)}")
         if codes[index] and codes[index] not in options:
             options[codes[index]] = _flexbuffer_map(walk.bytes(operator, _CUSTOM_OPTIONS))
-    return Graph(options, walk.end)
+    return Graph(options, _metadata(walk, root), walk.end)
 
 
-class _Walk:
+def _metadata(walk: Walk, root: int) -> dict[str, bytes]:
+    buffers = walk.tables(root, _BUFFERS)
+    found = {}
+    for entry in walk.tables(root, _METADATA):
+        slot = walk.slot(entry, 1)
+        index = walk.u32(slot) if slot else 0
+        if index < len(buffers):
+            found[walk.text(entry, 0)] = walk.bytes(buffers[index], 0)
+    return found
+
+
+class Walk:
     """Reads with every position checked, and remembers how far it came."""
 
     def __init__(self, data: bytes) -> None:
@@ -163,6 +176,31 @@ class _Walk:
         vector = self._follow(slot)
         return [self._follow(vector + 4 + 4 * index) for index in range(self.u32(vector))]
 
+    def table(self, table: int, number: int) -> int:
+        """Position of the table in a field, 0 where it is left out."""
+        slot = self.slot(table, number)
+        return self._follow(slot) if slot else 0
+
+    def number(self, table: int, number: int, form: str, default: float) -> float:
+        """A scalar in the form of ``struct``."""
+        slot = self.slot(table, number)
+        return self._number(form, slot) if slot else default
+
+    def floats(self, table: int, number: int, count: int) -> list[tuple[float, ...]]:
+        """The first ``count`` fields, float32, of every table in a vector of them; 0 where left out."""
+        places: dict[int, list[int]] = {}  # tables of a kind mostly share a vtable
+        unpack, found = struct.Struct("<f").unpack_from, []
+        for target in self.tables(table, number):
+            vtable = self._vtable(target)
+            if vtable not in places:
+                slots = [self.slot(target, index) for index in range(count)]
+                places[vtable] = [slot and slot - target for slot in slots]
+            self._reach(target, max(places[vtable]) + 4)
+            found.append(
+                tuple(unpack(self._data, target + place)[0] if place else 0.0 for place in places[vtable])
+            )
+        return found
+
     def bytes(self, table: int, number: int) -> bytes:
         """Content of a vector of bytes."""
         slot = self.slot(table, number)
@@ -177,24 +215,24 @@ class _Walk:
 
     def u32(self, position: int) -> int:
         """Unsigned 32-bit number."""
-        return self._number("<I", position)
+        return int(self._number("<I", position))
 
     def u16(self, position: int) -> int:
         """Unsigned 16-bit number."""
-        return self._number("<H", position)
+        return int(self._number("<H", position))
 
     def _u64(self, position: int) -> int:
-        return self._number("<Q", position)
+        return int(self._number("<Q", position))
 
     def _follow(self, position: int) -> int:
         return position + self.u32(position)
 
     def _vtable(self, table: int) -> int:
-        return table - self._number("<i", table)
+        return table - int(self._number("<i", table))
 
-    def _number(self, form: str, position: int) -> int:
+    def _number(self, form: str, position: int) -> Any:
         self._reach(position, struct.calcsize(form))
-        number: int = struct.unpack_from(form, self._data, position)[0]
+        number: Any = struct.unpack_from(form, self._data, position)[0]
         return number
 
     def _reach(self, position: int, size: int) -> None:
