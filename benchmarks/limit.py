@@ -244,7 +244,7 @@ def live(base: dict[str, str], minutes: float) -> None:
         reached=max(first, last) <= 1.7,
     )
     frames = minutes_told[-1]["frames"]
-    accounted = frames["inferred"] + sum(frames["dropped"].values()) + frames["in_flight"]
+    accounted = frames["inferred"] + frames["still"] + sum(frames["dropped"].values()) + frames["in_flight"]
     row(
         "the same: frames accounted for",
         "all",

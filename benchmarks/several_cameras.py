@@ -144,7 +144,8 @@ def closes(told: list[dict[str, Any]], count: int) -> bool:
     """Whether there is a ledger of every camera, and each closes."""
     ledgers = [line for line in told if line["event"] == "ledger"]
     return len(ledgers) == count and all(
-        not one["in_flight"] and one["captured"] == one["inferred"] + sum(one["dropped"].values())
+        not one["in_flight"]
+        and one["captured"] == one["inferred"] + one["still"] + sum(one["dropped"].values())
         for one in ledgers
     )
 

@@ -191,7 +191,7 @@ def verdicts(watch: Watch, log: Path, code: int, video: Path) -> dict[str, bool]
     print(f"ledger    {ledger}\nmessages  {delivery}")
     early, growth = watch.growth_mb()
     print(f"memory    {early:.1f} MB in the second quarter, {growth:+.1f} MB in the last")
-    accounted = ledger.get("inferred", 0) + sum(ledger.get("dropped", {}).values())
+    accounted = ledger.get("inferred", 0) + ledger.get("still", 0) + sum(ledger.get("dropped", {}).values())
     unplayable = [path.name for path in sorted(video.glob("*.mp4")) if not plays(path)]
     print(f"segments  {len(list(video.glob('*.mp4')))}, of which do not play: {unplayable or 'none'}")
     # 73: results were refused while the disk was full.

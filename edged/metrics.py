@@ -97,13 +97,20 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class FrameCounts:
-    """The frame ledger at one moment: ``captured = inferred + sum(dropped) + in_flight``."""
+    """The frame ledger at one moment: ``captured = inferred + still + sum(dropped) + in_flight``."""
 
     captured: int
     inferred: int
     dropped: Mapping[str, int]
     """By cause; a failed invoke is a cause of its own and never "no detections"."""
     in_flight: int
+    still: int = 0
+    """Frames in which nothing moved: they became a result without the model."""
+
+    @property
+    def results(self) -> int:
+        """Frames that became a result."""
+        return self.inferred + self.still
 
 
 class Ledger:
@@ -117,6 +124,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._captured = 0
         self._inferred = 0
+        self._still = 0
         self._dropped: Counter[str] = Counter()
 
     def captured(self, count: int = 1) -> None:
@@ -125,9 +133,14 @@ class Ledger:
             self._captured += count
 
     def inferred(self) -> None:
-        """A frame became a result."""
+        """The model made a frame a result."""
         with self._lock:
             self._inferred += 1
+
+    def still(self) -> None:
+        """A frame in which nothing moved became a result."""
+        with self._lock:
+            self._still += 1
 
     def dropped(self, cause: str, count: int = 1) -> None:
         """Frames ended without a result."""
@@ -139,8 +152,8 @@ class Ledger:
         """The ledger now."""
         with self._lock:
             lost = sum(self._dropped.values())
-            in_flight = self._captured - self._inferred - lost
-            return FrameCounts(self._captured, self._inferred, dict(self._dropped), in_flight)
+            in_flight = self._captured - self._inferred - self._still - lost
+            return FrameCounts(self._captured, self._inferred, dict(self._dropped), in_flight, self._still)
 
 
 class Rate:

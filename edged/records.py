@@ -210,7 +210,7 @@ class Result:
     """Name of the model that found them."""
     detections: tuple[Detection, ...]
     timings_ms: Mapping[str, float]
-    """Milliseconds this frame spent in each stage, in the order it went through them."""
+    """Milliseconds this frame spent in each stage, in the order it went through them: those that it did."""
     picture: Callable[[], Image]
     """The frame with its detections drawn: made when first asked for, in place of the frame's pixels, and
     shared by all sinks."""
@@ -220,6 +220,8 @@ class Result:
     """What the frame brought; an outlet tells them even where the frame gives way to a newer one."""
     presence: Presence | None = None
     """Who is there; None where tracks are off."""
+    inferred: bool = True
+    """Whether the model saw this frame; if not, nothing moved, and what it saw last is told on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,9 +148,10 @@ class Daemon:
         """Its last account of the frames, which must close."""
         last = self.told("ledger")[-1]
         assert last["in_flight"] == 0, last
-        assert last["captured"] == last["inferred"] + sum(last["dropped"].values()), last
+        results = last["inferred"] + last["still"]
+        assert last["captured"] == results + sum(last["dropped"].values()), last
         for sink, counts in last["sinks"].items():
-            assert sum(counts.values()) == last["inferred"], (sink, last)
+            assert sum(counts.values()) == results, (sink, last)
         return last
 
     def __enter__(self) -> Self:

@@ -49,7 +49,7 @@ def ledgers(daemon: Daemon) -> dict[str, dict[str, Any]]:
     found = {line["camera"]: line for line in daemon.told("ledger")}
     for line in found.values():
         assert line["in_flight"] == 0, line
-        assert line["captured"] == line["inferred"] + sum(line["dropped"].values()), line
+        assert line["captured"] == line["inferred"] + line["still"] + sum(line["dropped"].values()), line
     return found
 
 

@@ -92,10 +92,8 @@ def _summary(message: Received) -> str:
     if leaf == "timings":
         payload = message.json()
         predict: dict[str, Any] = payload["stages"].get("predict", {})
-        return (
-            f"{payload['frames']['inferred']} frames, {payload['fps']} frames/s, "
-            f"predict p50 {predict.get('p50_ms')} ms"
-        )
+        results = payload["frames"]["inferred"] + payload["frames"]["still"]
+        return f"{results} frames, {payload['fps']} frames/s, predict p50 {predict.get('p50_ms')} ms"
     if leaf == "state":
         payload = message.json()
         device = f" on {payload['device']} with {payload['runtime']}" if payload["device"] else ""

@@ -62,7 +62,7 @@ def _show(frames: FrameCounts, state: State) -> None:
         bar = "#" * round(30 * share)
         over = state.lifecycle == "stopping" and not frames.in_flight
         print(
-            f"\r[{bar:<30}] {share:4.0%} {frames.inferred}/{total} frames",
+            f"\r[{bar:<30}] {share:4.0%} {frames.results}/{total} frames",
             end="\n" if over else "",
             file=sys.stderr,
             flush=True,

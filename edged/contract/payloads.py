@@ -88,6 +88,10 @@ class Detections(TypedDict):
     ts_publish: Timestamp
     image: ImageSize
     model: str
+    inferred: Annotated[
+        bool,
+        Field(description="false: nothing moved, the detections are those of the last frame the model saw"),
+    ]
     detections: list[DetectionItem]
     timings_ms: Annotated[
         dict[str, Milliseconds], Field(description="time the frame spent in each stage, milliseconds")
@@ -105,10 +109,11 @@ class Stage(TypedDict):
 
 
 class Frames(TypedDict):
-    """The frame ledger since the start: ``captured = inferred + sum(dropped) + in_flight``."""
+    """The frame ledger since the start: ``captured = inferred + still + sum(dropped) + in_flight``."""
 
     captured: Natural
     inferred: Natural
+    still: Annotated[int, Field(ge=0, description="frames in which nothing moved: not inferred, not dropped")]
     dropped: dict[str, Natural]
     in_flight: Annotated[int, Field(description="must not be negative; it is published as it was counted")]
 
@@ -257,6 +262,7 @@ def detections(result: Result, *, camera: str, boot_id: str, seq: int, now: floa
         "ts_publish": round(now, 6),
         "image": {"w": frame.width, "h": frame.height},
         "model": result.model,
+        "inferred": result.inferred,
         "detections": [_item(found) for found in result.detections],
         "timings_ms": dict(result.timings_ms),
     }
@@ -382,6 +388,7 @@ def frames(counts: FrameCounts) -> Frames:
     return {
         "captured": counts.captured,
         "inferred": counts.inferred,
+        "still": counts.still,
         "dropped": dict(counts.dropped),
         "in_flight": counts.in_flight,
     }

@@ -15,8 +15,10 @@ from edged.engines.pool import EnginePools
 from edged.errors import SourceError
 from edged.model import detector
 from edged.pipeline import Intake, Outlet
+from edged.pipeline.admission import Admission
 from edged.pipeline.follow import Follower
 from edged.scene import Scene, SceneRules
+from edged.scene.motion import Background
 from edged.settings.reading import Reading
 from edged.sinks import Context
 from edged.sinks.lending import Lender
@@ -87,6 +89,7 @@ class Assembly:
     parts: Mapping[str, _Part]
     """In the order in which they were opened."""
     scene: _Part
+    motion: _Part
 
     @property
     def detector(self) -> Detector:
@@ -102,6 +105,11 @@ class Assembly:
     def follower(self) -> Follower | None:
         """What makes tracks and events of detections; None where nothing does."""
         return cast("Follower | None", self.scene.thing)
+
+    @property
+    def admission(self) -> Admission | None:
+        """What decides which frames the model looks at; None where it looks at all."""
+        return cast("Admission | None", self.motion.thing)
 
     @property
     def outlets(self) -> list[Outlet]:
@@ -155,7 +163,9 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
     except BaseException:
         await around.close([(opened.name, opened.close) for opened in reversed(builder.fresh)])
         raise
-    return Assembly(settings, builder.parts, builder.scene())
+    scene = builder.kept("scene", _follower, previous.scene if previous else None)
+    motion = builder.kept("motion", _admission, previous.motion if previous else None)
+    return Assembly(settings, builder.parts, scene, motion)
 
 
 class _Builder:
@@ -206,13 +216,12 @@ class _Builder:
         waits = settings.policy == "all" or (settings.policy == "auto" and not source.live)
         return Intake(source, waits=waits, ledger=self._around.ledger)
 
-    def scene(self) -> _Part:
-        """There is nothing to open, and nothing to close."""
-        old = self._previous.scene if self._previous else None
+    def kept(self, name: str, make: Callable[[Settings], Any], old: _Part | None) -> _Part:
+        """What remembers: there is nothing to open, and nothing to close."""
         if old is not None and old.reading.holds_for(self._settings):
             return old
         reading = Reading(self._settings)
-        return _Part("scene", _follower(cast("Settings", reading)), _nothing, reading, ())
+        return _Part(name, make(cast("Settings", reading)), _nothing, reading, ())
 
     def outlet(self, sink_class: Any, settings: Settings) -> _Opened:
         around = self._around
@@ -244,8 +253,16 @@ def _follower(settings: Settings) -> Follower | None:
     return Follower(Scene(rules)) if settings.track else None
 
 
+def _admission(settings: Settings) -> Admission | None:
+    """Another source shows another background."""
+    _ = settings.source, settings.rotate
+    if settings.motion == "off":
+        return None
+    return Admission(Background(settings.mask, settings.roi), check_s=settings.motion_check)
+
+
 def _nothing() -> None:
-    """A scene holds nothing that would have to be closed."""
+    """A memory holds nothing that would have to be closed."""
 
 
 __all__ = ["Assembly", "Closer", "Runner", "Surroundings", "build"]

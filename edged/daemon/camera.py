@@ -144,6 +144,7 @@ class CameraRun:
             ledger=self.ledger,
             weight=self.settings.weight,
             follower=parts.follower,
+            admission=parts.admission,
         )
         if self._stopping:
             pipeline.stop()
@@ -257,6 +258,7 @@ class CameraRun:
                 outlets=following.outlets,
                 weight=following.settings.weight,
                 follower=following.follower,
+                admission=following.admission,
             )
         except BaseException:
             await self.discard(following)
@@ -286,7 +288,7 @@ class CameraRun:
 
     def tick(self) -> None:
         """Tell what has changed since the last tick."""
-        self._rate.read(self.ledger.counts().inferred)
+        self._rate.read(self.ledger.counts().results)
         self.tell()
 
     def words(self) -> str:
@@ -333,7 +335,7 @@ class CameraRun:
         if parts is None or self.pipeline is None:
             return
         frames = self.ledger.counts()
-        self._since_report.read(frames.inferred)
+        self._since_report.read(frames.results)
         report = Report(
             interval_s=round(self._since_report.span_s, 3),
             fps=round(self._since_report.per_s, 2),
@@ -354,8 +356,9 @@ class CameraRun:
         frames = self.ledger.counts()
         outcome = Outcome(frames, self._sink_counts(), seconds)
         tell = self._log.error if frames.in_flight else self._log.info
-        tell("ledger", captured=frames.captured, inferred=frames.inferred, dropped=dict(frames.dropped),
-             in_flight=frames.in_flight, sinks=outcome.sinks, seconds=round(seconds, 3))  # fmt: skip
+        tell("ledger", captured=frames.captured, inferred=frames.inferred, still=frames.still,
+             dropped=dict(frames.dropped), in_flight=frames.in_flight, sinks=outcome.sinks,
+             seconds=round(seconds, 3))  # fmt: skip
         return outcome
 
     def _broken_promise(self, pipeline: Pipeline) -> SinkError | None:

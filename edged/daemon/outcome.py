@@ -35,6 +35,7 @@ def together(outcomes: dict[str, Outcome]) -> Outcome:
                 sum_so_far.inferred + frames.inferred,
                 dropped,
                 sum_so_far.in_flight + frames.in_flight,
+                sum_so_far.still + frames.still,
             ),
             {**total.sinks, **{f"{name}/{sink}": counts for sink, counts in outcome.sinks.items()}},
             max(total.seconds, outcome.seconds),

@@ -176,7 +176,8 @@ def _rate(recent: list[_Timed]) -> float:
 def _stages(recent: list[_Timed], report: Report | None) -> dict[str, dict[str, float]]:
     """Median and maximum by stage: of the last frames, and of the last report for what sinks measure."""
     stages: dict[str, dict[str, float]] = {}
-    for name in recent[-1].timings_ms if recent else ():
+    # Frames in which nothing moves go through fewer stages.
+    for name in max((timed.timings_ms for timed in recent), key=len, default={}):
         times = [timed.timings_ms[name] for timed in recent if name in timed.timings_ms]
         stages[name] = {"p50_ms": round(statistics.median(times), 3), "max_ms": round(max(times), 3)}
     for name, stats in (report.stages if report else {}).items():
@@ -233,6 +234,7 @@ def _report(report: Report | None) -> dict[str, Any] | None:
         "frames": {
             "captured": frames.captured,
             "inferred": frames.inferred,
+            "still": frames.still,
             "dropped": dict(frames.dropped),
             "in_flight": frames.in_flight,
         },

@@ -122,7 +122,12 @@ def _of_report(report: Report) -> Iterator[Metric]:
     frames = report.frames
     yield _gauge("edged_fps", "Results a second over the last interval", report.fps)
     yield CounterMetricFamily("edged_frames_captured", "Frames taken from the source", value=frames.captured)
-    yield CounterMetricFamily("edged_frames_inferred", "Frames that became a result", value=frames.inferred)
+    yield CounterMetricFamily(
+        "edged_frames_inferred", "Frames that the model made a result", value=frames.inferred
+    )
+    yield CounterMetricFamily(
+        "edged_frames_still", "Frames in which nothing moved, results without the model", value=frames.still
+    )
     dropped = CounterMetricFamily("edged_frames_dropped", "Frames that became none", labels=["cause"])
     for cause, count in frames.dropped.items():
         dropped.add_metric([cause], count)

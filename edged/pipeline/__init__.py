@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from edged.metrics import Ledger, Meter
     from edged.model.detector import Detector
+    from edged.pipeline.admission import Admission
     from edged.pipeline.follow import Follower
     from edged.records import Result
 
@@ -56,6 +57,7 @@ class Pipeline:
         ledger: account of all frames.
         weight: how many turns it gets of engines that it shares.
         follower: what makes tracks and events of detections; None: nothing does.
+        admission: which frames the model looks at; None: all.
     """
 
     def __init__(
@@ -69,9 +71,11 @@ class Pipeline:
         ledger: Ledger,
         weight: float = 1.0,
         follower: Follower | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.intake = intake
         self._follower = follower
+        self._admission = admission
         self.outlets = list(outlets)
         self.running = False
         self.stuck: tuple[str, ...] = ()
@@ -139,6 +143,7 @@ class Pipeline:
         outlets: Sequence[Outlet] | None = None,
         weight: float = 1.0,
         follower: Follower | None = None,
+        admission: Admission | None = None,
     ) -> tuple[str, ...]:
         """Go on with other parts from the next frame on. Parts that are not named stay as they are.
 
@@ -160,6 +165,7 @@ class Pipeline:
         async def at_the_boundary() -> Inference:
             stuck: list[str] = []
             self._follow(follower)
+            self._admission = admission
             if outlets is not None:
                 stuck += await self._let_go([outlet for outlet in self.outlets if outlet not in outlets])
                 for outlet in outlets:
@@ -192,6 +198,7 @@ class Pipeline:
         """No frames for a while, for the camera is ``lost`` or was told to ``stop``: events have ended."""
         if self.running and not self._over:
             self._end_events(ended_by)
+            self._inference.unsettle()
 
     def _end_events(self, ended_by: str) -> None:
         if self._follower is not None and (events := self._follower.end(ended_by)):
@@ -258,6 +265,7 @@ class Pipeline:
             ledger=self._ledger,
             weight=self._weight,
             follower=self._follower,
+            admission=self._admission,
         )
 
     def _emit(self, result: Result) -> None:

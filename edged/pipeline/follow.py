@@ -31,9 +31,19 @@ class Follower:
         """What the scene makes of a frame; news that call for a picture bring one."""
         with self._lock:
             view = self._scene.update(frame, detections)
-        if not view.events:
-            return view
-        return replace(view, events=tuple(_with_crop(event, frame) for event in view.events))
+        return _with_crops(view, frame)
+
+    def carry(self, frame: Frame, detections: Sequence[Detection]) -> SceneView:
+        """What the scene makes of a frame in which nothing moves; ``detections`` are those of the last."""
+        with self._lock:
+            view = self._scene.carry(frame, detections)
+        return _with_crops(view, frame)
+
+    @property
+    def restless(self) -> bool:
+        """Whether the next frame has to be looked at, whatever it shows."""
+        with self._lock:
+            return self._scene.restless
 
     def account(self) -> dict[str, int]:
         """Events ``started``, ``ended`` and ``open``, and objects ``refused``, of this scene."""
@@ -44,6 +54,12 @@ class Follower:
         """End all events: nothing more comes of this scene, or not for a while."""
         with self._lock:
             return self._scene.end(ended_by)
+
+
+def _with_crops(view: SceneView, frame: Frame) -> SceneView:
+    if not view.events:
+        return view
+    return replace(view, events=tuple(_with_crop(event, frame) for event in view.events))
 
 
 def _with_crop(event: Event, frame: Frame) -> Event:

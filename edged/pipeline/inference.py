@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from edged.imaging.geometry import Geometry
     from edged.metrics import Ledger, Meter
     from edged.model.detector import Detector
+    from edged.pipeline.admission import Admission
     from edged.pipeline.follow import Follower
-    from edged.records import Frame, Tensor
+    from edged.records import Detection, Frame, Tensor
+    from edged.scene import SceneView
 
     Start = Callable[[str, Callable[[], None]], asyncio.Future[None]]
 
@@ -45,8 +47,11 @@ class _Job:
 
     frame: Frame
     tensor: Tensor
-    geometry: Geometry
-    preprocess_started: float
+    geometry: Geometry | None
+    """None: nothing moves, the model does not get it."""
+    begun: float
+    admitted: float
+    """When it was decided whether the model looks at it."""
     preprocessed: float
     predict_started: float = 0.0
     predicted: float = 0.0
@@ -67,6 +72,7 @@ class Inference:
         ledger: account of all frames.
         weight: how many turns it gets of engines that it shares.
         follower: makes tracks and events of detections; None: they stay what they are.
+        admission: which frames the model looks at; None: all.
     """
 
     def __init__(
@@ -80,9 +86,13 @@ class Inference:
         ledger: Ledger,
         weight: float = 1.0,
         follower: Follower | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self._detector = detector
         self._follower = follower
+        self._admission = admission
+        self._last: tuple[Detection, ...] | None = None
+        """What is told on while nothing moves; None: the next frame is looked at, whatever it shows."""
         self._emit = emit
         self._waits = waits
         self._max_age = max_age
@@ -122,6 +132,10 @@ class Inference:
         """Why the model could not go on."""
         return self._failure
 
+    def unsettle(self) -> None:
+        """What was seen last is not to be relied on."""
+        self._last = None
+
     def halt(self) -> None:
         """Take no further frame; what was taken becomes a result. The frames stay for whoever comes next."""
         self._halted.set()
@@ -155,17 +169,24 @@ class Inference:
         assert self._frames is not None  # noqa: S101  # start() comes first
         turns = self._detector.pool.turns
         try:
-            # Whoever holds a turn must wait for nobody but the engines: all else has to be there first.
-            self._ordered.await_room()
             while True:
+                # Whoever holds a turn must wait for nobody but the engines: all else has to be there first.
+                self._ordered.await_room()
                 self._frames.await_item(unless=self._halted)
                 if not turns.take(self._guest):
                     return False
-                if (job := self._prepare(self._frames, tensor, pulse)) is not None:
-                    self._submit(job)
+                if self._bring(self._frames, tensor, pulse):
                     return True
         except Closed:
             return False
+
+    def _bring(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> bool:
+        """Bring the newest frame on its way; whether that needs the tensor."""
+        job = self._prepare(frames, tensor, pulse)
+        if job is None:
+            return False
+        self._submit(job)
+        return job.geometry is not None
 
     def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> _Job | None:
         """The newest frame as input of the model; None, and the turn given back, if it is too old."""
@@ -177,18 +198,29 @@ class Inference:
                 self._ledger.dropped("stale")
                 return None
             with pulse, self._accounted("preprocess_failed"):
-                geometry = self._detector.preprocess(frame.image, tensor)
-                job = _Job(frame, tensor, geometry, started, time.monotonic())
+                wanted = self._wants(frame)
+                admitted = time.monotonic()
+                geometry = self._detector.preprocess(frame.image, tensor) if wanted else None
+                job = _Job(frame, tensor, geometry, started, admitted, time.monotonic())
             return job
         finally:
             if job is None:
                 self._detector.pool.turns.give_back()
+
+    def _wants(self, frame: Frame) -> bool:
+        if self._admission is None:
+            return True
+        restless = self._follower is not None and self._follower.restless
+        return self._admission.wants(frame, anyway=restless or self._last is None)
 
     def _submit(self, job: _Job) -> None:
         try:
             self._ordered.put(job, waits=True)
         except Closed:
             self._ledger.dropped("aborted")
+            self._detector.pool.turns.give_back()
+            return
+        if job.geometry is None:  # the model does not get it
             self._detector.pool.turns.give_back()
             return
         try:
@@ -222,6 +254,12 @@ class Inference:
 
     def _finish(self, pulse: Pulse, job: _Job) -> None:
         """Wait for the outputs of the next frame in order, and make them a result."""
+        if job.geometry is None:
+            with pulse, self._accounted("postprocess_failed"):
+                result = self._carried(job)
+            self._ledger.still()
+            self._pass_on(result)
+            return
         self._awaited = job
         if self._aborted:  # it may have come while nobody was awaited
             job.done.set()
@@ -232,8 +270,9 @@ class Inference:
             return
         try:
             with pulse, self._accounted("postprocess_failed", unless=(OutputError,)):
-                result = self._result(job, job.outputs)
+                result = self._result(job, job.outputs, job.geometry)
         except OutputError as error:  # nothing was seen is not what this means
+            self.unsettle()
             self._ledger.dropped("bad_output")
             if self.bad_output is None:  # once a model, however many frames; the ledger counts them
                 log.error("bad_output", frame_id=job.frame.frame_id, error=str(error))
@@ -242,6 +281,9 @@ class Inference:
             return
         self.problem = ""
         self._ledger.inferred()
+        self._pass_on(result)
+
+    def _pass_on(self, result: Result) -> None:
         self._meter.observe_all(result.timings_ms)
         self._emit(result)
 
@@ -256,36 +298,54 @@ class Inference:
             self._ledger.dropped(cause)
             raise
 
-    def _result(self, job: _Job, outputs: Sequence[Tensor]) -> Result:
+    def _result(self, job: _Job, outputs: Sequence[Tensor], geometry: Geometry) -> Result:
         started = time.monotonic()
-        detections = self._detector.decoder.decode(outputs, job.geometry)
+        detections = self._detector.decoder.decode(outputs, geometry)
         if keep := self._detector.keep:
             detections = [detection for detection in detections if detection.label in keep]
         found = tuple(detections)
         view = self._follower.look(job.frame, found) if self._follower is not None else None
-        found = view.detections if view is not None else found
-        ended = time.monotonic()
-        frame = job.frame
-        preprocess = job.preprocessed - job.preprocess_started
-        predict = job.predicted - job.predict_started
-        postprocess = ended - started
-        total = ended - frame.captured
-        timings_ms = {
-            "capture": round(frame.capture_ms, 3),
-            "queue": round(1e3 * (total - preprocess - predict - postprocess), 3),
-            "preprocess": round(1e3 * preprocess, 3),
-            "predict": round(1e3 * predict, 3),
-            "postprocess": round(1e3 * postprocess, 3),
-            "total": round(1e3 * total, 3),
-        }
-        picture = Picture(frame.image, found)
+        found = self._last = view.detections if view is not None else found
+        return self._made(job, found, view, started)
+
+    def _carried(self, job: _Job) -> Result:
+        """Nothing moves: what was there still is."""
+        started = time.monotonic()
+        found = self._last or ()
+        view = self._follower.carry(job.frame, found) if self._follower is not None else None
+        return self._made(job, found, view, started)
+
+    def _made(
+        self, job: _Job, found: tuple[Detection, ...], view: SceneView | None, started: float
+    ) -> Result:
+        timings_ms = _timings(job, started, time.monotonic())
+        if self._admission is None:
+            del timings_ms["motion"]
         return Result(
-            frame,
+            job.frame,
             self._detector.model.name,
             found,
             timings_ms,
-            picture,
+            Picture(job.frame.image, found),
             waits=self._waits,
             events=view.events if view is not None else (),
             presence=view.presence if view is not None else None,
+            inferred=job.geometry is not None,
         )
+
+
+def _timings(job: _Job, started: float, ended: float) -> dict[str, float]:
+    """Milliseconds in each stage; ``queue`` is what is left of the whole."""
+    motion = job.admitted - job.begun
+    preprocess = job.preprocessed - job.admitted
+    predict = job.predicted - job.predict_started
+    postprocess = ended - started
+    total = ended - job.frame.captured
+    seconds = {"queue": total - motion - preprocess - predict - postprocess, "motion": motion}
+    if job.geometry is not None:
+        seconds |= {"preprocess": preprocess, "predict": predict}
+    seconds |= {"postprocess": postprocess, "total": total}
+    return {
+        "capture": round(job.frame.capture_ms, 3),
+        **{stage: round(1e3 * taken, 3) for stage, taken in seconds.items()},
+    }

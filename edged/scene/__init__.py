@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from edged.records import Detection, Event, Frame
     from edged.scene.events import Story
+    from edged.scene.tracks import Track
     from edged.settings.areas import Area
 
 _RESTS_S = 30.0
@@ -30,6 +31,10 @@ _RESTS_S = 30.0
 _DOUBTED, _BELIEVED = 0.95, 1.1
 """Parts of the score that begins an object: whose mean falls below the first counts no more until it is back
 above the second."""
+_YOUNG_S = 2.0
+"""Seconds in which an object may become certain, and in which one that was lost is looked for."""
+_SETTLED_S = 2.0
+"""Seconds without moving after which an object need not be looked at because of what it does."""
 _PRESENT_S = 0.5
 """How long an object counts after it was last seen; one that stands still as long as it is known."""
 
@@ -124,6 +129,35 @@ class Scene:
             events += self._tell(now, frame, label)
         kept.sort(key=lambda found: -found.score)
         return SceneView(tuple(kept), tuple(events), self._presence(now))
+
+    def carry(self, frame: Frame, detections: Iterable[Detection]) -> SceneView:
+        """Take in a frame in which nothing moves, and that nobody looked at.
+
+        Args:
+            frame: the next one.
+            detections: what the last view gave.
+        """
+        now = self._clock(frame)
+        events: list[Event] = []
+        for label, tracker in self._trackers.items():
+            tracker.carry(now)
+            events += self._tell(now, frame, label)
+        return SceneView(tuple(detections), tuple(events), self._presence(now))
+
+    @property
+    def restless(self) -> bool:
+        """Whether the next frame has to be looked at: an object moves, is new, or was just lost."""
+        return any(self._is_restless(track) for one in self._trackers.values() for track in one.tracks)
+
+    def _is_restless(self, track: Track) -> bool:
+        if not track.confirmed:
+            return self._now - track.born_s < _YOUNG_S
+        if track.seen_s != self._now:
+            return self._now - track.seen_s < _YOUNG_S
+        story = self._chronicle.open.get(track.id)
+        if story is None or story.strayed_s is not None:
+            return True
+        return self._now - story.still_since_s < _SETTLED_S
 
     def end(self, ended_by: str) -> tuple[Event, ...]:
         """Nothing more comes: end all events, by ``lost``, ``reload`` or ``stop``, and forget the objects."""

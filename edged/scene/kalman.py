@@ -78,6 +78,10 @@ class Motion:
         np.maximum(place[:, 2:], 1.0, out=place[:, 2:])
         self._state[:, rows] = seen
 
+    def rest(self) -> None:
+        """Nothing moves."""
+        self._state[1] = 0.0
+
     def boxes(self) -> Floats:
         """Corners x1, y1, x2, y2 in pixels, shape (n, 4)."""
         place = self._state[0]

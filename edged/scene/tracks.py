@@ -131,6 +131,18 @@ class Tracker:
         self._forget(now)
         return [began.get(number) for number in range(len(boxes))]
 
+    def carry(self, now: float) -> None:
+        """Take in a frame in which nothing moves: who was in sight still is, who was not is still missed.
+
+        Nobody looked, so nothing is learned: no score, no place.
+        """
+        before, self._now = self._now, now
+        for track in self.tracks:
+            if track.seen_s == before:
+                track.seen_s = now
+        self._motion.rest()
+        self._forget(now)
+
     def _match(self, boxes: Floats, scores: Floats, missed_s: Floats) -> dict[int, int]:
         """Detection by detection the row of its track: ByteTrack's two stages, then the new-born."""
         found: dict[int, int] = {}

@@ -20,6 +20,7 @@ from edged.settings import secrets, written
 from edged.settings.broker import parse_url
 from edged.settings.field import PREFIX
 from edged.settings.field import setting as _setting
+from edged.settings.looking import LookSettings
 from edged.settings.scene import SceneSettings
 from edged.settings.webhook import WebhookSettings
 
@@ -31,7 +32,7 @@ def _node() -> str:
 _TopicLevel = Annotated[str, Field(pattern=r"^[^/+#\x00\s]+$")]
 
 
-class Settings(SceneSettings, WebhookSettings, BaseSettings):
+class Settings(LookSettings, SceneSettings, WebhookSettings, BaseSettings):
     """The configuration of one daemon. Frozen: a reload builds a new one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)

@@ -297,9 +297,10 @@ def _check(outcome: DemoOutcome) -> None:
     frames = tally.timings["frames"]
     captured = frames["captured"]
     expected = list(range(captured))
-    if frames["inferred"] + sum(frames["dropped"].values()) + frames["in_flight"] != captured:
+    results = frames["inferred"] + frames["still"]
+    if results + sum(frames["dropped"].values()) + frames["in_flight"] != captured:
         raise DemoError(f"the frame ledger does not close: {frames}")
-    if frames["inferred"] != captured:
+    if results != captured:
         raise DemoError(f"frames of a file were lost: {frames}")
     if tally.frames != expected or tally.seqs != expected:
         raise DemoError(f"{captured} frames were captured, but the messages of {len(tally.frames)} arrived")

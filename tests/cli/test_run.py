@@ -60,7 +60,7 @@ def ledger(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     account: dict[str, Any] = next(line for line in reversed(lines) if line["event"] == "ledger")
     assert account["in_flight"] == 0
-    assert account["captured"] == account["inferred"] + sum(account["dropped"].values())
+    assert account["captured"] == account["inferred"] + account["still"] + sum(account["dropped"].values())
     return account
 
 

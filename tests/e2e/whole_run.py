@@ -113,7 +113,13 @@ def check_messages(subscriber: Heard, count: int, model: str) -> list[dict[str, 
     assert states[-1]["lifecycle"] == "stopped"
     assert not any(state["degraded"] for state in states)
     timings = json.loads(subscriber.on(f"{BASE}/front/timings")[-1])
-    assert timings["frames"] == {"captured": count, "inferred": count, "dropped": {}, "in_flight": 0}
+    assert timings["frames"] == {
+        "captured": count,
+        "inferred": count,
+        "still": 0,
+        "dropped": {},
+        "in_flight": 0,
+    }
     check_counts(subscriber, messages)
     return messages
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from edged.imaging.geometry import Geometry
     from edged.metrics import FrameCounts
+    from edged.pipeline.admission import Admission
+    from edged.pipeline.follow import Follower
     from edged.records import Image, Result, Tensor
 
 SIZE = 32
@@ -181,13 +183,21 @@ class Rig:
     """A pipeline with everything around it."""
 
     def __init__(
-        self, source: Source, finds: Detector, *sinks: Sink, max_age: float = 1.0, waits: bool | None = None
+        self,
+        source: Source,
+        finds: Detector,
+        *sinks: Sink,
+        max_age: float = 1.0,
+        waits: bool | None = None,
+        follower: Follower | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.ledger, self.meter = Ledger(), Meter()
         self.source, self.sinks = source, sinks
         self.waits = not source.live if waits is None else waits
         self.outlets = [Outlet(sink) for sink in sinks]
         self._detector, self._max_age = finds, max_age
+        self._follower, self._admission = follower, admission
 
     def intake(self, source: Source) -> Intake:
         return Intake(source, waits=not source.live, ledger=self.ledger)
@@ -201,6 +211,8 @@ class Rig:
             max_age=self._max_age,
             meter=self.meter,
             ledger=self.ledger,
+            follower=self._follower,
+            admission=self._admission,
         )
         return self.pipeline
 
@@ -226,11 +238,11 @@ class Rig:
         """The account of the frames, which must close without anything in flight."""
         counts = self.ledger.counts()
         assert counts.in_flight == 0, counts
-        assert counts.captured == counts.inferred + sum(counts.dropped.values())
+        assert counts.captured == counts.results + sum(counts.dropped.values())
         assert counts.captured == len(self.source.given) or len(self.sinks) == 0, counts
         for outlet in self.outlets:
             handed = outlet.sent + sum(outlet.lost.values())
-            assert handed == counts.inferred, (outlet.sink.name, outlet.sent, outlet.lost)
+            assert handed == counts.results, (outlet.sink.name, outlet.sent, outlet.lost)
         return counts
 
 

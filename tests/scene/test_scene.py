@@ -81,6 +81,48 @@ def test_who_walks_through_has_one_start_and_one_end_with_where_it_was() -> None
     assert (watched.started, watched.ended, watched.open) == (1, 1, 0)
 
 
+def test_who_stands_in_a_still_picture_is_there_and_nothing_is_learned_of_him() -> None:
+    """Nobody looks for ten seconds: he counts, becomes stationary, and is found again as himself."""
+    watched = scene(zones=zones(LEFT_HALF), stationary_s=5.0)
+    _, there = play(watched, [[person(100)]] * 30)
+    assert there[-1].counts == {"person": 1}
+    assert not watched.restless
+    kept = watched.update(frame(30), [person(100)]).detections
+    carried = [watched.carry(frame(number), kept) for number in range(31, 131)]
+    assert {view.presence.counts["person"] for view in carried} == {1}
+    assert {view.detections for view in carried} == {kept}
+    assert changes(event for view in carried for event in view.events) == ["stationary"]
+    view = watched.update(frame(131), [person(101)])
+    assert [found.track for found in view.detections] == [kept[0].track]
+    assert (watched.started, watched.ended) == (1, 0)
+
+
+def test_what_is_new_moves_or_was_lost_wants_to_be_looked_at() -> None:
+    watched = scene(stationary_s=5.0)
+    asked = []
+    shots = (
+        [[person(100)]] * 30 + [[person(100 + 6 * n)] for n in range(30)] + [[person(274)]] * 30 + [[]] * 25
+    )
+    for number, found in enumerate(shots):
+        watched.update(frame(number), found)
+        asked.append(watched.restless)
+    assert all(asked[:20]), "new"
+    assert not any(asked[26:30]), "it has stood still for long enough"
+    assert all(asked[40:75]), "it moves, and has just come to rest"
+    assert not any(asked[86:90])
+    assert all(asked[90:108]), "it was lost"
+    assert not asked[-1], "it is gone"
+
+
+def test_a_doubtful_object_is_not_looked_at_for_ever_and_not_made_certain_by_a_still_picture() -> None:
+    watched = scene(begins=0.5)
+    play(watched, [[person(300, score=0.6)]] + [[person(300, score=0.2)]] * 25)
+    assert not watched.restless
+    views = [watched.carry(frame(26 + number), ()) for number in range(50)]
+    assert not any(view.events for view in views)
+    assert watched.started == 0
+
+
 def test_who_leaves_the_frame_has_left() -> None:
     events, _ = play(scene(), [[person(400 + 10 * n)] for n in range(23)] + [[]] * 40)
     assert events[-1].ended_by == "left"

@@ -47,6 +47,7 @@ function showFrames(report) {
   if (!report) return;
   const frames = report.frames;
   const lines = [["captured", frames.captured], ["inferred", frames.inferred]];
+  if (frames.still) lines.push(["still", frames.still]);
   for (const [cause, count] of Object.entries(frames.dropped)) lines.push([`dropped: ${cause}`, count]);
   if (report.reconnects) lines.push(["source came back", report.reconnects]);
   for (const [sink, fates] of Object.entries(report.sinks)) {

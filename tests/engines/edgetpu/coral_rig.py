@@ -147,7 +147,7 @@ class Daemon:
         """The last account of all frames, which must close."""
         entry = self.events("ledger")[-1]
         assert entry["in_flight"] == 0, entry
-        assert entry["captured"] == entry["inferred"] + sum(entry["dropped"].values()), entry
+        assert entry["captured"] == entry["inferred"] + entry["still"] + sum(entry["dropped"].values()), entry
         return entry
 
     def kill(self) -> None:

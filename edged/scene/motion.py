@@ -1,0 +1,158 @@
+"""Whether anything moves in front of a camera that stands still, by the pixels.
+
+A picture is compared with a background that learns. Both are small, and the logarithm of the luminance, where
+light that grows by a tenth adds the same everywhere but in the dark. What a pixel has in common with its
+surroundings is light and is taken away; what its neighbours had before is a camera on a mast, or a leaf. What
+is left and hangs together is a thing.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from edged.records import Image
+    from edged.settings.areas import Area
+
+    _Plane: TypeAlias = npt.NDArray[np.float32]
+    _Mask: TypeAlias = npt.NDArray[np.uint8]
+
+_LONGEST = 255
+"""Pixels of the longer side of the small picture at the most: an eighth of 720p. It averages noise away."""
+_DARK = 32.0
+"""Added before the logarithm, in levels of 0..255: below it a camera gives more noise than picture."""
+_LEARNS_S = 1.0
+"""Time constant with which the background becomes what is seen."""
+_LEAST, _MOST = 0.05, 0.15
+"""Bounds of the change that counts, as the logarithm of a ratio: 7 and 20 of 100 levels."""
+_NOISE = 9.0
+"""What counts, in medians of what changes anyway: 6 standard deviations of noise."""
+_NOISE_S = 5.0
+"""Time constant with which the noise is learned."""
+_AROUND = (41, 41)
+"""Size of the surroundings, in small pixels, whose common change is one of the light."""
+_LIGHT = 0.15
+"""More than this of a change is no drift of the light: a thing must not make its surroundings move."""
+_NEAR = np.ones((3, 3), np.uint8)
+"""Neighbours whose earlier values are as good as a pixel's own."""
+_THING = 6
+"""Small pixels that hang together in the least thing that moves: a person 40 pixels tall in 720p."""
+_ALL = 0.4
+"""Part of the picture that does not move at once: the light was switched, or the camera turned."""
+
+_VALUES = np.arange(256, dtype=np.float32)
+_LEVELS = np.log(_VALUES + np.float32(_DARK))
+_REACH = _VALUES / (_VALUES + np.float32(_DARK))
+"""How much of a change of the light arrives at each luminance: less in the dark. Slope of ``_LEVELS``."""
+
+
+class Change(Enum):
+    """What has changed since what is known."""
+
+    NONE = "none"
+    PART = "part"
+    """Something moves."""
+    ALL = "all"
+    """It is another picture altogether."""
+
+
+class Background:
+    """What a camera sees while nothing moves. Not thread-safe.
+
+    Args:
+        masks: where nothing is looked for; those for some labels only do not count.
+        region: left, top, width and height, in pixels, of the only part of a picture that counts; None: all.
+    """
+
+    def __init__(self, masks: Sequence[Area] = (), region: tuple[int, int, int, int] | None = None) -> None:
+        self._masks = [mask for mask in masks if not mask.labels]
+        self._region = region
+        self._shape: tuple[int, ...] = ()
+        self._known: _Plane = np.empty((0, 0), np.float32)
+        self._counts: _Mask = np.empty((0, 0), np.uint8)
+        """1 where something may move."""
+        self._noise = 0.0
+        self._now = 0.0
+
+    def look(self, image: Image, now: float) -> Change:
+        """Compare a picture with what is known, and learn it; ``now`` is its time in seconds."""
+        luminance = _small(image)
+        # Softened, so that what is left of the noise is spread.
+        seen, reach = (_soft(table[luminance]) for table in (_LEVELS, _REACH))
+        elapsed, self._now = max(0.0, now - self._now), now
+        if image.shape != self._shape:
+            self._shape, self._noise = image.shape, 0.0
+            self._counts = self._where(image, luminance)
+            self._known = seen
+            return Change.ALL
+        light = _light((seen - self._known) * self._counts, reach * self._counts)
+        expected = cast("_Plane", self._known + light * reach)
+        change = self._judge(seen, expected)
+        if change is Change.ALL:
+            self._known = seen
+            return change
+        usual = float(np.median(np.abs(seen - expected)[::2, ::2]))
+        self._noise += (usual - self._noise) * _share(elapsed, _NOISE_S)
+        cv2.accumulateWeighted(seen, self._known, _share(elapsed, _LEARNS_S))
+        return change
+
+    def _judge(self, seen: _Plane, expected: _Plane) -> Change:
+        least = min(max(_NOISE * self._noise, _LEAST), _MOST)
+        brighter, darker = seen - cv2.dilate(expected, _NEAR), cv2.erode(expected, _NEAR) - seen
+        moved = (np.maximum(brighter, darker) > least).view(np.uint8) & self._counts
+        pixels = cv2.countNonZero(moved)
+        if pixels < _THING:
+            return Change.NONE
+        if pixels > _ALL * cv2.countNonZero(self._counts):
+            return Change.ALL
+        _, _, stats, _ = cv2.connectedComponentsWithStats(moved, connectivity=8)
+        return Change.PART if stats[1:, cv2.CC_STAT_AREA].max() >= _THING else Change.NONE
+
+    def _where(self, image: Image, small: _Mask) -> _Mask:
+        height, width = small.shape
+        counts = np.ones((height, width), np.uint8)
+        if self._region is not None:
+            left, top, across, down = (round(edge * width / image.shape[1]) for edge in self._region)
+            counts[:] = 0
+            counts[top : top + down, left : left + across] = 1
+        for mask in self._masks:
+            corners = np.rint(np.array(mask.points) * (width, height)).astype(np.int32)
+            cv2.fillPoly(counts, [corners], (0,))
+        # What happens in a mask is softened one pixel beyond it.
+        return cast("_Mask", cv2.erode(counts, _NEAR))
+
+
+def _small(image: Image) -> _Mask:
+    """The luminance, halved until it is small: nothing else is as quick in OpenCV."""
+    while max(image.shape) > _LONGEST:
+        height, width = max(1, image.shape[0] // 2), max(1, image.shape[1] // 2)
+        even = image[: 2 * height, : 2 * width]
+        image = cast("Image", cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
+    return cast("_Mask", cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+
+
+def _soft(plane: _Plane) -> _Plane:
+    return cast("_Plane", cv2.GaussianBlur(plane, (3, 3), 0))
+
+
+def _light(difference: _Plane, reach: _Plane) -> _Plane:
+    """By what the light around every pixel has changed, as the logarithm of a ratio."""
+    common = cv2.boxFilter(np.clip(difference, -_LIGHT, _LIGHT), -1, _AROUND)
+    return cast("_Plane", common / np.maximum(cv2.boxFilter(reach, -1, _AROUND), 1e-3))
+
+
+def _share(elapsed: float, constant: float) -> float:
+    """How much of the new takes the place of the old within ``elapsed`` seconds."""
+    return 1.0 - math.exp(-elapsed / constant)
+
+
+__all__ = ["Background", "Change"]
