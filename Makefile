@@ -13,7 +13,7 @@ SYSTEM_CACHE ?= /var/tmp/edged-system
 
 DEB := $(foreach suite,bookworm trixie,$(foreach arch,amd64 arm64,deb-$(suite)-$(arch)))
 
-.PHONY: demo test test-system test-arm64 deb $(DEB) image image-amd64 image-arm64 sbom check format clean
+.PHONY: demo test test-system test-arm64 deb $(DEB) image image-amd64 image-arm64 sbom fuzz mutants check format clean
 
 demo: $(READY)
 	$(BIN)/edged demo
@@ -56,6 +56,19 @@ sbom: $(READY)
 	mkdir -p dist
 	for file in deploy/requirements/*-py3*.txt; do \
 		$(BIN)/python deploy/sbom.py $$file >dist/edged-$$(basename $$file .txt).cdx.json || exit 1; done
+
+# Looks for bytes that break a way in, ten minutes each; what it finds is put beside build/fuzz.
+FUZZ := model labels settings media pictures packets request
+SECONDS ?= 600
+fuzz: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check atheris==3.0.0
+	for target in $(FUZZ); do $(BIN)/python tests/fuzz/search.py $$target $(SECONDS) || exit 1; done
+
+# Breaks the rooms where a small mistake costs most, and counts what no test notices.
+mutants: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check mutmut==3.8.1
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 check: $(READY)
 	$(BIN)/ruff check .

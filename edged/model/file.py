@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import lzma
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ EDGETPU_OP = "edgetpu-custom-op"
 """The one operation that the Edge TPU compiler makes of everything it takes."""
 _POSTPROCESS_OP = "TFLite_Detection_PostProcess"
 _METADATA = ("metadata.json", "metadata.txt", "temp_meta.txt")
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, OSError,
+    ValueError,
+)  # fmt: skip
+"""All that the library raises for archives that are damaged."""
 _ZIP_START = b"PK\x03\x04"
 _MOST_BYTES = 4 << 20
 """Metadata and labels are some kilobytes; more is a mistake or an attack."""
@@ -146,7 +152,7 @@ def _attachments(path: Path, data: bytes, end: int) -> dict[str, bytes]:
                 for member in archive.infolist()
                 if member.filename.endswith((".json", ".txt")) and member.file_size <= _MOST_BYTES
             }
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except _ZIP_ERRORS as error:
         raise ModelError(
             f"the description inside the model {path} was cut off or is damaged: {error}",
             mend="Get it again and compare its size or checksum with the original",

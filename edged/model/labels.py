@@ -48,13 +48,20 @@ def parse(content: bytes) -> ClassNames:
         raise ValueError("is no text in UTF-8") from error
     if "\0" in text:
         raise ValueError("is no text")
-    lines = [line.strip() for line in text.rstrip().splitlines()]
-    if not lines:
+    if not text.strip():
         raise ValueError("is empty")
+    found = _found(text)
+    if not any(found.names):
+        raise ValueError("names nothing")
+    return found
+
+
+def _found(text: str) -> ClassNames:
     if items := _ITEM.findall(text):
         return by_id(_map_item(item) for item in items)
     if (names := _NAMES.search(text)) and (found := _yaml(names[1].strip(), text[names.end() :])):
         return found
+    lines = [line.strip() for line in text.rstrip().splitlines()]
     numbered = [_NUMBERED.fullmatch(line) for line in lines if line]
     if not all(numbered):
         return ClassNames(tuple(lines), numbered=False)
@@ -91,7 +98,12 @@ def _yaml(inline: str, below: str) -> ClassNames | None:
         closed = opened.find("]" if inline[0] == "[" else "}")
         try:
             value = ast.literal_eval(opened[: closed + 1])
-        except (ValueError, SyntaxError):  # names without quotes, as YAML has them
+        except (
+            ValueError,
+            SyntaxError,
+            RecursionError,
+            MemoryError,
+        ):  # names without quotes, as YAML has them
             value = [part.strip().strip("'\"") for part in opened[1:closed].split(",") if part.strip()]
             if inline[0] == "{":
                 pairs = [part.partition(":") for part in value]
