@@ -224,6 +224,16 @@ def test_with_a_token_the_page_works_and_without_it_does_not(
     ):
         browser.go(url)
         assert not browser.run("return document.getElementById('picture')")
+        assert [message for message in browser.console() if "401" in message]
         browser.go(url.replace("http://", f"http://me:{TOKEN}@"))
         browser.wait_for("return document.getElementById('status').textContent === 'ok'")
         assert browser.wait_for(HASH)
+        # So do the others, with all of their modules.
+        for page, there in (
+            ("draw", "#canvas[viewBox]"),
+            ("events", "#day :last-child"),
+            ("runs", "#running td"),
+        ):
+            browser.go(url.replace("http://", f"http://me:{TOKEN}@") + page)
+            browser.wait_for(f"return document.querySelector({there!r})")
+        assert browser.console() == []

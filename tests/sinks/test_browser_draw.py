@@ -117,6 +117,12 @@ def test_a_zone_is_drawn_copied_and_in_force_after_a_reload(
         assert [zone.name for zone in side.zone] == ["step"]
         daemon.send(signal.SIGHUP)
         daemon.until_told("reloaded")
+        # The page sees by itself that its lines are in force.
+        browser.wait_for(
+            "return document.getElementById('lines').hidden && document.getElementById('shapes').textContent"
+        )
+        assert "front_porch" in browser.text("shapes")
+        assert browser.text("nothing") == "Nothing is changed yet."
 
         browser.go(f"{url}front/")
         counted = "return document.getElementById('zones').textContent"

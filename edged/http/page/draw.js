@@ -1,5 +1,5 @@
 import { ask, element, find, poll, stream } from "./page.js";
-import { limits, showLimits } from "./limits.js";
+import { Limits, showLimits } from "./limits.js";
 import { Canvas } from "./canvas.js";
 import * as shapes from "./shapes.js";
 
@@ -13,12 +13,14 @@ const BEGINNINGS = {
 };
 
 const drawn = [];
+const limits = new Limits();
 const seen = new Set();
 let setup = null;
 let before = new Map();
 let size = null;
 let live = null;
 let chosen = null;
+let inUse = "";
 
 const canvas = new Canvas(find("canvas"), { choose, changed });
 
@@ -52,13 +54,26 @@ function changed() {
   showLines();
 }
 
-function settings() {
+/** Settings by name, of shapes and limits. */
+function settings(shown, wanted) {
   const found = new Map();
-  for (const shape of drawn) {
+  for (const shape of shown) {
     const { name: key, value } = shapes.setting(shape, setup.prefix, size);
     found.set(key, value);
   }
-  for (const [key, value] of limits.settings(setup.prefix)) found.set(key, value);
+  for (const [key, value] of wanted.settings(setup.prefix)) found.set(key, value);
+  return found;
+}
+
+/** What the settings in force would draw. */
+function inForce() {
+  const found = [];
+  for (const kind of ["zone", "line", "mask"]) {
+    for (const area of setup[kind]) {
+      found.push({ kind, name: area.name, points: area.points, labels: area.labels, dwell: area.dwell || 0, since: new Map() });
+    }
+  }
+  if (setup.roi) found.push({ kind: "roi", name: "", points: shapes.regionPoints(setup.roi, size), labels: [], dwell: 0, since: new Map() });
   return found;
 }
 
@@ -77,7 +92,7 @@ function problems() {
 function showLines() {
   if (!setup || !size) return;
   const wrong = problems();
-  const { lines, gone } = wrong.length ? { lines: [], gone: [] } : shapes.changes(settings(), before);
+  const { lines, gone } = wrong.length ? { lines: [], gone: [] } : shapes.changes(settings(drawn, limits), before);
   const nothing = !lines.length && !gone.length;
   find("nothing").hidden = !nothing;
   find("nothing").textContent = wrong.join(" ") || "Nothing is changed yet.";
@@ -122,7 +137,7 @@ function showCounts() {
       for (const { label } of shapes.counted(shape, good, size, shape.since, now)) labels.set(label, (labels.get(label) || 0) + 1);
       shape.count.textContent = [...labels].map(([label, count]) => `${count} ${label || "object"}`).join(", ") || "nobody";
     } else if (shape.kind === "line") {
-      const totals = shape.from && live.presence && live.presence.lines[shape.name];
+      const totals = live.presence && live.presence.lines[shape.name];
       shape.count.textContent = totals ? `${totals.in} in, ${totals.out} out` : "counts from the reload on";
     } else {
       const left = live.objects.items.filter((object) => shapes.leftOut(object, size, [shape], { scores: new Map(), areas: new Map() }));
@@ -177,7 +192,23 @@ function learn(labels) {
   if (!fresh.length) return;
   for (const label of fresh) seen.add(label);
   showChosen();
-  showLimits([...seen].sort(), setup, changed, showObjects);
+  showLimits(limits, [...seen].sort(), setup, changed, showObjects);
+}
+
+/** From now on lines are told against the settings in force. */
+function compare() {
+  before = settings(inForce(), new Limits(setup));
+  find("untracked").hidden = setup.tracks;
+}
+
+/** Settings that are read again change what the lines stand for; what is drawn stays. */
+async function follow(hash) {
+  const known = inUse;
+  inUse = hash;
+  if (!known || known === hash) return;
+  setup = await ask("setup.json");
+  compare();
+  showLines();
 }
 
 function start(found) {
@@ -185,16 +216,9 @@ function start(found) {
   size = objects.image;
   find("canvas").parentElement.style.setProperty("--aspect", size.w / size.h);
   find("canvas").setAttribute("viewBox", `0 0 ${size.w} ${size.h}`);
-  for (const kind of ["zone", "line", "mask"]) {
-    for (const area of setup[kind]) {
-      drawn.push({ kind, name: area.name, points: area.points, labels: area.labels, dwell: area.dwell || 0, since: new Map(), from: true });
-    }
-  }
-  if (setup.roi) {
-    drawn.push({ kind: "roi", name: "", points: shapes.regionPoints(setup.roi, size), labels: [], dwell: 0, since: new Map(), from: true });
-  }
+  drawn.push(...inForce());
   limits.begin(setup);
-  before = settings();
+  compare();
   learn([...setup.labels, ...Object.keys(setup.scores), ...Object.keys(setup.areas), ...drawn.flatMap((shape) => shape.labels)]);
   changed();
 }
@@ -206,6 +230,7 @@ function show(found) {
   if (!found.objects) return;
   live = found;
   if (!size) start(found);
+  if (found.state) follow(found.state.config_hash).catch(() => { inUse = ""; });
   learn(found.objects.items.map((object) => object.label));
   showObjects();
 }

@@ -7,18 +7,19 @@ import { written } from "./shapes.js";
 const plain = (number) => number.toFixed(6).replace(/\.?0+$/, "");
 const short = (number) => Number(number.toPrecision(2));
 
-export const limits = {
-  /** Least score by label, where it has one of its own. */
-  scores: new Map(),
-  /** Least and greatest part of the frame by label. */
-  areas: new Map(),
-  /** Parts of the frame that are shown on the picture, while they are chosen. */
-  sample: null,
+export class Limits {
+  constructor(setup) {
+    /** Parts of the frame that are shown on the picture, while they are chosen. */
+    this.sample = null;
+    this.begin(setup || { scores: {}, areas: {} });
+  }
 
   begin(setup) {
+    /** Least score by label, where it has one of its own. */
     this.scores = new Map(Object.entries(setup.scores));
+    /** Least and greatest part of the frame by label. */
     this.areas = new Map(Object.entries(setup.areas));
-  },
+  }
 
   settings(prefix) {
     const found = new Map();
@@ -26,8 +27,8 @@ export const limits = {
     if (this.scores.size) found.set(`${prefix}SCORES`, sorted(this.scores).map(([label, score]) => `${label}:${written(score)}`).join(","));
     if (this.areas.size) found.set(`${prefix}AREAS`, sorted(this.areas).map(([label, [least, most]]) => `${label}:${plain(least)}-${plain(most)}`).join(","));
     return found;
-  },
-};
+  }
+}
 
 function slider(text, value, change, { shown, leave }) {
   const field = element("label", text);
@@ -48,7 +49,7 @@ function slider(text, value, change, { shown, leave }) {
 }
 
 /** Sliders for every label; `changed` when a limit is another, `looked` when a sample goes. */
-export function showLimits(labels, setup, changed, looked) {
+export function showLimits(limits, labels, setup, changed, looked) {
   // A slider shows a side, not a part: three quarters of the frame and a thousandth are both within reach.
   const area = (side) => side ** 3;
   const percent = (side) => `${plain(short(100 * area(side)))} %`;
