@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,15 @@ _GRIDS = {
 _COORDINATES = 16
 
 
+class _Part(NamedTuple):
+    """Two outputs that belong together."""
+
+    boxes: int
+    scores: int
+    anchors: int
+    """How many they have."""
+
+
 class BlazeFace:
     """Boxes and scores of faces relative to fixed anchors.
 
@@ -35,7 +44,9 @@ class BlazeFace:
 
     - regressors ``[1, anchors, 16]``: centre x, centre y, width and height in input pixels, the centre
       counted from that of the anchor, then six landmarks (x, y), which edged does not use;
-    - classificators ``[1, anchors, 1]``: logits, score = sigmoid.
+    - classificators ``[1, anchors, 1]``: logits, score = sigmoid;
+
+    or two such outputs for each grid, 512 and 384 anchors, as converters of the PyTorch model leave them.
 
     Anchors are the centres of the cells of square grids, row by row, all of size 1: 16x16 with two and 8x8
     with six a cell (896), or 48x48 with one (2304). Input RGB -1..1, letterboxed with a black border.
@@ -52,36 +63,51 @@ class BlazeFace:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for 16 numbers and one score for each of a known number of anchors."""
-        shapes = sorted(output.shape for output in model.outputs)
-        if any(shapes == [(1, anchors, 1), (1, anchors, _COORDINATES)] for anchors in _GRIDS):
-            return None
-        return f"it has no [1, n, 16] beside [1, n, 1], n one of {', '.join(map(str, _GRIDS))}"
+        if _parts(model) is None:
+            return f"it has no [1, n, 16] beside [1, n, 1], n in all one of {', '.join(map(str, _GRIDS))}"
+        return None
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
-        last_axes = [output.shape[-1] for output in model.outputs]
-        self._scores, self._boxes = last_axes.index(1), last_axes.index(_COORDINATES)
+        parts = _parts(model)
+        assert parts is not None  # noqa: S101  # mismatch() was asked before
+        self._parts = parts
         self._specs = model.outputs
-        self._least = least_stored(logit(score_threshold), model.outputs[self._scores])
+        self._least = [least_stored(logit(score_threshold), model.outputs[part.scores]) for part in parts]
         self._iou_threshold = iou_threshold
         width, height = input_size(model.inputs[0])
-        self._anchors = anchor_centres(model.outputs[self._boxes].shape[1]) * np.array(
-            (width, height), np.float32
-        )
+        centres = anchor_centres(sum(part.anchors for part in parts))
+        self._anchors = centres * np.array((width, height), np.float32)
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Faces of one frame in source pixels, clipped to the frame, best score first."""
         require_finite(*outputs)
-        stored = outputs[self._scores][0, :, 0]
-        alive = np.flatnonzero(stored >= self._least)
-        if not alive.size:
-            return []
-        scores = sigmoid(real(stored[alive], self._specs[self._scores]))
-        found = real(outputs[self._boxes][0, alive, :4], self._specs[self._boxes])
-        found[:, :2] += self._anchors[alive]
-        found = boxes.corners(found)
-        class_ids = np.zeros(alive.size, np.intp)
-        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
-        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
+        scores, found, first = [], [], 0
+        for part, least in zip(self._parts, self._least, strict=True):
+            stored = outputs[part.scores][0, :, 0]
+            alive = np.flatnonzero(stored >= least)
+            scores.append(real(stored[alive], self._specs[part.scores]))
+            found.append(real(outputs[part.boxes][0, alive, :4], self._specs[part.boxes]))
+            found[-1][:, :2] += self._anchors[alive + first]
+            first += part.anchors
+        sure, corners = sigmoid(np.concatenate(scores)), boxes.corners(np.concatenate(found))
+        class_ids = np.zeros(sure.size, np.intp)
+        kept = boxes.suppress(corners, sure, class_ids, self._iou_threshold)
+        return boxes.detections(corners[kept], sure[kept], class_ids[kept], self.labels, geometry)
+
+
+def _parts(model: Model) -> list[_Part] | None:
+    """Outputs with all anchors, or a pair for each grid, the finer one first."""
+    shapes = [output.shape for output in model.outputs]
+    for grids in _GRIDS.values():
+        by_grid = [cells * cells * per_cell for cells, per_cell in grids]
+        for counts in ([sum(by_grid)], by_grid):
+            expected = [(1, count, width) for count in counts for width in (1, _COORDINATES)]
+            if len(model.inputs) == 1 and sorted(shapes) == sorted(expected):
+                return [
+                    _Part(shapes.index((1, count, _COORDINATES)), shapes.index((1, count, 1)), count)
+                    for count in counts
+                ]
+    return None
 
 
 def anchor_centres(anchors: int) -> npt.NDArray[np.float32]:

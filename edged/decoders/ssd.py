@@ -115,7 +115,9 @@ def _layout(outputs: Sequence[TensorSpec]) -> _Layout | None:
     names = [output.name for output in outputs]
     for known, layout in _BY_NAME.items():
         if set(names) == set(known):
-            return _Layout(*(names.index(known[index]) for index in layout))
+            found = _Layout(*(names.index(known[index]) for index in layout))
+            if (found.boxes, found.counts) == place:  # other exporters use the same names in other ways
+                return found
     return _BY_PLACE.get(place)
 
 

@@ -98,6 +98,24 @@ def test_decodes_relative_to_the_anchor(*, swapped: bool) -> None:
     assert decoder(of, score=0.801).decode(outputs, WHOLE) == []
 
 
+def test_decodes_each_grid_by_itself() -> None:
+    """Four outputs in any order, a pair of 512 and one of 384 anchors, give what the two joined give."""
+    random = np.random.default_rng(2)
+    boxes = random.normal(0, 3, (1, 896, 16)).astype(np.float32)
+    boxes[..., 2:4] = random.uniform(10, 40, (1, 896, 2))
+    scores = random.normal(-3, 2, (1, 896, 1)).astype(np.float32)
+    shape = (1, 128, 128, 3)
+    joined = decoder(model(spec(boxes.shape), spec(scores.shape), shape=shape), score=0.5, iou=0.3)
+    expected = joined.decode([boxes, scores], WHOLE)
+    assert len(expected) > 5
+    parts = [boxes[:, :512], boxes[:, 512:], scores[:, :512], scores[:, 512:]]
+    for order in ((0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0)):
+        tensors = [parts[place] for place in order]
+        of = model(*(spec(tensor.shape) for tensor in tensors), shape=shape)
+        assert decoder_class(of) is BlazeFace
+        assert decoder(of, score=0.5, iou=0.3).decode(tensors, WHOLE) == expected
+
+
 def test_decodes_quantised_outputs() -> None:
     """An int8 model with a scale of its own for each output gives the same face within a step."""
     box_spec = spec((1, 2304, 16), "int8", scale=0.5, zero_point=3)

@@ -75,6 +75,14 @@ def test_a_model_of_one_detection_is_one_too() -> None:
     assert found.class_id == 50
 
 
+def test_names_of_tf2_on_outputs_of_another_order() -> None:
+    """StatefulPartitionedCall:0 to 3 mean what TF2 means by them only where the shapes agree."""
+    tensors = outputs()
+    names = {name: f"StatefulPartitionedCall:{place}" for place, name in enumerate(TF1)}
+    found = ssd(names, tensors).decode([tensors[output] for output in names], WHOLE)
+    assert [detection.class_id for detection in found] == [50, 0]
+
+
 def test_an_unknown_order_is_refused() -> None:
     """Where neither name nor place tells classes from scores, nothing is guessed."""
     shapes = [(1, 10), (1, 10), (1, 10, 4), (1,)]
