@@ -54,7 +54,7 @@ def parse_url(text: str) -> Broker:
 
 def _problem(text: str, parts: SplitResult, port: int | None) -> str:
     """What is wrong with a URL that could be split; empty when nothing is."""
-    scheme = f"{parts.scheme}://" if parts.scheme else "nothing"
+    scheme = f"{parts.scheme}://" if "://" in text else "nothing"
     checks = {
         "it holds blanks or control characters": not text.isprintable() or any(map(str.isspace, text)),
         f"it begins with {scheme} and not with mqtt:// or mqtts://": parts.scheme not in _PORTS,
@@ -67,5 +67,10 @@ def _problem(text: str, parts: SplitResult, port: int | None) -> str:
 
 
 def _wrong(text: str, problem: str) -> ConfigError:
+    if "://" not in text and not has_credentials(text) and "@" not in text:
+        return ConfigError(
+            f"EDGED_MQTT_URL={without_credentials(text)!r} is no broker: {problem}",
+            mend=f"Write mqtt://{text}, or mqtts://{text} if it speaks TLS. {_MEND}",
+        )
     mend = f"{_MEND}. {PERCENT_ENCODE}" if has_credentials(text) else _MEND
     return ConfigError(f"EDGED_MQTT_URL={without_credentials(text)!r} is no broker: {problem}", mend=mend)

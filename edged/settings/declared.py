@@ -11,7 +11,7 @@ import socket
 from pathlib import Path  # pydantic reads the annotations
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edged.errors import ConfigError
@@ -29,7 +29,7 @@ def _node() -> str:
     return socket.gethostname().split(".")[0] or "edged"
 
 
-_TopicLevel = Annotated[str, Field(pattern=r"^[^/+#\x00\s]+$")]
+_TopicLevel = Annotated[str, AfterValidator(written.topic_level)]
 
 
 class Settings(LookSettings, SceneSettings, WebhookSettings, BaseSettings):

@@ -68,3 +68,14 @@ def source(value: object) -> object:
         return value
     scheme, mark, rest = value.partition("://")
     return scheme.lower() + mark + rest
+
+
+def topic_level(value: str) -> str:
+    """One level of an MQTT topic."""
+    bad = dict.fromkeys(one for one in value if one in "/+#" or one.isspace() or not one.isprintable())
+    if bad or not value:
+        found = ", ".join("a blank" if one == " " else repr(one) for one in bad) or "nothing"
+        raise ValueError(
+            f"it is a part of topics, where {found} cannot stand: write letters, digits, _ and -"
+        )
+    return value

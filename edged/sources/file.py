@@ -72,7 +72,8 @@ class FileSource:
         return cls(
             settings.source,
             loop=settings.loop,
-            realtime=settings.policy == "latest",
+            # A loop stands for a camera: a limit on it means frames a second by the clock.
+            realtime=settings.policy == "latest" or (settings.loop and settings.fps is not None),
             fps=settings.fps,
             rotate=settings.rotate,
         )

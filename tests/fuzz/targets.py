@@ -30,7 +30,8 @@ from edged.mqtt.commands import Commands
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.succession import Numbers
 from edged.mqtt.link.client import BrokerAccess
-from edged.mqtt.link.session import Ending, Experience, Session
+from edged.mqtt.link.experience import Ending, Experience
+from edged.mqtt.link.session import Session
 from edged.mqtt.link.waker import Waker
 from edged.settings.broker import Broker
 from edged.settings.listener import parse as parse_listener

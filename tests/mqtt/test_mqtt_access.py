@@ -224,7 +224,7 @@ def test_tls_failures_are_told_apart(certificates: Path, tmp_path: Path) -> None
     with Mosquitto(tmp_path / "tls", listener=tls_listener(certificates, client=True)) as broker:
         with pytest.raises(SinkError, match=r"not trusted: .*EDGED_MQTT_CA"):
             probe.probe(tls_access(broker, ca=certificates / "other.pem"), timeout=5)
-        with pytest.raises(SinkError, match=r"not trusted: .*mismatch"):
+        with pytest.raises(SinkError, match=r"not trusted: .*mismatch.*[^A]Write a name in EDGED_MQTT_URL"):
             probe.probe(tls_access(broker, "127.0.0.1", ca=certificates / "ca.pem"), timeout=5)
         with pytest.raises(SinkError, match=r"_CERT"):
             probe.probe(tls_access(broker, ca=certificates / "ca.pem"), timeout=5)
@@ -235,6 +235,50 @@ def test_tls_failures_are_told_apart(certificates: Path, tmp_path: Path) -> None
         pytest.raises(SinkError, match=r"[cC]heck that th(e|is) port speaks TLS"),
     ):
         probe.probe(tls_access(broker, ca=certificates / "ca.pem"), timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "hint"),
+    [
+        (
+            "20200101000000Z",
+            "20210101000000Z",
+            r"expired. Renew the certificate of the broker .* which says 20",
+        ),
+        (
+            "20900101000000Z",
+            "20910101000000Z",
+            r"not yet valid. Set the clock of this machine, which says 20",
+        ),
+    ],
+)
+def test_a_certificate_of_another_time_is_told(
+    certificates: Path, tmp_path: Path, begins: str, ends: str, hint: str
+) -> None:
+    """A machine without a clock starts in the past: no CA mends that."""
+    folder = tmp_path / "ca"
+    folder.mkdir()
+    (folder / "index").touch()
+    (folder / "serial").write_text("01")
+    (folder / "config").write_text(
+        f"[ca]\ndefault_ca=us\n[us]\ndatabase={folder}/index\nserial={folder}/serial\nnew_certs_dir={folder}\n"
+        "default_md=sha256\npolicy=any\n[any]\ncommonName=supplied\n"
+    )
+    subprocess.run(
+        ["openssl", "ca", "-batch", "-config", folder / "config", "-cert", certificates / "ca.pem",
+         "-keyfile", certificates / "ca.key", "-in", certificates / "broker.csr", "-startdate", begins,
+         "-enddate", ends, "-out", folder / "broker.pem", "-notext", "-extfile", certificates / "names"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    listener = tls_listener(certificates).replace(
+        f"certfile {certificates / 'broker.pem'}", f"certfile {folder / 'broker.pem'}"
+    )
+    with (
+        Mosquitto(tmp_path / "tls", listener=listener) as broker,
+        pytest.raises(SinkError, match=hint) as told,
+    ):
+        probe.probe(tls_access(broker, ca=certificates / "ca.pem"), timeout=5)
+    assert "EDGED_MQTT_CA" not in str(told.value)
 
 
 def test_a_broker_that_is_not_there_is_told_apart() -> None:

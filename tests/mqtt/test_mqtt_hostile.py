@@ -321,3 +321,45 @@ def test_a_broker_that_is_too_slow_is_told(hostile: Callable[..., tuple[Hostile,
     assert [entry["event"] for entry in logs].count("mqtt_overflow") == 1
     assert line.outbox.delivery().dropped["queue_full"] > 0
     assert "more are made than the broker takes (queue_full)" in line.outbox.problem
+
+
+class Picky(Hostile):
+    """A broker that takes no last will but one of QoS 0 that is not retained."""
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            for head, content in packets(connection):
+                if head >> 4 == 1 and content[7] & 0x20:
+                    self.refused = [*self.refused, "retain"]
+                    connection.sendall(b"\x20\x03\x00\x9a\x00")
+                    return
+                if head >> 4 == 1 and content[7] & 0x18:
+                    self.refused = [*self.refused, "qos"]
+                    connection.sendall(b"\x20\x03\x00\x9b\x00")
+                    return
+                if head >> 4 == 1:
+                    self.sessions += 1
+                    # Maximum QoS 0, Retain Available 0
+                    connection.sendall(b"\x20\x07\x00\x00\x04\x24\x00\x25\x00")
+                else:
+                    self._answer(connection, head, content)
+
+    refused: list[str]
+
+
+def test_a_broker_that_takes_no_will_like_ours_is_reached() -> None:
+    got: list[tuple[int, bytes]] = []
+    broker = Picky(lambda _, head, content: got.append((head, content)))
+    broker.refused = []
+    with capture_logs() as logs:
+        line = Line(broker.port)
+        line.outbox.post("t/availability", b"online")
+        line.until(lambda: line.outbox.delivery().acknowledged == 1)
+        line.until(lambda: got)
+    line.close()
+    broker.close()
+    assert broker.refused == ["retain", "qos"]
+    assert broker.sessions == 1
+    assert got[0] == (0x30, b"\x00\x0et/availability\x00online"), "QoS 0, not retained"
+    reasons = [entry["reason"] for entry in logs if entry["event"] == "mqtt_not_connected"]
+    assert ["refused our last will" in reason for reason in reasons] == [True, True]

@@ -41,7 +41,8 @@ def test_a_broker_never_shows_its_password() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("broker:1883", "not with mqtt://"),
+        ("broker:1883", r"not with mqtt://.*Write mqtt://broker:1883, or mqtts://broker:1883 if"),
+        ("broker.lan:1883", "begins with nothing and not with mqtt://"),
         ("broker", "begins with nothing"),
         ("http://broker", "begins with http://"),
         ("mqtt://", "no host"),

@@ -401,3 +401,13 @@ def test_a_dollar_in_a_password_is_no_variable(tmp_path: Path) -> None:
     """In a URL it may be a part of a credential."""
     settings = load_file(tmp_path, "EDGED_SOURCE=rtsp://u:pa$WORD@cam/1\nEDGED_MODEL=model.tflite\n")
     assert settings.source.startswith("rtsp://u:pa$WORD")
+
+
+@pytest.mark.parametrize("name", ["EDGED_CAMERA", "EDGED_NODE", "EDGED_MQTT_PREFIX", "EDGED_HA_PREFIX"])
+def test_a_part_of_a_topic_is_refused_in_words(name: str) -> None:
+    needed = {"EDGED_SOURCE": "x", "EDGED_MODEL": "m"}
+    with pytest.raises(
+        ConfigError, match="a blank, '/' cannot stand: write letters, digits, _ and -"
+    ) as told:
+        loading.load(environ={**needed, name: "front door/a"})
+    assert "pattern" not in str(told.value)

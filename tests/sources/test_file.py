@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from source_clips import make, make_sound, nothing_left_to_the_collector, number_of, numbered
 
 from edged.errors import SourceError
+from edged.settings import loading
 from edged.sources.file import FileSource, listed
 
 if TYPE_CHECKING:
@@ -194,6 +196,19 @@ def test_realtime_keeps_the_pace(tmp_path: Path) -> None:
     begun = time.monotonic()
     assert len(list(source.frames())) == 15
     assert 0.5 < time.monotonic() - begun < 2.0
+
+
+def test_a_limit_on_a_loop_is_frames_a_second_by_the_clock(tmp_path: Path) -> None:
+    """Media time runs as fast as frames are taken: 10 a second of it were hundreds."""
+    path = make(tmp_path / "clip.mp4", frames=25)
+    environ = {"EDGED_SOURCE": str(path), "EDGED_MODEL": "m", "EDGED_LOOP": "true", "EDGED_FPS": "10"}
+    source = FileSource.create(loading.load(environ=environ))
+    source.open()
+    begun = time.monotonic()
+    count = sum(1 for _ in itertools.islice(source.frames(), 15))
+    source.close()
+    assert count == 15
+    assert time.monotonic() - begun > 1.2
 
 
 def test_stop_ends_a_clip_that_waits(tmp_path: Path) -> None:

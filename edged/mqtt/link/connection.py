@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,7 +11,8 @@ import structlog
 from edged import bridge
 from edged.backoff import Backoff
 from edged.mqtt.link import faults
-from edged.mqtt.link.session import Ending, Experience, Session
+from edged.mqtt.link.experience import Ending, Experience
+from edged.mqtt.link.session import Session
 
 if TYPE_CHECKING:
     import threading
@@ -26,6 +28,8 @@ _STABLE_S = 10.0
 """A session that ends sooner is no success: two clients with one id throw each other out for ever."""
 _REFUSED_S = 60.0
 """A broker that said no needs somebody to mend it; asking more often only fills its log."""
+_TAKEN, _TAKEN_S = 2, 300.0
+"""So many sessions taken over, or ended early without a word, in so many seconds are a trouble."""
 _GOODBYE_S = 2.0
 """How much of the time to stop is kept for ``offline`` and its acknowledgement."""
 
@@ -56,18 +60,31 @@ class Connection:
         self._tried = False
         self._told = ""
         self._fault = ""
+        self._taken: deque[float] = deque(maxlen=_TAKEN)
 
     @property
     def problem(self) -> str:
         """Why there is no session, or what is wrong with it; empty until the first attempt has failed."""
         session = self._session
-        return self.absent or (session.problem if session is not None else "")
+        return self.absent or (session.problem if session is not None else "") or self._twins
 
     @property
     def absent(self) -> str:
         """Why there is no session; empty while there is one."""
         session = self._session
         return "" if session is not None and session.established else self._fault
+
+    @property
+    def _twins(self) -> str:
+        """That sessions end early again and again, as two clients with one id do it; empty if they do not."""
+        taken = list(self._taken)
+        if len(taken) < _TAKEN or time.monotonic() - taken[0] > _TAKEN_S:
+            return ""
+        return (
+            f"The broker {self._access.broker} ends sessions again and again, as if another client had our "
+            f"id {self._access.client_id!r} and each threw the other out: give every daemon an EDGED_NODE of "
+            "its own."
+        )
 
     def open(self) -> None:
         """Start to connect, and never stop trying."""
@@ -123,6 +140,8 @@ class Connection:
             session=session.established,
             maybe_taken=self._access.client_id if brief else "",
         )
+        if fault.twin or (brief and session.fault is None and not self._ending.asked.is_set()):
+            self._taken.append(time.monotonic())
         if not (session.established and self._ending.asked.is_set()):
             self._tell(fault, lost=session.established)
         self._tried = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 _BAD_LOGIN = {"Bad user name or password", "Not authorized", "Bad authentication method", "Banned"}
 _BAD_VERSION = {"Unsupported protocol version", "Protocol error", "Malformed packet"}
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_OTHER_HOST = {62, 64}
+"""Host name, address."""
 _TAKEN_OVER = "Session taken over"
 _PASSING = {
     "Server unavailable",
@@ -35,6 +39,8 @@ class Fault:
     mend: str
     refused: bool = False
     """The broker answered and said no: asking again soon will not help."""
+    twin: bool = False
+    """Another client has come with our id."""
 
     def __str__(self) -> str:
         return f"{self.problem}. {self.mend}."
@@ -74,12 +80,26 @@ def _insecure(broker: Broker, error: ssl.SSLError) -> Fault:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Fault(
             f"the certificate of the broker {broker} is not trusted: {error.verify_message}",
-            "Set EDGED_MQTT_CA to the CA that signed it, and use the host name that the certificate has",
+            _mend_certificate(broker, error.verify_code),
         )
     return Fault(
         f"TLS with the broker {broker} failed: {error.reason or error}",
         "Check that this port speaks TLS (usually 8883), and EDGED_MQTT_CA, _CERT and _KEY",
     )
+
+
+def _mend_certificate(broker: Broker, code: int) -> str:
+    """By OpenSSL's code (x509_vfy.h)."""
+    clock = f"the clock of this machine, which says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    if code == _NOT_YET_VALID:
+        return f"Set {clock}: the certificate is from later; 'timedatectl' shows whether it is synchronised"
+    if code == _EXPIRED:
+        return f"Renew the certificate of the broker or its CA, whichever is too old; or set {clock}"
+    if code in _OTHER_HOST:
+        return (
+            f"Write a name in EDGED_MQTT_URL that the certificate has, or make it for {broker.host!r} as well"
+        )
+    return "Set EDGED_MQTT_CA to the certificate of the CA that signed it"
 
 
 def refused(broker: Broker, reason: ReasonCode) -> Fault:
@@ -92,6 +112,7 @@ def refused(broker: Broker, reason: ReasonCode) -> Fault:
             f"the broker {broker} ended the session: another client came with our id",
             "Give every daemon an EDGED_NODE of its own",
             refused=True,
+            twin=True,
         )
     if name in _BAD_LOGIN:
         user = f"the user {broker.username!r}" if broker.username else "a client without a user name"
@@ -101,6 +122,14 @@ def refused(broker: Broker, reason: ReasonCode) -> Fault:
     if name in _BAD_VERSION:
         mend = "Set EDGED_MQTT_VERSION to 3.1.1 if the broker does not speak MQTT 5"
     return Fault(f"the broker {broker} refused {user}: {name.lower()}", mend, refused=True)
+
+
+def will_refused(broker: Broker, reason: ReasonCode) -> Fault:
+    """The broker takes no last will like ours; it gets a lesser one with the next attempt."""
+    return Fault(
+        f"the broker {broker} refused our last will: {reason.getName().lower()}",
+        "It is tried again with what the broker takes; whoever subscribes later may miss 'offline'",
+    )
 
 
 def malformed(broker: Broker, words: str) -> Fault:

@@ -10,10 +10,7 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
-import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -37,6 +34,7 @@ if TYPE_CHECKING:
     from edged.mqtt.delivery.message import Message
     from edged.mqtt.delivery.outbox import Outbox
     from edged.mqtt.link.client import BrokerAccess
+    from edged.mqtt.link.experience import Ending, Experience
     from edged.mqtt.link.waker import Waker
 
 log = structlog.get_logger()
@@ -67,39 +65,6 @@ class Listener(Protocol):
     def acknowledged(self, message: Message) -> None:
         """The broker has taken a message."""
         ...
-
-
-@dataclass
-class Ending:
-    """When and how everything ends; asked for by one thread, obeyed by the session's."""
-
-    asked: threading.Event = field(default_factory=threading.Event)
-    farewell: bytes = b"offline"
-    """What availability says last; empty: the topic is given up."""
-    drain_until: float = float("inf")
-    """Monotonic: no event is sent after that."""
-    end_at: float = float("inf")
-    """Monotonic: nothing is waited for after that."""
-
-
-@dataclass
-class Experience:
-    """What one session leaves to the next."""
-
-    suspects: int = 0
-    """Messages one of which may have ended the session: they are sent one by one."""
-    refused_until: dict[str, float] = field(default_factory=dict)
-    """Topics to leave alone, until when (monotonic)."""
-    alone: Counter[int] = field(default_factory=Counter)
-    """How many sessions ended with nothing but this message (its order) on its way."""
-    complaints: set[tuple[str, str]] = field(default_factory=set)
-    """Refusals that were told: cause and topic."""
-
-    def complain(self, event: str, topic: str, cause: str) -> None:
-        """Tell a refusal, once."""
-        if (cause, topic) not in self.complaints:
-            self.complaints.add((cause, topic))
-            log.error(event, topic=topic, cause=cause)
 
 
 class Session:
@@ -151,7 +116,7 @@ class Session:
         client.on_publish = self._on_publish
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
-        client.will_set(availability, "offline", qos=1, retain=True)
+        client.will_set(availability, "offline", qos=experience.will_qos, retain=experience.will_retain)
 
     @property
     def established(self) -> bool:
@@ -322,6 +287,8 @@ class Session:
         del client
         if reason.is_failure:
             self.fault = faults.refused(self._access.broker, reason)
+            if self._experience.lower_will(reason.getName()):
+                self.fault = faults.will_refused(self._access.broker, reason)
             return
         log.info("mqtt_connected", broker=str(self._access.broker), client_id=self._access.client_id)
         self._limits = Limits.of(properties, WINDOW)
