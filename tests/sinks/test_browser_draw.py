@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import rig
 from browser import Browser, open_browser
 from daemon import Daemon
+from test_live_view import serving
 
+from edged.scene.zones import inside
+from edged.scene.zones import place as place_of
 from edged.settings.loading import load_all
 
 if TYPE_CHECKING:
@@ -245,3 +250,60 @@ def test_what_would_be_left_out_is_shown_while_it_is_dragged(
     assert after.scores == (("face", 0.5),)
     assert after.areas == (("face", 0.73, 1.0), ("person", 0.00125, 0.5))
     assert json.dumps(lines(browser)).count("EDGED_AREAS") == 1
+
+
+def test_what_the_page_writes_and_counts_is_what_edged_reads_and_counts(tmp_path: Path) -> None:
+    """The page has grammar and geometry of its own: both are compared with edged's, shape by shape."""
+    chance = random.Random(18)  # noqa: S311  # the same shapes every time
+
+    def point() -> list[float]:
+        return [chance.random(), chance.choice([0.0, 1.0, chance.random()])]
+
+    labels = ("person", "traffic light", "größe", "a-b.c")
+    shapes: list[dict[str, Any]] = [
+        {
+            "kind": kind,
+            "name": f"{kind}{number}",
+            "points": [point() for _ in range(2 if kind == "line" else chance.randint(3, 64))],
+            "labels": chance.sample(labels, chance.randint(0, 4)),
+            "dwell": chance.choice([0, 0.5, 86400, chance.random() * 100]),
+        }
+        for number in range(30)
+        for kind in ("zone", "line", "mask")
+    ]
+    places = [point() for _ in range(300)]
+    box = [10.0, 20.0, 70.5, 90.25]
+    limits = {
+        "scores": {"person": 1 / 3, "traffic light": 1},
+        "areas": {"person": [1e-6, 0.1], "car": [0, 0.5]},
+    }
+    script = f"""
+        const shapes = await import("/shapes.js"), {{ Limits }} = await import("/limits.js");
+        const drawn = {json.dumps(shapes)}, places = {json.dumps(places)}, size = {{ w: 641, h: 479 }};
+        const region = {{ kind: "roi", points: shapes.regionPoints([13, 7, 600, 400], size) }};
+        const settings = [...drawn, region].map((shape) => shapes.setting(shape, "EDGED_", size));
+        return {{
+            lines: settings.map((one) => `${{one.name}}=${{one.value}}`),
+            limits: [...new Limits({json.dumps(limits)}).settings("EDGED_")].map((pair) => pair.join("=")),
+            within: drawn.map((shape) => places.map((place) => shapes.inside(place, shape.points))),
+            place: shapes.place({box}, size),
+        }};
+    """
+    with serving() as sink, open_browser() as browser:
+        browser.go(f"{sink.url}draw")
+        found = browser.run(f"return (async () => {{ {script} }})()")
+    env_file = tmp_path / "edged.env"
+    base = ["EDGED_SOURCE=synthetic:", "EDGED_MODEL=x.tflite"]
+    env_file.write_text("\n".join([*base, *found["lines"], *found["limits"], ""]))
+    after = load_all(env_file, {})[0]
+    areas = {area.name: area for area in (*after.zone, *after.line, *after.mask)}
+    for shape in shapes:
+        area = areas[shape["name"]]
+        assert np.allclose(area.points, shape["points"], atol=6e-5)
+        assert area.labels == set(shape["labels"])
+        assert area.dwell_s == pytest.approx(shape["dwell"] if shape["kind"] == "zone" else 0, abs=1e-4)
+    assert after.roi == (13, 7, 600, 400)
+    assert after.scores == (("person", 0.3333), ("traffic light", 1.0))
+    assert after.areas == (("car", 0.0, 0.5), ("person", 1e-6, 0.1))
+    assert found["within"] == [[inside((x, y), shape["points"]) for x, y in places] for shape in shapes]
+    assert tuple(found["place"]) == place_of(box, 641, 479)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor  # not in the package
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
+from daemon import until
 from made import START
 
 from edged.http.events import EventLog
@@ -266,3 +269,39 @@ def test_files_that_are_not_whole_are_no_fault_of_ours(tmp_path: Path) -> None:
     assert found is not None
     assert found[0] == NAME
     assert found[1] == pytest.approx(1.0)
+
+
+class Hanging(Archive):
+    """A folder on a disk that does not answer for a while."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.asked = 0
+        self.answers = threading.Event()
+
+    def find(self, ts: float) -> tuple[str, float] | None:
+        self.asked += 1
+        self.answers.wait(20)
+        return super().find(ts)
+
+
+def test_a_disk_that_hangs_holds_up_nobody_else_and_a_bounded_number_of_threads(tmp_path: Path) -> None:
+    record(tmp_path)
+    archive = Hanging(tmp_path)
+    sink = HttpSink(Site(parse("127.0.0.1:0"), token=None), archive=archive)
+    sink.open()
+    try:
+        with ThreadPoolExecutor(10) as visitors:  # not in the package
+            path = f"/moment.json?at={START + 2}"
+            asking = [visitors.submit(get, sink, path) for _ in range(10)]
+            try:
+                until(lambda: sum(one.done() for one in asking) == 4)
+                assert [one.result()[0] for one in asking if one.done()] == [503] * 4
+                assert archive.asked == 6
+                assert get(sink, "/events.json")[0] == 200
+            finally:
+                archive.answers.set()
+            assert sorted(one.result()[0] for one in asking) == [200] * 6 + [503] * 4
+        assert get(sink, path)[0] == 200
+    finally:
+        sink.close()
