@@ -134,3 +134,28 @@ def test_only_home_assistant_may_give_commands(strict: Mosquitto, boot_id: str, 
     sink.close()
     assert sink._node.commands is not None  # noqa: SLF001
     assert sink._node.commands.counts() == {"accepted": 0, "refused": {}}  # noqa: SLF001
+
+
+def test_an_account_cannot_take_the_place_of_another(tmp_path: Path, boot_id: str) -> None:
+    """With the id of a node and a password of one's own: the shipped listener goes by the account."""
+    passwords = tmp_path / "passwords"
+    passwords.touch()
+    for user in ("lab1", "lab2"):
+        subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, WORD], check=True)
+    shipped = ACL.with_name("edged.conf").read_text().splitlines()
+    (by_account,) = [line for line in shipped if line.startswith("use_username_as_clientid")]
+    lines = (f"acl_file {ACL}", f"password_file {passwords}")
+    with (
+        Mosquitto(tmp_path / "strict", *lines, listener=by_account, anonymous=False) as broker,
+        capture_logs() as logs,
+    ):
+        sink = node_sink(broker, boot_id)
+        sink.open()
+        sink.state(rig.state())
+        assert rig.until(lambda: sink.delivery().acknowledged > 0)
+        publish(broker.port, "edged/lab2/state", b"{}", "-i", "edged-lab1", *as_user("lab2"))
+        sink.send(rig.result(0, PERSON))
+        assert rig.until(lambda: sink.delivery().queued + sink.delivery().in_flight == 0)
+        sink.close()
+    assert "as edged-lab1" not in broker.log
+    assert [entry["event"] for entry in logs if "connected" in entry["event"]] == ["mqtt_connected"]

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
+from edged.backoff import Backoff
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.succession import Numbers
 from edged.mqtt.link.client import BrokerAccess
@@ -170,7 +171,7 @@ def test_a_message_that_ends_every_session_is_given_up(
     hostile: Callable[..., tuple[Hostile, Line]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others get through; the one that ends the session even alone is counted."""
-    monkeypatch.setattr("edged.mqtt.link.connection._BACKOFF_S", (0.05, 0.1))
+    monkeypatch.setattr("edged.mqtt.link.connection.Backoff", lambda *_, **__: Backoff(0.05, 0.1))
 
     def answer(connection: socket.socket, head: int, content: bytes) -> None:
         if b"bad" in content:
@@ -192,7 +193,7 @@ def test_a_link_that_takes_nothing_costs_no_message(
     hostile: Callable[..., tuple[Hostile, Line]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where every session ends before anything was acknowledged, it is not the message's fault: it waits."""
-    monkeypatch.setattr("edged.mqtt.link.connection._BACKOFF_S", (0.02, 0.04))
+    monkeypatch.setattr("edged.mqtt.link.connection.Backoff", lambda *_, **__: Backoff(0.02, 0.04))
     calm = threading.Event()
 
     def answer(connection: socket.socket, head: int, content: bytes) -> None:
