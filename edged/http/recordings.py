@@ -97,13 +97,14 @@ class Moment(_Stored):
     """Where the video shows a moment."""
 
     async def get(self) -> None:
-        """The file and the second, as JSON."""
+        """The file and the second, as JSON; no file where none shows it, which is no fault."""
         ts = self.number("at")
         archive = self.archive
         with self._seats:
             found = await bridge.run("find-video", lambda: archive.find(ts))
         if found is None:
-            raise HTTPError(404)
+            self.send_json({"video": None})
+            return
         name, after_s = found
         self.send_json({"video": f"video/{name}", "after_s": round(after_s, 3)})
 

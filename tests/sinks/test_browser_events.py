@@ -68,7 +68,7 @@ def test_an_event_has_a_picture_and_plays_from_its_second(
             key=lambda one: one["start_time"],
         )
         moment = f"{url}front/moment.json?at={wanted['start_time']}"
-        browser.wait_for(f"return fetch('{moment}').then((answer) => answer.ok)", seconds=30)
+        daemon.until(lambda: asked(moment)["video"])
         found = asked(moment)
         browser.click("#events li:last-child button")
         at_s = max(0.0, found["after_s"] - 1)

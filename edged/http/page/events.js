@@ -65,6 +65,7 @@ async function play(event) {
   const video = find("video");
   try {
     const moment = await ask(`${event.below}moment.json?at=${event.start_time}`);
+    if (!moment.video) throw new Error("there is none");
     video.src = base + event.below + moment.video;
     video.addEventListener("loadedmetadata", () => {
       video.currentTime = Math.max(0, moment.after_s - BEFORE_S);
