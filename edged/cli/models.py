@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from edged.records import TensorSpec
 
 _MEGABYTE = 1e6
+_OVERLAP = 0.45
+"""As EDGED_IOU_THRESHOLD by default."""
+_QUALITY = 90
 _NAME = 16
 """Characters of the column of names."""
 _VALUE = 160
@@ -38,6 +41,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("file", type=Path, metavar="FILE")
     inspect.add_argument("--labels", type=Path, metavar="FILE", help="labels file to look at with it")
     inspect.set_defaults(act=_inspect)
+    attempt = actions.add_parser("try", help="find things in a picture, and write it with them drawn in")
+    attempt.add_argument("file", type=Path, metavar="FILE")
+    attempt.add_argument("picture", type=Path, metavar="PICTURE")
+    attempt.add_argument("--labels", type=Path, metavar="FILE", help="labels file to use with it")
+    attempt.add_argument("--score", type=float, default=0.4, metavar="N", help="least score (default: 0.4)")
+    attempt.add_argument(
+        "--to", type=Path, metavar="JPEG", help="what to write (default: PICTURE_found.jpg, where you are)"
+    )
+    attempt.set_defaults(act=_try)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -131,6 +143,33 @@ def _inspect(options: argparse.Namespace) -> int:
     if not named and bundled.is_file():
         print(f"# Its {len(labels)} classes have no names. If it was trained on COCO:")
         print(f"#EDGED_LABELS={bundled}")
+    return 0
+
+
+def _try(options: argparse.Namespace) -> int:
+    from edged.errors import SinkError  # noqa: PLC0415  # listing and pulling need none of this
+    from edged.imaging.jpeg import encoded  # noqa: PLC0415
+    from edged.trial import picture  # noqa: PLC0415
+
+    image = picture.read(options.picture)
+    tried = picture.look(options.file, image, labels=options.labels, score=options.score, iou=_OVERLAP)
+    for found in tried.detections:
+        shapes = [f"{len(found.keypoints)} points"] * bool(found.keypoints)
+        shapes += [f"outline of {len(found.outline)} corners"] * bool(found.outline)
+        corners = " ".join(f"{corner:.0f}" for corner in found.box)
+        print(f"{found.score:.2f}  {found.label}  {', '.join((corners, *shapes))}")
+    target: Path = options.to or Path(f"{options.picture.stem}_found.jpg")
+    try:
+        target.write_bytes(encoded(tried.annotated, _QUALITY))
+    except OSError as error:
+        raise SinkError(
+            f"the picture {target} cannot be written: {error.strerror}", mend="Name another file with --to"
+        ) from error
+    print(
+        f"wrote {target}: {len(tried.detections)} found in {tried.invoke_ms:.1f} ms with one thread, "
+        f"{tried.decode_ms:.2f} ms to decode",
+        file=sys.stderr,
+    )
     return 0
 
 

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from typing import TYPE_CHECKING
 
+import cv2
 import pytest
 
 from edged import registry
@@ -199,3 +200,37 @@ def test_listing_needs_nothing_heavy() -> None:
     modules = done.stdout.splitlines()[-1]
     for heavy in ("'numpy'", "'cv2'", "'av'", "'pydantic'", "'ai_edge_litert'"):
         assert heavy not in modules
+
+
+def test_try_writes_the_picture_with_what_was_found(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each find, with points and corners where the model gives them, and the drawn picture."""
+    photo = shared / "images" / "000000000036.jpg"
+    for name, words in (
+        ("yolov8n_pose_256_u8in_f32out_nometa", "person  183 156 471 639, 17 points"),
+        ("yolov8n_seg_320_full_integer_quant", "outline of"),
+        ("movenet_lightning_192_uint8", "17 points"),
+    ):
+        target = tmp_path / f"{name}.jpg"
+        model = shared / "models" / f"{name}.tflite"
+        assert main(["models", "try", str(model), str(photo), "--to", str(target)]) == 0
+        output, told = capsys.readouterr()
+        assert words in output
+        assert f"wrote {target}: {len(output.splitlines())} found in " in told
+        drawn, bare = cv2.imread(str(target)), cv2.imread(str(photo))
+        assert drawn is not None
+        assert bare is not None
+        assert drawn.shape == bare.shape
+        assert int((cv2.absdiff(drawn, bare).max(axis=2) > 100).sum()) > 500
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no picture"])
+def test_try_of_what_is_no_picture_is_refused(
+    demo_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    path = tmp_path / "photo.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["models", "try", str(demo_model), str(path)]) == 69
+    assert str(path) in capsys.readouterr().err
