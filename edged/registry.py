@@ -24,6 +24,7 @@ DECODERS: dict[str, str] = {
     "picodet": "edged.decoders.picodet:PicoDet",
     "blazeface": "edged.decoders.blazeface:BlazeFace",
     "classifier": "edged.decoders.classifier:Classifier",
+    "fomo": "edged.decoders.fomo:Fomo",
     "ssd-raw": "edged.decoders.ssd_raw:SsdRaw",
     "ssd": "edged.decoders.ssd:Ssd",
 }

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from edged.records import TensorSpec
 
 _IMAGE_AXES = 4
-_CHANNELS = 3
+CHANNELS = (3, 1)
+"""Of a colour picture, and of a grey one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +86,18 @@ def middle(source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, 
 
 
 def input_size(spec: TensorSpec) -> tuple[int, int]:
-    """Width and height of the picture that an input takes, shape [1, H, W, 3] or [1, 3, H, W].
+    """Width and height of the picture that an input takes, shape [1, H, W, C] or [1, C, H, W], C 3 or 1.
 
     Raises:
-        ModelError: the input takes no single colour picture.
+        ModelError: the input takes no single picture.
     """
     shape = spec.shape
     if len(shape) == _IMAGE_AXES and shape[0] == 1:
-        if shape[3] == _CHANNELS:
+        if shape[3] in CHANNELS:
             return shape[2], shape[1]
-        if shape[1] == _CHANNELS:
+        if shape[1] in CHANNELS:
             return shape[3], shape[2]
     raise ModelError(
-        f"the input {spec.name!r} of the model is {spec}, not one colour picture",
-        mend="Export it with batch 1 and three channels: [1, height, width, 3] or [1, 3, height, width]",
+        f"the input {spec.name!r} of the model is {spec}, not one picture",
+        mend="Export it with batch 1 and three channels or one: [1, height, width, 3], [1, 3, height, width]",
     )

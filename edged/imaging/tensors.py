@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edged.errors import ConfigError, ModelError
-from edged.imaging.geometry import Geometry, corner_fit, input_size, letterbox, middle
+from edged.imaging.geometry import CHANNELS, Geometry, corner_fit, input_size, letterbox, middle
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -113,7 +113,7 @@ class Preprocessor:
             what of it lies outside a frame is left out. Of a frame that has none of it, all is looked at.
 
     Raises:
-        ModelError: no colour picture fits into the input.
+        ModelError: no picture fits into the input.
     """
 
     def __init__(
@@ -125,12 +125,12 @@ class Preprocessor:
         self._region = region
         self._size = input_size(spec)
         self._fit = encoding.fit
-        self._planar = spec.shape[3] != _CHANNELS
+        self._planar = spec.shape[3] not in CHANNELS
+        self._grey = spec.shape[1 if self._planar else 3] == 1
         self._order = _BLUE_GREEN_RED if encoding.order == "bgr" else _BLUE_GREEN_RED[::-1]
         table = pixel_table(spec, encoding)
-        self._border = (
-            table[encoding.border][:, np.newaxis, np.newaxis] if self._planar else table[encoding.border]
-        )
+        border = table[encoding.border][: 1 if self._grey else _CHANNELS]
+        self._border = border[:, np.newaxis, np.newaxis] if self._planar else border
         # OpenCV looks up by size of the entry; its own dtypes lack some of numpy's.
         self._stored_as = np.dtype({1: np.uint8, 2: np.uint16, 4: np.float32}[spec.dtype.itemsize])
         stored = table.view(self._stored_as)
@@ -181,7 +181,11 @@ class Preprocessor:
             size = (place.inner_width, place.inner_height)
             image = cv2.resize(image, size, dst=self._resized, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
         stored = out.view(self._stored_as)[0]
-        if self._planar:
+        if self._grey:
+            plane = stored[0] if self._planar else stored[..., 0]
+            cv2.cvtColor(image, cv2.COLOR_BGR2GRAY, dst=self._plane)
+            cv2.LUT(self._plane, self._tables[0], dst=plane[place.rows, place.columns])
+        elif self._planar:
             for channel, (source, table) in enumerate(zip(self._order, self._tables, strict=True)):
                 cv2.extractChannel(image, source, dst=self._plane)
                 cv2.LUT(self._plane, table, dst=stored[channel, place.rows, place.columns])

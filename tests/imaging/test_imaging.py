@@ -42,7 +42,7 @@ def noise(size: tuple[int, int], seed: int = 0) -> Image:
 
 def plainly(image: Image, of: TensorSpec, encoding: Encoding) -> Tensor:
     """The same step by step, as one would write it without a thought for speed."""
-    planar = of.shape[3] != 3
+    planar, grey = of.shape[3] not in (1, 3), 1 in of.shape[1:]
     target = (of.shape[3], of.shape[2]) if planar else (of.shape[2], of.shape[1])
     height, width = image.shape[:2]
     if encoding.fit == "letterbox":
@@ -61,6 +61,8 @@ def plainly(image: Image, of: TensorSpec, encoding: Encoding) -> Tensor:
         resized[: small.shape[0], : small.shape[1]] = small
     else:
         resized = cv2.resize(image, target)
+    if grey:
+        resized = cv2.cvtColor(cv2.cvtColor(resized, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     pixels = resized[:, :, :: -1 if encoding.order == "rgb" else 1].astype(np.float64)
     if encoding.raw_when_quantised and of.dtype.kind in "iu":
         pixels += np.iinfo(of.dtype).min
@@ -70,6 +72,7 @@ def plainly(image: Image, of: TensorSpec, encoding: Encoding) -> Tensor:
         if of.quantised:
             limits = np.iinfo(of.dtype)
             pixels = np.clip(np.rint(pixels / of.scale) + of.zero_point, limits.min, limits.max)
+    pixels = pixels[:, :, :1] if grey else pixels
     pixels = pixels.transpose(2, 0, 1) if planar else pixels
     return pixels.astype(of.dtype)[np.newaxis]
 
@@ -82,6 +85,8 @@ INPUTS = {
     "float16": spec((1, 320, 320, 3), "float16"),
     "planar float32": spec((1, 3, 320, 320)),
     "planar int8": spec((1, 3, 320, 320), "int8", scale=1 / 255, zero_point=-128),
+    "grey int8": spec((1, 96, 96, 1), "int8", scale=1 / 255, zero_point=-128),
+    "planar grey": spec((1, 1, 96, 128)),
     "oblong": spec((1, 192, 320, 3), "uint8", scale=1 / 128, zero_point=127),
 }
 
@@ -160,9 +165,9 @@ def test_a_buffer_of_another_model_is_refused() -> None:
 @pytest.mark.parametrize(
     ("of", "seen"),
     [
-        (spec((1, 320, 320, 1)), "float32[1, 320, 320, 1], not one colour picture"),
-        (spec((4, 320, 320, 3)), "float32[4, 320, 320, 3], not one colour picture"),
-        (spec((1, 1001)), "float32[1, 1001], not one colour picture"),
+        (spec((1, 320, 320, 2)), "float32[1, 320, 320, 2], not one picture"),
+        (spec((4, 320, 320, 3)), "float32[4, 320, 320, 3], not one picture"),
+        (spec((1, 1001)), "float32[1, 1001], not one picture"),
         (spec((1, 320, 320, 3), "int16", scale=0.1), "as int16"),
         (spec((1, 320, 320, 3), "int32"), "as int32"),
     ],
