@@ -314,3 +314,73 @@ def test_what_is_to_come_last_does_and_gives_way_to_what_is_newer() -> None:
     box.release()
     account = box.delivery()
     assert (account.queued, account.dropped, account.closes) == (0, {"superseded": 1}, True)
+
+
+def test_what_is_damaged_on_the_disk_is_counted_and_no_longer_there() -> None:
+    box = outbox()
+    box.disk.recover(10, 1, 10)
+    box.attach()
+    box.disk.load(1, [Message(2, "t", b"2", spooled=True)], 5, damaged=3)
+    box.disk.load(5, [Message(8, "t", b"8", spooled=True)], None, damaged=5)
+    assert box.disk.count == 2
+    assert take_all(box) == [b"2", b"8"]
+    account = box.delivery()
+    assert account.dropped == {"spool_damaged": 8}
+    assert (account.closes, account.spooled) == (True, 0)
+
+
+def test_what_is_trimmed_elsewhere_does_not_move_the_place_to_read_from() -> None:
+    box = outbox()
+    box.disk.recover(10, 1, 10)
+    box.disk.trimmed(4, "spool_age", 2, 6)
+    assert box.disk.unloaded == 1
+    box.disk.trimmed(1, "spool_full", 3, 6)
+    assert box.disk.unloaded == 6
+    assert box.delivery().dropped == {"spool_age": 2, "spool_full": 3}
+
+
+def test_a_value_that_was_lost_gives_way_to_a_newer_one() -> None:
+    box = outbox()
+    box.attach()
+    for value in (b"1", b"2"):
+        box.post("answer", value, retain=False)
+        if value == b"1":
+            assert box.take() is not None
+    box.detach()
+    box.attach()
+    assert take_all(box) == [b"2"]
+    assert box.delivery().dropped == {"superseded": 1}
+    assert box.delivery().closes
+
+
+def test_a_topic_that_is_used_again_while_it_is_cleared_stays() -> None:
+    box = outbox()
+    box.attach()
+    box.post("a", b"")
+    clearing = box.take()
+    assert clearing is not None
+    box.post("a", b"1")
+    box.settle(clearing)
+    assert take_all(box) == [b"1"]
+    box.detach()
+    box.attach()
+    assert take_all(box) == [b"1"]
+
+
+def test_a_file_waits_for_a_disk_that_works_however_long_the_broker_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.mqtt.delivery.outbox._GRACE_S", 0.0)
+    box = outbox(limit=1)
+    box.disk.recover(0, None, 0)
+    box.put("t", b"0")
+    box.detach()
+    blocked = threading.Thread(target=box.put, args=("t", b"1"), kwargs={"waits": True})
+    blocked.start()
+    time.sleep(0.1)
+    assert blocked.is_alive()
+    box.disk.spill(float("inf"))
+    box.disk.spilled()
+    blocked.join(5)
+    assert not blocked.is_alive()
+    assert box.delivery().dropped == {}

@@ -408,3 +408,49 @@ def test_a_full_disk_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: pyte
     assert len(tries) == 2
     box.abandon()
     assert box.delivery().closes
+
+
+def test_what_waited_on_the_disk_leaves_in_order_and_the_disk_is_empty_then(path: Path) -> None:
+    box = outbox(limit=60)
+    spooler = Spooler(box.disk, SpoolFile(path))
+    spooler.open()
+    for number in range(250):
+        box.put("t", b"%d" % number, waits=True)
+    assert rig.until(lambda: box.disk.count > 150)
+    box.attach()
+    sent: list[int] = []
+
+    def drained() -> bool:
+        while (message := box.take()) is not None:
+            sent.append(int(message.payload))
+            box.settle(message)
+        return len(sent) >= 250
+
+    assert rig.until(drained)
+    assert sent == list(range(250))
+    spooler.close(5)
+    assert box.delivery().closes
+    with contextlib.closing(open_spool(path)) as spool:
+        assert spool.extent() == (0, None, 0)
+
+
+def test_what_is_in_memory_at_the_end_goes_to_the_disk(path: Path) -> None:
+    box = outbox()
+    spooler = Spooler(box.disk, SpoolFile(path))
+    spooler.open()
+    put(box, 5)
+    spooler.close(5)
+    with contextlib.closing(open_spool(path)) as spool:
+        assert spool.extent()[0] == 5
+
+
+def test_small_messages_make_no_room_for_large_ones_at_once(path: Path) -> None:
+    """The oldest go in several rounds, since their sizes are not known; all are counted."""
+    with contextlib.closing(open_spool(path, max_bytes=400_000)) as spool:
+        spool.write([*messages(400, size=10), *messages(20, first=401, size=40_000)])
+        dropped, following = spool.trim(1)
+        count, first, _ = spool.extent()
+        assert dropped == {"spool_full": 420 - count}
+        assert first == following
+        assert 1 <= count < 12
+        assert not spool.oversized
