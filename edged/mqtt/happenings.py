@@ -84,6 +84,7 @@ class Happenings:
                 else:
                     self._ledger.totals.forget(topic)
                     self._outbox.post(topic, b"")
+        self._ledger.flush()
 
     def tell(self, events: Sequence[Event]) -> None:
         """Publish events, each once; with the first and with a better picture what it looks like."""
@@ -174,6 +175,7 @@ class Happenings:
                 topic = self._topics.line_total(line, direction, slug(event.label))
                 with self._lock:
                     self._set(topic, b"%d" % self._ledger.totals.add(topic))
+        self._ledger.flush()
 
     def _set(self, topic: str, value: bytes, *, at_once: bool = False) -> None:
         if self._told.get(topic) != value:

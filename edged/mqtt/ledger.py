@@ -38,6 +38,8 @@ class EventLedger:
         self.problem = ""
         """Why the file cannot be written; empty when it can."""
         self._path = path
+        self._writing = threading.Lock()
+        """Held while the disk is at work, and taken before the other."""
         self._lock = threading.Lock()
         self._open: dict[str, str] = {}
         """The last message by event."""
@@ -65,8 +67,9 @@ class EventLedger:
             for text in list(self._open.values()):
                 self._note(happenings.cut_short(json.loads(text), boot_id=boot_id))
             log.info("mqtt_events_recovered", path=str(self._path), messages=len(self._unsafe))
-            self._write()
-            return [(camera, text.encode()) for text, camera in self._unsafe.items()]
+            left = [(camera, text.encode()) for text, camera in self._unsafe.items()]
+        self.flush()
+        return left
 
     def note(self, event: EventMessage) -> None:
         """An event's message is about to be sent."""
@@ -74,7 +77,7 @@ class EventLedger:
             return
         with self._lock:
             self._note(event)
-            self._write()
+        self.flush()
 
     def safe(self, payload: bytes) -> None:
         """A message is with the broker or on disk. Touches no disk, see :meth:`flush`."""
@@ -82,10 +85,18 @@ class EventLedger:
             self._changed |= self._unsafe.pop(payload.decode(), None) is not None
 
     def flush(self) -> None:
-        """Write what :meth:`safe` has changed."""
-        with self._lock:
-            if self._changed:
-                self._write()
+        """Write what has changed since; whoever must not wait for the disk leaves this to others."""
+        if self._path is None or not self._changed:
+            return
+        with self._writing:
+            with self._lock:
+                self._changed = False
+                content = {
+                    "open": list(self._open.values()),
+                    "unsafe": list(self._unsafe),
+                    "totals": self.totals.under(),
+                }
+            self._write(self._path, payloads.encode(content))
 
     def _note(self, event: EventMessage) -> None:
         text = payloads.encode(event).decode()
@@ -94,13 +105,13 @@ class EventLedger:
         else:
             self._open[event["event_id"]] = text
         self._unsafe[text] = event["camera"]
+        self._changed = True
         if len(self._unsafe) > _MOST:
             updates = (one for one in self._unsafe if json.loads(one)["type"] == "update")
             del self._unsafe[next(updates, next(iter(self._unsafe)))]
 
     def _total_changed(self) -> None:
-        with self._lock:
-            self._write()
+        self._changed = True
 
     def _read(self, path: Path) -> None:
         try:
@@ -114,24 +125,16 @@ class EventLedger:
             log.error("mqtt_ledger_unreadable", path=str(path), reason=str(error))
             self._open, self._unsafe = {}, {}
 
-    def _write(self) -> None:
-        if self._path is None:
-            return
-        content = {
-            "open": list(self._open.values()),
-            "unsafe": list(self._unsafe),
-            "totals": self.totals.under(),
-        }
-        new = self._path.with_name(self._path.name + ".new")
+    def _write(self, path: Path, content: bytes) -> None:
+        new = path.with_name(path.name + ".new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_bytes(payloads.encode(content))
-            new.replace(self._path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(content)
+            new.replace(path)
         except OSError as error:
-            told = f"{str(self._path)!r} cannot be written: {error.strerror}; after a kill events have no end"
+            told = f"{str(path)!r} cannot be written: {error.strerror}; after a kill events have no end"
             if told != self.problem:
                 log.error("mqtt_ledger_fails", reason=told)
             self.problem = told
         else:
             self.problem = ""
-        self._changed = False

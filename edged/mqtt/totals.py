@@ -13,7 +13,7 @@ class Totals:
     """How often something has happened, by topic, in all runs. Thread-safe.
 
     Args:
-        changed: called after every change.
+        changed: called after every change, must not block.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:

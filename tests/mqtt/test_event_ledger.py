@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import tempfile
+import threading
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -193,5 +195,26 @@ def test_a_file_that_is_damaged_or_cannot_be_written_is_told_and_ends_nothing(tm
     lost = EventLedger(tmp_path / "file" / "edged-lab1.events.json")
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     lost.totals.add("a")
+    lost.flush()
     assert "cannot be written: " in lost.problem
     assert lost.totals.under() == {"a": 1}
+
+
+def test_an_acknowledgement_does_not_wait_for_a_disk_that_hangs(tmp_path: Path) -> None:
+    """A FIFO that nobody reads: whoever opens it to write hangs."""
+    path = tmp_path / "edged-lab1.events.json"
+    ledger = EventLedger(path)
+    ledger.totals.add("a")
+    fifo = path.with_name(path.name + ".new")
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=ledger.flush, daemon=True)
+    writer.start()
+    try:
+        ledger.safe(b"anything")
+        assert ledger.totals.recall("b", 3) == 3
+        assert writer.is_alive()
+    finally:
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        writer.join(10)
+        os.close(reader)
+    assert not writer.is_alive()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pytest
-from daemon import edged, until
+from daemon import Daemon, edged, until
 
 from edged.contract import words
 from edged.errors import ConfigError
@@ -26,6 +26,7 @@ from edged.sinks.webhook import HttpServer, WebhookSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 SECRET = "bot123:Hunter2"  # noqa: S105  # what no message may repeat
 
@@ -275,7 +276,7 @@ def test_an_address_that_is_none_is_told_without_what_is_secret_in_it(url: str, 
     assert "Hunter" not in str(refused.value)
 
 
-def test_check_says_whether_the_server_is_there_and_sends_nothing(demo_model: object) -> None:
+def test_check_says_whether_the_server_is_there_and_sends_nothing(demo_model: Path) -> None:
     settings = {"EDGED_SOURCE": "synthetic:?count=1&live=false", "EDGED_MODEL": str(demo_model)}
     with Server(200) as server:
         done = edged("check", settings=settings | {"EDGED_WEBHOOK_URL": server.url})
@@ -294,3 +295,25 @@ def test_check_says_whether_the_server_is_there_and_sends_nothing(demo_model: ob
 )
 def test_a_time_is_said_as_people_say_it(seconds: float, said: str) -> None:
     assert words.span(seconds) == said
+
+
+def test_a_daemon_whose_webhook_hangs_detects_everything_and_stops_in_time(
+    demo_model: Path, demo_clip: Path, tmp_path: Path
+) -> None:
+    with Server(0) as server:
+        settings = {
+            "EDGED_SOURCE": str(demo_clip),
+            "EDGED_MODEL": str(demo_model),
+            "EDGED_WEBHOOK_URL": server.url,
+            "EDGED_STOP_TIMEOUT": "2",
+            "EDGED_STATS_INTERVAL": "1",
+        }
+        with Daemon(tmp_path, settings) as daemon:
+            assert daemon.wait() == 0
+        assert len(server.got) == 1
+    ledger = daemon.ledger()
+    assert ledger["inferred"] == ledger["captured"] == 200
+    account = daemon.told("webhook_account")[0]
+    assert account["lost"] >= 2
+    assert account["delivered"] == account["refused"] == 0
+    assert "Hunter2" not in daemon.stderr
