@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
+from edged.sources import heif
 from edged.sources.connection import Damaged
 from edged.sources.pace import MediaClock, turned
 from edged.sources.truncation import is_cut_short
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from edged.records import Image
     from edged.sources.container import Container
 
-IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}) | heif.SUFFIXES
 CLIPS = frozenset(
     {
         ".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".h265", ".hevc", ".ivf", ".m2ts",
@@ -182,6 +183,8 @@ def _read_image(path: Path, rotate: int) -> Image:
             raise SourceError(f"the source {str(path)!r} is cut short", mend=_MEND)
         try:
             data = np.fromfile(path, np.uint8)
+            if heif.is_heif(bytes(data[:64])):
+                return turned(heif.read(path), rotate)
             if bytes(data[:2]) == b"\xff\xd8":
                 data = np.append(
                     data, np.frombuffer(b"\xff\xd9", np.uint8)
