@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -13,6 +12,7 @@ from av.stream import Disposition
 
 from edged.errors import SourceError
 from edged.sources.connection import Damaged
+from edged.sources.orientation import orientation_of
 from edged.sources.pace import turned, turned_pixel
 
 if TYPE_CHECKING:
@@ -155,7 +155,9 @@ class Container:
         """Width of a pixel of the upright picture by its height."""
         assert self._picture is not None  # noqa: S101  # grab() comes first
         said = self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
-        return turned_pixel(said or Fraction(1), -90 * _quarters(self._picture))
+        orientation = orientation_of(self._picture)
+        sideways = orientation is not None and orientation.sideways
+        return turned_pixel(said or Fraction(1), 90 if sideways else 0)
 
     def image(self, rotate: int = 0) -> Image:
         """What was grabbed as an upright BGR picture, turned clockwise by so many degrees."""
@@ -233,13 +235,5 @@ class JpegDecoder:
 
 def _upright(picture: av.VideoFrame, rotate: int) -> Image:
     image: Image = picture.to_ndarray(format="bgr24")  # type: ignore[assignment]  # bgr24 is uint8
-    return turned(image, (rotate - 90 * _quarters(picture)) % 360)
-
-
-def _quarters(picture: av.VideoFrame) -> int:
-    """The display matrix of phone clips as quarter turns counter-clockwise.
-
-    An odd angle becomes the nearest quarter turn, and a matrix that says nothing turns nothing.
-    """
-    angle = picture.rotation
-    return round(angle / 90) if math.isfinite(angle) else 0
+    orientation = orientation_of(picture)
+    return turned(image if orientation is None else orientation.upright(image), rotate)
