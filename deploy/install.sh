@@ -212,6 +212,8 @@ build_release() {
   mapfile -t from < <(where_from)
   wanted=$(requirements)
   [[ $hashes ]] || pinned=(--only-binary :all:)
+  # An installer that was killed could not clean up; one that still runs is younger.
+  find /var/tmp -maxdepth 1 -name 'edged-install.*' -user root -mmin +720 -exec rm -rf {} +
   work=$(mktemp -d /var/tmp/edged-install.XXXXXX)
   # Wheels are large, and /tmp may lie in memory.
   export TMPDIR=$work
@@ -580,6 +582,9 @@ do_uninstall() {
   if [[ $purge ]]; then
     run rm -rf "$ETC" "$STATE"
     run rm -f /etc/credstore{,.encrypted}/edged.*mqtt_password
+    # What 'systemctl edit' has written.
+    run rm -rf /etc/systemd/system/edged{,@,@*}.service.d
+    ! is_booted || systemctl daemon-reload
   else
     # The number of the account may be given to another one some day: what stays must not be theirs then.
     [[ ! -d $ETC ]] || run chown -R root:root "$ETC"
