@@ -85,7 +85,11 @@ class Encoder:
         try:
             self._context = _open(codec, width, height, pixel)
         except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise EncoderError(f"the encoder {codec} cannot be opened: {error}") from error
+            # FFmpeg's own text names its functions; what helps is the size.
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise EncoderError(
+                f"the encoder {codec} cannot be opened for pictures of {width}x{height} pixels: {reason}"
+            ) from error
 
     def encode(self, picture: Image, pts_s: float, *, keyframe: bool = False) -> list[Packet]:
         """Encode one picture.

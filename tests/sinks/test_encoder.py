@@ -172,3 +172,9 @@ def test_colours_and_pixels_are_tagged_and_as_tagged(
     for number, colour in enumerate(COLOURS):
         middle = shown[height // 2, (2 * number + 1) * width // 14].astype(int)
         assert np.abs(middle - colour).max() <= 6, (colour, middle)
+
+
+def test_a_size_that_cannot_be_encoded_is_told_in_words() -> None:
+    with pytest.raises(EncoderError, match="for pictures of 20000x16 pixels: ") as caught:
+        Encoder(SOFTWARE, 20000, 16)
+    assert "avcodec" not in str(caught.value)
