@@ -106,6 +106,9 @@ def test_the_flow_of_node_red_hangs_together_and_hears_what_is_published() -> No
         for wire in (target for output in node.get("wires", ()) for target in output):
             assert wire in nodes
         assert not node["type"].startswith("mqtt ") or node["broker"] in nodes
+        # Names that Node-RED has declared in every function.
+        reserved = r"(const|let|var)\s+[\[{]?[^=;]*\b(node|flow|msg|context|global|env|RED)\b"
+        assert not re.search(reserved, node.get("func", ""))
     heard = {node["topic"] for node in nodes.values() if node["type"] == "mqtt in"}
     any_camera = Topics("edged", "+", "+")
     assert heard <= {any_camera.events, any_camera.best("+"), any_camera.status, "edged/+/state"}
