@@ -13,7 +13,7 @@ SYSTEM_CACHE ?= /var/tmp/edged-system
 
 DEB := $(foreach suite,bookworm trixie,$(foreach arch,amd64 arm64,deb-$(suite)-$(arch)))
 
-.PHONY: demo test test-system test-arm64 deb $(DEB) image image-amd64 image-arm64 sbom fuzz mutants check format clean
+.PHONY: demo test test-system test-arm64 test-home-assistant deb $(DEB) image image-amd64 image-arm64 sbom fuzz mutants check format clean
 
 demo: $(READY)
 	$(BIN)/edged demo
@@ -40,6 +40,12 @@ test-system-fleet: $(READY)
 test-arm64: export EDGED_SYSTEM_CACHE = $(SYSTEM_CACHE)
 test-arm64: $(READY)
 	$(BIN)/python -m pytest tests/system/test_arm64.py $(ARGS)
+
+# Two cameras before a real Home Assistant core, which is fetched once: 1.1 GB. Needs root, mmdebstrap, mosquitto.
+test-home-assistant: export EDGED_HOME_ASSISTANT = $(SYSTEM_CACHE)/home-assistant
+test-home-assistant: $(READY)
+	tests/system/home-assistant-root.sh $(EDGED_HOME_ASSISTANT)
+	$(BIN)/python -m pytest -x tests/system/test_home_assistant.py $(ARGS)
 
 # Debian packages into dist/: for Debian 12 and 13, amd64 and arm64, all of them on this machine.
 deb: $(DEB)

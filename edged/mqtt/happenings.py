@@ -63,9 +63,9 @@ class Happenings:
         self._crops: dict[str, Image] = {}
         """The best picture of a label that has not been told yet."""
         self._of_pictures, self._of_places, self._of_comings = (
-            Budget(0.1, 4),
-            Budget(0.2, 10),
-            Budget(0.1, 10),
+            Budget(0.1, 2),
+            Budget(0.1, 5),
+            Budget(0.05, 4),
         )
         self._lock = threading.Lock()
         self._told: dict[str, bytes] = {}

@@ -260,7 +260,9 @@ def test_names_have_one_rule_of_capitals_and_what_few_want_is_off(ran: Ran) -> N
     assert components["front_event_zone_porch"]["name"] == "Front porch visit"
     assert components["front_count_person"]["icon"] == "mdi:account"
     off = {name for name, one in components.items() if not one.get("enabled_by_default", True)}
-    assert off == {"predict_p95", "capture_to_ack_p95", "last_heard"} & components.keys()
+    assert off == {"predict_p95", "capture_to_ack_p95", "last_heard"} | {
+        f"front_zone_porch_occupancy_{label}" for label in ("person", "tabby_cat")
+    }
 
 
 def test_a_value_that_a_message_does_not_have_is_unknown(ran: Ran) -> None:

@@ -76,7 +76,14 @@ def figures(timings: str, expire_after: int) -> dict[str, dict[str, Any]]:
         "suggested_display_precision": 1,
         "enabled_by_default": False,
     }
-    found = {"fps": _figure("Frames per second", "value_json.fps", "value_json.fps | round(1)", rate)}
+    found = {
+        "fps": _figure(
+            "Frames per second",
+            "value_json.fps",
+            "value_json.fps | round(0 if value_json.fps >= 5 else 1)",
+            rate,
+        )
+    }
     for stage, name in _STAGES.items():
         guard = f"value_json.stages.{stage}"
         found[f"{stage}_p95"] = _figure(name, guard, f"{guard}.p95_ms", delay)

@@ -71,7 +71,11 @@ class Sights:
             there = self.topics.zone_count(zone, key)
             found[f"zone_{zone}_count_{key}"] = self._count(f"{zone} {label}", key, there)
             if self.tracks:
-                found[f"zone_{zone}_occupancy_{key}"] = self._is_there(f"{zone} {label}", key, there)
+                # Its zone's occupancy and its count say it already; each costs the recorder a row.
+                found[f"zone_{zone}_occupancy_{key}"] = {
+                    **self._is_there(f"{zone} {label}", key, there),
+                    "enabled_by_default": False,
+                }
         if self.tracks:
             template = _ZONE.replace("ZONE", zone)
             found[f"event_zone_{zone}"] = self._event(
