@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from edged.records import Tensor
 
 
+_OTHER_CHIPS = {
+    "ethos-u": "an Arm Ethos-U processor",
+    "NeutronGraph": "NXP's Neutron processor",
+    "PosenetDecoderOp": "Coral's pose library",
+}
+"""Operations that no runtime of ours has, and what does."""
+
+
 class CpuEngine:
     """Runs a model with XNNPACK on the CPU.
 
@@ -79,6 +87,12 @@ class CpuEngine:
                 f"{self._name} is compiled for the Edge TPU and cannot run on the CPU",
                 mend="Give its CPU build (the one without _edgetpu in its name) or set EDGED_DEVICE=edgetpu",
             )
+        for operation, chip in _OTHER_CHIPS.items():
+            if operation in reason:
+                return ModelError(
+                    f"{self._name} is compiled for {chip} and cannot run here ({operation})",
+                    mend="Give the model from before it was compiled for that, a plain .tflite",
+                )
         return ModelError(
             f"{self.runtime} does not take {self._name}: {_first_sentence(error)}",
             mend="Get the file again or export the model again with a current converter",

@@ -185,3 +185,24 @@ def test_a_broken_runtime_is_not_passed_over(tmp_path: Path) -> None:
         "refused: the TFLite runtime ai-edge-litert is installed but broken: libstdc++ is too old"
     )
     assert said.endswith("or set EDGED_RUNTIME=tflite-runtime.")
+
+
+@pytest.mark.parametrize(
+    ("operation", "chip"),
+    [("ethos-u", "Ethos-U"), ("NeutronGraph", "Neutron"), ("PosenetDecoderOp", "Coral")],
+)
+def test_a_model_for_another_chip_is_told_what_it_is_for(
+    shared: Path, tmp_path: Path, operation: str, chip: str
+) -> None:
+    """An Edge TPU's model with the name of the other chip's operation in place of its own."""
+    data = (shared / "models" / "mobilenet_v1_0.25_128_quant_edgetpu.tflite").read_bytes()
+    old = b"edgetpu-custom-op"
+    new = operation.encode().ljust(len(old), b"\0")
+    lengths = [len(text).to_bytes(4, "little") for text in (old, operation.encode())]
+    assert data.count(lengths[0] + old) >= 1
+    path = tmp_path / "other.tflite"
+    path.write_bytes(data.replace(lengths[0] + old, lengths[1] + new))
+    with pytest.raises(ModelError, match=chip) as error:
+        CpuEngine(path)
+    assert operation in str(error.value)
+    assert "converter" not in error.value.mend
