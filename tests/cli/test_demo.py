@@ -84,6 +84,8 @@ def test_its_subscriber_shows_what_each_topic_is_for(ran: tuple[str, Path]) -> N
         "state",
         "camera/status",
         "camera/count/face",
+        "camera/occupancy",
+        "camera/last_seen/face",
         "camera/best/face",
         "camera/events",
         "camera/detections",

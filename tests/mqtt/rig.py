@@ -284,8 +284,12 @@ _CLEARED = {
     "camera_state",
     "snapshot",
     "best",
+    "availability",
+    "state",
+    "occupancy",
+    "last_seen",
 }
-_CLEARED |= {"availability", "state"}  # of a node that has another name now
+"""What may be empty: it clears what was retained, such as of a camera or a node that has another name now."""
 
 
 def assert_contract(messages: Iterable[Received], topics: Topics = TOPICS) -> int:
