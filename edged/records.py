@@ -87,6 +87,10 @@ class Detection:
     """Corners x, y of a polygon around it, in pixels of the source frame; empty without one."""
     path: tuple[tuple[float, float], ...] = ()
     """Where it went, as fractions of the frame; for drawing only."""
+    sub_label: str = ""
+    """What a second model says that it is, more exactly; empty as long as nobody knows."""
+    sub_score: float = 0.0
+    """0..1, of ``sub_label``."""
 
     def followed(self, track: int, path: tuple[tuple[float, float], ...]) -> Detection:
         """The same as a part of a track. By hand, for it is done to every object of every frame."""
@@ -145,6 +149,9 @@ class Event:
     """Where it went, as fractions of the frame."""
     crop: Image | None = None
     """The best picture of it, with what is new about it: with the start, and with ``picture``."""
+    sub_label: str = ""
+    """What a second model says that it is, more exactly; empty as long as nobody knows."""
+    sub_score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

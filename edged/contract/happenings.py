@@ -12,6 +12,7 @@ from edged.contract.payloads import (
     SCHEMA,
     BootId,
     CameraName,
+    FinerLabel,
     ImageSize,
     Natural,
     Timestamp,
@@ -47,6 +48,8 @@ class EventMessage(TypedDict):
     event_id: Annotated[str, Field(description="the same from start to end, and of no other object")]
     ts: Annotated[float, Field(description="UTC of the frame that brought the news, seconds since the epoch")]
     label: str
+    sub_label: NotRequired[FinerLabel]
+    sub_score: NotRequired[Annotated[float, Field(ge=0, le=1)]]
     track: Natural
     score: Annotated[float, Field(ge=0, le=1)]
     top_score: Annotated[float, Field(ge=0, le=1)]
@@ -81,7 +84,7 @@ class EventMessage(TypedDict):
 def event(news: Event, *, camera: str, boot_id: str) -> EventMessage:
     """The message of one event."""
     x1, y1, x2, y2 = news.box
-    return {
+    message: EventMessage = {
         "schema": SCHEMA,
         "camera": camera,
         "boot_id": boot_id,
@@ -111,6 +114,10 @@ def event(news: Event, *, camera: str, boot_id: str) -> EventMessage:
         "changes": list(news.changes),
         "ended_by": news.ended_by,  # type: ignore[typeddict-item]
     }
+    if news.sub_label:
+        message["sub_label"] = news.sub_label
+        message["sub_score"] = round(news.sub_score, 4)
+    return message
 
 
 def cut_short(last: EventMessage, *, boot_id: str) -> EventMessage:

@@ -25,6 +25,7 @@ Occupancy = Literal["ON", "OFF"]
 Count = Annotated[int, Field(ge=0, description="objects of the label")]
 Milliseconds = Annotated[float, Field(ge=0, description="milliseconds")]
 Timestamp = Annotated[float, Field(description="UTC, seconds since the epoch")]
+FinerLabel = Annotated[str, Field(description="what it is more exactly, as EDGED_CLASSIFY's model says")]
 Natural = Annotated[int, Field(ge=0)]
 Numbers2 = Annotated[list[float], Field(min_length=2, max_length=2)]
 Numbers3 = Annotated[list[float], Field(min_length=3, max_length=3)]
@@ -63,12 +64,13 @@ class DetectionItem(TypedDict):
             ),
         ]
     ]
+    sub_label: NotRequired[FinerLabel]
+    sub_score: NotRequired[Annotated[float, Field(ge=0, le=1)]]
     outline: NotRequired[
         Annotated[
             list[Numbers2],
             Field(
-                description="polygon around it, corners x, y in pixels of the source frame; only of models "
-                "that give any"
+                description="polygon around it, corners x, y in pixels of the frame; of models that give any"
             ),
         ]
     ]
@@ -278,6 +280,9 @@ def _item(found: Detection) -> DetectionItem:
     }
     if found.keypoints:
         item["keypoints"] = [[round(x, 2), round(y, 2), round(sure, 4)] for x, y, sure in found.keypoints]
+    if found.sub_label:
+        item["sub_label"] = found.sub_label
+        item["sub_score"] = round(found.sub_score, 4)
     if found.outline:
         item["outline"] = [[round(x, 2), round(y, 2)] for x, y in found.outline]
     return item

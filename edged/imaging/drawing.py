@@ -50,7 +50,7 @@ def annotate(image: Image, detections: Iterable[Detection]) -> None:
         x1, y1, x2, y2 = (round(corner) for corner in found.box)
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, line)
         _shape(image, found, colour, line)
-        text = f"{found.label} {found.score:.2f}"
+        text = f"{found.sub_label or found.label} {found.score:.2f}"
         (text_width, text_height), below = cv2.getTextSize(text, font, scale, weight)
         margin = line + 1
         tag_width, tag_height = text_width + 2 * margin, text_height + below + 2 * margin

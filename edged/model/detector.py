@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,11 @@ from edged.errors import ConfigError
 from edged.imaging.tensors import Preprocessor
 from edged.model import file
 from edged.model.description import describe
+from edged.model.finer import Finer
 from edged.settings import device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from edged.decoders import Decoder
@@ -51,6 +52,8 @@ class Detector:
     """Labels to keep; empty keeps all."""
     give_back: Callable[[], None] | None = None
     """Lets the pool go; None: it is this detector's own."""
+    finer: Mapping[str, Finer] = field(default_factory=dict)
+    """By label, what knows more exactly what an object is."""
 
     @property
     def engines(self) -> Sequence[Engine]:
@@ -73,6 +76,8 @@ class Detector:
 
     def close(self) -> None:
         """Free the devices, unless another camera uses them."""
+        for finer in self.finer.values():
+            finer.close()
         (self.give_back or self.pool.close)()
 
 
@@ -175,7 +180,23 @@ def _detector(
             mend=f"It finds {', '.join(decoder.labels) or 'classes without names'}",
         )
     preprocess = Preprocessor(model.inputs[0], decoder.encoding, settings.roi)
-    return Detector(model, pool, preprocess, decoder, keep, give_back)
+    return Detector(model, pool, preprocess, decoder, keep, give_back, _finer(settings, decoder.labels))
+
+
+def _finer(settings: Settings, labels: Sequence[str]) -> dict[str, Finer]:
+    """The second models of EDGED_CLASSIFY, by the label that they are for."""
+    if settings.classify and not settings.track:
+        raise ConfigError(
+            "EDGED_CLASSIFY looks at objects that are followed, and EDGED_TRACK is off",
+            mend="Set EDGED_TRACK=true, or take EDGED_CLASSIFY out",
+        )
+    for label, _ in settings.classify:
+        if labels and label not in labels:
+            raise ConfigError(
+                f"EDGED_CLASSIFY names {label!r}, which the model cannot find",
+                mend=f"It finds {', '.join(labels)}",
+            )
+    return {label: Finer(path, runtime=settings.runtime) for label, path in settings.classify}
 
 
 def share_of_cores(settings: Settings) -> tuple[int, int]:

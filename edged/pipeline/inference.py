@@ -304,7 +304,8 @@ class Inference:
         if keep := self._detector.keep:
             detections = [detection for detection in detections if detection.label in keep]
         found = tuple(detections)
-        view = self._follower.look(job.frame, found) if self._follower is not None else None
+        follower, finer = self._follower, self._detector.finer
+        view = follower.look(job.frame, found, finer) if follower is not None else None
         found = self._last = view.detections if view is not None else found
         return self._made(job, found, view, started)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 Point: TypeAlias = tuple[float, float]
@@ -66,6 +67,13 @@ def sizes(value: object) -> object:
             raise ValueError(f"{text!r} of {label!r} is no range from less to more")
         found.append((label, least, most))
     return tuple(found)
+
+
+def models(value: object) -> object:
+    """``bird:/path/birds.tflite``: models by label."""
+    if not isinstance(value, str):
+        return value
+    return tuple((label, Path(path)) for label, path in _by_label(value, "bird:/path/birds.tflite"))
 
 
 def _by_label(value: str, example: str) -> list[tuple[str, str]]:

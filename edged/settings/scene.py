@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003  # pydantic reads the annotations
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, model_validator
@@ -50,6 +51,12 @@ class SceneSettings(BaseModel):
         "Scene",
         "least and greatest part of the frame that a box may cover, by label, as person:0.002-0.5",
         shown="any",
+    )
+    classify: Annotated[tuple[tuple[str, Path], ...], BeforeValidator(syntax.models)] = setting(
+        (),
+        "Scene",
+        "second models that say more exactly what an object is, by label, as bird:/path/birds.tflite",
+        shown="none",
     )
     zone: Annotated[tuple[Area, ...], BeforeValidator(syntax.zones)] = setting(
         (),
