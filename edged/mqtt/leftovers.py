@@ -11,9 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
 
+_KINDS = ("status", "state", "count/+", "occupancy/#", "last_seen/#", "zone/#", "line/#")
+"""What a camera retains; pictures are left out."""
+
+
 def filters(topics: NodeTopics) -> tuple[str, ...]:
     """What to ask a broker for, to hear of every camera that it remembers; pictures are left out."""
-    return tuple(f"{topics.base}/+/{kind}" for kind in ("status", "state", "count/+", "zone/#", "line/#"))
+    return tuple(f"{topics.base}/+/{kind}" for kind in _KINDS)
 
 
 def of_camera(topics: NodeTopics, camera: str, ha_prefix: str) -> Iterator[str]:
