@@ -14,10 +14,10 @@ class EdgedError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, problem: str, *, mend: str = "") -> None:
+    def __init__(self, problem: str, *, hint: str = "") -> None:
         self.problem = problem
-        self.mend = mend
-        super().__init__(" ".join(_sentence(part) for part in (problem, mend) if part))
+        self.hint = hint
+        super().__init__(" ".join(_sentence(part) for part in (problem, hint) if part))
 
 
 def _sentence(text: str) -> str:

@@ -35,7 +35,7 @@ def invoke(self: CpuEngine, tensor: Tensor) -> Sequence[Tensor]:
     if FAULT == "hang":
         time.sleep(3600)
     if FAULT == "fail":
-        raise DeviceError("the device is gone", mend="Plug it in again")
+        raise DeviceError("the device is gone", hint="Plug it in again")
     raise ZeroDivisionError("a mistake in edged")
 
 

@@ -221,7 +221,7 @@ def test_a_camera_that_opens_only_once_is_told_as_such(world: World) -> None:
         present = await world.build({"EDGED_SOURCE": url})
         with pytest.raises(SourceError, match="a second time beside the one in use") as caught:
             await world.build({"EDGED_SOURCE": url, "EDGED_OPEN_TIMEOUT": "2"}, previous=present)
-        assert "Restart edged" in caught.value.mend
+        assert "Restart edged" in caught.value.hint
         await world.close(present)
 
     try:
@@ -291,4 +291,4 @@ def test_every_sink_of_the_registry_is_opened_by_its_setting(world: World) -> No
 def test_a_class_that_the_model_does_not_know_is_refused_with_those_it_knows(world: World) -> None:
     with pytest.raises(ConfigError, match="'person'") as caught:
         asyncio.run(world.build({"EDGED_CLASSES": "person"}))
-    assert "face" in caught.value.mend
+    assert "face" in caught.value.hint

@@ -1,4 +1,4 @@
-"""The exception tree: every error has its exit code and tells what is wrong, then the mend."""
+"""The exception tree: every error has its exit code and tells what is wrong, then the hint."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_there_are_no_kinds_without_a_test() -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "mend", "text"),
+    ("problem", "hint", "text"),
     [
         ("the model is cut off", "Get it again", "the model is cut off. Get it again."),
         ("the model is cut off.", "Get it again!", "the model is cut off. Get it again!"),
         ("is it plugged in?", "", "is it plugged in?"),
     ],
 )
-def test_a_message_is_the_problem_and_the_mend_as_sentences(problem: str, mend: str, text: str) -> None:
-    error = ConfigError(problem, mend=mend)
+def test_a_message_is_the_problem_and_the_mend_as_sentences(problem: str, hint: str, text: str) -> None:
+    error = ConfigError(problem, hint=hint)
     assert str(error) == text
-    assert (error.problem, error.mend) == (problem, mend)
+    assert (error.problem, error.hint) == (problem, hint)

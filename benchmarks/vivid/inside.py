@@ -196,14 +196,14 @@ def stop_while_silent() -> str:
     return f"everything ended after {took:.1f} s"
 
 
-def _fault(breaks: Callable[[], None], mends: Callable[[], None], *, away_s: float = 0.0) -> str:
+def _fault(breaks: Callable[[], None], hints: Callable[[], None], *, away_s: float = 0.0) -> str:
     with Watched(camera()) as run:
         run.until_frames(60, count=10)
         breaks()
         noticed = run.until_lost(READ_S * SLOW + 5)
         problem = run.source.problem
         time.sleep(away_s)
-        mends()
+        hints()
         back = run.until_frames(60, count=10)
     assert run.closes, run.failure
     assert run.source.reconnects >= 1

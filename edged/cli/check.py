@@ -1,4 +1,4 @@
-"""``edged check``: settings, model, device, source, broker and outputs, one line each, with the mend."""
+"""``edged check``: settings, model, device, source, broker and outputs, one line each, with the hint."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _edge_tpu(settings: Settings) -> int:
     for found in findings:
         words = {"ok": "ok   ", "note": "note ", "problem": "WRONG"}[found.state]
         print(
-            f"{words} {_of(settings)}{found.link}: {found.text}" + (f". {found.mend}." if found.mend else "")
+            f"{words} {_of(settings)}{found.link}: {found.text}" + (f". {found.hint}." if found.hint else "")
         )
     return 0 if all(found.ok for found in findings) else DeviceError.exit_code
 
@@ -133,7 +133,7 @@ def _source(settings: Settings) -> str:
         if first is None:
             raise SourceError(
                 f"the source {shown(settings.source)} gives no frame",
-                mend="Look at what it holds with 'ffprobe'",
+                hint="Look at what it holds with 'ffprobe'",
             )
         kind = ", ".join(f"{name} {value}" for name, value in source.properties().items())
         return f"a frame of {first.width}x{first.height} came ({kind})"
@@ -148,7 +148,7 @@ def _broker(settings: Settings) -> str:
     try:
         return probe.check(settings)
     except SinkError as error:  # a broker that is away ends no run: it is one more thing that does not answer
-        raise DeviceError(error.problem, mend=error.mend) from error
+        raise DeviceError(error.problem, hint=error.hint) from error
 
 
 def _webhook(settings: Settings) -> str:
@@ -157,7 +157,7 @@ def _webhook(settings: Settings) -> str:
     try:
         return webhook.check(settings)
     except SinkError as error:  # as with the broker
-        raise DeviceError(error.problem, mend="Look at EDGED_WEBHOOK_URL, and at the server") from error
+        raise DeviceError(error.problem, hint="Look at EDGED_WEBHOOK_URL, and at the server") from error
 
 
 def _output(path: str, settings: Settings) -> str:

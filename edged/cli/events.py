@@ -51,12 +51,12 @@ def run(options: argparse.Namespace) -> int:
     elif not cameras[0].mqtt_url:
         raise ConfigError(
             "events are written nowhere, and there is no broker",
-            mend="Set EDGED_EVENTS_JSONL or EDGED_MQTT_URL, or name a file of events",
+            hint="Set EDGED_EVENTS_JSONL or EDGED_MQTT_URL, or name a file of events",
         )
     elif not options.follow:
         raise ConfigError(
             "a broker only tells what happens from now on",
-            mend="Give --follow, or set EDGED_EVENTS_JSONL to a file that keeps events",
+            hint="Give --follow, or set EDGED_EVENTS_JSONL to a file that keeps events",
         )
     else:
         _hear(cameras[0])
@@ -70,13 +70,13 @@ def _read(paths: Sequence[Path], *, follow: bool) -> None:
         for path, tail in tails.items():
             if not follow and not path.exists():
                 raise SourceError(
-                    f"{str(path)!r} is not there", mend="Nothing may have happened yet: --follow"
+                    f"{str(path)!r} is not there", hint="Nothing may have happened yet: --follow"
                 )
             try:
                 events += tail.read()
             except OSError as error:
                 raise SourceError(
-                    f"{str(path)!r} cannot be read: {error.strerror}", mend="Name a file of events"
+                    f"{str(path)!r} cannot be read: {error.strerror}", hint="Name a file of events"
                 ) from error
         _print(sorted(events, key=lambda event: event["ts"]))
         if not follow:

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     if settings.mqtt_url is None:
         raise ConfigError(
             "EDGED_MQTT_URL is not set: there is no broker that remembers anything",
-            mend="Name the env file of the daemon with --env-file",
+            hint="Name the env file of the daemon with --env-file",
         )
 
     from edged.mqtt.forget import forget  # noqa: PLC0415  # a bad setting is told before anything heavy is imported

@@ -163,7 +163,7 @@ def _try(options: argparse.Namespace) -> int:
         target.write_bytes(encoded(tried.annotated, _QUALITY))
     except OSError as error:
         raise SinkError(
-            f"the picture {target} cannot be written: {error.strerror}", mend="Name another file with --to"
+            f"the picture {target} cannot be written: {error.strerror}", hint="Name another file with --to"
         ) from error
     print(
         f"wrote {target}: {len(tried.detections)} found in {tried.invoke_ms:.1f} ms with one thread, "

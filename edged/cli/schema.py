@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     schemas = schema.schemas()
     if options.payload not in schemas:
         raise ConfigError(
-            f"there is no payload {options.payload!r}", mend=f"There are {', '.join(sorted(schemas))}"
+            f"there is no payload {options.payload!r}", hint=f"There are {', '.join(sorted(schemas))}"
         )
     print(json.dumps(schemas[options.payload], indent=2))
     return 0

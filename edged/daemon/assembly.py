@@ -206,7 +206,7 @@ class _Builder:
             if self._previous is not None and self._previous.settings.source == settings.source:
                 raise SourceError(
                     f"the source cannot be opened a second time beside the one in use ({error.problem})",
-                    mend="Restart edged to change the settings of a camera that only one program can open",
+                    hint="Restart edged to change the settings of a camera that only one program can open",
                 ) from error
             raise
         return self._admitting(source, settings), source.close

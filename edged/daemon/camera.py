@@ -208,7 +208,7 @@ class CameraRun:
 
     def _set_paused(self, paused: bool) -> None:  # noqa: FBT001  # the two public names say which
         if self.assembly is None:
-            raise ConfigError("edged is still starting", mend="Try again once it is running")
+            raise ConfigError("edged is still starting", hint="Try again once it is running")
         self.switches.pause(paused)
         self._follow_pause(self.assembly)
         self._daemon.soon(lambda: self.tell(lifecycle=self._going))

@@ -123,7 +123,7 @@ class _Service:
     def reload(self) -> str:
         """Read the settings again; how it went is told in the log and in the state."""
         if self._reread is None:
-            raise ConfigError("there is no env file to read again", mend="Start edged with --env-file FILE")
+            raise ConfigError("there is no env file to read again", hint="Start edged with --env-file FILE")
         self._loop.call_soon_threadsafe(self._ask_to_reload)
         return "reloading"
 
@@ -314,7 +314,7 @@ class _Service:
         if reading:
             if self._reread is None:
                 raise ConfigError(
-                    "there is no env file to read again", mend="Start edged with --env-file FILE"
+                    "there is no env file to read again", hint="Start edged with --env-file FILE"
                 )
             following = _each(await self.run_unless_stopped("read-settings", self._reread))
         wanted = {one.camera if one.several else "": one for one in following}

@@ -140,7 +140,7 @@ class Switches:
         if value not in self._models:
             raise ConfigError(
                 f"there is no model {value[:80]!r} beside {self._own.model.name}",
-                mend=f"There are {', '.join(self._models)}",
+                hint=f"There are {', '.join(self._models)}",
             )
         return value
 
@@ -199,11 +199,11 @@ def on_or_off(value: str) -> bool:
 
 def _recording(value: str, settings: Settings) -> bool:
     if settings.output is None:
-        raise ConfigError("there is nothing to switch: EDGED_OUTPUT is not set", mend="Set it to a folder")
+        raise ConfigError("there is nothing to switch: EDGED_OUTPUT is not set", hint="Set it to a folder")
     if settings.output.suffix.lower() == ".mp4":
         raise ConfigError(
             "a recording into one file cannot be switched: it would be overwritten",
-            mend="Set EDGED_OUTPUT to a folder",
+            hint="Set EDGED_OUTPUT to a folder",
         )
     return on_or_off(value)
 

@@ -69,7 +69,7 @@ def decoder_class(model: Model) -> type[Decoder]:
     against = "; ".join(f"{family}: {reason}" for family, reason in reasons.items())
     raise ModelError(
         f"the model {model.name!r} is of no supported family: inputs {inputs}; outputs {outputs}. {against}",
-        mend="docs/models.md says what each of them looks like",
+        hint="docs/models.md says what each of them looks like",
     )
 
 

@@ -107,7 +107,7 @@ def detections(
         worst = outside[np.abs(outside).argmax()]
         raise OutputError(
             f"the model gives a score of {worst:.3g}, and scores lie in 0..1",
-            mend="Its output is laid out otherwise than edged takes it; see 'edged models inspect FILE'",
+            hint="Its output is laid out otherwise than edged takes it; see 'edged models inspect FILE'",
         )
     poses = [()] * len(scores) if keypoints is None else _poses(keypoints, geometry)
     polygons = [()] * len(scores) if outlines is None else [_polygon(one, geometry) for one in outlines]

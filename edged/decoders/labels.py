@@ -41,7 +41,7 @@ def class_names(model: Model, classes: int, labels: Sequence[str] | None = None)
         origin = f" in {model.labels_from}" if model.labels_from else ""
         raise ModelError(
             f"the model {model.name!r} has {classes} classes, but there are {len(labels)} labels{origin}",
-            mend="Set EDGED_LABELS to the labels it was trained with, one a line in the order of classes",
+            hint="Set EDGED_LABELS to the labels it was trained with, one a line in the order of classes",
         )
     return tuple(label_of(labels, class_id) for class_id in range(classes))
 

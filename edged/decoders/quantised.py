@@ -32,7 +32,7 @@ def require_finite(*outputs: Tensor) -> None:
             if bad:
                 raise OutputError(
                     f"the model's output holds {bad} values of {output.size} that are no finite numbers",
-                    mend="Export it again, or use another build of the model: float32, or fully quantised",
+                    hint="Export it again, or use another build of the model: float32, or fully quantised",
                 )
 
 

@@ -142,5 +142,5 @@ def _details(one: hardware.EdgeTpu | None) -> tuple[str, ...]:
         speed = f"{one.mbit} Mbit/s" + (", a USB 2 port: several times slower than USB 3" if one.slow else "")
         details.append(speed + (", not used since it was plugged in" if one.fresh else ""))
     if (obstacle := hardware.forbidden(one)) is not None:
-        details.append(f"{obstacle.problem}. {obstacle.mend}")
+        details.append(f"{obstacle.problem}. {obstacle.hint}")
     return tuple(details)

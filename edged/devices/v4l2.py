@@ -67,8 +67,8 @@ def find(dev: Path) -> tuple[list[Node], list[str]]:
         try:
             node = _ask(path)
         except OSError as error:
-            mend = ": add the user to the group 'video'" if isinstance(error, PermissionError) else ""
-            remarks.append(f"{path} cannot be asked ({error.strerror}){mend}")
+            hint = ": add the user to the group 'video'" if isinstance(error, PermissionError) else ""
+            remarks.append(f"{path} cannot be asked ({error.strerror}){hint}")
         else:
             found += [node] if node else []
     return found, remarks

@@ -85,17 +85,17 @@ class CpuEngine:
         if "edgetpu-custom-op" in reason:
             return ModelError(
                 f"{self._name} is compiled for the Edge TPU and cannot run on the CPU",
-                mend="Give its CPU build (the one without _edgetpu in its name) or set EDGED_DEVICE=edgetpu",
+                hint="Give its CPU build (the one without _edgetpu in its name) or set EDGED_DEVICE=edgetpu",
             )
         for operation, chip in _OTHER_CHIPS.items():
             if operation in reason:
                 return ModelError(
                     f"{self._name} is compiled for {chip} and cannot run here ({operation})",
-                    mend="Give the model from before it was compiled for that, a plain .tflite",
+                    hint="Give the model from before it was compiled for that, a plain .tflite",
                 )
         return ModelError(
             f"{self.runtime} does not take {self._name}: {_first_sentence(error)}",
-            mend="Get the file again or export the model again with a current converter",
+            hint="Get the file again or export the model again with a current converter",
         )
 
 
@@ -126,13 +126,13 @@ def check_inputs(name: str, details: Sequence[Mapping[str, Any]]) -> None:
         seen = ", ".join(f"{spec.name!r} {spec}" for spec in tensor_specs(details))
         raise ModelError(
             f"{name} has {len(details)} inputs, a detector has one: {seen}",
-            mend="Models that carry a state from frame to frame are not supported; export it without",
+            hint="Models that carry a state from frame to frame are not supported; export it without",
         )
     signature = [int(size) for size in details[0]["shape_signature"]]
     if -1 in signature[1:]:
         raise ModelError(
             f"{name} leaves the size of its input open: {signature}",
-            mend="Export it with a fixed input size",
+            hint="Export it with a fixed input size",
         )
 
 

@@ -47,17 +47,17 @@ def load(name: str = AUTO) -> Runtime:
     if name == AUTO:
         name = next(filter(_installed, _MODULES), "")
         if not name:
-            raise ConfigError("no TFLite runtime is installed", mend=_mend("ai-edge-litert"))
+            raise ConfigError("no TFLite runtime is installed", hint=_hint("ai-edge-litert"))
     elif name not in _MODULES:
-        raise ConfigError(f"EDGED_RUNTIME={name!r} is no TFLite runtime", mend=f"Choose {', '.join(NAMES)}")
+        raise ConfigError(f"EDGED_RUNTIME={name!r} is no TFLite runtime", hint=f"Choose {', '.join(NAMES)}")
     elif not _installed(name):
-        raise ConfigError(f"the TFLite runtime {name} is not installed", mend=_mend(name))
+        raise ConfigError(f"the TFLite runtime {name} is not installed", hint=_hint(name))
     _check_numpy(name)
     try:
         module = import_module(_MODULES[name])
     except ImportError as error:
         raise ConfigError(
-            f"the TFLite runtime {name} is installed but broken: {error}", mend=_mend(name)
+            f"the TFLite runtime {name} is installed but broken: {error}", hint=_hint(name)
         ) from error
     return Runtime(name, metadata.version(name), module.Interpreter, module.load_delegate)
 
@@ -66,7 +66,7 @@ def _installed(name: str) -> bool:
     return find_spec(_MODULES[name].partition(".")[0]) is not None
 
 
-def _mend(name: str) -> str:
+def _hint(name: str) -> str:
     others = [other for other in _MODULES if other != name and _installed(other)]
     return f"Run: {_INSTALL[name]}" + (f", or set EDGED_RUNTIME={others[0]}" if others else "")
 
@@ -75,4 +75,4 @@ def _check_numpy(name: str) -> None:
     """tflite-runtime was built against numpy 1; with numpy 2 it imports and breaks in its first call."""
     numpy = metadata.version("numpy")
     if name == "tflite-runtime" and not numpy.startswith("1."):
-        raise ConfigError(f"tflite-runtime needs numpy 1, here is numpy {numpy}", mend=_mend(name))
+        raise ConfigError(f"tflite-runtime needs numpy 1, here is numpy {numpy}", hint=_hint(name))

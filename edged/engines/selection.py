@@ -68,12 +68,12 @@ def open_engines(wanted: Wanted) -> list[Engine]:
     if not wanted.compiled:
         raise ConfigError(
             f"EDGED_DEVICE={','.join(devices)}, but {wanted.model.name} is not compiled for the Edge TPU",
-            mend="Give the build with _edgetpu in its name, or set EDGED_DEVICE=cpu",
+            hint="Give the build with _edgetpu in its name, or set EDGED_DEVICE=cpu",
         )
     if wanted.workers > 1 and wanted.workers != len(devices):
         raise ConfigError(
             f"EDGED_WORKERS={wanted.workers}, and an Edge TPU serves one worker",
-            mend="Leave EDGED_WORKERS out and name the Edge TPUs: EDGED_DEVICE=edgetpu:usb:0,edgetpu:usb:1",
+            hint="Leave EDGED_WORKERS out and name the Edge TPUs: EDGED_DEVICE=edgetpu:usb:0,edgetpu:usb:1",
         )
     return _on_edge_tpus(wanted, devices)
 
@@ -125,7 +125,7 @@ def _open_all(slots: Sequence[Slot], twin: Engine | None) -> Engine:
         first = lost[0][1]
         other = "or name the model's CPU build in EDGED_MODEL_CPU, to go on without"
         raise DeviceError(
-            first.problem, mend=f"{first.mend}; {other}" if first.mend else other.capitalize()
+            first.problem, hint=f"{first.hint}; {other}" if first.hint else other.capitalize()
         ) from first
     for slot, cause in lost:
         log.error("device_not_open", device=slot.device, reason=str(cause))
@@ -139,7 +139,7 @@ def _open(wanted: Wanted, access: TpuAccess, twin: Engine | None) -> Engine:
         engine.close()
         raise ConfigError(
             f"{wanted.twin} is not the CPU build of {wanted.model.name}: {difference}",
-            mend="Set EDGED_MODEL_CPU to the model that was given to the Edge TPU compiler",
+            hint="Set EDGED_MODEL_CPU to the model that was given to the Edge TPU compiler",
         )
     return engine
 

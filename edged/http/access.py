@@ -59,16 +59,16 @@ def read_token(path: Path) -> str:
     except OSError as error:
         raise ConfigError(
             f"{named(name, path)} cannot be read: {error.strerror}",
-            mend="Correct the path, or give the user of edged the right to read it",
+            hint="Correct the path, or give the user of edged the right to read it",
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{name}={str(path)!r} is not UTF-8 text", mend="Write the token into it"
+            f"{name}={str(path)!r} is not UTF-8 text", hint="Write the token into it"
         ) from error
     if len(token) < _LEAST or not token.isprintable():
         raise ConfigError(
             f"{name}={str(path)!r} holds no line of {_LEAST} characters or more",
-            mend=f"Make a token with: openssl rand -hex 16 > {path}",
+            hint=f"Make a token with: openssl rand -hex 16 > {path}",
         )
     return token
 

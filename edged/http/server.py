@@ -67,7 +67,7 @@ class Server:
             reason = getattr(error, "strerror", None) or str(error)
             raise SinkError(
                 f"the live view cannot listen on {host}:{port}: {reason}",
-                mend="Set EDGED_HTTP to a free port of this machine, or restart edged if it is its own",
+                hint="Set EDGED_HTTP to a free port of this machine, or restart edged if it is its own",
             ) from error
 
     def start(self, application: Application, on_stop: Callable[[], None]) -> None:

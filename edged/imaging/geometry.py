@@ -99,5 +99,5 @@ def input_size(spec: TensorSpec) -> tuple[int, int]:
             return shape[3], shape[2]
     raise ModelError(
         f"the input {spec.name!r} of the model is {spec}, not one picture",
-        mend="Export it with batch 1 and three channels or one: [1, height, width, 3], [1, 3, height, width]",
+        hint="Export it with batch 1 and three channels or one: [1, height, width, 3], [1, 3, height, width]",
     )

@@ -91,7 +91,7 @@ def pixel_table(spec: TensorSpec, encoding: Encoding) -> npt.NDArray[Any]:
     if dtype not in (np.uint8, np.int8):
         raise ModelError(
             f"the model wants its input as {dtype}: {spec.name!r} {spec}",
-            mend="Export it with an input of uint8, int8, float16 or float32",
+            hint="Export it with an input of uint8, int8, float16 or float32",
         )
     limits = np.iinfo(dtype)
     if encoding.raw_when_quantised or not spec.quantised:
@@ -159,7 +159,7 @@ class Preprocessor:
             ConfigError: they have nothing of it.
         """
         if problem := self._placement(width, height).problem:
-            raise ConfigError(problem, mend="Set EDGED_ROI=x,y,width,height in pixels of the frame")
+            raise ConfigError(problem, hint="Set EDGED_ROI=x,y,width,height in pixels of the frame")
 
     def __call__(self, image: Image, out: Tensor) -> Geometry:
         """Write ``image`` (BGR) into ``out``, which has the input's shape and dtype; tells where it lies.

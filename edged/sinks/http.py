@@ -146,7 +146,7 @@ def _site(settings: Settings) -> Site:
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"EDGED_HTTP needs the package {error.name}, which is not installed",
-            mend="Run: pip install 'edged[http]'",
+            hint="Run: pip install 'edged[http]'",
         ) from error
     assert settings.http is not None  # noqa: S101  # the registry asks for this sink only if it is set
     token = None

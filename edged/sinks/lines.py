@@ -102,7 +102,7 @@ class LineFile:
     def _error(self, error: OSError) -> SinkError:
         return SinkError(
             f"the output {self._target!r} cannot be written: {error.strerror}",
-            mend=f"Set {self._setting} to a file that the user of edged may write, "
+            hint=f"Set {self._setting} to a file that the user of edged may write, "
             "or to - for standard output",
         )
 

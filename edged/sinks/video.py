@@ -133,7 +133,7 @@ class VideoSink:
             self._encode(result, picture)
         except EncoderError as error:
             self._drop_encoder(error)
-            raise SinkError(str(error), mend="Set EDGED_ENCODER to libx264, or leave it at auto") from error
+            raise SinkError(str(error), hint="Set EDGED_ENCODER to libx264, or leave it at auto") from error
         except BehindError:
             self._anew = True
             raise self._error("the disk does not keep up with the video") from None
@@ -267,12 +267,12 @@ def recorder(settings: Settings) -> Recorder:
     if target.suffix.lower() not in _SUFFIXES:
         raise SinkError(
             f"the output {str(target)!r} is no folder and does not end in .mp4",
-            mend="Set it to a file such as out.mp4, or to a folder; one with a dot in its name must be there",
+            hint="Set it to a file such as out.mp4, or to a folder; one with a dot in its name must be there",
         )
     if settings.events:
         raise ConfigError(
             f"EDGED_EVENTS records into a folder, and EDGED_OUTPUT={str(target)!r} is a file",
-            mend="Set EDGED_OUTPUT to a folder",
+            hint="Set EDGED_OUTPUT to a folder",
         )
     return FileRecorder(target)
 
@@ -288,7 +288,7 @@ def _events(settings: Settings) -> Events:
         if zone not in zones:
             raise ConfigError(
                 f"EDGED_EVENT_ZONES names {zone!r}, and there is no such zone",
-                mend=f"Set EDGED_ZONE_{zone.upper()}" if settings.track else "Set EDGED_TRACK to true",
+                hint=f"Set EDGED_ZONE_{zone.upper()}" if settings.track else "Set EDGED_TRACK to true",
             )
     labels, wanted = frozenset(settings.event_labels), frozenset(settings.event_zones)
     return Events(settings.pre_roll, settings.post_roll, labels, wanted)
@@ -297,7 +297,7 @@ def _events(settings: Settings) -> Events:
 def _refused(target: Path, reason: str) -> SinkError:
     return SinkError(
         f"the output {str(target)!r} cannot be written: {reason}",
-        mend="Set EDGED_OUTPUT to a place where the user of edged may write (services: in /var/lib/edged) "
+        hint="Set EDGED_OUTPUT to a place where the user of edged may write (services: in /var/lib/edged) "
         "and the disk has room",
     )
 

@@ -42,7 +42,7 @@ class Source(Protocol):
         """Reach the device or the file, and make sure that a first picture comes.
 
         Raises:
-            SourceError: there is nothing to read; names the source, the cause and the mend.
+            SourceError: there is nothing to read; names the source, the cause and the hint.
         """
         ...
 
@@ -94,7 +94,7 @@ def source_class(spec: str) -> Any:
         if prefix == "" and "://" in spec:
             known = ", ".join(scheme for scheme in registry.SOURCES if scheme.endswith("://"))
             raise ConfigError(
-                f"EDGED_SOURCE={shown(spec)}: there is no source for such a URL", mend=f"Give one of {known}"
+                f"EDGED_SOURCE={shown(spec)}: there is no source for such a URL", hint=f"Give one of {known}"
             )
         if spec.startswith(prefix):
             return registry.load(path)

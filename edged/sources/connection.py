@@ -27,7 +27,7 @@ class Camera(Protocol):
 
     name: str
     """How messages call it: ``the camera '/dev/video0'``; without a password."""
-    mend: str
+    hint: str
     """What to look after when it gives no pictures."""
     media_time: float | None
     """Of a file the time of what was grabbed, seconds since its first picture; None of a camera, where the

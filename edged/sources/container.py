@@ -42,7 +42,7 @@ class Container:
     Args:
         origin: path or URL, or what gives the bytes of one.
         name: how messages call it, without a password.
-        mend: what messages advise when it cannot be opened or read.
+        hint: what messages advise when it cannot be opened or read.
         options: FFmpeg's options for opening.
         timeout: seconds for opening and for one read, or None to wait for ever.
         strict: whether pictures that were repaired count as damaged.
@@ -56,27 +56,27 @@ class Container:
         origin: str | Readable,
         *,
         name: str,
-        mend: str,
+        hint: str,
         options: dict[str, str] | None = None,
         timeout: tuple[float, float] | None = None,
         strict: bool = True,
     ) -> None:
         self._name = name
-        self._mend = mend
+        self._hint = hint
         self._timeout = timeout or (0.0, 0.0)
         try:
             self._container = av.open(origin, mode="r", options=options or {}, timeout=timeout)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             # FFmpeg's own message has the URL in it, and with that the password: it goes no further.
             reason = self._reason(error, self._timeout[0])
-            raise SourceError(f"{name} cannot be opened: {reason}", mend=mend) from None
+            raise SourceError(f"{name} cannot be opened: {reason}", hint=hint) from None
         if not self._container.streams.video:
             self._container.close()
-            raise SourceError(f"{name} has no video in it", mend=mend)
+            raise SourceError(f"{name} has no video in it", hint=hint)
         self._stream = max(self._container.streams.video, key=_rank)
         if self._stream.codec_context is None:
             self._container.close()  # type: ignore[unreachable]  # PyAV's types do not know of it
-            raise SourceError(f"{name} has video in a format that FFmpeg does not know", mend=mend)
+            raise SourceError(f"{name} has video in a format that FFmpeg does not know", hint=hint)
         # One thread: frame threads would hold more frames in memory, and cores have better things to do.
         self._stream.codec_context.thread_count = 1
         self.strict = strict and self._stream.codec_context.name in _STRICT
@@ -167,7 +167,7 @@ class Container:
     def _decode(self) -> None:
         """Feed the decoder one packet; at the end let go of what it holds back."""
         if self._failure:
-            raise SourceError(self._failure, mend=self._mend)
+            raise SourceError(self._failure, hint=self._hint)
         if self._ended:
             raise EOFError
         try:

@@ -31,7 +31,7 @@ class CsiSource(LiveSource):
         number = settings.source.removeprefix("csi:")
         if not (number.isascii() and number.isdecimal()):
             raise ConfigError(
-                f"EDGED_SOURCE={settings.source!r} names no camera", mend="Write csi:0, csi:1 ..."
+                f"EDGED_SOURCE={settings.source!r} names no camera", hint="Write csi:0, csi:1 ..."
             )
         size, fps = settings.camera_size or _SIZE, settings.camera_fps or _FPS
         pixel_format = settings.camera_format or "MJPG"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_MEND = "Set EDGED_SOURCE to a video or image, a folder of them, /dev/video0, rtsp://..., csi:0 or synthetic:"
+_HINT = "Set EDGED_SOURCE to a video or image, a folder of them, /dev/video0, rtsp://..., csi:0 or synthetic:"
 
 
 class FileSource:
@@ -143,7 +143,7 @@ class FileSource:
                         else:
                             self.skipped["rate"] += 1
                 except SourceError as error:
-                    failures.append((error.problem, error.mend))
+                    failures.append((error.problem, error.hint))
                 offset = end
             self._tell(failures)
             # A loop goes on with what is good; a round that gave nothing would turn for ever.
@@ -160,13 +160,13 @@ class FileSource:
                 log.warning("file_damaged", problem=problem)
 
     def _summary(self, failures: list[tuple[str, str]]) -> SourceError:
-        problem, mend = failures[0]
+        problem, hint = failures[0]
         if len(failures) == 1:
-            return SourceError(problem, mend=mend)
+            return SourceError(problem, hint=hint)
         return SourceError(
             f"{len(failures)} of {len(self._paths)} files of {self._spec!r} were damaged; "
             f"the first: {problem}",
-            mend=mend,
+            hint=hint,
         )
 
 
@@ -186,17 +186,17 @@ def listed(spec: str) -> list[Path]:
             and entry.is_file()
         ]
         if not found:
-            raise SourceError(f"the folder {spec!r} has no video or image file in it", mend=_MEND)
+            raise SourceError(f"the folder {spec!r} has no video or image file in it", hint=_HINT)
     elif path.exists() or not glob.has_magic(spec):
         found = [path]
     else:
         names = glob.glob(str(path), recursive=True)  # noqa: PTH207  # takes absolute ones
         found = [entry for entry in map(Path, names) if entry.is_file()]
         if not found:
-            raise SourceError(f"no file fits the pattern {spec!r}", mend=_MEND)
+            raise SourceError(f"no file fits the pattern {spec!r}", hint=_HINT)
     if found == [path]:
         if not path.exists():
-            raise SourceError(f"the source {spec!r} does not exist", mend=_MEND)
+            raise SourceError(f"the source {spec!r} does not exist", hint=_HINT)
         return found
     return sorted(found, key=_natural)
 

@@ -38,12 +38,12 @@ def read(path: Path) -> Image:
     except ImportError:
         raise SourceError(
             f"{name} is a HEIC picture, which edged reads with the package pillow-heif only",
-            mend="Install it: pip install 'edged[heic]'; or convert it: heif-convert IN.heic OUT.jpg",
+            hint="Install it: pip install 'edged[heic]'; or convert it: heif-convert IN.heic OUT.jpg",
         ) from None
     try:
         picture = pillow_heif.open_heif(path).to_pillow().convert("RGB")
         return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
     except (ValueError, RuntimeError, EOFError, MemoryError, SyntaxError) as error:
         raise SourceError(
-            f"{name} is no HEIC picture that can be read", mend="Look at it with 'heif-info'"
+            f"{name} is no HEIC picture that can be read", hint="Look at it with 'heif-info'"
         ) from error

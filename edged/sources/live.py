@@ -212,6 +212,6 @@ class LiveSource:
                 raise SourceError(
                     f"{self._camera.name} hangs: a read has not returned for {self._patience_s:g} s "
                     f"after it was given up",
-                    mend=f"{self._camera.mend}; systemd starts edged again, which frees a driver that hangs",
+                    hint=f"{self._camera.hint}; systemd starts edged again, which frees a driver that hangs",
                 )
             self._start()

@@ -34,7 +34,7 @@ CLIPS = frozenset(
 """Suffixes that count in a folder; a file that is named may have any."""
 _IMAGE_S = 1.0
 """How long an image is shown."""
-_MEND = "Set EDGED_SOURCE to something that 'ffprobe' can read"
+_HINT = "Set EDGED_SOURCE to something that 'ffprobe' can read"
 _DAMAGED = "The data is damaged or cut short; everything before that was processed"
 
 
@@ -75,7 +75,7 @@ def probe(path: Path, rotate: int) -> dict[str, Any]:
             except Damaged:
                 continue
             except EOFError:
-                raise SourceError(f"the source {str(path)!r} has no picture in it", mend=_MEND) from None
+                raise SourceError(f"the source {str(path)!r} has no picture in it", hint=_HINT) from None
         height, width = container.image(rotate).shape[:2]
         return {"kind": "file", "width": width, "height": height, **container.properties()}
 
@@ -102,7 +102,7 @@ def pictures(path: Path, skipped: Counter[str]) -> Iterator[StoredPicture]:
             yield picture
             count += 1
         if is_cut_short(path):
-            raise SourceError(f"{name} is cut short: it ends after {count} frames", mend=_DAMAGED)
+            raise SourceError(f"{name} is cut short: it ends after {count} frames", hint=_DAMAGED)
 
 
 def grabbed(container: Container, name: str, skipped: Counter[str]) -> Iterator[StoredPicture]:
@@ -128,11 +128,11 @@ def grabbed(container: Container, name: str, skipped: Counter[str]) -> Iterator[
         except EOFError:
             break
         except SourceError as error:
-            raise SourceError(f"{error.problem} after {count} frames", mend=_DAMAGED) from None
+            raise SourceError(f"{error.problem} after {count} frames", hint=_DAMAGED) from None
         count += 1
         yield StoredPicture(clock.at(container.time), container.frame_time, container.pixel, container.image)
     if count == 0:
-        raise SourceError(f"{name} has no picture in it", mend=_DAMAGED)
+        raise SourceError(f"{name} has no picture in it", hint=_DAMAGED)
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def reading(name: object) -> Iterator[None]:
     except OSError as error:
         raise SourceError(
             f"the source {str(name)!r} cannot be read: {error.strerror or error}",
-            mend="Give the user of edged the right to read it, and to look into the folders above it",
+            hint="Give the user of edged the right to read it, and to look into the folders above it",
         ) from error
 
 
@@ -155,9 +155,9 @@ def _check(path: Path) -> None:
     """Find out what FFmpeg would only call invalid."""
     with reading(path):
         if not path.exists():
-            raise SourceError(f"the source {str(path)!r} does not exist", mend=_MEND)
+            raise SourceError(f"the source {str(path)!r} does not exist", hint=_HINT)
         if path.stat().st_size == 0:
-            raise SourceError(f"the source {str(path)!r} is empty", mend=_MEND)
+            raise SourceError(f"the source {str(path)!r} is empty", hint=_HINT)
         if not os.access(path, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -167,10 +167,10 @@ def _clip(path: Path) -> Container:
 
     try:
         # As a file: URL, a name with a colon or a percent sign in it is just a name.
-        return Container(f"file:{path}", name=f"the source {str(path)!r}", mend=_MEND)
+        return Container(f"file:{path}", name=f"the source {str(path)!r}", hint=_HINT)
     except SourceError as error:
         if is_cut_short(path):
-            raise SourceError(f"{error.problem}; it is cut short", mend=_MEND) from None
+            raise SourceError(f"{error.problem}; it is cut short", hint=_HINT) from None
         raise
 
 
@@ -180,7 +180,7 @@ def _read_image(path: Path, rotate: int) -> Image:
 
     with reading(path):
         if is_cut_short(path):
-            raise SourceError(f"the source {str(path)!r} is cut short", mend=_MEND)
+            raise SourceError(f"the source {str(path)!r} is cut short", hint=_HINT)
         try:
             data = np.fromfile(path, np.uint8)
             if heif.is_heif(bytes(data[:64])):
@@ -193,5 +193,5 @@ def _read_image(path: Path, rotate: int) -> Image:
         except cv2.error:  # a header that lies, or more pixels than OpenCV takes
             image = None
     if image is None:
-        raise SourceError(f"the source {str(path)!r} is no image that can be read", mend=_MEND)
+        raise SourceError(f"the source {str(path)!r} is no image that can be read", hint=_HINT)
     return turned(image, rotate)  # type: ignore[arg-type]  # IMREAD_COLOR gives uint8

@@ -20,7 +20,7 @@ class PicameraCamera:
         fps: frames a second.
     """
 
-    mend = "Look after its ribbon cable, and whether another program uses it"
+    hint = "Look after its ribbon cable, and whether another program uses it"
     media_time: float | None = None
     pixel = Fraction(1)
 
@@ -47,14 +47,14 @@ class PicameraCamera:
             )
             self._camera.start()
         except (RuntimeError, IndexError, OSError) as error:
-            raise SourceError(f"{self.name} cannot be opened: {error}", mend=self.mend) from error
+            raise SourceError(f"{self.name} cannot be opened: {error}", hint=self.hint) from error
 
     def grab(self) -> bool:
         """Wait for the next picture; picamera2 converts it in hardware."""
         try:
             self._image = self._camera.capture_array("main")
         except (RuntimeError, OSError) as error:
-            raise SourceError(f"{self.name} has stopped giving pictures: {error}", mend=self.mend) from error
+            raise SourceError(f"{self.name} has stopped giving pictures: {error}", hint=self.hint) from error
         return True
 
     def retrieve(self) -> Image:

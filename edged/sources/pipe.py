@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edged.settings.declared import Settings
 
 _STDIN = "/dev/stdin"
-_MEND = (
+_HINT = (
     "Look at what is written into it with 'ffprobe'. MP4 can be read from a pipe only if its index comes "
     "first (ffmpeg -movflags +faststart); MPEG-TS, Matroska and MJPEG always can"
 )
@@ -68,7 +68,7 @@ class PipeSource:
         if settings.loop:
             raise ConfigError(
                 f"EDGED_LOOP cannot replay EDGED_SOURCE={settings.source!r}: a pipe can be read once",
-                mend="Unset EDGED_LOOP, or give a file",
+                hint="Unset EDGED_LOOP, or give a file",
             )
         return cls(settings.source, fps=settings.fps, rotate=settings.rotate, open_s=settings.open_timeout)
 
@@ -79,16 +79,16 @@ class PipeSource:
         if not self._pipe.wait(self._open_s):
             raise SourceError(
                 f"nobody has written into {self._spec!r} for {self._open_s:g} s",
-                mend="Start the program that writes into it; EDGED_OPEN_TIMEOUT says how long to wait for it",
+                hint="Start the program that writes into it; EDGED_OPEN_TIMEOUT says how long to wait for it",
             )
         if not self._pipe.peek():
-            raise SourceError(f"{self._name} is empty", mend="Pipe a video or JPEG pictures into it")
-        self._container = Container(self._pipe, name=self._name, mend=_MEND)
+            raise SourceError(f"{self._name} is empty", hint="Pipe a video or JPEG pictures into it")
+        self._container = Container(self._pipe, name=self._name, hint=_HINT)
         self._pictures = media.grabbed(self._container, self._name, self.skipped)
         try:
             self._first = next(self._pictures)
         except SourceError as error:
-            raise SourceError(error.problem, mend=_MEND) from None
+            raise SourceError(error.problem, hint=_HINT) from None
         height, width = self._first.pixels(self._rotate).shape[:2]
         self._properties = {
             "kind": "pipe",

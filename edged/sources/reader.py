@@ -139,7 +139,7 @@ class Reader:
                 if left <= 0:
                     kind = "first picture" if self._first is None else "picture"
                     raise SourceError(
-                        f"{self._camera.name} has given no {kind} for {limit:g} s", mend=self._camera.mend
+                        f"{self._camera.name} has given no {kind} for {limit:g} s", hint=self._camera.hint
                     )
                 self._changed.wait(left)
         raise Closed
@@ -171,7 +171,7 @@ class Reader:
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.filename}:{place.lineno}"
             log.error("camera_failed", source=self._camera.name, error=words, where=where)
-            self._error = SourceError(f"{self._camera.name} failed: {words}", mend=self._camera.mend)
+            self._error = SourceError(f"{self._camera.name} failed: {words}", hint=self._camera.hint)
         except BaseException as error:  # noqa: BLE001  # raised again where somebody waits
             self._error = error
         with self._changed:

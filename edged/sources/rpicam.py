@@ -51,7 +51,7 @@ class RpicamCamera:
         pixel_format: ``MJPG`` or ``YU12``.
     """
 
-    mend = "Look after its ribbon cable; 'rpicam-vid --list-cameras' shows the cameras there are"
+    hint = "Look after its ribbon cable; 'rpicam-vid --list-cameras' shows the cameras there are"
     media_time: float | None = None
     pixel = Fraction(1)
 
@@ -65,12 +65,12 @@ class RpicamCamera:
     ) -> None:
         if pixel_format not in _CODECS:
             raise ConfigError(
-                f"a csi: camera does not give EDGED_CAMERA_FORMAT={pixel_format!r}", mend="Use MJPG or YU12"
+                f"a csi: camera does not give EDGED_CAMERA_FORMAT={pixel_format!r}", hint="Use MJPG or YU12"
             )
         if pixel_format == "YU12" and (size[0] % _ALIGNMENT or size[1] % 2):
             raise ConfigError(
                 f"a csi: camera gives no raw pictures of {size[0]}x{size[1]}",
-                mend=f"Set EDGED_CAMERA_SIZE to a width divisible by {_ALIGNMENT}, or use MJPG",
+                hint=f"Set EDGED_CAMERA_SIZE to a width divisible by {_ALIGNMENT}, or use MJPG",
             )
         self.name = f"the camera 'csi:{number}'"
         self._options = [
@@ -96,7 +96,7 @@ class RpicamCamera:
         if program is None:
             raise SourceError(
                 f"{self.name} cannot be reached: there is neither rpicam-vid nor picamera2",
-                mend="Install it: apt install rpicam-apps-lite",
+                hint="Install it: apt install rpicam-apps-lite",
             )
         with self._lock:
             if self._interrupted:
@@ -111,7 +111,7 @@ class RpicamCamera:
                 )
             except OSError as error:
                 raise SourceError(
-                    f"{program!r} cannot be started: {error.strerror}", mend=self.mend
+                    f"{program!r} cannot be started: {error.strerror}", hint=self.hint
                 ) from error
         for stream in self._streams():
             os.set_blocking(stream, False)
@@ -182,7 +182,7 @@ class RpicamCamera:
         if output in ready:
             data = os.read(output, _CHUNK if self._format == "MJPG" else self._raw_size() - len(self._raw))
             if not data:
-                raise SourceError(f"{self.name} has stopped: {self._reason()}", mend=self.mend)
+                raise SourceError(f"{self.name} has stopped: {self._reason()}", hint=self.hint)
             if self._format == "MJPG":
                 self._jpegs.feed(data)
             else:

@@ -45,9 +45,9 @@ class StreamCamera:
         self, url: str, *, transport: str, deadlines: Deadlines, poll_s: float = _POLL_S, loop: bool = False
     ) -> None:
         self.name = f"the stream {without_credentials(url)!r}"
-        self.mend = "Look after the camera and the network; 'ffprobe' shows what comes from that address"
+        self.hint = "Look after the camera and the network; 'ffprobe' shows what comes from that address"
         if has_credentials(url):
-            self.mend += f". {PERCENT_ENCODE}"
+            self.hint += f". {PERCENT_ENCODE}"
         self.media_time: float | None = None
         self.pixel = Fraction(1)
         self._url = url
@@ -69,7 +69,7 @@ class StreamCamera:
             self._media = self._opened(self._answer)
         except (OSError, HTTPException) as error:
             reason = web.reason_of(error, self._deadlines.read_s)
-            raise SourceError(f"{self.name} cannot be opened: {reason}", mend=self.mend) from None
+            raise SourceError(f"{self.name} cannot be opened: {reason}", hint=self.hint) from None
 
     def grab(self) -> bool:
         """The next picture."""
@@ -130,7 +130,7 @@ class StreamCamera:
                 answer,
                 again=self._ask_again,
                 name=self.name,
-                mend=self.mend,
+                hint=self.hint,
                 period_s=self._poll_s,
                 read_s=self._deadlines.read_s,
                 strict=self._strict,
@@ -138,7 +138,7 @@ class StreamCamera:
         if answer.is_web_page:
             raise SourceError(
                 f"{self.name} is a web page, not a video",
-                mend="Give the address of the stream or the picture itself; the camera's manual has it",
+                hint="Give the address of the stream or the picture itself; the camera's manual has it",
             )
         if answer.is_for_reading_on:
             answer.patience(self._deadlines.read_s)
@@ -146,7 +146,7 @@ class StreamCamera:
         else:
             answer.close()
             if answer.length is not None and not answer.seekable:
-                self.mend = _FROM_ITS_BEGINNING
+                self.hint = _FROM_ITS_BEGINNING
             container = self._container(self._url)
         if self._clock is None and (answer.length is not None or container.duration):
             self._clock = MediaClock(container.frame_time)
@@ -155,7 +155,7 @@ class StreamCamera:
     def _ask_again(self) -> web.Answer:
         answer = self._ask()
         if answer is None or not answer.has_pictures:
-            raise SourceError(f"{self.name} gives no picture any more", mend=self.mend)
+            raise SourceError(f"{self.name} gives no picture any more", hint=self.hint)
         return answer
 
     def _container(self, origin: str | web.Answer) -> Container:
@@ -164,7 +164,7 @@ class StreamCamera:
             options = {"rtsp_transport": self._transport, "allowed_media_types": "video"}
         timeout = (self._deadlines.open_s / 2, self._deadlines.read_s)
         return Container(
-            origin, name=self.name, mend=self.mend, options=options, timeout=timeout, strict=self._strict
+            origin, name=self.name, hint=self.hint, options=options, timeout=timeout, strict=self._strict
         )
 
     def _end(self) -> None:
@@ -175,9 +175,9 @@ class StreamCamera:
             SourceError: it is no file, or there was nothing in it.
         """
         if self._clock is None:
-            raise SourceError(f"{self.name} has ended", mend=self.mend)
+            raise SourceError(f"{self.name} has ended", hint=self.hint)
         if self.media_time is None:
-            raise SourceError(f"{self.name} has no picture in it", mend=self.mend)
+            raise SourceError(f"{self.name} has no picture in it", hint=self.hint)
         if not self._loop:
             raise Through
         self.close()

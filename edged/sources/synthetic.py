@@ -81,7 +81,7 @@ class SyntheticSource:
         if wrong:
             raise ConfigError(
                 f"EDGED_SOURCE={settings.source!r} is malformed: {wrong}",
-                mend="Write synthetic:?width=640&height=480&fps=30&count=0&live=true, or parts of it",
+                hint="Write synthetic:?width=640&height=480&fps=30&count=0&live=true, or parts of it",
             )
         return cls(
             width=width,

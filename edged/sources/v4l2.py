@@ -42,7 +42,7 @@ class V4l2Camera:
         pixel_format: four letters to ask for, or None.
     """
 
-    mend = "Look after its cable and power, and whether another program uses it"
+    hint = "Look after its cable and power, and whether another program uses it"
     media_time: float | None = None
     pixel = Fraction(1)
 
@@ -64,7 +64,7 @@ class V4l2Camera:
         quieten = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # 4, 5
         quieten(_ERRORS_ONLY)
         if not self._capture.open(self._device, cv2.CAP_V4L2):
-            raise SourceError(f"{self.name} cannot be opened as a camera", mend=self.mend)
+            raise SourceError(f"{self.name} cannot be opened as a camera", hint=self.hint)
         if self._pixel_format is not None:
             self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*self._pixel_format))
         if self._size is not None:
@@ -77,7 +77,7 @@ class V4l2Camera:
     def grab(self) -> bool:
         """Wait for the driver to fill a buffer."""
         if not self._capture.grab():
-            raise SourceError(f"{self.name} has stopped giving pictures", mend=self.mend)
+            raise SourceError(f"{self.name} has stopped giving pictures", hint=self.hint)
         return True
 
     def retrieve(self) -> Image:
@@ -111,14 +111,14 @@ class V4l2Camera:
         path = Path(self._device)
         if not path.exists():
             raise SourceError(
-                f"{self.name} does not exist", mend="'edged devices' lists the cameras there are"
+                f"{self.name} does not exist", hint="'edged devices' lists the cameras there are"
             )
         if not stat.S_ISCHR(path.stat().st_mode):
-            raise SourceError(f"{self.name} is no device", mend="'edged devices' lists the cameras there are")
+            raise SourceError(f"{self.name} is no device", hint="'edged devices' lists the cameras there are")
         if not os.access(path, os.R_OK | os.W_OK):
             raise SourceError(
                 f"{self.name} may not be read",
-                mend="Add the user to the group 'video' (SupplementaryGroups=video)",
+                hint="Add the user to the group 'video' (SupplementaryGroups=video)",
             )
 
     def _compare(self) -> None:

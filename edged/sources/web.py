@@ -200,7 +200,7 @@ class WebPictures:
         answer: its first one.
         again: asks for the next.
         name: how messages call it, without a password.
-        mend: what messages advise.
+        hint: what messages advise.
         period_s: from one request to the next.
         read_s: how long a read may take.
         strict: whether pictures that FFmpeg could repair count as damaged.
@@ -212,7 +212,7 @@ class WebPictures:
         *,
         again: Callable[[], Answer],
         name: str,
-        mend: str,
+        hint: str,
         period_s: float,
         read_s: float,
         strict: bool,
@@ -221,7 +221,7 @@ class WebPictures:
         self._answer: Answer | None = answer
         self._again = again
         self._name = name
-        self._mend = mend
+        self._hint = hint
         self._period_s = period_s
         self._read_s = read_s
         self._stopped = threading.Event()
@@ -298,19 +298,19 @@ class WebPictures:
             if self._answer is None:
                 self._stopped.wait(self._asked + self._period_s - time.monotonic())
                 if self._stopped.is_set():
-                    raise SourceError(f"{self._name} was left", mend=self._mend)
+                    raise SourceError(f"{self._name} was left", hint=self._hint)
                 self._asked = time.monotonic()
                 self._answer = self._again()
                 self._answer.patience(self._read_s)
             return self._answer.read(_CHUNK)
         except (OSError, HTTPException) as error:
             reason = reason_of(error, self._read_s)
-            raise SourceError(f"{self._name} breaks off: {reason}", mend=self._mend) from None
+            raise SourceError(f"{self._name} breaks off: {reason}", hint=self._hint) from None
 
     def _end(self) -> None:
         """The body is through."""
         if not self._single:
-            raise SourceError(f"{self._name} has ended", mend=self._mend)
+            raise SourceError(f"{self._name} has ended", hint=self._hint)
         if self._answer is not None:
             self._answer.close()
             self._answer = None

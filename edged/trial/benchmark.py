@@ -198,7 +198,7 @@ class _Bench:
                     raise SourceError(
                         f"the source {shown(self._settings.source)} ends after {number} frames, "
                         f"a round takes {self._frames}",
-                        mend="Give a longer one, or fewer --frames",
+                        hint="Give a longer one, or fewer --frames",
                     )
                 with self._stage("preprocess"):
                     geometry = self._parts.preprocess(frame.image, tensor)
@@ -259,7 +259,7 @@ class _Bench:
                 raise ConfigError(
                     f"EDGED_SOURCE={shown(settings.source)} is live: its own rate would be "
                     "all that is measured",
-                    mend="Give a video file or synthetic:?fps=0&live=false",
+                    hint="Give a video file or synthetic:?fps=0&live=false",
                 )
             source.open()
             stack.callback(source.close)

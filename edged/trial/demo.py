@@ -159,7 +159,7 @@ class Demo:
         except OSError as error:
             raise SinkError(
                 f"the demo cannot write into {str(folder)!r}: {error.strerror}",
-                mend="Choose another folder with --output",
+                hint="Choose another folder with --output",
             ) from error
         return demo
 
@@ -256,7 +256,7 @@ class Demo:
             lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise DemoError(
                 f"the daemon ended with exit code {code}: {lines[-1] if lines else 'it logged nothing'}",
-                mend=f"The whole log is {self.log}",
+                hint=f"The whole log is {self.log}",
             )
 
     def _delivery(self) -> dict[str, Any]:
@@ -266,7 +266,7 @@ class Demo:
                 event = json.loads(line)
                 if isinstance(event, dict) and event.get("event") == "mqtt_delivery":
                     return event
-        raise DemoError("the daemon logged no account of its messages", mend=f"Its log is {self.log}")
+        raise DemoError("the daemon logged no account of its messages", hint=f"Its log is {self.log}")
 
     def _outcome(self, tally: Tally, delivery: dict[str, Any]) -> DemoOutcome:
         import av  # noqa: PLC0415  # only now, so that what is missing is told at once

@@ -25,7 +25,7 @@ def load() -> Any:
             from amqtt.broker import Broker  # noqa: PLC0415  # an extra that only the demo needs
         except ImportError as error:
             raise ConfigError(
-                f"the demo's broker cannot be imported: {error}", mend="Run: pip install 'edged[demo]'"
+                f"the demo's broker cannot be imported: {error}", hint="Run: pip install 'edged[demo]'"
             ) from error
     return Broker
 

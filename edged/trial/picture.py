@@ -49,7 +49,7 @@ def look(model: Path, image: Image, *, labels: Path | None, score: float, iou: f
     if content.edgetpu:
         raise ModelError(
             f"the model {model} is compiled for the Edge TPU, and a picture is tried on the CPU",
-            mend="Give its CPU build (the one without _edgetpu in its name)",
+            hint="Give its CPU build (the one without _edgetpu in its name)",
         )
     engine = CpuEngine(model)
     try:
@@ -80,9 +80,9 @@ def read(path: Path) -> Image:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise SourceError(
-            f"the picture {path} cannot be read: {error.strerror}", mend="Give a JPEG or PNG"
+            f"the picture {path} cannot be read: {error.strerror}", hint="Give a JPEG or PNG"
         ) from error
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
-        raise SourceError(f"{path} is no picture that OpenCV can read", mend="Give a JPEG or PNG")
+        raise SourceError(f"{path} is no picture that OpenCV can read", hint="Give a JPEG or PNG")
     return image.astype(np.uint8, copy=False)

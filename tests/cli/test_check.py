@@ -1,4 +1,4 @@
-"""``edged check`` looks at everything, one line each, and what is wrong comes with its mend."""
+"""``edged check`` looks at everything, one line each, and what is wrong comes with its hint."""
 
 from __future__ import annotations
 

@@ -73,8 +73,8 @@ def test_refuses_what_is_compiled_for_the_edge_tpu(shared: Path) -> None:
     with pytest.raises(ModelError) as error:
         CpuEngine(shared / "models" / "yolov8n_320_full_integer_quant_edgetpu.tflite")
     assert "compiled for the Edge TPU" in str(error.value)
-    assert "CPU build" in error.value.mend
-    assert "EDGED_DEVICE=edgetpu" in error.value.mend
+    assert "CPU build" in error.value.hint
+    assert "EDGED_DEVICE=edgetpu" in error.value.hint
     assert isinstance(error.value.__cause__, RuntimeError)
 
 
@@ -205,4 +205,4 @@ def test_a_model_for_another_chip_is_told_what_it_is_for(
     with pytest.raises(ModelError, match=chip) as error:
         CpuEngine(path)
     assert operation in str(error.value)
-    assert "converter" not in error.value.mend
+    assert "converter" not in error.value.hint

@@ -152,7 +152,7 @@ def test_refuses_what_is_no_model(tmp_path: Path, content: bytes, reason: str) -
         file.read(path)
     assert str(path) in str(error.value)
     assert reason in str(error.value)
-    assert error.value.mend
+    assert error.value.hint
 
 
 def test_refuses_a_damaged_description(tmp_path: Path) -> None:

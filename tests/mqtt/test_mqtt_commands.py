@@ -51,7 +51,7 @@ class Daemon:
 
     def reload(self) -> str:
         self.done.append("reload")
-        raise ConfigError("EDGED_MODEL is not set", mend="Set it")
+        raise ConfigError("EDGED_MODEL is not set", hint="Set it")
 
 
 class Desk:

@@ -167,7 +167,7 @@ def test_an_env_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes 
     with pytest.raises(ConfigError) as caught:
         loading.load(file, {})
     assert repr(str(file)) in caught.value.problem
-    assert "edged env" in caught.value.mend
+    assert "edged env" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["true", "True", "1", "yes", "on"])

@@ -337,7 +337,7 @@ def test_what_is_wrong_is_said_in_one_sentence_with_a_mend(tmp_path: Path) -> No
             FileSource(str(tmp_path / name)).open()
         assert problem in str(caught.value), name
         assert str(tmp_path / name) in str(caught.value)
-        assert "EDGED_SOURCE" in caught.value.mend
+        assert "EDGED_SOURCE" in caught.value.hint
         assert "\n" not in str(caught.value)
 
 

@@ -38,7 +38,7 @@ class Pipe:
     """
 
     name = "the camera 'pipe'"
-    mend = "Write into it"
+    hint = "Write into it"
     media_time: float | None = None
     pixel = Fraction(1)
     openings = 0

@@ -153,7 +153,7 @@ def test_dead_port_fails_the_start_at_once(scheme: str) -> None:
         with pytest.raises(SourceError, match="refused") as caught:
             source.open()
         assert time.monotonic() - begun < 1.0
-        assert caught.value.mend
+        assert caught.value.hint
 
 
 def test_garbage_is_a_loss_and_no_crash() -> None:

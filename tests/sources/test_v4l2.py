@@ -29,7 +29,7 @@ def test_what_is_no_camera_is_told_apart(device: str, problem: str) -> None:
         camera.open()
     camera.close()
     assert device in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_start_without_the_camera_fails_as_unavailable() -> None:

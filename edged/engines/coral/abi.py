@@ -36,7 +36,7 @@ _RELEASES = {
 _FIRST_FITTING = (2, 14)
 BUILDS = "https://github.com/feranick/libedgetpu/releases"
 INSTALL = f"Install a libedgetpu built on TensorFlow 2.14 or newer, best 2.19.1, from {BUILDS}"
-"""The mend for every library that does not fit."""
+"""The hint for every library that does not fit."""
 
 
 def commit(library: Path) -> str:

@@ -69,7 +69,7 @@ class _Model:
         control.send(wire.stage("library"))
         found = library.load(job.library)
         if reason := abi.misfit(found.built_on, str(chosen)):
-            raise DeviceError(f"the library {found.path} must not be used: {reason}", mend=abi.INSTALL)
+            raise DeviceError(f"the library {found.path} must not be used: {reason}", hint=abi.INSTALL)
         control.send(
             wire.stage(
                 "delegate", built_on=abi.release(found.built_on), path=str(found.path), runtime=str(chosen)
@@ -134,7 +134,7 @@ def _delegate(chosen: Runtime, job: wire.Job) -> Any:
             f"the library {job.library} opens no Edge TPU" + (f": {said}" if said else "")
         ) from error
     except (OSError, AttributeError, RuntimeError) as error:
-        raise DeviceError(f"the library {job.library} cannot be used: {error}", mend=abi.INSTALL) from error
+        raise DeviceError(f"the library {job.library} cannot be used: {error}", hint=abi.INSTALL) from error
 
 
 def _interpreter(chosen: Runtime, job: wire.Job, delegate: Any) -> Any:
@@ -146,7 +146,7 @@ def _interpreter(chosen: Runtime, job: wire.Job, delegate: Any) -> Any:
     except (ValueError, RuntimeError) as error:
         if "edgetpu-custom-op" in str(error):
             raise DeviceError(
-                f"the library {job.library} takes nothing of the model", mend=abi.INSTALL
+                f"the library {job.library} takes nothing of the model", hint=abi.INSTALL
             ) from error
         raise DeviceError(f"the model cannot be loaded on the Edge TPU: {_cause(error)}") from error
     return interpreter

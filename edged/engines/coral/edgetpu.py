@@ -70,7 +70,7 @@ class EdgeTpuEngine:
         access: how it is reached.
 
     Raises:
-        DeviceError: the device does not answer; names the step, the cause and the mend.
+        DeviceError: the device does not answer; names the step, the cause and the hint.
         ModelError: the model is none that edged can run.
         ConfigError: the TFLite runtime is not there.
     """
@@ -143,7 +143,7 @@ class EdgeTpuEngine:
         words = self._process.last_words()
         error = DeviceError(
             f"{self.device} is lost: {what}" + (f" ({words})" if words else ""),
-            mend="Look after its cable, port and power",
+            hint="Look after its cable, port and power",
         )
         self._finish(error.problem, patience=0)
         return error
@@ -212,12 +212,12 @@ def _ready(process: Process, access: TpuAccess) -> dict[str, Any]:
         words = process.last_words()
         how = f"{ended} while {wire.STAGES[stage]}" + (f" ({words})" if words else "")
         raise DeviceError(
-            f"{access.device} does not open: its process {how}", mend=_suspicion(str(ended), facts)
+            f"{access.device} does not open: its process {how}", hint=_suspicion(str(ended), facts)
         ) from ended
     except TimeoutError as error:
         raise DeviceError(
             f"{access.device} does not open: {wire.STAGES[stage]} took longer than {access.open_timeout:g} s",
-            mend="Unplug it and plug it in again; on a slow machine raise EDGED_DEVICE_TIMEOUT",
+            hint="Unplug it and plug it in again; on a slow machine raise EDGED_DEVICE_TIMEOUT",
         ) from error
     if "failed" in message:
         raise _explained(message, access)
@@ -231,7 +231,7 @@ def _explained(message: Mapping[str, Any], access: TpuAccess) -> EdgedError:
     if not message["refused"]:
         return error
     obstacle = hardware.obstacle(access.device, hardware.find())
-    return DeviceRefusedError(f"{error.problem}: {obstacle.problem}", mend=obstacle.mend)
+    return DeviceRefusedError(f"{error.problem}: {obstacle.problem}", hint=obstacle.hint)
 
 
 def _suspicion(how: str, facts: Mapping[str, str]) -> str:

@@ -62,7 +62,7 @@ class Obstacle:
     """Why a device cannot be used, and how to mend it."""
 
     problem: str
-    mend: str
+    hint: str
 
 
 def find(root: Path = Path("/")) -> list[EdgeTpu]:

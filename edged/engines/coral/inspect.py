@@ -63,11 +63,11 @@ def take(name: str, runtime_name: str = runtime.AUTO) -> Sight:
     try:
         message = wire.parse(process.receive(_PATIENCE_S, wire.LONGEST))
     except Ended as ended:
-        raise DeviceError(f"the library {name} {ended} when it was looked at", mend=abi.INSTALL) from ended
+        raise DeviceError(f"the library {name} {ended} when it was looked at", hint=abi.INSTALL) from ended
     except TimeoutError as late:
         raise DeviceError(
             f"the library {name} hangs when it is asked for devices",
-            mend="Unplug the Edge TPU and plug it in again",
+            hint="Unplug the Edge TPU and plug it in again",
         ) from late
     finally:
         process.end(0)
@@ -105,7 +105,7 @@ def _devices(found: Library) -> tuple[str, list[tuple[str, str]]]:
         listed = import_module(_CORAL).list_edge_tpus()
     except ImportError as error:
         raise DeviceError(
-            f"pycoral is installed but broken: {error}", mend="Remove it; edged does not need it"
+            f"pycoral is installed but broken: {error}", hint="Remove it; edged does not need it"
         ) from error
     return "pycoral", [(str(one["type"]), str(one["path"])) for one in listed]
 

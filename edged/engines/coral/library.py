@@ -50,15 +50,15 @@ def load(name: str) -> Library:
         if "No such file" in str(error):
             raise DeviceError(
                 f"the library {name} for the Edge TPU is not installed",
-                mend=f"{abi.INSTALL}, or set EDGED_EDGETPU_LIBRARY to its path",
+                hint=f"{abi.INSTALL}, or set EDGED_EDGETPU_LIBRARY to its path",
             ) from error
-        raise DeviceError(f"the library {name} cannot be loaded: {error}", mend=abi.INSTALL) from error
+        raise DeviceError(f"the library {name} cannot be loaded: {error}", hint=abi.INSTALL) from error
     try:
         path = _file_of(ctypes.cast(getattr(handle, _ENTRY), ctypes.c_void_p).value or 0) or Path(name)
     except AttributeError as error:
         raise DeviceError(
             f"the library {name} is not for the Edge TPU: it has no {_ENTRY}",
-            mend="Set EDGED_EDGETPU_LIBRARY to libedgetpu.so.1 or its path",
+            hint="Set EDGED_EDGETPU_LIBRARY to libedgetpu.so.1 or its path",
         ) from error
     try:
         return Library(handle, path, abi.commit(path))
@@ -77,7 +77,7 @@ def devices(library: Library) -> list[tuple[str, str]]:
         listing = library.handle.edgetpu_list_devices
         free = library.handle.edgetpu_free_devices
     except AttributeError as error:
-        raise DeviceError(f"{library.path} cannot list devices: {error}", mend=abi.INSTALL) from error
+        raise DeviceError(f"{library.path} cannot list devices: {error}", hint=abi.INSTALL) from error
     listing.argtypes = [ctypes.POINTER(ctypes.c_size_t)]
     listing.restype = ctypes.POINTER(_Device)
     free.argtypes = [ctypes.POINTER(_Device)]

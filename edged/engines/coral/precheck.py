@@ -30,7 +30,7 @@ class Finding:
     state: Literal["ok", "note", "problem"]
     """A note is no reason not to go on."""
     text: str
-    mend: str = ""
+    hint: str = ""
 
     @property
     def ok(self) -> bool:
@@ -59,7 +59,7 @@ def _library(access: TpuAccess) -> Finding:
     try:
         sight = inspect.take(access.library, access.runtime)
     except EdgedError as error:
-        return Finding("library", "problem", error.problem, error.mend)
+        return Finding("library", "problem", error.problem, error.hint)
     text = f"{sight.path}, built on {sight.built_on}, used with {sight.runtime}"
     if sight.misfit:
         return Finding("library", "problem", f"{text}: they do not fit", abi.INSTALL)
@@ -75,7 +75,7 @@ def _plugged_in(accesses: Sequence[TpuAccess], root: Path) -> Iterator[Finding]:
     for one in found:
         obstacle = hardware.forbidden(one, root)
         if obstacle is not None:
-            yield Finding("port", "problem", obstacle.problem, obstacle.mend)
+            yield Finding("port", "problem", obstacle.problem, obstacle.hint)
         elif one.slow:
             yield Finding(
                 "port",
@@ -87,7 +87,7 @@ def _plugged_in(accesses: Sequence[TpuAccess], root: Path) -> Iterator[Finding]:
             yield Finding("port", "ok", f"{one.path} is plugged in and may be opened")
     if not found:
         obstacle = hardware.obstacle(accesses[0].device, found, root)
-        yield Finding("port", "note", obstacle.problem, obstacle.mend)
+        yield Finding("port", "note", obstacle.problem, obstacle.hint)
 
 
 def _run(model: Path, access: TpuAccess) -> Finding:
@@ -95,7 +95,7 @@ def _run(model: Path, access: TpuAccess) -> Finding:
     try:
         engine = EdgeTpuEngine(model, access)
     except EdgedError as error:
-        return Finding("device", "problem", error.problem, error.mend)
+        return Finding("device", "problem", error.problem, error.hint)
     opened = time.monotonic() - started
     try:
         tensor = np.zeros(engine.inputs[0].shape, engine.inputs[0].dtype)
@@ -104,7 +104,7 @@ def _run(model: Path, access: TpuAccess) -> Finding:
             engine.invoke(tensor)
         each_ms = 1e3 * (time.monotonic() - started) / _INVOKES
     except DeviceError as error:
-        return Finding("device", "problem", error.problem, error.mend)
+        return Finding("device", "problem", error.problem, error.hint)
     finally:
         engine.close()
     text = f"{access.device} runs {model.name}: opened in {opened:.1f} s, {each_ms:.1f} ms an invoke"

@@ -79,7 +79,7 @@ def stage(name: str, **facts: str) -> bytes:
 def failed(error: EdgedError, *, refused: bool = False) -> bytes:
     """The child gives up; ``refused`` if the library said no to the device without saying why."""
     kind = next(name for name, known in _ERRORS.items() if isinstance(error, known))
-    what = {"error": kind, "problem": error.problem, "mend": error.mend, "refused": refused}
+    what = {"error": kind, "problem": error.problem, "hint": error.hint, "refused": refused}
     return json.dumps({"failed": what}).encode()
 
 
@@ -99,7 +99,7 @@ def parse(message: bytes) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(message)
     if "failed" in content:
         what = content["failed"]
-        content["failed"] = _ERRORS[what["error"]](what["problem"], mend=what["mend"])
+        content["failed"] = _ERRORS[what["error"]](what["problem"], hint=what["hint"])
         content["refused"] = what["refused"]
     if "ready" in content:
         for side in ("inputs", "outputs"):

@@ -66,16 +66,16 @@ def password(path: Path) -> str:
     content = _read(path, name)
     if len(content) > _PASSWORD_LIMIT:
         raise ConfigError(
-            f"{name}={str(path)!r} holds {len(content)} bytes", mend="A password has at most 65535"
+            f"{name}={str(path)!r} holds {len(content)} bytes", hint="A password has at most 65535"
         )
     try:
         text = content.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{name}={str(path)!r} is not UTF-8 text", mend="Write the password into it"
+            f"{name}={str(path)!r} is not UTF-8 text", hint="Write the password into it"
         ) from error
     if not text:
-        raise ConfigError(f"{name}={str(path)!r} is empty", mend="Write the password into it, or unset it")
+        raise ConfigError(f"{name}={str(path)!r} is empty", hint="Write the password into it, or unset it")
     return text
 
 
@@ -93,7 +93,7 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
             context.load_verify_locations(cadata=text.decode("ascii"))
         except (ssl.SSLError, ValueError) as error:
             raise ConfigError(
-                f"EDGED_MQTT_CA={str(ca)!r} holds no certificates", mend="It must be a file in PEM format"
+                f"EDGED_MQTT_CA={str(ca)!r} holds no certificates", hint="It must be a file in PEM format"
             ) from error
     context.sslsocket_class = _Socket
     if cert is not None:
@@ -107,7 +107,7 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
             raise ConfigError(
                 f"EDGED_MQTT_CERT={str(cert)!r} and EDGED_MQTT_KEY={str(key)!r} cannot be used: "
                 f"{error.reason or error}",
-                mend="They must be PEM files, the key unencrypted and that of the certificate",
+                hint="They must be PEM files, the key unencrypted and that of the certificate",
             ) from error
     return context
 
@@ -118,5 +118,5 @@ def _read(path: Path, name: str) -> bytes:
     except OSError as error:
         raise ConfigError(
             f"{named(name, path)} cannot be read: {error.strerror}",
-            mend="Correct the path, or give the user of edged the right to read it",
+            hint="Correct the path, or give the user of edged the right to read it",
         ) from error

@@ -33,17 +33,17 @@ _PASSING = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One cause and its mend."""
+    """One cause and its hint."""
 
     problem: str
-    mend: str
+    hint: str
     refused: bool = False
     """The broker answered and said no: asking again soon will not help."""
     twin: bool = False
     """Another client has come with our id."""
 
     def __str__(self) -> str:
-        return f"{self.problem}. {self.mend}."
+        return f"{self.problem}. {self.hint}."
 
 
 def unreachable(broker: Broker, error: OSError) -> Fault:
@@ -116,12 +116,12 @@ def refused(broker: Broker, reason: ReasonCode) -> Fault:
         )
     if name in _BAD_LOGIN:
         user = f"the user {broker.username!r}" if broker.username else "a client without a user name"
-        mend = "Check the user in EDGED_MQTT_URL, EDGED_MQTT_PASSWORD_FILE and the broker's list of users"
+        hint = "Check the user in EDGED_MQTT_URL, EDGED_MQTT_PASSWORD_FILE and the broker's list of users"
     else:
-        user, mend = "us", "The broker's log says more"
+        user, hint = "us", "The broker's log says more"
     if name in _BAD_VERSION:
-        mend = "Set EDGED_MQTT_VERSION to 3.1.1 if the broker does not speak MQTT 5"
-    return Fault(f"the broker {broker} refused {user}: {name.lower()}", mend, refused=True)
+        hint = "Set EDGED_MQTT_VERSION to 3.1.1 if the broker does not speak MQTT 5"
+    return Fault(f"the broker {broker} refused {user}: {name.lower()}", hint, refused=True)
 
 
 def will_refused(broker: Broker, reason: ReasonCode) -> Fault:
@@ -144,8 +144,8 @@ def hung_up(broker: Broker, *, session: bool, maybe_taken: str = "") -> Fault:
     """The connection ended without a word; ``maybe_taken`` is our client id if it had only just begun."""
     if session:
         twins = f"; if this goes on, another client has our id {maybe_taken!r}: " if maybe_taken else ""
-        mend = "give every daemon an EDGED_NODE of its own" if maybe_taken else ""
-        return Fault(f"the connection to the broker {broker} was lost", f"It is tried again{twins}{mend}")
+        hint = "give every daemon an EDGED_NODE of its own" if maybe_taken else ""
+        return Fault(f"the connection to the broker {broker} was lost", f"It is tried again{twins}{hint}")
     tls = "if the port speaks TLS, write mqtts:// in EDGED_MQTT_URL"
     if broker.tls:
         tls = (

@@ -29,7 +29,7 @@ def check(settings: Settings, *, timeout: float = 5.0) -> str:
         A sentence.
 
     Raises:
-        SinkError: the broker cannot be reached, does not answer or refuses us; says which, and the mend.
+        SinkError: the broker cannot be reached, does not answer or refuses us; says which, and the hint.
         ConfigError: the password or a certificate cannot be read.
     """
     return probe(credentials.access_for(settings), timeout=timeout)
@@ -76,4 +76,4 @@ def _wait(client: Any, answers: list[ReasonCode], timeout: float) -> None:
 
 
 def _error(fault: faults.Fault) -> SinkError:
-    return SinkError(fault.problem, mend=fault.mend)
+    return SinkError(fault.problem, hint=fault.hint)

@@ -88,4 +88,4 @@ def _step(client: Client) -> bool:
 
 
 def _error(fault: faults.Fault) -> SourceError:
-    return SourceError(fault.problem, mend=fault.mend)
+    return SourceError(fault.problem, hint=fault.hint)

@@ -196,7 +196,7 @@ def test_what_ends_an_invoke_is_told_and_is_never_a_result(
     with pytest.raises(DeviceError, match=reason):
         engine.invoke(_picture(engine, 2))
     assert time.monotonic() - started < 0.1
-    assert "Look after its cable" in caught.value.mend
+    assert "Look after its cable" in caught.value.hint
     engine.close()
 
 

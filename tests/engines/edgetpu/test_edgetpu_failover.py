@@ -147,7 +147,7 @@ def test_a_device_that_does_not_open_is_told_when_there_is_no_twin(plug: Plug, w
     plug.put("refuse=2")
     with pytest.raises(DeviceError, match="opens no Edge TPU") as caught:
         open_engines(replace(wanted, twin=None))
-    assert caught.value.mend.endswith("or name the model's CPU build in EDGED_MODEL_CPU, to go on without")
+    assert caught.value.hint.endswith("or name the model's CPU build in EDGED_MODEL_CPU, to go on without")
     assert not children()
 
 

@@ -53,7 +53,7 @@ def _as_nobody() -> Iterator[None]:
 
 def _problem(device: str, root: Path) -> tuple[str, str]:
     found = hardware.obstacle(device, hardware.find(root), root)
-    return found.problem, found.mend
+    return found.problem, found.hint
 
 
 def test_devices_are_found_by_their_ids(tmp_path: Path) -> None:
@@ -74,17 +74,17 @@ def test_devices_are_found_by_their_ids(tmp_path: Path) -> None:
 def test_nothing_plugged_in_is_told(tmp_path: Path) -> None:
     """And where it was looked for."""
     (tmp_path / "sys/bus/usb/devices").mkdir(parents=True)
-    problem, mend = _problem("edgetpu", tmp_path)
+    problem, hint = _problem("edgetpu", tmp_path)
     assert problem == "there is none on USB (1a6e:089a or 18d1:9302) or PCIe (/dev/apex_*)"
-    assert "cable, port and power" in mend
+    assert "cable, port and power" in hint
     assert _problem("edgetpu:pci:0", tmp_path)[0] == "there is none on PCIe (/dev/apex_*)"
 
 
 def test_no_usb_at_all_is_told(tmp_path: Path) -> None:
     """As in a container that was given no devices."""
-    problem, mend = _problem("edgetpu:usb:0", tmp_path)
+    problem, hint = _problem("edgetpu:usb:0", tmp_path)
     assert problem.endswith("and no USB at all")
-    assert "container" in mend
+    assert "container" in hint
 
 
 def test_a_number_that_is_too_high_and_the_other_bus_are_told(tmp_path: Path) -> None:
@@ -102,9 +102,9 @@ def test_a_device_that_belongs_to_another_group_is_told(tmp_path: Path) -> None:
     owner = grp.getgrgid(node.stat().st_gid).gr_name
     node.chmod(0)
     with _as_nobody():
-        problem, mend = _problem("edgetpu:usb:0", tmp_path)
+        problem, hint = _problem("edgetpu:usb:0", tmp_path)
     assert f"dev/bus/usb/002/003 of /sys/bus/usb/devices/2-1 belongs to the group '{owner}'" in problem
-    assert f"sudo usermod -aG {owner} USER, or set SupplementaryGroups={owner}" in mend
+    assert f"sudo usermod -aG {owner} USER, or set SupplementaryGroups={owner}" in hint
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file to root")
@@ -118,10 +118,10 @@ def test_a_device_of_root_lacks_its_udev_rule(tmp_path: Path, ruled: bool) -> No
         rules.parent.mkdir(parents=True)
         rules.write_text(hardware.RULES[0])
     with _as_nobody():
-        problem, mend = _problem("edgetpu", tmp_path)
+        problem, hint = _problem("edgetpu", tmp_path)
     assert problem.endswith("no udev rule names the Edge TPU") != ruled
-    assert (hardware.RULES[1] in mend) != ruled
-    assert ("Plug it in again" in mend) == ruled
+    assert (hardware.RULES[1] in hint) != ruled
+    assert ("Plug it in again" in hint) == ruled
 
 
 def test_a_pcie_device_without_its_driver_is_told(tmp_path: Path) -> None:
@@ -131,9 +131,9 @@ def test_a_pcie_device_without_its_driver_is_told(tmp_path: Path) -> None:
     (folder / "vendor").write_text("0x1ac1\n")
     (folder / "device").write_text("0x089a\n")
     (tmp_path / "dev").mkdir()
-    problem, mend = _problem("edgetpu:pci:0", tmp_path)
+    problem, hint = _problem("edgetpu:pci:0", tmp_path)
     assert problem == "/sys/bus/pci/devices/0000:01:00.0 is there, but no driver serves it"
-    assert "gasket-dkms" in mend
+    assert "gasket-dkms" in hint
 
 
 def test_who_uses_the_device_is_told(tmp_path: Path) -> None:
@@ -143,9 +143,9 @@ def test_who_uses_the_device_is_told(tmp_path: Path) -> None:
     (process / "fd").mkdir(parents=True)
     (process / "comm").write_text("frigate\n")
     (process / "fd/7").symlink_to(node)
-    problem, mend = _problem("edgetpu", tmp_path)
+    problem, hint = _problem("edgetpu", tmp_path)
     assert problem == "/sys/bus/usb/devices/2-1 is in use by frigate (4711), and serves one process at a time"
-    assert "Stop that one" in mend
+    assert "Stop that one" in hint
 
 
 def test_a_device_with_nothing_against_it_is_perhaps_stuck(tmp_path: Path) -> None:
@@ -235,5 +235,5 @@ def test_a_library_that_does_not_fit_is_reported_and_not_tried(
     old = build(tmp_path, built_on="a4dfb8d1a71385bd6d122e4f27f86dcebb96712d")
     first, *_ = _report(shared, replace(access, library=str(old)), tmp_path)
     assert first.text.endswith("they do not fit")
-    assert first.mend == abi.INSTALL
+    assert first.hint == abi.INSTALL
     assert not plug.opened()
