@@ -584,7 +584,7 @@ do_uninstall() {
     run rm -f /etc/credstore{,.encrypted}/edged.*mqtt_password
     # What 'systemctl edit' has written.
     run rm -rf /etc/systemd/system/edged{,@,@*}.service.d
-    ! is_booted || systemctl daemon-reload
+    ! is_booted || run systemctl daemon-reload
   else
     # The number of the account may be given to another one some day: what stays must not be theirs then.
     [[ ! -d $ETC ]] || run chown -R root:root "$ETC"

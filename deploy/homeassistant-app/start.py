@@ -33,6 +33,8 @@ def main(data: Path, run: tuple[str, ...] = ("/usr/bin/edged", "run")) -> None:
         settings["EDGED_MQTT_PASSWORD_FILE"] = str(password_file)
     env_file = data / "edged.env"
     secret(env_file, env_text(settings))
+    for name in settings:  # what the image sets itself would win over the file
+        os.environ.pop(name, None)  # noqa: TID251  # edged is not running yet
     os.execv(run[0], [*run, "--env-file", str(env_file)])  # noqa: S606  # it is edged itself
 
 

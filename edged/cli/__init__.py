@@ -18,7 +18,7 @@ COMMANDS = {
     "bench": "measure the pipeline against the bare model",
     "devices": "list cameras and Edge TPUs with the setting for each",
     "env": "print the complete commented env file",
-    "models": "list and pull models, inspect a .tflite",
+    "models": "list and pull models, inspect a .tflite, try one on a picture",
     "events": "print what has happened: who came, where, how long",
     "fleet": "show how all nodes of a broker are",
     "forget": "take back what a node has retained at its broker",

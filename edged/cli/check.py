@@ -26,7 +26,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check everything; the exit code is that which ``edged run`` would end with, the highest of several."""
+    """Check everything; the exit code is that which ``edged run`` would end with, the highest of several.
+
+    A broker or a webhook that does not answer is 69 here, and nothing that ``edged run`` ends for.
+    """
     cameras = loading.load_all(options.env_file)
     first = cameras[0]
     for settings in cameras:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,5 +45,13 @@ def run(options: argparse.Namespace) -> int:
     )
     # Under another id: a daemon that runs must be found, and not be thrown out.
     count = forget(dataclasses.replace(access, client_id=f"{access.client_id}-forget"), names)
+    if not count:
+        print(
+            f"edged: nothing retained of the node {names.node} below {names.prefix}/ was heard at "
+            f"{access.broker}. Look at the name, and use the node's own user, or one that may read and write "
+            "there.",
+            file=sys.stderr,
+        )
+        return 1
     print(f"{count} topics of the node {names.node} below {names.prefix}/ cleared at {access.broker}")
     return 0

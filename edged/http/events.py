@@ -62,10 +62,14 @@ class EventLog:
             with self._lock:
                 known = self._known.get(event.event_id)
                 if known is None:
-                    known = self._known[event.event_id] = _Known({}, 0)
+                    begins = event.kind == "start"
+                    # One that newer ones have pushed out has been counted, and the zones it was in.
+                    counted = set() if begins else set(event.entered_zones)
+                    known = self._known[event.event_id] = _Known({}, 0, zones=counted)
                     while len(self._known) > _MOST:
                         self._known.popitem(last=False)
-                    self._count(event, "")
+                    if begins:
+                        self._count(event, "")
                 known.shown = {name: shown[name] for name in _SHOWN}  # type: ignore[literal-required]
                 known.changed_us = now_us()
                 known.picture = small if small is not None else known.picture

@@ -149,7 +149,7 @@ class Video(_Stored):
     def _range(self, size: int) -> tuple[int, int]:
         """First byte and the one behind the last; sets the status. What is malformed asks for everything."""
         self.set_header("Accept-Ranges", "bytes")
-        match = re.fullmatch(r"bytes=(\d*)-(\d*)", self.request.headers.get("Range", ""), re.ASCII)
+        match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", self.request.headers.get("Range", ""), re.ASCII)
         if match is None or not any(match.groups()):
             return 0, size
         first, last = match.groups()

@@ -75,7 +75,7 @@ class Silent:
 
 
 def test_a_node_may_do_all_that_it_does(strict: Mosquitto, boot_id: str) -> None:
-    sink = node_sink(strict, boot_id, named=lambda: {"front"}, zones=("porch",), lines=("gate",))
+    sink = node_sink(strict, boot_id, named=lambda: {"front"}, zones=("porch",), lines=("gate",), tracks=True)
     old = Topics("edged", "lab1", "old")
     for topic in (
         TOPICS.count("dog"),

@@ -34,11 +34,12 @@ function showRunning(state, health) {
 
 function showFrames(report) {
   if (!report) return;
-  const { captured, inferred, dropped, in_flight: way } = report.frames;
+  const { captured, inferred, still, dropped, in_flight: way } = report.frames;
   const share = (count) => (captured ? ` (${(100 * count / captured).toFixed(1)} %)` : "");
   lines("frames", [
     ["captured", captured],
-    ["became results", `${inferred}${share(inferred)}`],
+    ["went through the model", `${inferred}${share(inferred)}`],
+    ...(still ? [["nothing moved: results without the model", `${still}${share(still)}`]] : []),
     ...Object.entries(dropped).map(([cause, count]) => [`dropped: ${CAUSES[cause] || cause}`, `${count}${share(count)}`]),
     ["on their way", way],
     ["times the source came back", report.reconnects],
