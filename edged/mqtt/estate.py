@@ -149,4 +149,4 @@ class Estate:
         if self._memory is not None:
             with self._lock:
                 ours = dataclasses.replace(self._names, cameras=tuple(sorted(self._cameras)))
-            self._memory.write([*self._former, ours])
+                self._memory.write([*self._former, ours])  # two at once would write into one file

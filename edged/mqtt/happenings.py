@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _QUALITY = 85
 _PLACES = ("zone_", "line_")
+_DIGITS = 19
+"""So many are no total any more."""
 _SEEN_S = 60.0
 """How often it is told that something is still there."""
 
@@ -90,9 +92,9 @@ class Happenings:
         """Publish events, each once; with the first and with a better picture what it looks like."""
         for event in events:
             message = happenings.event(event, camera=self._topics.camera, boot_id=self._boot_id)
-            self._ledger.note(message)
             if not self._is_calm(event):
                 message["calm"] = False
+            self._ledger.note(message)  # as it is sent, for it is found again by its text
             self._outbox.put(self._topics.events, payloads.encode(message), waits=True)
             self._cross(event)
             if event.crop is not None:
@@ -132,10 +134,15 @@ class Happenings:
                 self._set(self._topics.zone_occupancy(zone), b"ON" if any(counts.values()) else b"OFF")
 
     def recall(self, topic: str, payload: bytes) -> None:
-        """The broker remembers a zone or a line: totals go on, what no longer exists is cleared."""
+        """The broker remembers what has happened: totals of lines go on, what no longer exists is cleared."""
         kind, *rest = topic.removeprefix(f"{self._topics.base}/{self._topics.camera}/").split("/")
+        if not rest:  # "zone/#" stands for "zone" as well
+            if topic == self._topics.occupancy and not self._tracks:
+                self._outbox.post(topic, b"")
+            return
+        is_total = payload.isdigit() and len(payload) < _DIGITS
         with self._lock:
-            if kind == "line" and rest[0] in self.lines and payload.isdigit():
+            if kind == "line" and rest[0] in self.lines and is_total:
                 self._told.setdefault(topic, payload)
                 self._set(topic, b"%d" % self._ledger.totals.recall(topic, int(payload)), at_once=True)
             elif topic in self._told:
@@ -151,10 +158,11 @@ class Happenings:
             for topic, total in self._ledger.totals.under(self._line_base).items():
                 self._set(topic, b"%d" % total)
 
-    def ask(self) -> tuple[str, str]:
+    def ask(self) -> tuple[str, ...]:
         """Topics of which the broker may remember some from before our time; asked for in every session."""
         self._ledger.totals.ask(self._line_base)
-        return f"{self._topics.base}/{self._topics.camera}/zone/#", f"{self._line_base}#"
+        asked = f"{self._topics.base}/{self._topics.camera}/zone/#", f"{self._line_base}#"
+        return asked if self._tracks else (*asked, self._topics.occupancy)
 
     def _see(self, there: set[str], ts: float) -> None:
         """Tell when labels were last seen: when they come and go, and once a minute."""

@@ -88,6 +88,6 @@ def _of_nobody(kind: str) -> bytes:
             return b"offline"
         case ["count", _] | ["zone", _, "count", _]:
             return b"0"
-        case ["zone", _, "occupancy"]:
+        case ["occupancy"] | ["zone", _, "occupancy"]:
             return b"OFF"
     return b""

@@ -137,7 +137,7 @@ class MqttSink:
             empty=settings.mqtt_empty,
             labels=settings.classes,
             snapshot_interval=settings.snapshot_interval,
-            zones=tuple(zone.name for zone in settings.zone),
+            zones=tuple(zone.name for zone in settings.zone) if settings.track else (),
             lines=tuple(line.name for line in settings.line),
             tracks=settings.track,
             starting=context.starting,

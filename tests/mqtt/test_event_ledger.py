@@ -22,13 +22,12 @@ from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.succession import Numbers
 from edged.mqtt.happenings import Happenings
 from edged.mqtt.ledger import EventLedger
-from edged.records import Box, Detection, Frame
+from edged.records import Box, Detection, Event, Frame
 from edged.scene import Scene, SceneRules
 from edged.settings.areas import lines, zones
 
 if TYPE_CHECKING:
     from edged.mqtt.delivery.message import Message
-    from edged.records import Event
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)
 ZONES: Any = zones({"porch": "0.5,0 1,0 1,1 0.5,1"})
@@ -218,3 +217,63 @@ def test_an_acknowledgement_does_not_wait_for_a_disk_that_hangs(tmp_path: Path) 
         writer.join(10)
         os.close(reader)
     assert not writer.is_alive()
+
+
+def news(number: int, kind: str) -> Event:
+    box = Box(0, 0, 9, 9)
+    return Event(
+        kind, f"{number:016x}", (), "", number, "person", 0.9, 0.9, box, box, 160, 120, 1e9, 1e9, None, 1.0,
+        False, (), (), {}, (), (), None,
+    )  # fmt: skip
+
+
+def before(ledger: EventLedger, outbox: Outbox, **options: Any) -> Happenings:
+    return Happenings(TOPICS, outbox, ledger=ledger, boot_id=uuid4().hex, **options)
+
+
+def test_what_comes_too_fast_for_a_recorder_is_safe_once_it_is_acknowledged(tmp_path: Path) -> None:
+    path = tmp_path / "edged-lab1.events.json"
+    ledger = EventLedger(path)
+    outbox = Outbox(limit=100, wake=lambda: None, orders=Numbers(1))
+    outbox.attach()
+    happenings = before(ledger, outbox)
+    happenings.tell([news(number, kind) for number in range(20) for kind in ("start", "end")])
+    calm = []
+    while (message := outbox.take()) is not None:
+        if message.topic == TOPICS.events:
+            calm.append(json.loads(message.payload).get("calm", True))
+            ledger.safe(message.payload)
+        outbox.settle(message)
+    assert {True, False} == {*calm}
+    assert len(calm) == 40
+    ledger.flush()
+    assert json.loads(path.read_text(encoding="utf-8"))["unsafe"] == []
+
+
+def test_no_retained_message_ends_a_session() -> None:
+    """Whoever may publish there can put it there, and it comes again in every session."""
+    outbox = Outbox(limit=100, wake=lambda: None, orders=Numbers(1))
+    ledger = EventLedger(None)
+    happenings = before(ledger, outbox, lines=("gate",), zones=("porch",))
+    total = TOPICS.line_total("gate", "in", "person")
+    for topic in happenings.ask():
+        happenings.recall(topic.removesuffix("/#"), b"1")
+        happenings.recall(topic.removesuffix("#"), b"1")
+    happenings.recall(total, b"9" * 5000)
+    assert ledger.totals.under() == {}
+    happenings.recall(total, b"7")
+    assert ledger.totals.under() == {total: 7}
+
+
+def test_occupancy_that_nobody_looks_after_any_more_is_cleared() -> None:
+    """It was told by a run that followed objects; this one does not."""
+    for tracks in (True, False):
+        outbox = Outbox(limit=100, wake=lambda: None, orders=Numbers(1))
+        happenings = before(EventLedger(None), outbox, tracks=tracks)
+        asked = happenings.ask()
+        assert (TOPICS.occupancy in asked) is not tracks
+        happenings.recall(TOPICS.occupancy, b"ON")
+        outbox.attach()
+        told = outbox.take()
+        assert (told is None) if tracks else (told is not None and told.topic == TOPICS.occupancy)
+        assert told is None or told.payload == b""
