@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from edged.errors import OutputError
 from edged.scene.naming import FinerNames
 
 if TYPE_CHECKING:
@@ -82,11 +83,18 @@ class Follower:
         due = names.due(view.detections, finer, frame.pts) if finer else None
         if due is not None and due.track is not None:
             crop = _crop(frame, due.box)
-            seen = finer[due.label].look(crop) if crop is not None else None
-            names.learn(due.track, seen, frame.pts)
+            names.learn(due.track, _name(finer[due.label], crop), frame.pts)
         named = replace(view, detections=names.detections(view.detections), events=names.events(view.events))
         names.part(view.events)
         return named
+
+
+def _name(finer: Finer, crop: Image | None) -> tuple[str, float] | None:
+    """What the crop shows; an output that is not to be believed says nothing, and costs no event."""
+    try:
+        return finer.look(crop) if crop is not None else None
+    except OutputError:
+        return None
 
 
 def _with_crops(view: SceneView, frame: Frame) -> SceneView:

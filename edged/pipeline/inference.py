@@ -255,6 +255,9 @@ class Inference:
     def _finish(self, pulse: Pulse, job: _Job) -> None:
         """Wait for the outputs of the next frame in order, and make them a result."""
         if job.geometry is None:
+            if self._last is None and self.problem:  # as still as a frame whose output was not believed
+                self._ledger.dropped("bad_output")
+                return
             with pulse, self._accounted("postprocess_failed"):
                 result = self._carried(job)
             self._ledger.still()

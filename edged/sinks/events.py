@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from edged.contract import event_lines, happenings, payloads
+from edged.errors import SinkError
 from edged.sinks.lines import LineFile
 
 if TYPE_CHECKING:
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from edged.records import Event, Result
     from edged.settings.declared import Settings
     from edged.sinks import Context
+
+log = structlog.get_logger()
 
 _LOOK_BACK = 4 << 20
 """Bytes at the end of the file in which events of a run that was killed are looked for."""
@@ -46,10 +51,18 @@ class EventLinesSink:
         )
 
     def open(self) -> None:
-        """Open the file, or create it."""
+        """Open the file, or create it.
+
+        Raises:
+            SinkError: it cannot be read or written, and nothing is forgiven.
+        """
         self._file.open(forgiving=self._forgiving)
-        if ends := [happenings.cut_short(last, boot_id=self._boot_id) for last in self._left_open()]:
-            self._write(ends)
+        try:
+            self._end_left_open()
+        except SinkError as error:
+            if not self._forgiving:
+                raise
+            log.warning("events_left_open", reason=str(error))
 
     def send(self, result: Result) -> None:
         """A frame is no news."""
@@ -64,6 +77,18 @@ class EventLinesSink:
 
     def _write(self, messages: Iterable[EventMessage]) -> None:
         self._file.write(b"\n".join(payloads.encode(message) for message in messages))
+
+    def _end_left_open(self) -> None:
+        try:
+            left = self._left_open()
+        except OSError as error:
+            raise SinkError(
+                f"the output {str(self._file.path)!r} cannot be read: {error.strerror}",
+                hint="Give the user of edged the right to read it: events that a killed run has left open "
+                "get their end",
+            ) from error
+        if left:
+            self._write([happenings.cut_short(last, boot_id=self._boot_id) for last in left])
 
     def _left_open(self) -> list[EventMessage]:
         """The last news of events of this camera that an earlier run has not ended."""

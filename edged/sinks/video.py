@@ -220,6 +220,7 @@ class VideoSink:
         log.warning("encoder_failed", error=str(error))
         self._encoder = None
         self._delayed.clear()
+        self._pictures.clear()  # else there are more and more of them while it fails
         if len(self._codecs) > 1:
             del self._codecs[0]
 

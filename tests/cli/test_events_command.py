@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from daemon import EDGED, Daemon, edged, environment, until
@@ -12,11 +13,9 @@ from rig import Mosquitto, publish, validator
 
 from edged.contract import happenings, payloads
 from edged.contract.event_lines import Tail, parsed
+from edged.errors import SinkError
 from edged.records import Box, Event
 from edged.sinks.events import EventLinesSink
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytest_plugins = ("mqtt_fixtures",)
 
@@ -134,6 +133,39 @@ def test_what_a_killed_run_has_left_open_ends_when_the_file_is_opened_again(tmp_
     ]
     assert told[-1]["end_time"] == 1e9 + 7
     assert told[-1]["boot_id"] == "2" * 32
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_disk_that_is_full_at_the_start_keeps_nobody_from_detecting() -> None:
+    """An end that is owed to a killed run cannot be written, and the start goes on."""
+    left = happenings.event(event("start"), camera="front", boot_id="1" * 32)
+
+    class Left(EventLinesSink):
+        def _left_open(self) -> list[happenings.EventMessage]:
+            return [left]
+
+    with pytest.raises(SinkError, match="cannot be written: No space left"):
+        Left("/dev/full", boot_id="2" * 32).open()
+    forgiving = Left("/dev/full", boot_id="2" * 32, forgiving=True)
+    forgiving.open()
+    with pytest.raises(SinkError, match="No space left"):
+        forgiving.tell([event("start", 2)])
+    forgiving.close()
+
+
+def test_a_file_that_cannot_be_read_is_told_as_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.touch()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("edged.contract.event_lines.last", refused)  # root may read everything
+    with pytest.raises(SinkError, match="cannot be read: Permission denied"):
+        EventLinesSink(str(path), boot_id="2" * 32).open()
+    EventLinesSink(str(path), boot_id="2" * 32, forgiving=True).open()
 
 
 def test_the_lines_of_a_run_are_those_of_the_contract(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -151,6 +152,36 @@ def test_after_an_output_that_is_none_every_frame_is_looked_at_until_one_is_beli
     counts = made.closed()
     assert counts.dropped["bad_output"] == 4
     assert [result.frame.frame_id for result in sink.results if result.inferred][:2] == [0, 9]
+
+
+def test_a_frame_as_still_as_one_that_was_not_believed_is_not_told_as_empty() -> None:
+    """It was judged still before the model's output for the frame before it turned out to be none."""
+
+    def bad(number: int) -> None:
+        if number == 5:
+            assert judged.wait(10)
+            raise OutputError("the output is none")
+
+    class Watched(Admission):
+        def wants(self, frame: Frame, *, anyway: bool) -> bool:
+            wanted = super().wants(frame, anyway=anyway)
+            if frame.frame_id == 7:
+                judged.set()
+            return wanted
+
+    def settled(number: int) -> None:
+        while not 5 < number < 8 and made.ledger.counts().in_flight:
+            time.sleep(0.001)
+
+    judged, sink = threading.Event(), Sink()
+    admission = Watched(Background(), check_s=6.0)
+    made = Rig(Yard(20, before=settled), detector(decode=bad), sink, admission=admission)
+    with pytest.raises(OutputError):
+        made.go()
+    counts = made.closed()
+    assert counts.dropped["bad_output"] == 3
+    assert all(result.detections for result in sink.results), "nothing was seen is not what this means"
+    assert counts.results + counts.dropped["bad_output"] == 20
 
 
 def test_objects_that_are_new_are_looked_at_whatever_the_pixels_say() -> None:

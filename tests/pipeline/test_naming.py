@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edged.contract import happenings, payloads
-from edged.errors import ConfigError
+from edged.errors import ConfigError, OutputError
 from edged.model.finer import Finer
 from edged.pipeline.follow import Follower
 from edged.records import Box, Detection, Frame
@@ -69,6 +69,23 @@ def test_others_are_not_looked_at(shared: Path) -> None:
     assert follower.looks == 0
     (event,) = [event for view in seen for event in view.events if event.kind == "start"]
     assert "sub_label" not in happenings.event(event, camera="front", boot_id="0" * 32)
+    assert seen[-1].detections[0].sub_label == ""
+    finer.close()
+
+
+class Broken(Finer):
+    """A model whose weights are damaged."""
+
+    def look(self, crop: Image) -> tuple[str, float] | None:
+        raise OutputError(f"a score of {crop.size} is none")
+
+
+def test_a_classifier_whose_output_is_none_costs_no_event(shared: Path) -> None:
+    finer = Broken(shared / "models" / "mobilenet_v1_0.25_128_quant.tflite", runtime="auto")
+    follower = Follower(Scene(SceneRules()))
+    seen = views(follower, {"thing": finer}, np.zeros((120, 160, 3), np.uint8), label="thing", seconds=3)
+    assert follower.looks > 0
+    assert [event.kind for view in seen for event in view.events][:1] == ["start"]
     assert seen[-1].detections[0].sub_label == ""
     finer.close()
 

@@ -13,7 +13,7 @@ from film import complaints, lines, play, segments
 from made import START, results
 from recording import into_folder, record, video_sink
 
-from edged.errors import ConfigError
+from edged.errors import ConfigError, SinkError
 from edged.metrics import Meter
 from edged.records import Box, Event, Presence
 from edged.settings import loading
@@ -221,3 +221,15 @@ def test_what_comes_before_a_keyframe_is_not_kept() -> None:
     for sample in samples(15)[1:]:
         ring.add(sample)
     assert [sample.packet.pts for sample in ring.take()] == [n * CLOCK_HZ // 10 for n in range(10, 15)]
+
+
+def test_pictures_of_events_do_not_pile_up_while_the_encoder_fails(tmp_path: Path) -> None:
+    recorder = FolderRecorder(tmp_path, Retention(tmp_path, budget=None, reserve=0), length=60, events=ROLL)
+    sink = video_sink(recorder, codecs=("no_such_encoder",))
+    sink.open()
+    for number, made in enumerate(results(0.5)):
+        sink.tell([event(number, 200)])
+        with pytest.raises(SinkError, match="no_such_encoder"):
+            sink.send(made)
+        assert not sink._pictures  # noqa: SLF001  # nothing else tells
+    sink.close()
