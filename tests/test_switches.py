@@ -160,3 +160,27 @@ def test_a_damaged_memory_is_no_reason_not_to_start(everything: dict[str, str], 
         assert Switches(settings).over(settings) is settings
     first.pause(paused=True)
     assert Switches(settings).paused
+
+
+def test_a_refused_reload_leaves_the_switches_on_the_settings_in_force(
+    everything: dict[str, str], demo_model: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(everything, tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(demo_model, other / "third.tflite")
+    refused = settings_of(
+        everything, tmp_path, EDGED_MODEL=str(other / "third.tflite"), EDGED_SCORE_THRESHOLD="0.9"
+    )
+    switches = Switches(settings)
+    switches.over(refused)
+    switches.take_back()
+    switches.keep()  # of a reload that had nothing to do here
+    assert switches.written is settings
+    assert switches.controls().threshold == 0.4
+    assert switches.controls().models == ("first", "second")
+    switches.put("model", "second")
+    switches.over(refused)
+    switches.keep()
+    assert switches.written is refused
+    assert switches.controls().models == ("third",)

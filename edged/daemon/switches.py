@@ -49,7 +49,8 @@ class Switches:
 
     def __init__(self, settings: Settings) -> None:
         self._lock = threading.Lock()
-        self._own = settings
+        self._own = self._next = settings
+        """What is in force, and what may follow."""
         self._models = _models(settings)
         self._file = _file(settings)
         self._wanted = self._tried = self._kept = _read(self._file)
@@ -91,22 +92,22 @@ class Switches:
     def over(self, settings: Settings) -> Settings:
         """The settings with what was switched, as far as that stands for the same values and still can be."""
         with self._lock:
-            self._own = settings
+            self._next = settings
             self._tried = wanted = self._wanted
-            self._models = _models(settings)
         changes: dict[str, object] = {}
         if _in_force(wanted.recording, settings.output) is False:
             changes["output"] = None
         if (threshold := _in_force(wanted.threshold, settings.score_threshold)) is not None:
             changes["score_threshold"] = threshold
         model = _in_force(wanted.model, settings.model)
-        if model is not None and model in self._models:
+        if model is not None and model in _models(settings):
             changes["model"] = settings.model.with_name(f"{model}.tflite")
         return settings.model_copy(update=changes) if changes else settings
 
     def keep(self) -> None:
         """What the last :meth:`over` gave is in force."""
         with self._lock:
+            self._own, self._models = self._next, _models(self._next)
             before, self._kept = self._kept, replace(self._tried, paused=self._wanted.paused)
             if self._kept != before:
                 self._write()
@@ -114,6 +115,7 @@ class Switches:
     def take_back(self) -> None:
         """It could not be put in force: what was before holds."""
         with self._lock:
+            self._next = self._own
             if self._wanted == replace(self._tried, paused=self._wanted.paused):
                 self._wanted = self._kept
 
@@ -165,7 +167,7 @@ def _file(settings: Settings) -> Path | None:
 
 
 def _read(file: Path | None) -> _Switched:
-    if file is None or not file.is_file():
+    if file is None:
         return _Switched()
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -175,6 +177,8 @@ def _read(file: Path | None) -> _Switched:
             paused=content.get("paused") is True,
             **{name: (kind(pair[0]), str(pair[1])) for name, (kind, pair) in pairs.items() if pair},
         )
+    except FileNotFoundError:
+        return _Switched()
     except (OSError, ConfigError, ValueError, LookupError, TypeError, AttributeError) as error:
         log.warning("switches_unreadable", file=str(file), reason=str(error))
         return _Switched()
