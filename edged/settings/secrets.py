@@ -22,8 +22,6 @@ PERCENT_ENCODE = (
 """The commonest mistake of all, for the messages of whoever cannot reach a URL with credentials."""
 _URL = re.compile(r"([A-Za-z][\w+.-]*)://([^/?#\\]*)([^?#]*)(.*)", re.DOTALL)
 
-_SERVER = re.compile(r"[A-Za-z][\w+.-]*://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?(?=[/?#]|$)")
-
 
 def without_credentials(text: str) -> str:
     """``text`` as it may be shown; what is no URL and names no user stays as it is."""
@@ -62,7 +60,7 @@ def server_of(url: str) -> str:
 
 def of_setting(value: str, name: str) -> str:
     """The value of a setting as it may be shown."""
-    if "WEBHOOK" in name.upper() and "/" in value:
+    if "WEBHOOK" in name.upper() and re.search("[/?:.]", value):
         return server_of(value)
     return without_credentials(value)
 

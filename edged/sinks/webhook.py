@@ -70,7 +70,8 @@ class HttpServer:
         assert parts.hostname is not None  # noqa: S101  # the settings see to it
         self.name = server_of(url)
         self._tls = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port
+        # Said even where it is the usual one: http.client looks for one in an IPv6 address else.
+        self._host, self._port = parts.hostname, parts.port or (443 if self._tls else 80)
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._headers = {"User-Agent": f"edged/{edged.__version__}"}
         if parts.username is not None or parts.password is not None:
@@ -120,6 +121,8 @@ class HttpServer:
             raise WebhookError(f"{self.name} does not answer within {timeout_s:.0f} s") from error
         except http.client.HTTPException as error:
             raise WebhookError(f"{self.name} does not speak HTTP ({type(error).__name__})") from error
+        except UnicodeError as error:
+            raise WebhookError(f"{self.name} cannot be reached: its name is malformed") from error
         except OSError as error:
             raise WebhookError(f"{self.name} cannot be reached: {error.strerror or error}") from error
 

@@ -22,7 +22,7 @@ from edged.pipeline.outlet import Outlet
 from edged.records import Box, Event
 from edged.settings import loading
 from edged.sinks import Accountant, EventTaker, Reporter
-from edged.sinks.webhook import HttpServer, WebhookSink
+from edged.sinks.webhook import HttpServer, WebhookError, WebhookSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -265,6 +265,8 @@ def test_a_stop_brings_what_waits_and_does_not_wait_for_a_server_that_is_away() 
         (f"htps://api.telegram.org/{SECRET}/send", "EDGED_WEBHOOK_URL='htps://api.telegram.org/***'"),
         (f"https:/api.telegram.org/{SECRET}", "EDGED_WEBHOOK_URL='***'"),
         (f"https://{SECRET}/send", "EDGED_WEBHOOK_URL='***'"),
+        (f"{SECRET}?send", "EDGED_WEBHOOK_URL='***'"),
+        (SECRET, "EDGED_WEBHOOK_URL='***'"),
         (f"https://host/{SECRET} x", "EDGED_WEBHOOK_URL='https://host/***'"),
     ],
 )
@@ -273,6 +275,19 @@ def test_an_address_that_is_none_is_told_without_what_is_secret_in_it(url: str, 
     with pytest.raises(ConfigError) as refused:
         loading.load(None, environ=common | {"EDGED_WEBHOOK_URL": url})
     assert shown in str(refused.value)
+    assert "Hunter" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+def test_an_ipv6_address_needs_no_port(scheme: str, port: int) -> None:
+    connection = HttpServer(f"{scheme}://[fe80::1]/{SECRET}")._connection(1.0)  # noqa: SLF001  # sends nothing
+    assert (connection.host, connection.port) == ("fe80::1", port)
+
+
+@pytest.mark.parametrize("host", ["hooks..example", "a" * 70 + ".example"])
+def test_a_host_whose_name_is_malformed_is_told(host: str) -> None:
+    with pytest.raises(WebhookError, match="cannot be reached: its name is malformed") as refused:
+        HttpServer(f"http://{host}/{SECRET}").reach(1.0)
     assert "Hunter" not in str(refused.value)
 
 
