@@ -134,6 +134,7 @@ def test_what_cannot_be_put_in_force_is_taken_back(everything: dict[str, str], t
     ("switched", "changes", "words"),
     [
         (("recording", "OFF"), {"EDGED_OUTPUT": "clip.mp4"}, "would be overwritten"),
+        (("recording", "OFF"), {"EDGED_OUTPUT": "clip.MOV"}, "would be overwritten"),
         (("recording", "OFF"), {"EDGED_OUTPUT": ""}, "EDGED_OUTPUT is not set"),
         (("recording", "perhaps"), {}, "neither ON nor OFF"),
         (("threshold", "nan"), {}, "no threshold"),

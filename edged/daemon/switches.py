@@ -16,6 +16,7 @@ import structlog
 from edged.contract.topics import slug
 from edged.errors import ConfigError
 from edged.records import Controls
+from edged.video.segments import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +131,7 @@ class Switches:
         """What can be switched, and how it is set now."""
         with self._lock:
             own, kept, models = self._own, self._kept, self._models
-        records = own.output is not None and own.output.suffix.lower() != ".mp4"
+        records = own.output is not None and own.output.suffix.lower() not in FILES
         threshold = _in_force(kept.threshold, own.score_threshold)
         return Controls(
             recording=_in_force(kept.recording, own.output) is not False if records else None,
@@ -204,7 +205,7 @@ def on_or_off(value: str) -> bool:
 def _recording(value: str, settings: Settings) -> bool:
     if settings.output is None:
         raise ConfigError("there is nothing to switch: EDGED_OUTPUT is not set", hint="Set it to a folder")
-    if settings.output.suffix.lower() == ".mp4":
+    if settings.output.suffix.lower() in FILES:
         raise ConfigError(
             "a recording into one file cannot be switched: it would be overwritten",
             hint="Set EDGED_OUTPUT to a folder",

@@ -15,7 +15,7 @@ from edged.sinks import DISK_FAULTS
 from edged.video.encoder import HARDWARE, SOFTWARE, Encoder, EncoderError
 from edged.video.recorder import Events, FileRecorder, FolderRecorder
 from edged.video.retention import Retention
-from edged.video.segments import Sample
+from edged.video.segments import FILES, Sample
 from edged.video.writer import BehindError, Writer
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from edged.video.encoder import Packet
     from edged.video.recorder import Recorder
 
-_SUFFIXES = frozenset({".mp4", ".m4v", ".mov"})
 _GIGABYTE = 10**9
 _QUALITY = 85
 _ALL = Events(0.0, 0.0)
@@ -265,7 +264,7 @@ def recorder(settings: Settings) -> Recorder:
         )
         events = _events(settings) if settings.events else None
         return FolderRecorder(target, retention, length=settings.segment, events=events)
-    if target.suffix.lower() not in _SUFFIXES:
+    if target.suffix.lower() not in FILES:
         raise SinkError(
             f"the output {str(target)!r} is no folder and does not end in .mp4",
             hint="Set it to a file such as out.mp4, or to a folder; one with a dot in its name must be there",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     """Appends a piece to a file, having made room for it; raises OSError."""
 
 VIDEO, LINES, PICTURE = ".mp4", ".jsonl", ".jpg"
+FILES = frozenset({VIDEO, ".m4v", ".mov"})
+"""How the name of an output ends that is one file, and no folder."""
 _NAME = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:_\d{2,})?"
 _SUFFIX = rf"(?:{re.escape(VIDEO)}|{re.escape(LINES)}|\.[0-9a-f]{{16}}{re.escape(PICTURE)})"
 _OWN = re.compile(rf"({_NAME}){_SUFFIX}", re.ASCII)
