@@ -125,7 +125,8 @@ def gives_every_frame(spec: str, policy: str) -> bool:
     if policy != "auto":
         return policy == "all"
     live = getattr(source_class(spec), "live", None)
-    return "live=false" in spec if live is None else not live  # the synthetic one is both
+    # Whether it is one, the synthetic source says itself.
+    return spec.startswith("synthetic:") and "live=false" in spec if live is None else not live
 
 
 def create(settings: Settings) -> Source:

@@ -154,7 +154,12 @@ class _ReadEnd:
         self._wake: tuple[int, int] | None = None
 
     def open(self, path: str) -> None:
-        """Raises OSError if there is none, or if another reader would take its share."""
+        """Open it, writer or not.
+
+        Raises:
+            OSError: there is none, or it may not be read.
+            SourceError: another reader would take its share.
+        """
         # A FIFO without a writer would hold up an opening that blocks.
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -165,7 +170,9 @@ class _ReadEnd:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise OSError(error.errno, "somebody else is reading from it") from error
+            raise SourceError(
+                f"somebody else is reading from {path!r}", hint="End the other reader: each would get a part"
+            ) from error
         self._wake = os.pipe()
 
     def wait(self, timeout_s: float | None = None) -> bool:

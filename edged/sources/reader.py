@@ -209,6 +209,7 @@ class Reader:
         waits = self._waits or (pts is not None and not self._paced)
         with self._changed:
             if pts is not None and self._paced and self._first is not None:
+                self._heard = max(self._heard, self._first + pts)  # until then it is us who wait
                 self._changed.wait_for(lambda: self._leaving, self._first + pts - done)
             while waits and len(self._shots) >= _AHEAD and not self._leaving:
                 self._changed.wait()

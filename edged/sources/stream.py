@@ -105,9 +105,11 @@ class StreamCamera:
         return {"kind": "stream", **(self._media.properties() if self._media else {})}
 
     def interrupt(self) -> None:
-        """End the wait for a picture by request; FFmpeg heeds its timeouts only."""
+        """End the wait for what comes over HTTP; FFmpeg's own connections heed their timeouts only."""
         if isinstance(media := self._media, web.WebPictures):
             media.interrupt()
+        elif (answer := self._answer) is not None:
+            answer.hang_up()
 
     def close(self) -> None:
         """Hang up, and let go of the decoder: its memory must not wait for the next connection."""
@@ -140,23 +142,26 @@ class StreamCamera:
                 f"{self.name} is a web page, not a video",
                 hint="Give the address of the stream or the picture itself; the camera's manual has it",
             )
+        bounded = answer.length is not None and not answer.is_playlist
         if answer.is_for_reading_on:
             answer.patience(self._deadlines.read_s)
             container = self._container(answer)
         else:
             answer.close()
-            if answer.length is not None and not answer.seekable:
+            if bounded and not answer.seekable:
                 self.hint = _FROM_ITS_BEGINNING
             container = self._container(self._url)
-        if self._clock is None and (answer.length is not None or container.duration):
+        if self._clock is None and (bounded or container.duration):
             self._clock = MediaClock(container.frame_time)
         return container
 
     def _ask_again(self) -> web.Answer:
         answer = self._ask()
-        if answer is None or not answer.has_pictures:
-            raise SourceError(f"{self.name} gives no picture any more", hint=self.hint)
-        return answer
+        if answer is not None and answer.has_pictures:
+            return answer
+        if answer is not None:
+            answer.close()
+        raise SourceError(f"{self.name} gives no picture any more", hint=self.hint)
 
     def _container(self, origin: str | web.Answer) -> Container:
         options = {}

@@ -70,15 +70,27 @@ class Answer:
     @property
     def is_for_reading_on(self) -> bool:
         """Whether what has begun is best read on here: a file and a playlist FFmpeg wants to open itself."""
-        return self.length is None and not self.peek(16).lstrip().startswith(_PLAYLISTS)
+        return self.length is None and not self.is_playlist
+
+    @property
+    def is_playlist(self) -> bool:
+        """Whether it only names what FFmpeg is to get: its length is not the video's."""
+        return self.peek(16).lstrip().startswith(_PLAYLISTS)
 
     def peek(self, size: int) -> bytes:
         """The first bytes, at most so many, which stay to be read."""
         return bytes(self._response.peek(size)[:size])
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes as soon as there are any, and at the end none."""
-        return self._response.read1(size)
+        """At most so many bytes as soon as there are any, and at the end none.
+
+        Raises:
+            OSError: nothing came in time, or the connection is lost; ``strerror`` has nothing of the URL.
+        """
+        try:
+            return self._response.read1(size)
+        except (OSError, HTTPException) as error:
+            raise OSError(0, reason_of(error, self._socket.gettimeout() or 0.0)) from None
 
     def patience(self, seconds: float) -> None:
         """How long a read may take from now on."""
@@ -114,7 +126,8 @@ def ask(url: str, *, timeout_s: float) -> Answer | None:
         error.close()
         reason = f"the server answers {error.code} {responses.get(error.code, '')}".rstrip()
     except OSError as error:
-        reason = reason_of(getattr(error, "reason", error), timeout_s)
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        reason = reason_of(cause, timeout_s)
     except (HTTPException, ValueError):
         return None
     raise OSError(0, reason)
@@ -124,6 +137,8 @@ def reason_of(error: object, timeout_s: float) -> str:
     """Why a request or a read has failed, with nothing of the URL."""
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout_s:g} s"
+    if isinstance(error, str):
+        return error
     return getattr(error, "strerror", None) or type(error).__name__
 
 

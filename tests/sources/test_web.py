@@ -20,6 +20,8 @@ from edged import sources
 from edged.errors import SourceError
 from edged.settings.declared import Settings
 from edged.sources.file import FileSource
+from edged.sources.reader import Deadlines
+from edged.sources.stream import StreamCamera, StreamSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -390,6 +392,50 @@ def test_a_playlist_with_an_end_is_played_once(tmp_path: Path) -> None:
         assert [number_of(frame.image) for frame in played(source)] == list(range(60))
 
 
+def test_a_live_playlist_is_no_file(tmp_path: Path) -> None:
+    """It has a length, which is not that of the video; what it names goes on."""
+    make(tmp_path / "clip.m3u8", frames=60, options={"hls_time": "1", "hls_list_size": "0"})
+    playlist = tmp_path / "clip.m3u8"
+    playlist.write_text(playlist.read_text().replace("#EXT-X-ENDLIST\n", ""))
+    with serving(partial(Files, directory=str(tmp_path))) as url, source_of(f"{url}/clip.m3u8") as source:
+        assert source.live
+        assert next(source.frames()).width == 160
+
+
+def read_on(camera: StreamCamera) -> None:
+    while True:
+        camera.grab()
+
+
+@pytest.mark.parametrize("name", ["a silence", "a lost connection"])
+def test_what_breaks_off_while_ffmpeg_reads_is_told(tmp_path: Path, name: str) -> None:
+    """Not as what a library makes of it."""
+    data = make(tmp_path / "clip.ts", frames=60).read_bytes()
+    over = threading.Event()
+
+    def reply(handler: BaseHTTPRequestHandler, _: int) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "video/mp2t")
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        if name == "a silence":
+            over.wait(20)
+        else:
+            handler.wfile.write(b"ffff\r\nno more")
+
+    reason = "no answer within 1 s" if name == "a silence" else "IncompleteRead"
+    with answering(reply) as (url, _):
+        camera = StreamCamera(url, transport="tcp", deadlines=Deadlines(10.0, 1.0))
+        try:
+            camera.open()
+            with pytest.raises(SourceError, match=f"breaks off: {reason}"):
+                read_on(camera)
+        finally:
+            over.set()
+            camera.close()
+
+
 def test_a_file_that_breaks_off_is_an_error(tmp_path: Path) -> None:
     """Not the beginning of another round."""
     data = make(tmp_path / "clip.mp4", frames=60, options={"movflags": "+faststart"}).read_bytes()
@@ -421,6 +467,25 @@ def test_a_file_obeys_loop_rate_and_pace(tmp_path: Path) -> None:
             begun = time.monotonic()
             assert played(source)[-1].pts == pytest.approx(24 / 25)
             assert time.monotonic() - begun > 0.5
+
+
+def test_a_file_whose_next_picture_is_not_due_for_long_is_not_lost(tmp_path: Path) -> None:
+    """At its own pace it is edged that waits, however little a camera may take."""
+    make(tmp_path / "clip.mp4", frames=100)
+    deadlines = Deadlines(10.0, 1.0)
+    with serving(partial(Ranges, directory=str(tmp_path))) as url:
+        source = StreamSource(
+            lambda: StreamCamera(f"{url}/clip.mp4", transport="tcp", deadlines=deadlines),
+            deadlines=deadlines,
+            fps=0.5,
+            paced=True,
+        )
+        try:
+            source.open()
+            assert [number_of(frame.image) for frame in source.frames()] == [0, 50]
+            assert source.reconnects == 0
+        finally:
+            source.close()
 
 
 def test_nothing_is_left_in_circles() -> None:
