@@ -25,15 +25,20 @@ def parsed(text: bytes) -> EventMessage | None:
         content = json.loads(text)
         is_one = (
             all(isinstance(content[name], str) for name in _TEXTS)
-            and all(0 <= float(content[name]) < _MOST_S for name in _NUMBERS)
+            and all(_is_time(content[name]) for name in _NUMBERS)
             and all(isinstance(content[name], list) for name in _LISTS)
             and all(isinstance(name, str) for name in [*content["changes"], *content["entered_zones"]])
             and all(isinstance(name, str) for name in content["current_zones"])
             and all(isinstance(one["line"] + one["direction"], str) for one in content["lines"])
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     return cast("EventMessage", content) if is_one else None
+
+
+def _is_time(value: object) -> bool:
+    """Whether it is a number of seconds, and no text or truth value that Python would take for one."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST_S
 
 
 def last(path: Path, size: int) -> Iterator[EventMessage]:

@@ -62,4 +62,5 @@ def printable(text: str) -> str:
 
 def _change(change: str) -> str:
     kind, _, what = change.partition(":")
-    return _CHANGES.get(kind, kind).format(what.replace(":", " "))
+    known = _CHANGES.get(kind)
+    return kind if known is None else known.format(what.replace(":", " "))

@@ -82,7 +82,10 @@ def read(path: Path) -> Image:
         raise SourceError(
             f"the picture {path} cannot be read: {error.strerror}", hint="Give a JPEG or PNG"
         ) from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error:  # a size in its head that nobody can have memory for
+        image = None
     if image is None:
         raise SourceError(f"{path} is no picture that OpenCV can read", hint="Give a JPEG or PNG")
     return image.astype(np.uint8, copy=False)

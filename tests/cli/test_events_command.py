@@ -11,7 +11,7 @@ import pytest
 from daemon import EDGED, Daemon, edged, environment, until
 from rig import Mosquitto, publish, validator
 
-from edged.contract import happenings, payloads
+from edged.contract import happenings, payloads, words
 from edged.contract.event_lines import Tail, parsed
 from edged.errors import SinkError
 from edged.records import Box, Event
@@ -193,3 +193,19 @@ def test_the_lines_of_a_run_are_those_of_the_contract(
 @pytest.mark.parametrize("text", [b"[]", b"1", b"{}", b"\xff", b'{"type":1}', b"[" * 100_000])
 def test_what_is_no_event_is_none(text: bytes) -> None:
     assert parsed(text) is None
+
+
+@pytest.mark.parametrize("value", ["1e9", True, None, -1, 1e11, 10**400, float("nan")])
+def test_what_is_no_time_makes_no_event(value: object) -> None:
+    """Texts and truth values count as numbers in Python, and none of them can be said as a time."""
+    content = json.loads(message("end"))
+    assert parsed(json.dumps(content).encode()) is not None
+    for name in ("ts", "duration_s"):
+        assert parsed(json.dumps(content | {name: value}).encode()) is None
+
+
+def test_a_change_that_nobody_knows_is_said_as_it_is() -> None:
+    """A newer edged may know more of them; none is an order."""
+    said = parsed(message("update", 1, "{0.__class__}", "{x}:1", "zone_entered:{y}"))
+    assert said is not None
+    assert words.sentence(said) == "{0.__class__}, {x}, enters {y}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 import cv2
@@ -226,7 +228,17 @@ def test_try_writes_the_picture_with_what_was_found(
         assert int((cv2.absdiff(drawn, bare).max(axis=2) > 100).sum()) > 500
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no picture"])
+def endless_png() -> bytes:
+    """The head of a picture larger than OpenCV will have."""
+    size = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    pieces = ((b"IHDR", size), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in pieces
+    )
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no picture", endless_png()])
 def test_try_of_what_is_no_picture_is_refused(
     demo_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
 ) -> None:
