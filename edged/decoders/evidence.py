@@ -17,7 +17,7 @@ _ROUNDING = 0.01
 """How far quantisation may carry a probability over its end."""
 _ALONG = 0.5
 """Correlation of x with the place of the cell: near 1 where x is a place, near 0 where it is an offset."""
-USUAL_CLASSES = 80
+_USUAL_CLASSES = 80
 """Of COCO, which models are of that say nothing else."""
 
 
@@ -66,11 +66,10 @@ def follow_the_grid(x: npt.NDArray[np.float32], cell_x: npt.NDArray[np.float32])
 
 def known_classes(model: Model) -> int:
     """How many classes the labels name; without any the usual number."""
-    return len(model.labels) or USUAL_CLASSES
+    return len(model.labels) or _USUAL_CLASSES
 
 
 __all__ = [
-    "USUAL_CLASSES",
     "are_probabilities",
     "are_scores",
     "follow_the_grid",

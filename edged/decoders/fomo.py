@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edged.decoders import anchors, boxes, evidence
-from edged.decoders.labels import class_names, is_background
+from edged.decoders.labels import class_names, without_background
 from edged.decoders.quantised import least_stored, real, require_finite
 from edged.errors import ModelError
 from edged.imaging.geometry import input_size
@@ -73,8 +73,7 @@ class Fomo:
         self._spec = model.outputs[0]
         self._cell = _grid(model) or 0
         self._least = least_stored(score_threshold, self._spec)
-        labels = model.labels[1:] if model.labels and is_background(model.labels[0]) else model.labels
-        self.labels = class_names(model, self._spec.shape[3] - 1, labels)
+        self.labels = class_names(model, self._spec.shape[3] - 1, without_background(model.labels))
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""

@@ -76,11 +76,13 @@ def read(path: Path, *, labels: Path | None = None) -> ModelFile:
         raise _unreadable(ModelError, "model", path, error) from error
     graph = _graph(path, data)
     attached = _attachments(path, data, graph.end)
-    metadata = _metadata(path, attached)
-    metadata = {**_detector_options(path, graph), **metadata}
+    # What was put beside the graph must not replace what the graph says of itself.
+    described = _metadata(path, attached)
+    metadata = {name: value for name, value in described.items() if not str(name).startswith("ssd_")}
+    metadata |= _detector_options(path, graph)
     options = graph.custom_options.get(_POSTPROCESS_OP, {})
     if "num_classes" in options:
-        metadata = {"num_classes": options["num_classes"], **metadata}
+        metadata["num_classes"] = options["num_classes"]
     if labels is not None:
         known, origin = _labels_of(labels), str(labels)
     else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -135,6 +137,23 @@ def test_anchors_of_tensorflow_s_ssd() -> None:
     )
     np.testing.assert_allclose(anchors[19 * 19 * 3], (0.05, 0.05, 0.35, 0.35), atol=1e-6)
     np.testing.assert_allclose(anchors[-1], (0.5, 0.5, *[math.sqrt(0.95)] * 2), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["modelmaker_320_uint8_raw_anchors", "coco_ssd_mobilenet_v1_1.0_quant_300"])
+def test_what_is_zipped_to_a_model_replaces_nothing_of_its_graph(
+    shared: Path, tmp_path: Path, name: str
+) -> None:
+    """Another description may lie beside the graph; the graph is what runs."""
+    plain, path = shared / "models" / f"{name}.tflite", tmp_path / "model.tflite"
+    path.write_bytes(plain.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(
+            "metadata.json",
+            json.dumps({"ssd_anchors": "x", "ssd_more": 1, "num_classes": "x", "task": "detect"}),
+        )
+    assert modelfile.read(path).metadata == {**modelfile.read(plain).metadata, "task": "detect"} | (
+        {"num_classes": "x"} if name.startswith("modelmaker") else {}
+    )
 
 
 def test_a_model_of_model_maker_gives_what_a_plain_way_gives(shared: Path) -> None:
