@@ -322,14 +322,11 @@ class Inference:
     def _made(
         self, job: _Job, found: tuple[Detection, ...], view: SceneView | None, started: float
     ) -> Result:
-        timings_ms = _timings(job, started, time.monotonic())
-        if self._admission is None:
-            del timings_ms["motion"]
         return Result(
             job.frame,
             self._detector.model.name,
             found,
-            timings_ms,
+            _timings(job, started, time.monotonic(), gated=self._admission is not None),
             Picture(job.frame.image, found),
             waits=self._waits,
             events=view.events if view is not None else (),
@@ -338,14 +335,16 @@ class Inference:
         )
 
 
-def _timings(job: _Job, started: float, ended: float) -> dict[str, float]:
-    """Milliseconds in each stage; ``queue`` is what is left of the whole."""
-    motion = job.admitted - job.begun
-    preprocess = job.preprocessed - job.admitted
+def _timings(job: _Job, started: float, ended: float, *, gated: bool) -> dict[str, float]:
+    """Milliseconds in each stage, ``motion`` only where a gate looks; ``queue`` is what is left."""
+    motion = job.admitted - job.begun if gated else 0.0
+    preprocess = job.preprocessed - job.begun - motion
     predict = job.predicted - job.predict_started
     postprocess = ended - started
     total = ended - job.frame.captured
-    seconds = {"queue": total - motion - preprocess - predict - postprocess, "motion": motion}
+    seconds = {"queue": total - motion - preprocess - predict - postprocess}
+    if gated:
+        seconds["motion"] = motion
     if job.geometry is not None:
         seconds |= {"preprocess": preprocess, "predict": predict}
     seconds |= {"postprocess": postprocess, "total": total}
