@@ -309,7 +309,7 @@ def test_a_sink_that_never_gives_its_thread_back_does_not_stop_what_comes_after_
 
     try:
         asyncio.run(rig.run(exchange))
-        assert hangs.ids == [*range(5)]
+        assert hangs.ids == [number for number in stays.ids if number < 5]
         assert comes.ids == stays.ids[-len(comes.ids) :]
         assert rig.outlets[1].lost["aborted"] <= 2
     finally:
