@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from edged.decoders import anchors
+from edged.decoders.boxes import corners, suppress
 from edged.decoders.quantised import least_stored, real, require_finite
 from edged.imaging.geometry import input_size
 
@@ -230,3 +231,39 @@ class FinishedHead:
         del outputs
         normalised = not found.size or np.abs(found).max() <= _NORMALISED_MOST
         return np.array(self._size if normalised else (1, 1), np.float32)
+
+
+def open_head(
+    model: Model,
+    extras: int,
+    score_threshold: float,
+    *,
+    outputs: Sequence[int] | None = None,
+    centred: bool = False,
+) -> RawHead | FinishedHead:
+    """The head of a model with ``extras`` further numbers a box: raw if its outputs have that layout.
+
+    Args:
+        model: what is known of it.
+        extras: how many numbers the task adds to each box.
+        score_threshold: of what is a candidate.
+        outputs: which outputs belong to the head; None: all do. A finished one is the first of them.
+        centred: whether finished boxes are centre and size.
+    """
+    layout = raw_layout(model, extras, outputs)
+    if layout is None:
+        first = 0 if outputs is None else outputs[0]
+        return FinishedHead(model, score_threshold, output=first, centred=centred)
+    return RawHead(model, layout, score_threshold)
+
+
+def distinct(
+    head: RawHead | FinishedHead, outputs: Sequence[Tensor], iou_threshold: float
+) -> tuple[Floats, Candidates]:
+    """What is left after suppression: corners ``[n, 4]`` in input pixels, and all else."""
+    found = head.candidates(outputs)
+    edges = corners(found.boxes)
+    if head.finished:
+        return edges, found
+    kept = suppress(edges, found.scores, found.class_ids, iou_threshold)
+    return edges[kept], found.at(kept)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.decoders import anchors, boxes
-from edged.decoders.labels import class_names
-from edged.decoders.split_heads import SplitHead, split_layout
+from edged.decoders import anchors
+from edged.decoders.split_heads import SplitDecoder, split_layout
 from edged.imaging.tensors import Encoding, normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from edged.records import Model
 
-    from edged.imaging.geometry import Geometry
-    from edged.records import Detection, Model, Tensor
-
-_BINS = 8
 _LEVELS = 4
 _LOW, _HIGH = normalised((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
-class PicoDet:
+class PicoDet(SplitDecoder):
     """Class scores and distributions of distances of four levels.
 
     Eight outputs in any order, a pair ``[1, cells, classes]`` and ``[1, cells, 32]`` for each of strides 8,
@@ -36,6 +31,7 @@ class PicoDet:
     """
 
     task = "detect"
+    bins = 8
     encoding = Encoding("stretch", _LOW, _HIGH)
 
     @classmethod
@@ -43,20 +39,7 @@ class PicoDet:
         """Asks for pairs of outputs, one of each 32 wide, of four levels."""
         if reason := anchors.not_of_task(model, cls.task):
             return reason
-        layout = split_layout(model, _BINS)
+        layout = split_layout(model, cls.bins)
         if layout is None or len(anchors.strides(model, layout.cells)) != _LEVELS:
             return "it has no pairs of outputs [1, cells, classes] and [1, cells, 32] of four levels"
         return None
-
-    def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
-        layout = split_layout(model, _BINS)
-        assert layout is not None  # noqa: S101  # mismatch() was asked before
-        self._head = SplitHead(model, layout, score_threshold)
-        self._iou_threshold = iou_threshold
-        self.labels = class_names(model, layout.classes)
-
-    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
-        """Detections of one frame in source pixels, clipped to the frame, best score first."""
-        found, scores, class_ids = self._head.candidates(outputs)
-        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
-        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)

@@ -8,11 +8,12 @@ order, and so do the two of a pair. Distances count from the middle of the cell,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from edged.decoders import anchors, distances, evidence
+from edged.decoders import anchors, boxes, distances, evidence
+from edged.decoders.labels import class_names
 from edged.decoders.logits import logit, sigmoid
 from edged.decoders.quantised import least_stored, real, require_finite
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from edged.records import Model, Tensor
+    from edged.imaging.geometry import Geometry
+    from edged.records import Detection, Model, Tensor
 
     Floats = npt.NDArray[np.floating[Any]]
     Integers = npt.NDArray[np.integer[Any]]
@@ -146,4 +148,24 @@ class SplitHead:
         return output.reshape(-1, output.shape[-1])
 
 
-__all__ = ["SplitCandidates", "SplitHead", "SplitLayout", "split_layout"]
+class SplitDecoder:
+    """What is the same for every family with such a head, once it has been found to be one."""
+
+    bins: ClassVar[int]
+    """Numbers of a distance's distribution."""
+
+    def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
+        layout = split_layout(model, self.bins)
+        assert layout is not None  # noqa: S101  # mismatch() was asked before
+        self._head = SplitHead(model, layout, score_threshold)
+        self._iou_threshold = iou_threshold
+        self.labels = class_names(model, layout.classes)
+
+    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
+        """Detections of one frame in source pixels, clipped to the frame, best score first."""
+        found, scores, class_ids = self._head.candidates(outputs)
+        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
+        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
+
+
+__all__ = ["SplitCandidates", "SplitDecoder", "SplitHead", "SplitLayout", "split_layout"]

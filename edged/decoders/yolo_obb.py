@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edged.decoders import anchors, boxes
-from edged.decoders.heads import Candidates, FinishedHead, RawHead, not_finished, raw_layout
+from edged.decoders.heads import Candidates, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.imaging.tensors import Encoding
 
@@ -57,12 +57,7 @@ class YoloObb:
         return None
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
-        layout = raw_layout(model, extras=1)
-        self._head: RawHead | FinishedHead = (
-            FinishedHead(model, score_threshold, centred=True)
-            if layout is None
-            else RawHead(model, layout, score_threshold)
-        )
+        self._head = open_head(model, 1, score_threshold, centred=True)
         self._iou_threshold = iou_threshold
         self.labels = class_names(model, self._head.classes)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edged.decoders import anchors, boxes
-from edged.decoders.heads import FinishedHead, RawHead, not_finished, raw_layout
+from edged.decoders.heads import distinct, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.decoders.skeletons import skeleton
 from edged.imaging.tensors import Encoding
@@ -58,12 +58,7 @@ class YoloPose:
         shape = _points(model)
         assert shape is not None  # noqa: S101  # mismatch() was asked before
         self._points, self._numbers = shape
-        layout = raw_layout(model, self._points * self._numbers)
-        self._head: RawHead | FinishedHead = (
-            FinishedHead(model, score_threshold)
-            if layout is None
-            else RawHead(model, layout, score_threshold)
-        )
+        self._head = open_head(model, self._points * self._numbers, score_threshold)
         self._iou_threshold = iou_threshold
         person = self._points == _PERSON_POINTS and not model.labels and self._head.classes <= 1
         self.labels = ("person",) if person else class_names(model, self._head.classes)
@@ -71,13 +66,9 @@ class YoloPose:
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
-        found = self._head.candidates(outputs)
+        corners, found = distinct(self._head, outputs, self._iou_threshold)
         if not found.scores.size:
             return []
-        corners = boxes.corners(found.boxes)
-        if not self._head.finished:
-            kept = boxes.suppress(corners, found.scores, found.class_ids, self._iou_threshold)
-            corners, found = corners[kept], found.at(kept)
         points = np.ones((len(corners), self._points, _XYV), np.float32)
         points[..., : self._numbers] = found.extras.reshape(-1, self._points, self._numbers)
         points[..., :2] *= self._head.unit_of_points(outputs, points[..., :2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edged.decoders import anchors, boxes
-from edged.decoders.heads import FinishedHead, RawHead, not_finished, raw_layout
+from edged.decoders.heads import distinct, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.decoders.outlines import Prototypes
 from edged.decoders.quantised import require_finite
@@ -56,12 +56,7 @@ class YoloSeg:
         place = _prototypes(model)
         assert place is not None  # noqa: S101  # mismatch() was asked before
         others, planes = _others(model, place), _planes(model, place)
-        layout = raw_layout(model, planes, others)
-        self._head: RawHead | FinishedHead = (
-            FinishedHead(model, score_threshold, output=others[0])
-            if layout is None
-            else RawHead(model, layout, score_threshold)
-        )
+        self._head = open_head(model, planes, score_threshold, outputs=others)
         self._place = place
         planar = model.outputs[place].shape[3] != planes
         self._prototypes = Prototypes(model.outputs[place], input_size(model.inputs[0]), planar=planar)
@@ -71,13 +66,9 @@ class YoloSeg:
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
         require_finite(outputs[self._place])
-        found = self._head.candidates(outputs)
+        corners, found = distinct(self._head, outputs, self._iou_threshold)
         if not found.scores.size:
             return []
-        corners = boxes.corners(found.boxes)
-        if not self._head.finished:
-            kept = boxes.suppress(corners, found.scores, found.class_ids, self._iou_threshold)
-            corners, found = corners[kept], found.at(kept)
         outlines = self._prototypes.outlines(outputs[self._place], found.extras, corners)
         return boxes.detections(
             corners, found.scores, found.class_ids, self.labels, geometry, outlines=outlines

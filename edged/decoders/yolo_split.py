@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.decoders import anchors, boxes, distances, evidence
-from edged.decoders.labels import class_names
-from edged.decoders.split_heads import SplitHead, split_layout
+from edged.decoders import anchors, distances, evidence
+from edged.decoders.split_heads import SplitDecoder, split_layout
 from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from edged.records import Model
 
-    from edged.imaging.geometry import Geometry
-    from edged.records import Detection, Model, Tensor
-
-_BINS = 16
 _BOX = 4
 
 
-class YoloSplit:
+class YoloSplit(SplitDecoder):
     """Class scores and distributions of distances, in outputs of their own.
 
     Two outputs in any order, ``[1, cells, classes]`` and ``[1, cells, 64]``, or a pair of them for each of
@@ -38,6 +33,7 @@ class YoloSplit:
     """
 
     task = "detect"
+    bins = 16
     encoding = Encoding("letterbox", low=0.0, high=1.0, border=114)
 
     @classmethod
@@ -45,23 +41,13 @@ class YoloSplit:
         """Asks for pairs of outputs, one of each 64 wide."""
         if reason := anchors.not_of_task(model, cls.task):
             return reason
-        layout = split_layout(model, _BINS)
+        layout = split_layout(model, cls.bins)
         if layout is None:
             return "it has no pairs of outputs [1, cells, classes] and [1, cells, 64]"
         wide = layout.pairs[0].distances
-        if layout.classes == _BOX and evidence.are_scores(model, wide, distances.SIDES * _BINS) is not False:
+        if (
+            layout.classes == _BOX
+            and evidence.are_scores(model, wide, distances.SIDES * cls.bins) is not False
+        ):
             return "its 4 and 64 channels may be boxes and 64 classes"
         return None
-
-    def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
-        layout = split_layout(model, _BINS)
-        assert layout is not None  # noqa: S101  # mismatch() was asked before
-        self._head = SplitHead(model, layout, score_threshold)
-        self._iou_threshold = iou_threshold
-        self.labels = class_names(model, layout.classes)
-
-    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
-        """Detections of one frame in source pixels, clipped to the frame, best score first."""
-        found, scores, class_ids = self._head.candidates(outputs)
-        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
-        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)

@@ -37,28 +37,11 @@ class Broker:
         run = self._machine.run
         run("/src/deploy/mosquitto/certificates.sh", "localhost", "127.0.0.1")
         run("install", "-m", "0644", "/src/deploy/mosquitto/edged.conf", "/etc/mosquitto/conf.d/")
-        run(
-            "install",
-            "-m",
-            "0640",
-            "-o",
-            "mosquitto",
-            "-g",
-            "mosquitto",
-            "/src/deploy/mosquitto/edged.acl",
-            "/etc/mosquitto/",
-        )
-        run(
-            "install",
-            "-m",
-            "0640",
-            "-o",
-            "mosquitto",
-            "-g",
-            "mosquitto",
-            "/dev/null",
-            "/etc/mosquitto/edged.passwd",
-        )
+        for source, target in (
+            ("/src/deploy/mosquitto/edged.acl", "/etc/mosquitto/"),
+            ("/dev/null", "/etc/mosquitto/edged.passwd"),
+        ):
+            run("install", "-m", "0640", "-o", "mosquitto", "-g", "mosquitto", source, target)
         for user, password in _PASSWORDS.items():
             run("mosquitto_passwd", "-b", "/etc/mosquitto/edged.passwd", user, password)
         run("systemctl", "restart", "mosquitto")
