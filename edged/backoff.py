@@ -47,3 +47,7 @@ class Backoff:
         else:
             self._ceiling_s = min(self._most_s, 2 * self._ceiling_s)
         return self._ceiling_s * (1 - self._spread * self._jitter())
+
+    def reset(self) -> None:
+        """It works again: the next wait is a first one."""
+        self._ceiling_s = 0.0

@@ -28,6 +28,14 @@ def test_good_connection_starts_the_count_again() -> None:
     assert backoff.after(3600.0) == 1.0
 
 
+def test_what_works_again_begins_anew() -> None:
+    backoff = Backoff(jitter=lambda: 0.0)
+    for _ in range(4):
+        backoff.after(0.0)
+    backoff.reset()
+    assert [backoff.after(0.0) for _ in range(2)] == [1.0, 2.0]
+
+
 def test_one_picture_is_no_recovery() -> None:
     """A camera that gives a picture and fails, again and again, is not hammered."""
     backoff = Backoff(jitter=lambda: 0.0)

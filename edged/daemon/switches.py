@@ -15,6 +15,7 @@ import structlog
 
 from edged.contract.topics import slug
 from edged.errors import ConfigError
+from edged.mqtt.kept import replace_file
 from edged.records import Controls
 from edged.video.segments import FILES
 
@@ -152,10 +153,7 @@ class Switches:
         if self._file is None:
             return
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._file.with_suffix(".new")
-            fresh.write_text(json.dumps(asdict(self._kept)), encoding="utf-8")
-            fresh.replace(self._file)
+            replace_file(self._file, json.dumps(asdict(self._kept)).encode())
         except OSError as error:
             log.warning("switches_not_kept", file=str(self._file), reason=error.strerror)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edged.contract import happenings, payloads
+from edged.mqtt.kept import replace_file
 from edged.mqtt.totals import Totals
 
 if TYPE_CHECKING:
@@ -126,11 +127,8 @@ class EventLedger:
             self._open, self._unsafe = {}, {}
 
     def _write(self, path: Path, content: bytes) -> None:
-        new = path.with_name(path.name + ".new")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_bytes(content)
-            new.replace(path)
+            replace_file(path, content)
         except OSError as error:
             told = f"{str(path)!r} cannot be written: {error.strerror}; after a kill events have no end"
             if told != self.problem:

@@ -11,6 +11,7 @@ import structlog
 from edged.contract.topics import NodeTopics
 from edged.mqtt import leftovers
 from edged.mqtt.discovery import node_id
+from edged.mqtt.kept import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,10 +75,7 @@ class Memory:
 
     def write(self, names: list[Names]) -> None:
         """Keep these, and only these."""
-        new = self._path.with_suffix(".new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps([asdict(one) for one in names]), "utf-8")
-            new.replace(self._path)
+            replace_file(self._path, json.dumps([asdict(one) for one in names]).encode())
         except OSError as error:
             log.warning("mqtt_names_not_kept", path=str(self._path), reason=error.strerror)

@@ -210,7 +210,7 @@ class Courier:
             self._settle(notice, "refused")
         else:
             self._tell("")
-            self._backoff = Backoff(1.0, 60.0)
+            self._backoff.reset()
             self._settle(notice, "delivered")
         return 0.0
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import atheris
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # what the tests share
+
 with atheris.instrument_imports(include=["edged"]):
     import targets
 

@@ -10,7 +10,6 @@ import logging
 import shutil
 import socket
 import tempfile
-import threading
 import zipfile
 from contextlib import suppress
 from itertools import islice
@@ -21,6 +20,7 @@ import av
 import cv2
 import flatbuffers
 import numpy as np
+from door import Door
 
 from edged.errors import ConfigError, ModelError, SourceError
 from edged.http.site import Site
@@ -101,34 +101,6 @@ def pictures(data: bytes) -> None:
                 pass
 
 
-class Door:
-    """A broker that says what it is told to, to one client after the other."""
-
-    def __init__(self) -> None:
-        self.says = b""
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                guest, _ = self._listener.accept()
-            except OSError:
-                return
-            with guest, suppress(OSError):
-                guest.settimeout(2)
-                guest.recv(1 << 16)
-                guest.sendall(self.says)
-                guest.shutdown(socket.SHUT_WR)
-                while guest.recv(1 << 16):
-                    pass
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-
 class Ears:
     """Asks for commands once there is a session."""
 
@@ -148,7 +120,7 @@ _door: list[tuple[Door, Waker]] = []
 def packets(data: bytes) -> None:
     """What a broker sends once it has accepted us. What paho raises ends the session, and no more."""
     if not _door:
-        _door.append((Door(), Waker()))
+        _door.append((Door(polite=True), Waker()))
     door, waker = _door[0]
     door.says = ACCEPTED + data
     outbox = Outbox(limit=10, wake=waker.ring, orders=Numbers(1))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 
 import pytest
 import rig
+from door import Door
 from rig import TOPICS, Mosquitto
 
 from edged.backoff import Backoff
@@ -19,29 +18,6 @@ pytest_plugins = ("mqtt_fixtures",)
 ACCEPTED = b"\x20\x03\x00\x00\x00"
 NOT_AUTHORIZED = b"\x20\x03\x00\x87\x00"
 """Answers to MQTT 5's CONNECT."""
-
-
-class Door:
-    """Listens, and hangs up on whoever comes, after an answer or without one."""
-
-    def __init__(self, answer: bytes = b"") -> None:
-        self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                guest, _ = self._listener.accept()
-            except OSError:
-                return
-            with guest:
-                guest.recv(1 << 16)
-                guest.sendall(self._answer)
-
-    def close(self) -> None:
-        self._listener.close()
 
 
 @pytest.fixture
