@@ -180,7 +180,8 @@ def test_points_of_poses_lie_where_the_reference_has_them(shared: Path) -> None:
     for file, references in list(expected["images"].items())[: None if exact else 9]:
         image = photo(shared / "images" / file)
         found = detect(image)
-        assert not exact or len(found) == len(references)
+        least = sum(exact or one["score"] > 0.7 for one in references)
+        assert least <= len(found) <= len(references) + (0 if exact else 1)
         for reference in (one for one in references if exact or one["score"] > 0.7):
             box = clipped(reference["box"], image)
             twin = max(found, key=lambda one: iou(one.box, box))
