@@ -1,10 +1,11 @@
-"""The README says what is: its tables are those of the code, its examples run, its names exist.
+"""README and docs/ say what is: their tables are those of the code, their examples run, their names exist.
 
 A table that differs is printed as it should be, to be copied between its marks.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")] if path.stem != "CHANGELOG")
 MOST_LINES = 400
 """Longer is no five minutes' reading: chapters that only some need go to docs/."""
@@ -37,9 +39,9 @@ def test_the_readme_leads_to_every_chapter() -> None:
         assert f"](docs/{chapter.name})" in README, chapter.name
 
 
-def between(mark: str) -> str:
-    found = re.search(rf"<!-- {mark} -->\n(.*?)\n<!-- /{mark} -->", README, re.DOTALL)
-    assert found, f"the README has no <!-- {mark} --> ... <!-- /{mark} -->"
+def between(mark: str, text: str = README) -> str:
+    found = re.search(rf"<!-- {mark} -->\n(.*?)\n<!-- /{mark} -->", text, re.DOTALL)
+    assert found, f"there is no <!-- {mark} --> ... <!-- /{mark} -->"
     return found[1]
 
 
@@ -56,25 +58,27 @@ def table_under(heading: str, text: str = README) -> list[list[str]]:
     return rows(found[1])
 
 
-def settings_table() -> str:
-    """The settings as they should stand in the README."""
-    lines = ["| name | default | meaning |", "| --- | --- | --- |"]
-    for setting in tables.declarations():
-        default = f"`{setting.default}`"
-        if setting.required:
-            default = "required"
-        elif setting.described:
-            default = setting.default
-        meaning = setting.help.replace("|", "\\|").replace("<", "&lt;")
-        lines.append(f"| {setting.name} | {default} | {meaning} |")
+def settings_tables() -> str:
+    """The settings as they should stand in docs/settings.md: a table a section."""
+    lines: list[str] = []
+    for section, settings in itertools.groupby(tables.declarations(), lambda setting: setting.section):
+        lines += ["", f"## {section}", "", "| name | default | meaning |", "| --- | --- | --- |"]
+        for setting in settings:
+            default = f"`{setting.default}`"
+            if setting.required:
+                default = "required"
+            elif setting.described:
+                default = setting.default
+            meaning = setting.help.replace("|", "\\|").replace("<", "&lt;")
+            lines.append(f"| {setting.name} | {default} | {meaning} |")
     return "\n".join(lines)
 
 
 def test_the_settings_are_those_there_are() -> None:
-    expected = settings_table()
-    if between("settings") != expected:
+    expected = settings_tables()
+    if between("settings", SETTINGS) != expected:
         print(f"\n<!-- settings -->\n{expected}\n<!-- /settings -->")
-    assert between("settings") == expected
+    assert between("settings", SETTINGS) == expected
 
 
 def kinds(kind: type[errors.EdgedError] = errors.EdgedError) -> Iterator[type[errors.EdgedError]]:

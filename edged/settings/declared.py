@@ -1,4 +1,4 @@
-"""Every setting, declared once: name, type, unit, default, help.
+"""Every setting, declared once, here or in the classes of which it is made: name, type, unit, default, help.
 
 A setting ``score_threshold`` is ``EDGED_SCORE_THRESHOLD`` in the environment and in the env file.
 """
@@ -12,7 +12,7 @@ from pathlib import Path  # pydantic reads the annotations
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edged.errors import ConfigError
 from edged.settings import device as devices
@@ -20,7 +20,9 @@ from edged.settings import secrets, written
 from edged.settings.broker import parse_url
 from edged.settings.field import PREFIX
 from edged.settings.field import setting as _setting
+from edged.settings.input import InputSettings
 from edged.settings.looking import LookSettings
+from edged.settings.output import OutputSettings
 from edged.settings.scene import SceneSettings
 from edged.settings.webhook import WebhookSettings
 
@@ -32,95 +34,17 @@ def _node() -> str:
 _TopicLevel = Annotated[str, AfterValidator(written.topic_level)]
 
 
-class Settings(LookSettings, SceneSettings, WebhookSettings, BaseSettings):
+class Settings(InputSettings, LookSettings, OutputSettings, SceneSettings, WebhookSettings, BaseSettings):
     """The configuration of one daemon. Frozen: a reload builds a new one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
-
-    # Input
-    cameras: Annotated[tuple[str, ...], NoDecode, BeforeValidator(written.comma_separated)] = _setting(
-        (),
-        "Input",
-        "names of several cameras, comma separated: EDGED_FRONT_SOURCE is that of the camera front, "
-        "EDGED_SOURCE that of all that have none of their own, and so with every setting",
-        shown="one, called EDGED_CAMERA",
-    )
-    source: Annotated[str, BeforeValidator(written.source)] = _setting(
-        ...,
-        "Input",
-        "video or image, folder or glob of those, - for standard input, a FIFO, /dev/video0, rtsp://..., "
-        "http://..., csi:0, synthetic:",
-        min_length=1,
-    )
-    loop: bool = _setting(False, "Input", "replay a file for ever")
-    policy: Literal["auto", "all", "latest"] = _setting(
-        "auto",
-        "Input",
-        "all: every frame is kept and the source waits; latest: the newest frame counts, older ones are "
-        "dropped and counted; auto: all for files, latest for live sources",
-    )
-    max_age: float = _setting(
-        1.0,
-        "Input",
-        "seconds; older frames of a live source are dropped and counted",
-        gt=0,
-        allow_inf_nan=False,
-    )
-    fps: float | None = _setting(
-        None,
-        "Input",
-        "frames a second at the most; those between are skipped and counted",
-        shown="all",
-        gt=0,
-        allow_inf_nan=False,
-    )
-    rotate: Annotated[Literal[0, 90, 180, 270], BeforeValidator(written.whole_number)] = _setting(
-        0, "Input", "degrees clockwise by which frames are turned: 0, 90, 180 or 270"
-    )
-    roi: Annotated[tuple[int, int, int, int] | None, NoDecode, BeforeValidator(written.region)] = _setting(
-        None,
-        "Input",
-        "x,y,width,height in pixels of the turned frame, the only part of it in which anything is looked for",
-        shown="the whole frame",
-    )
-    camera_size: Annotated[tuple[int, int] | None, NoDecode, BeforeValidator(written.size)] = _setting(
-        None,
-        "Input",
-        "width x height to ask a /dev/video or csi: camera for, as 1280x720",
-        shown="the camera's own",
-    )
-    camera_fps: float | None = _setting(
-        None,
-        "Input",
-        "frames a second to ask a /dev/video or csi: camera for",
-        shown="the camera's own",
-        gt=0,
-        le=1000,
-        allow_inf_nan=False,
-    )
-    camera_format: Annotated[str | None, BeforeValidator(written.pixel_format)] = _setting(
-        None,
-        "Input",
-        "pixel format as four letters: MJPG lets a USB camera give HD at full rate, YUYV is uncompressed; "
-        "csi: cameras give MJPG or YU12",
-        shown="auto",
-    )
-    stream_transport: Literal["tcp", "udp"] = _setting(
-        "tcp", "Input", "how RTSP video travels: tcp, or udp (no delay after loss, but damaged pictures)"
-    )
-    open_timeout: float = _setting(
-        10.0, "Input", "seconds that a camera or stream has to give its first frame", gt=0, le=600
-    )
-    read_timeout: float = _setting(
-        5.0, "Input", "seconds without a frame after which a camera or stream counts as lost", gt=0, le=600
-    )
 
     # Model
     model: Path = _setting(..., "Model", "path of a .tflite", read=True)
     labels: Path | None = _setting(
         None, "Model", "labels file, one per line", shown="from the model", read=True
     )
-    classes: Annotated[tuple[str, ...], NoDecode, BeforeValidator(written.comma_separated)] = _setting(
+    classes: Annotated[tuple[str, ...], BeforeValidator(written.comma_separated)] = _setting(
         (), "Model", "labels to keep, comma separated", shown="all"
     )
     score_threshold: float = _setting(
@@ -136,7 +60,7 @@ class Settings(LookSettings, SceneSettings, WebhookSettings, BaseSettings):
     )
 
     # Device
-    device: Annotated[tuple[str, ...], NoDecode, BeforeValidator(devices.devices)] = _setting(
+    device: Annotated[tuple[str, ...], BeforeValidator(devices.devices)] = _setting(
         (devices.AUTO,),
         "Device",
         "where the model runs: cpu, edgetpu (any), edgetpu:usb:N, edgetpu:pci:N, or several of these with "
@@ -152,14 +76,12 @@ class Settings(LookSettings, SceneSettings, WebhookSettings, BaseSettings):
         read=True,
     )
     edgetpu_library: str = _setting("libedgetpu.so.1", "Device", "name or path of the library", min_length=1)
-    edgetpu_options: Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(devices.options)] = (
-        _setting(
-            (),
-            "Device",
-            "for the library, comma separated: Performance=Low|Medium|High|Max, Usb.AlwaysDfu=True|False, "
-            "Usb.MaxBulkInQueueLength=0..255",
-            shown="the library's own",
-        )
+    edgetpu_options: Annotated[tuple[tuple[str, str], ...], BeforeValidator(devices.options)] = _setting(
+        (),
+        "Device",
+        "for the library, comma separated: Performance=Low|Medium|High|Max, Usb.AlwaysDfu=True|False, "
+        "Usb.MaxBulkInQueueLength=0..255",
+        shown="the library's own",
     )
     device_timeout: float = _setting(
         20.0,
@@ -194,56 +116,6 @@ class Settings(LookSettings, SceneSettings, WebhookSettings, BaseSettings):
         ge=0.1,
         le=100,
         allow_inf_nan=False,
-    )
-
-    # Output
-    output: Path | None = _setting(
-        None,
-        "Output",
-        "annotated video, H.264 in fragmented MP4: a file that ends in .mp4, or a folder for segments that "
-        "are named by UTC time, each with its detections beside it",
-        shown="none",
-    )
-    segment: float = _setting(
-        60.0, "Output", "seconds of video in a file, in a folder", ge=1, le=3600, allow_inf_nan=False
-    )
-    output_max_gb: float | None = _setting(
-        None,
-        "Output",
-        "gigabytes (10^9 bytes) that all segments may take; the oldest go first",
-        shown="none",
-        gt=0,
-        allow_inf_nan=False,
-    )
-    disk_free_gb: float = _setting(
-        1.0,
-        "Output",
-        "gigabytes (10^9 bytes) that stay free on the disk of the folder: the oldest segments go first, then "
-        "nothing is recorded",
-        ge=0,
-        allow_inf_nan=False,
-    )
-    events: bool = _setting(False, "Output", "record into the folder only while an object is there")
-    pre_roll: float = _setting(
-        5.0, "Output", "seconds of video before an event", ge=0, le=60, allow_inf_nan=False
-    )
-    post_roll: float = _setting(
-        10.0, "Output", "seconds of video after an event", ge=0, le=3600, allow_inf_nan=False
-    )
-    encoder: Literal["auto", "libx264", "h264_v4l2m2m"] = _setting(
-        "auto",
-        "Output",
-        "libx264 (on the CPU) or h264_v4l2m2m (hardware of the Raspberry Pi up to 4); auto: the hardware "
-        "where it works",
-    )
-    jsonl: str | None = _setting(
-        None,
-        "Output",
-        "one line of JSON a frame, like the MQTT detections: a file, or - for stdout",
-        shown="none",
-    )
-    events_jsonl: str | None = _setting(
-        None, "Output", "one line of JSON for all news of an object, like the MQTT events", shown="none"
     )
 
     # Live view

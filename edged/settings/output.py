@@ -1,0 +1,63 @@
+"""The settings of what is kept on the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003  # pydantic reads the annotations
+from typing import Literal
+
+from pydantic import BaseModel
+
+from edged.settings.field import setting
+
+
+class OutputSettings(BaseModel):
+    """What is kept on the disk: video, segments and lines."""
+
+    output: Path | None = setting(
+        None,
+        "Output",
+        "annotated video, H.264 in fragmented MP4: a file that ends in .mp4, or a folder for segments that "
+        "are named by UTC time, each with its detections beside it",
+        shown="none",
+    )
+    segment: float = setting(
+        60.0, "Output", "seconds of video in a file, in a folder", ge=1, le=3600, allow_inf_nan=False
+    )
+    output_max_gb: float | None = setting(
+        None,
+        "Output",
+        "gigabytes (10^9 bytes) that all segments may take; the oldest go first",
+        shown="none",
+        gt=0,
+        allow_inf_nan=False,
+    )
+    disk_free_gb: float = setting(
+        1.0,
+        "Output",
+        "gigabytes (10^9 bytes) that stay free on the disk of the folder: the oldest segments go first, then "
+        "nothing is recorded",
+        ge=0,
+        allow_inf_nan=False,
+    )
+    events: bool = setting(False, "Output", "record into the folder only while an object is there")
+    pre_roll: float = setting(
+        5.0, "Output", "seconds of video before an event", ge=0, le=60, allow_inf_nan=False
+    )
+    post_roll: float = setting(
+        10.0, "Output", "seconds of video after an event", ge=0, le=3600, allow_inf_nan=False
+    )
+    encoder: Literal["auto", "libx264", "h264_v4l2m2m"] = setting(
+        "auto",
+        "Output",
+        "libx264 (on the CPU) or h264_v4l2m2m (hardware of the Raspberry Pi up to 4); auto: the hardware "
+        "where it works",
+    )
+    jsonl: str | None = setting(
+        None,
+        "Output",
+        "one line of JSON a frame, like the MQTT detections: a file, or - for stdout",
+        shown="none",
+    )
+    events_jsonl: str | None = setting(
+        None, "Output", "one line of JSON for all news of an object, like the MQTT events", shown="none"
+    )
