@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 CHALLENGE = 'Basic realm="edged", charset="UTF-8"'
 """What browsers answer by asking for a name, which does not matter, and a password, the token."""
+KEPT_S = 90 * 86400
+"""How long a browser that has shown the token need not show it again: a phone does not remember passwords."""
 _LEAST = 16
 """Characters of a token: nobody guesses 64 bits over a network."""
 
@@ -33,6 +36,9 @@ class Guard:
 
     def __init__(self, token: str | None) -> None:
         self._token = token.encode() if token else None
+        # By its own name: cookies know no ports, and a second daemon on this machine has another token.
+        self.cookie = f"edged-{self._sealed('name')[:8]}"
+        """Name of the cookie that stands for the token."""
 
     def problem(self, *, host: str, authorization: str) -> int:
         """The HTTP status that a request deserves: 401 without the token, 421 meant for another, else 0.
@@ -45,6 +51,29 @@ class Guard:
             return 0 if _names_loopback(host) else 421
         offered = _offered(authorization)
         return 0 if offered is not None and hmac.compare_digest(offered, self._token) else 401
+
+    def pass_until(self, end: int) -> str:
+        """What a browser may show instead of the token until then, UTC, seconds since the epoch."""
+        return f"{end}.{self._sealed(str(end))}"
+
+    def left(self, shown: str) -> float:
+        """Seconds for which what a browser shows still stands for the token; nothing where it never did."""
+        end, _, seal = shown.partition(".")
+        # One nobody can guess, so that it need not wait where others guess.
+        if self._token is None or not hmac.compare_digest(seal.encode(), self._sealed(end).encode()):
+            return 0.0
+        return max(0.0, int(end) - time.time())
+
+    def _sealed(self, what: str) -> str:
+        """Only who knows the token can make it; with another token it is worth nothing."""
+        return hmac.new(
+            self._token or b"", b"edged page " + what.encode(errors="replace"), "sha256"
+        ).hexdigest()
+
+
+def offers(authorization: str) -> bool:
+    """Whether a request's header brings a token, right or wrong."""
+    return _offered(authorization) is not None
 
 
 def read_token(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -12,7 +13,7 @@ import structlog
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
-from edged.http.access import CHALLENGE
+from edged.http.access import CHALLENGE, KEPT_S, offers
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,6 +25,8 @@ _POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+_UNAUTHORIZED, _TOO_MANY = 401, 429
+
 log = structlog.get_logger()
 
 
@@ -33,6 +36,9 @@ class Page(RequestHandler):
     def initialize(self, hall: Hall) -> None:
         """Take what is shown."""
         self.hall = hall
+        self._wait_s = 0
+        """After which the token may be tried again."""
+        self._trial: asyncio.Task[int] | None = None
 
     def set_default_headers(self) -> None:
         """Headers of every answer."""
@@ -43,17 +49,65 @@ class Page(RequestHandler):
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("X-Content-Type-Options", "nosniff")
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Turn away who may not look."""
-        headers = self.request.headers
-        problem = self.hall.access.problem(
-            host=headers.get("Host", ""), authorization=headers.get("Authorization", "")
-        )
-        if problem:
-            raise HTTPError(problem)
+        await self._let_in()
         self.camera = unquote(str(self.path_kwargs.pop("camera", "")))
         if self.camera and self.camera not in self.hall.views:
             raise HTTPError(404)
+
+    async def _let_in(self) -> None:
+        """Ask for the token, or for what this browser was given for it."""
+        guard, headers = self.hall.access, self.request.headers
+        left = guard.left(self.get_cookie(guard.cookie, "") or "")
+        if left > KEPT_S / 2:
+            return
+        authorization = headers.get("Authorization", "")
+        if left or not offers(authorization):
+            problem = 0 if left else guard.problem(host=headers.get("Host", ""), authorization="")
+        else:
+            problem = await self._tried(authorization)
+        if problem:
+            raise HTTPError(problem)
+        if left or authorization[:5].lower() == "basic":  # a browser
+            self._keep()
+
+    async def _tried(self, authorization: str) -> int:
+        """The status that an offered token deserves; who hangs up waits no longer."""
+        self._trial = asyncio.create_task(self._try(authorization), name="token")
+        try:
+            return await self._trial
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            return _UNAUTHORIZED
+
+    async def _try(self, authorization: str) -> int:
+        guard, guesses, address = self.hall.access, self.hall.guesses, self.request.remote_ip or ""
+        async with guesses.turn(address):
+            problem = guard.problem(host=self.request.headers.get("Host", ""), authorization=authorization)
+            if problem == _UNAUTHORIZED and (wait_s := guesses.wrong(address)):
+                self._wait_s = wait_s
+                return _TOO_MANY
+        return problem
+
+    def on_connection_close(self) -> None:
+        """Stop waiting for a turn."""
+        if self._trial is not None:
+            self._trial.cancel()
+
+    def _keep(self) -> None:
+        """Let this browser in again without the token, for a while."""
+        guard = self.hall.access
+        self.set_cookie(
+            guard.cookie,
+            guard.pass_until(int(time.time() + KEPT_S)),
+            max_age=KEPT_S,
+            httponly=True,
+            samesite="Lax",  # nothing here changes anything, and a link from Home Assistant should work
+            secure=self.request.protocol == "https",
+        )
 
     @property
     def view(self) -> View:
@@ -75,8 +129,10 @@ class Page(RequestHandler):
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """One line of text."""
-        if status_code == 401:  # noqa: PLR2004  # HTTP's own number
+        if status_code == _UNAUTHORIZED:
             self.set_header("WWW-Authenticate", CHALLENGE)
+        if status_code == _TOO_MANY:
+            self.set_header("Retry-After", str(self._wait_s))
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{status_code} {self._reason}\n")
 

@@ -106,9 +106,9 @@ def _links(pages: dict[str, tuple[str, str]], here: str) -> str:
 class Nothing(Page):
     """Every path that is no page."""
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Turn everybody away, who may look and who may not."""
-        super().prepare()
+        await super().prepare()
         raise HTTPError(404)
 
 
@@ -230,6 +230,7 @@ class Looking(Page):
 
     def on_connection_close(self) -> None:
         """Stop waiting."""
+        super().on_connection_close()
         if self._waiting is not None:
             self._waiting.cancel()
 

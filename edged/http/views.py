@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edged.http.events import EventLog, now_us
+from edged.http.guesses import Guesses
 from edged.http.history import History
 from edged.http.live import Figures
 from edged.http.newest import Board
@@ -51,5 +52,6 @@ class Hall:
     """By camera; the only one is called nothing."""
     several: bool
     most_viewers: int = 8
+    guesses: Guesses = field(default_factory=Guesses)
     began_us: int = field(default_factory=now_us)
     """Another number is another run, which knows nothing of the events before."""

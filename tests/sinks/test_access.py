@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edged.errors import ConfigError
 from edged.http.access import Guard, read_token
+from edged.http.guesses import Guesses
 from edged.settings import loading
 from edged.settings.listener import parse
 
@@ -63,6 +65,29 @@ def test_without_a_token_this_machine_may_look(host: str) -> None:
 )
 def test_without_a_token_a_name_that_was_made_to_lead_here_is_refused(host: str) -> None:
     assert Guard(None).problem(host=host, authorization="") == 421
+
+
+def test_what_a_browser_keeps_ends() -> None:
+    guard = Guard(TOKEN)
+    now = int(time.time())
+    assert 90 < guard.left(guard.pass_until(now + 100)) <= 100
+    assert guard.left(guard.pass_until(now - 1)) == 0
+    assert Guard(None).left(Guard(None).pass_until(now + 100)) == 0
+
+
+def test_guesses_are_forgiven_with_time_and_their_number_is_bounded() -> None:
+    now = 0.0
+    guesses = Guesses(lambda: now)
+    assert [guesses.wrong("192.0.2.1") for _ in range(12)] == [0] * 10 + [6, 6]
+    assert guesses.wrong("192.0.2.2") == 0
+    now = 6.1
+    assert [guesses.wrong("192.0.2.1") for _ in range(2)] == [0, 6]
+    for number in range(3000):
+        guesses.wrong(f"2001:db8::{number:x}")
+    assert guesses.wrong("192.0.2.1") == 6  # one network is one guesser
+    for number in range(3000):
+        guesses.wrong(f"2001:db8:0:{number:x}::1")
+    assert len(guesses) == 1024
 
 
 def test_a_token_is_read_without_the_end_of_its_line(tmp_path: Path) -> None:

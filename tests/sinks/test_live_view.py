@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import http.client
 import itertools
@@ -477,6 +478,55 @@ def test_from_elsewhere_nothing_is_shown_without_the_token() -> None:
         sink.state(RUNNING)
         for path in ("/", "/live.json", "/snapshot.jpg", "/metrics", "/healthz"):
             assert get(sink, path, host=outside, Authorization=f"Bearer {TOKEN}")[0] == 200
+
+
+def test_many_wrong_tokens_are_slowed_down_and_the_right_one_still_opens() -> None:
+    with serving(token=TOKEN) as sink:
+        wrong = [get(sink, "/", Authorization=f"Bearer {number}")[:2] for number in range(12)]
+        assert [status for status, _ in wrong] == [401] * 10 + [429] * 2
+        assert wrong[-1][1]["Retry-After"] == "6"
+        assert "Www-Authenticate" not in wrong[-1][1]
+        assert get(sink, "/")[0] == 401  # who offers none guesses nothing
+        began = time.monotonic()
+        assert get(sink, "/", Authorization=f"Bearer {TOKEN}")[0] == 200
+        assert 0.2 < time.monotonic() - began < 5
+
+
+def test_who_hangs_up_leaves_the_line_of_those_who_guess() -> None:
+    with serving(token=TOKEN) as sink:
+        for number in range(11):
+            get(sink, "/", Authorization=f"Bearer {number}")
+        for _ in range(200):
+            with socket.create_connection(("127.0.0.1", port(sink))) as guesser:
+                guesser.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n")
+        began = time.monotonic()
+        assert get(sink, "/", Authorization=f"Bearer {TOKEN}")[0] == 200
+        assert time.monotonic() - began < 10  # 200 turns would be 50 s
+
+
+def test_a_browser_that_has_shown_the_token_is_let_in_without_it() -> None:
+    """A phone forgets the password with the window. The cookie ends with the token and does not tell it."""
+    basic = "Basic " + base64.b64encode(f"me:{TOKEN}".encode()).decode()
+    with serving(token=TOKEN) as sink:
+        cookie = get(sink, "/", Authorization=basic)[1]["Set-Cookie"]
+        assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+        assert TOKEN not in cookie
+        kept = cookie.split(";")[0]
+        status, headers, _ = get(sink, "/live.json", Cookie=kept)
+        assert status == 200
+        assert "Set-Cookie" not in headers
+        for number in range(11):
+            get(sink, "/", Authorization=f"Bearer {number}")
+        began = time.monotonic()
+        assert get(sink, "/live.json", Cookie=kept)[0] == 200
+        assert time.monotonic() - began < 0.2
+        name, _, value = kept.partition("=")
+        end, _, seal = value.partition(".")
+        for forged in (f"{int(end) + 1}.{seal}", f"{end}.", f".{seal}", f"x.{seal}", "ü.ü", seal):
+            assert get(sink, "/", Cookie=f"{name}={forged}".encode().decode("latin-1"))[0] == 401
+        assert "Set-Cookie" not in get(sink, "/metrics", Authorization=f"Bearer {TOKEN}")[1]
+    with serving(token=TOKEN[::-1]) as sink:
+        assert get(sink, "/", Cookie=kept)[0] == 401
 
 
 def test_a_name_that_was_made_to_lead_here_is_refused(sink: HttpSink) -> None:
