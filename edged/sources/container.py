@@ -14,6 +14,7 @@ from edged.errors import SourceError
 from edged.sources.connection import Damaged
 from edged.sources.orientation import orientation_of
 from edged.sources.pace import turned, turned_pixel
+from edged.sources.tap import StreamTap, Tap
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -46,6 +47,7 @@ class Container:
         options: FFmpeg's options for opening.
         timeout: seconds for opening and for one read, or None to wait for ever.
         strict: whether pictures that were repaired count as damaged.
+        tap: gets every packet of the video before it is decoded, in the thread that calls :meth:`grab`.
 
     Raises:
         SourceError: nothing there can be decoded.
@@ -60,6 +62,7 @@ class Container:
         options: dict[str, str] | None = None,
         timeout: tuple[float, float] | None = None,
         strict: bool = True,
+        tap: Tap | None = None,
     ) -> None:
         self._name = name
         self._hint = hint
@@ -84,6 +87,7 @@ class Container:
         if self.strict:
             self._stream.codec_context.options = {"err_detect": "explode"}
         self._packets = self._container.demux(self._stream)
+        self._tap = StreamTap(tap or Tap(), self._stream)
         self._decoded: deque[av.VideoFrame] = deque()
         self._picture: av.VideoFrame | None = None
         # Words, not exceptions: the traceback of one that is kept would hold the decoder in a circle.
@@ -101,6 +105,7 @@ class Container:
     def close(self) -> None:
         """Free the decoder and the file or connection."""
         self._container.close()
+        self._tap.end()
 
     def properties(self) -> dict[str, Any]:
         """Codec and, where known, frames per second and their number."""
@@ -178,6 +183,8 @@ class Container:
         except (av.error.FFmpegError, OSError) as error:
             self._failure = f"{self._name} breaks off: {self._reason(error, self._timeout[1])}"
             packet = None
+        if packet is not None and packet.size:
+            self._tap.packet(packet)
         try:
             self._decoded.extend(self._stream.codec_context.decode(packet))
         except av.error.FFmpegError:

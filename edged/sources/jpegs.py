@@ -13,6 +13,8 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a length."""
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+_NO_FRAME = frozenset({0xC4, 0xC8, 0xCC})
+"""Of the markers C0 to CF those that begin no frame (B.1.1.3)."""
 _MOST = 32 * 1024 * 1024
 """Bytes without the end of a picture after which they are no picture."""
 
@@ -108,3 +110,16 @@ class JpegSplitter:
         del self._data[:end]
         self._forget()
         return picture
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels, as the header of a picture says; None if it says none."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:  # noqa: PLR2004  # what every marker begins with
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:  # noqa: PLR2004  # SOF0 to SOF15
+            height, width = data[at + 5 : at + 7], data[at + 7 : at + 9]
+            return int.from_bytes(width, "big"), int.from_bytes(height, "big")
+        filling = marker == 0xFF  # noqa: PLR2004  # as above
+        at += 1 if filling else 2 if marker in _ALONE else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None

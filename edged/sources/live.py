@@ -16,6 +16,7 @@ from edged.errors import SourceError
 from edged.records import Frame
 from edged.sources.pace import Pace
 from edged.sources.reader import Deadlines, Reader
+from edged.sources.tap import Tap, Tapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,6 +73,8 @@ class LiveSource:
         self.reconnects = 0
         # With every key there from the start, another thread may read while the reader counts.
         self.skipped: Counter[str] = Counter({"rate": 0, "corrupt": 0, "superseded": 0})
+        self.tap = Tap()
+        """Hands on the packets of cameras that have any, through all connections."""
         self._connect = connect
         self._deadlines = deadlines or Deadlines()
         self._pace = Pace(fps)
@@ -147,6 +150,8 @@ class LiveSource:
             if self._stopped:
                 raise Closed
             self._camera = self._connect()
+            if isinstance(self._camera, Tapped):
+                self._camera.tap = self.tap
             self._reader = Reader(
                 self._camera,
                 deadlines=self._deadlines,

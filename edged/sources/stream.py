@@ -14,6 +14,7 @@ from edged.sources.container import Container
 from edged.sources.live import LiveSource
 from edged.sources.pace import MediaClock
 from edged.sources.reader import Deadlines
+from edged.sources.tap import Tap
 
 if TYPE_CHECKING:
     from edged.records import Image
@@ -50,6 +51,7 @@ class StreamCamera:
             self.hint += f". {PERCENT_ENCODE}"
         self.media_time: float | None = None
         self.pixel = Fraction(1)
+        self.tap = Tap()
         self._url = url
         self._transport = transport
         self._deadlines = deadlines
@@ -136,6 +138,7 @@ class StreamCamera:
                 period_s=self._poll_s,
                 read_s=self._deadlines.read_s,
                 strict=self._strict,
+                tap=self.tap,
             )
         if answer.is_web_page:
             raise SourceError(
@@ -169,7 +172,13 @@ class StreamCamera:
             options = {"rtsp_transport": self._transport, "allowed_media_types": "video"}
         timeout = (self._deadlines.open_s / 2, self._deadlines.read_s)
         return Container(
-            origin, name=self.name, hint=self.hint, options=options, timeout=timeout, strict=self._strict
+            origin,
+            name=self.name,
+            hint=self.hint,
+            options=options,
+            timeout=timeout,
+            strict=self._strict,
+            tap=self.tap,
         )
 
     def _end(self) -> None:

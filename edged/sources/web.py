@@ -21,6 +21,7 @@ from edged.errors import SourceError
 from edged.sources.connection import Damaged
 from edged.sources.container import JpegDecoder
 from edged.sources.jpegs import JpegSplitter
+from edged.sources.tap import JpegTap, Tap
 
 if TYPE_CHECKING:
     import socket
@@ -219,6 +220,7 @@ class WebPictures:
         period_s: from one request to the next.
         read_s: how long a read may take.
         strict: whether pictures that FFmpeg could repair count as damaged.
+        tap: gets every JPEG as a packet, before it is decoded.
     """
 
     def __init__(
@@ -231,8 +233,10 @@ class WebPictures:
         period_s: float,
         read_s: float,
         strict: bool,
+        tap: Tap | None = None,
     ) -> None:
         self.strict = strict
+        self._tap = JpegTap(tap or Tap())
         self._answer: Answer | None = answer
         self._again = again
         self._name = name
@@ -272,6 +276,8 @@ class WebPictures:
             if not data:
                 self._end()
         self._picture = picture or b""
+        if self._picture and not self._other:
+            self._tap.jpeg(self._picture)
         return bool(self._picture)
 
     def image(self) -> Image:
@@ -304,6 +310,7 @@ class WebPictures:
     def close(self) -> None:
         """Hang up."""
         self._stopped.set()
+        self._tap.end()
         if self._answer is not None:
             self._answer.close()
             self._answer = None

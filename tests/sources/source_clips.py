@@ -46,6 +46,7 @@ def make(
     codec: str = "libx264",
     b_frames: int = 2,
     rotated: bool = False,
+    size: tuple[int, int] = (160, 96),
     options: dict[str, str] | None = None,
 ) -> Path:
     """Encode pictures, numbered from ``first``, into ``path``; its suffix chooses the container.
@@ -55,14 +56,14 @@ def make(
     with av.open(str(path), "w", container_options=options or {}) as container:
         stream = container.add_stream(codec, rate=fps)
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = 160, 96
+        stream.width, stream.height = size
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.time_base = Fraction(1, fps)
         stream.codec_context.gop_size = 10
         if codec == "libx264":
             stream.codec_context.max_b_frames = b_frames
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(numbered(first + number), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(numbered(first + number, size), format="bgr24")
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
