@@ -86,6 +86,17 @@ class Counts:
             self._clear(set(self._counts) if seen else set(self._adopted))
             self._adopted.clear()
 
+    def drop(self, keys: Iterable[str]) -> set[str]:
+        """Nobody expects these any more: clear them but for those that were given at the start.
+
+        Returns:
+            Those that are gone.
+        """
+        with self._lock:
+            gone = (set(keys) & self._counts.keys()) - self._fixed
+            self._clear(gone)
+        return gone
+
     @property
     def names(self) -> dict[str, str]:
         """Labels by slug."""

@@ -11,7 +11,7 @@ from edged.imaging.jpeg import encoded
 from edged.mqtt.paced import Budget, PacedValues
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from edged.contract.topics import Topics
     from edged.mqtt.delivery.outbox import Outbox
@@ -151,6 +151,22 @@ class Happenings:
                 self._set(topic, b"0")
             elif kind != "zone" or rest[0] not in self.zones:
                 self._outbox.post(topic, b"")
+
+    def drop(self, keys: Collection[str]) -> None:
+        """Clear everything that was retained of these labels, which are given as slugs."""
+        with self._lock:
+            totals = self._ledger.totals.under(self._line_base)
+            for topic in [one for one in self._told.keys() | totals.keys() if one.split("/")[-1] in keys]:
+                self._told.pop(topic, None)
+                self._ledger.totals.forget(topic)
+                self._values.clear(topic)
+            for labels in self._zone_labels.values():
+                labels -= {label for label in labels if slug(label) in keys}
+            for key in keys:
+                self._seen.pop(key, None)
+                for topic in (self._topics.last_seen(key), self._topics.best(key)):
+                    self._outbox.post(topic, b"")
+        self._ledger.flush()
 
     def repeat(self) -> None:
         """Go on with the totals as they are now; the sink before this one has counted till the end."""

@@ -20,6 +20,7 @@ from edged.settings import secrets, written
 from edged.settings.broker import parse_url
 from edged.settings.field import PREFIX
 from edged.settings.field import setting as _setting
+from edged.settings.home import HomeSettings
 from edged.settings.input import InputSettings
 from edged.settings.looking import LookSettings
 from edged.settings.output import OutputSettings
@@ -34,7 +35,9 @@ def _node() -> str:
 _TopicLevel = Annotated[str, AfterValidator(written.topic_level)]
 
 
-class Settings(InputSettings, LookSettings, OutputSettings, SceneSettings, WebhookSettings, BaseSettings):
+class Settings(
+    InputSettings, LookSettings, OutputSettings, SceneSettings, HomeSettings, WebhookSettings, BaseSettings
+):
     """The configuration of one daemon. Frozen: a reload builds a new one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from edged.contract import payloads
 from edged.contract.topics import NodeTopics, Topics, slug
+from edged.mqtt.ages import LabelAges
 from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
 from edged.mqtt.counts import Counts
 from edged.mqtt.delivery.spooler import SpoolFile
@@ -53,6 +54,7 @@ class MqttSink:
         zones: names of the camera's zones.
         lines: names of its lines.
         tracks: whether objects are followed.
+        ages: says which labels were not seen for too long.
         starting: whether nobody has spoken for this camera yet in this run, so that what an earlier one has
             left is wrong.
     """
@@ -74,6 +76,7 @@ class MqttSink:
         zones: tuple[str, ...] = (),
         lines: tuple[str, ...] = (),
         tracks: bool = False,
+        ages: LabelAges | None = None,
         starting: bool = False,
     ) -> None:
         self.topics = topics
@@ -100,6 +103,7 @@ class MqttSink:
             tracks=tracks,
             values=self._values,
         )
+        self._ages = ages or LabelAges(0.0)
         self._discovery = discovery
         self._starting = starting
         self._commands: Commands | None = None
@@ -140,6 +144,7 @@ class MqttSink:
             zones=tuple(zone.name for zone in settings.zone) if settings.track else (),
             lines=tuple(line.name for line in settings.line),
             tracks=settings.track,
+            ages=LabelAges(settings.label_days),
             starting=context.starting,
         )
 
@@ -175,6 +180,7 @@ class MqttSink:
             self._happenings.see(presence, result.frame.ts_capture)
             self._happenings.update(presence)
         seen = Counter(found.label for found in result.detections) if presence is None else presence.counts
+        self._ages.see(seen)
         if self._counts.update(seen):
             self._announce()
         self._values.flush()
@@ -211,6 +217,9 @@ class MqttSink:
         self._outbox.post(self.topics.timings, payloads.encode(message), qos=0, retain=False)
         self._node.publish_state()
         self._values.flush()
+        if gone := self._counts.drop(self._ages.over(self._counts.names)):
+            self._happenings.drop(gone)
+            self._announce()
         if report.host.keys() - self._host:
             self._host |= report.host.keys()
             self._announce()
@@ -252,6 +261,8 @@ class MqttSink:
         session.subscribe(self.topics.count("+"), self._recall_count, own=True)
         if self._commands is not None:
             session.subscribe(self.topics.camera_command("+"), self._commands.handle)
+        if self._ages.limited:
+            session.subscribe(self.topics.last_seen("+"), self._ages.recall, own=True)
         for pattern in self._happenings.ask():
             session.subscribe(pattern, self._recall_happening, own=True)
         self._discovery.ask(session, self._recall_announcement)
