@@ -1,7 +1,7 @@
 """The machine-readable contract: JSON Schema of every payload, and an AsyncAPI 3 document.
 
-Both are generated from the records that build the messages (:mod:`edged.contract.payloads`) and from the
-topics.
+Both are generated from the records that build the messages (:mod:`edged.contract.payloads` and its
+neighbours) and from the topics.
 Objects are open: new fields may come without a new version, and a consumer must not reject them.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from edged import __version__
-from edged.contract import happenings, payloads
+from edged.contract import happenings, payloads, states
 from edged.contract.topics import Topics
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -56,10 +56,10 @@ _CHANNELS = {
         True,
         _TEXT,
     ),
-    "state": _Channel(_TOPICS.state, payloads.StateMessage, "what the daemon is doing", 1, True),
+    "state": _Channel(_TOPICS.state, states.StateMessage, "what the daemon is doing", 1, True),
     "camera_state": _Channel(
         _TOPICS.camera_state,
-        payloads.CameraStateMessage,
+        states.CameraStateMessage,
         "what a camera is doing, where EDGED_CAMERAS names several",
         1,
         True,

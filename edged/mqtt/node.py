@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from edged import bridge
-from edged.contract import payloads
+from edged.contract import payloads, states
 from edged.contract.topics import Topics
 from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
 from edged.mqtt.delivery import succession
@@ -184,13 +184,13 @@ class MqttNode:
     def publish_state(self) -> None:
         """Tell what the daemon is doing, with a fresh account of the messages."""
         with self._lock:
-            states = {name: member.last_state for name, member in sorted(self._members.items())}
-        known = {name: state for name, state in states.items() if state is not None}
+            told = {name: member.last_state for name, member in sorted(self._members.items())}
+        known = {name: state for name, state in told.items() if state is not None}
         if not known:
             return
-        message = payloads.state(
+        message = states.state(
             _joint(known) if self.several else list(known.values())[-1],
-            cameras=list(states),
+            cameras=list(told),
             boot_id=self.boot_id,
             delivery=self.delivery(),
             commands=self.commands.counts() if self.commands else {"accepted": 0, "refused": {}},

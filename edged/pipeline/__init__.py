@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import structlog
-
-from edged import bridge
 from edged.errors import EdgedError
 from edged.pipeline.inference import Inference
 from edged.pipeline.intake import Intake
 from edged.pipeline.outlet import Outlet
+from edged.pipeline.threads import PipelineThreads
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -33,16 +31,8 @@ if TYPE_CHECKING:
     from edged.pipeline.follow import Follower
     from edged.records import Result
 
-_ABORT_DEADLINE_S = 2.0
-"""How long threads get to leave once their queues were taken away, or the source was told to stop."""
-
-_LET_GO_S = 10.0
-"""How long a part that is exchanged may take to give back its thread: longer than one read of a camera."""
-
 _SINK_NICE = 10
 """Sinks give way: drawing and encoding must not take a core from the model, they have a queue to catch up."""
-
-log = structlog.get_logger()
 
 
 class Pipeline:
@@ -83,9 +73,7 @@ class Pipeline:
         self._meter = meter
         self._ledger = ledger
         self._weight = weight
-        self._threads: dict[str, asyncio.Future[None]] = {}
-        self._aborting = asyncio.Event()
-        self._failure: BaseException | None = None
+        self._threads = PipelineThreads(unforeseen=self.abort)
         self._inference = self._infer(detector, max_age)
         self._exchange: Callable[[], Awaitable[Inference]] | None = None
         self._exchanged: asyncio.Future[tuple[str, ...]] | None = None
@@ -104,20 +92,21 @@ class Pipeline:
             EdgedError: source or engine failed; everything before that is drained and accounted for.
         """
         self.running = True
+        failure: BaseException | None = None
         try:
-            self._start("capture", self.intake.run)
+            self._threads.start("capture", self.intake.run)
             for outlet in self.outlets:
-                self._start(outlet.pulse.name, outlet.run, nice=_SINK_NICE)
+                self._threads.start(outlet.pulse.name, outlet.run, nice=_SINK_NICE)
             while True:
-                await self._ended(self._inference.start(self.intake.frames, self._start))
-                if self._exchange is None or self._aborting.is_set():
+                await self._threads.ended(self._inference.start(self.intake.frames, self._threads.start))
+                if self._exchange is None or self._threads.aborting.is_set():
                     break
                 exchange, self._exchange = self._exchange, None
                 self._inference = await exchange()
             self._over = True
-            self._failure = self._failure or self._inference.failure
+            failure = self._threads.failure or self._inference.failure
             if self.intake.waits:  # of a file every frame was promised
-                self._failure = self._failure or self._inference.bad_output
+                failure = failure or self._inference.bad_output
             self.intake.abort()
             self._end_events("stop")
             await self._drain(self.outlets)
@@ -127,12 +116,9 @@ class Pipeline:
             self.abort()
             if self._exchanged is not None and not self._exchanged.done():
                 self._exchanged.set_exception(_too_late())
-            await asyncio.wait(self._threads.values(), timeout=_ABORT_DEADLINE_S)
-            self.stuck = tuple(name for name, thread in self._threads.items() if not thread.done())
-            if self.stuck:
-                log.error("threads_stuck", threads=self.stuck)
-        if self._failure is not None:
-            raise self._failure
+            self.stuck = await self._threads.end()
+        if (failure := failure or self._threads.failure) is not None:
+            raise failure
 
     async def exchange(
         self,
@@ -170,14 +156,14 @@ class Pipeline:
                 stuck += await self._let_go([outlet for outlet in self.outlets if outlet not in outlets])
                 for outlet in outlets:
                     if outlet not in self.outlets:
-                        self._start(outlet.pulse.name, outlet.run, nice=_SINK_NICE)
+                        self._threads.start(outlet.pulse.name, outlet.run, nice=_SINK_NICE)
                 self.outlets = list(outlets)
             if intake is not None:
                 self.intake.abort()
-                if not await self._left("capture"):
+                if not await self._threads.left("capture"):
                     stuck.append("capture")
                 self.intake = intake
-                self._start("capture", intake.run)
+                self._threads.start("capture", intake.run)
                 if self._stopped:  # it was meant for whatever source there is
                     intake.stop()
             if not exchanged.done():
@@ -212,7 +198,7 @@ class Pipeline:
 
     def abort(self) -> None:
         """End everything now; what does not come to its end is counted as lost."""
-        self._aborting.set()
+        self._threads.aborting.set()
         self.intake.abort()
         self._inference.abort()
         for outlet in self.outlets:
@@ -233,26 +219,12 @@ class Pipeline:
         going = list(outlets)
         for outlet in going:
             outlet.close()
-        stuck = [outlet.pulse.name for outlet in going if not await self._left(outlet.pulse.name, outlet)]
+        stuck = [
+            outlet.pulse.name for outlet in going if not await self._threads.left(outlet.pulse.name, outlet)
+        ]
         for outlet in going:
             outlet.abort()  # what a stuck one has not taken
         return stuck
-
-    async def _left(self, name: str, outlet: Outlet | None = None) -> bool:
-        """Wait for the thread of an old part; one that never comes back must not stop the new one."""
-        thread = self._threads.pop(name)
-        aborting = asyncio.create_task(self._aborting.wait(), name="aborting")
-        either: list[asyncio.Future[Any]] = [thread, aborting]
-        while True:
-            await asyncio.wait(either, timeout=_LET_GO_S, return_when=asyncio.FIRST_COMPLETED)
-            # A sink that waits for its broker has limits of its own.
-            if thread.done() or aborting.done() or outlet is None or outlet.busy_s() >= _LET_GO_S:
-                break
-        aborting.cancel()
-        if not thread.done():
-            self._threads[f"old-{name}"] = thread  # the name is that of the new part's now
-            log.error("threads_stuck", threads=[name])
-        return thread.done()
 
     def _infer(self, detector: Detector, max_age: float) -> Inference:
         waits = self.intake.waits
@@ -272,37 +244,12 @@ class Pipeline:
         for outlet in self.outlets:
             outlet.put(result)
 
-    def _start(self, name: str, function: Callable[[], None], *, nice: int = 0) -> asyncio.Future[None]:
-        thread = self._threads[name] = bridge.run(name, function, nice=nice)
-        thread.add_done_callback(self._notice)
-        return thread
-
-    def _notice(self, thread: asyncio.Future[None]) -> None:
-        """Keep the first error of a thread; what nobody foresaw ends the run at once."""
-        if thread.cancelled() or (error := thread.exception()) is None:
-            return
-        self._failure = self._failure or error
-        if not isinstance(error, EdgedError):
-            self.abort()
-
     async def _drain(self, outlets: Iterable[Outlet]) -> None:
         """Let sinks take what is in their queues, and end their threads."""
         ending = list(outlets)
         for outlet in ending:
             outlet.close()
-        await self._ended([self._threads[outlet.pulse.name] for outlet in ending])
-
-    async def _ended(self, threads: Iterable[asyncio.Future[None]]) -> None:
-        """Wait for threads; after an abort not for long."""
-        aborting = asyncio.create_task(self._aborting.wait(), name="aborting")
-        waiting = set(threads)
-        while waiting and not self._aborting.is_set():
-            everything: set[asyncio.Future[Any]] = {*waiting, aborting}
-            await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
-            waiting = {thread for thread in waiting if not thread.done()}
-        if waiting:
-            await asyncio.wait(waiting, timeout=_ABORT_DEADLINE_S)
-        aborting.cancel()
+        await self._threads.ended([self._threads[outlet.pulse.name] for outlet in ending])
 
 
 def _too_late() -> EdgedError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -20,44 +19,22 @@ import structlog
 from edged.channel import Channel, Closed
 from edged.engines.pool import Guest
 from edged.errors import EdgedError, OutputError
-from edged.imaging.picture import Picture
 from edged.metrics import Pulse
-from edged.records import Result
+from edged.pipeline.findings import Findings, Job
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from edged.imaging.geometry import Geometry
     from edged.metrics import Ledger, Meter
     from edged.model.detector import Detector
     from edged.pipeline.admission import Admission
     from edged.pipeline.follow import Follower
-    from edged.records import Detection, Frame, Tensor
-    from edged.scene import SceneView
+    from edged.records import Frame, Result, Tensor
 
     Start = Callable[[str, Callable[[], None]], asyncio.Future[None]]
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class _Job:
-    """A frame on its way through the model; its worker sets ``done`` when it has outputs or has failed."""
-
-    frame: Frame
-    tensor: Tensor
-    geometry: Geometry | None
-    """None: nothing moves, the model does not get it."""
-    begun: float
-    admitted: float
-    """When it was decided whether the model looks at it."""
-    preprocessed: float
-    predict_started: float = 0.0
-    predicted: float = 0.0
-    outputs: Sequence[Tensor] | None = None
-    failed: bool = False
-    done: threading.Event = field(default_factory=threading.Event)
 
 
 class Inference:
@@ -89,19 +66,16 @@ class Inference:
         admission: Admission | None = None,
     ) -> None:
         self._detector = detector
-        self._follower = follower
         self._admission = admission
-        self._last: tuple[Detection, ...] | None = None
-        """What is told on while nothing moves; None: the next frame is looked at, whatever it shows."""
+        self._findings = Findings(detector, follower, waits=waits, gated=admission is not None)
         self._emit = emit
-        self._waits = waits
         self._max_age = max_age
         self._meter = meter
         self._ledger = ledger
         self._halted = threading.Event()
         self._aborted = False
         self._frames: Channel[Frame] | None = None
-        self._awaited: _Job | None = None
+        self._awaited: Job | None = None
         self._failure: EdgedError | None = None
         self.bad_output: OutputError | None = None
         """Why the output for some frame was not believed; None while all was."""
@@ -113,8 +87,8 @@ class Inference:
         for _ in range(buffers):
             self._free.put(detector.preprocess.new_input())
         self._guest = Guest(weight)
-        self._work: Channel[_Job] = Channel(buffers)
-        self._ordered: Channel[_Job] = Channel(buffers + 1)
+        self._work: Channel[Job] = Channel(buffers)
+        self._ordered: Channel[Job] = Channel(buffers + 1)
         self._stages: list[tuple[Pulse, Callable[[Pulse], None]]] = [
             (Pulse("preprocess"), self._preprocess),
             *((Pulse(f"predict-{number}"), self._predict) for number in range(len(detector.engines))),
@@ -134,7 +108,7 @@ class Inference:
 
     def unsettle(self) -> None:
         """What was seen last is not to be relied on."""
-        self._last = None
+        self._findings.unsettle()
 
     def halt(self) -> None:
         """Take no further frame; what was taken becomes a result. The frames stay for whoever comes next."""
@@ -188,9 +162,9 @@ class Inference:
         self._submit(job)
         return job.geometry is not None
 
-    def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> _Job | None:
+    def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> Job | None:
         """The newest frame as input of the model; None, and the turn given back, if it is too old."""
-        job: _Job | None = None
+        job: Job | None = None
         try:
             frame = frames.get(unless=self._halted)
             started = time.monotonic()
@@ -201,7 +175,7 @@ class Inference:
                 wanted = self._wants(frame)
                 admitted = time.monotonic()
                 geometry = self._detector.preprocess(frame.image, tensor) if wanted else None
-                job = _Job(frame, tensor, geometry, started, admitted, time.monotonic())
+                job = Job(frame, tensor, geometry, started, admitted, time.monotonic())
             return job
         finally:
             if job is None:
@@ -210,10 +184,9 @@ class Inference:
     def _wants(self, frame: Frame) -> bool:
         if self._admission is None:
             return True
-        restless = self._follower is not None and self._follower.restless
-        return self._admission.wants(frame, anyway=restless or self._last is None)
+        return self._admission.wants(frame, anyway=self._findings.restless)
 
-    def _submit(self, job: _Job) -> None:
+    def _submit(self, job: Job) -> None:
         try:
             self._ordered.put(job, waits=True)
         except Closed:
@@ -232,7 +205,7 @@ class Inference:
     def _predict(self, pulse: Pulse) -> None:
         self._work.each(partial(self._invoke, pulse))
 
-    def _invoke(self, pulse: Pulse, job: _Job) -> None:
+    def _invoke(self, pulse: Pulse, job: Job) -> None:
         try:
             with self._detector.pool.engine() as engine, pulse:
                 job.predict_started = time.monotonic()
@@ -252,14 +225,16 @@ class Inference:
     def _postprocess(self, pulse: Pulse) -> None:
         self._ordered.each(partial(self._finish, pulse))
 
-    def _finish(self, pulse: Pulse, job: _Job) -> None:
+    def _finish(self, pulse: Pulse, job: Job) -> None:
         """Wait for the outputs of the next frame in order, and make them a result."""
         if job.geometry is None:
-            if self._last is None and self.problem:  # as still as a frame whose output was not believed
+            if (
+                not self._findings.settled and self.problem
+            ):  # as still as a frame whose output was not believed
                 self._ledger.dropped("bad_output")
                 return
             with pulse, self._accounted("postprocess_failed"):
-                result = self._carried(job)
+                result = self._findings.carry(job)
             self._ledger.still()
             self._pass_on(result)
             return
@@ -273,7 +248,7 @@ class Inference:
             return
         try:
             with pulse, self._accounted("postprocess_failed", unless=(OutputError,)):
-                result = self._result(job, job.outputs, job.geometry)
+                result = self._findings.read(job, job.outputs, job.geometry)
         except OutputError as error:  # nothing was seen is not what this means
             self.unsettle()
             self._ledger.dropped("bad_output")
@@ -300,55 +275,3 @@ class Inference:
         except BaseException:
             self._ledger.dropped(cause)
             raise
-
-    def _result(self, job: _Job, outputs: Sequence[Tensor], geometry: Geometry) -> Result:
-        started = time.monotonic()
-        detections = self._detector.decoder.decode(outputs, geometry)
-        if keep := self._detector.keep:
-            detections = [detection for detection in detections if detection.label in keep]
-        found = tuple(detections)
-        follower, finer = self._follower, self._detector.finer
-        view = follower.look(job.frame, found, finer) if follower is not None else None
-        found = self._last = view.detections if view is not None else found
-        return self._made(job, found, view, started)
-
-    def _carried(self, job: _Job) -> Result:
-        """Nothing moves: what was there still is."""
-        started = time.monotonic()
-        found = self._last or ()
-        view = self._follower.carry(job.frame, found) if self._follower is not None else None
-        return self._made(job, found, view, started)
-
-    def _made(
-        self, job: _Job, found: tuple[Detection, ...], view: SceneView | None, started: float
-    ) -> Result:
-        return Result(
-            job.frame,
-            self._detector.model.name,
-            found,
-            _timings(job, started, time.monotonic(), gated=self._admission is not None),
-            Picture(job.frame.image, found),
-            waits=self._waits,
-            events=view.events if view is not None else (),
-            presence=view.presence if view is not None else None,
-            inferred=job.geometry is not None,
-        )
-
-
-def _timings(job: _Job, started: float, ended: float, *, gated: bool) -> dict[str, float]:
-    """Milliseconds in each stage, ``motion`` only where a gate looks; ``queue`` is what is left."""
-    motion = job.admitted - job.begun if gated else 0.0
-    preprocess = job.preprocessed - job.begun - motion
-    predict = job.predicted - job.predict_started
-    postprocess = ended - started
-    total = ended - job.frame.captured
-    seconds = {"queue": total - motion - preprocess - predict - postprocess}
-    if gated:
-        seconds["motion"] = motion
-    if job.geometry is not None:
-        seconds |= {"preprocess": preprocess, "predict": predict}
-    seconds |= {"postprocess": postprocess, "total": total}
-    return {
-        "capture": round(job.frame.capture_ms, 3),
-        **{stage: round(1e3 * taken, 3) for stage, taken in seconds.items()},
-    }

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from edged.contract import payloads
+from edged.contract import payloads, states
 from edged.contract.topics import NodeTopics, Topics, slug
 from edged.mqtt.ages import LabelAges
 from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
@@ -339,7 +339,7 @@ class MqttSink:
         seeing = state.camera_online and state.lifecycle != "paused"
         self._outbox.post(self.topics.status, b"online" if seeing else b"offline")
         if self._node.several:
-            message = payloads.camera_state(
+            message = states.camera_state(
                 state, camera=self.topics.camera, boot_id=self._node.boot_id, now=time.time()
             )
             self._outbox.post(self.topics.camera_state, payloads.encode(message))

@@ -269,7 +269,7 @@ def fail_after(count: int) -> Callable[[int], None]:
 def test_a_source_that_never_gives_its_thread_back_does_not_stop_the_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edged.pipeline._LET_GO_S", 0.3)
+    monkeypatch.setattr("edged.pipeline.threads._LET_GO_S", 0.3)
     hang = Hang(at=5)
     sink, second = Sink(), Source(20)
     rig = Rig(Source(0, before=hang), detector(), sink)
@@ -292,7 +292,7 @@ def test_a_source_that_never_gives_its_thread_back_does_not_stop_the_new_one(
 def test_a_sink_that_never_gives_its_thread_back_does_not_stop_what_comes_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edged.pipeline._LET_GO_S", 0.3)
+    monkeypatch.setattr("edged.pipeline.threads._LET_GO_S", 0.3)
     hang = Hang(at=5)
     stays, hangs, comes = Sink(name="stays"), Sink(hang, name="one"), Sink(name="one")
     rig = Rig(Source(0, live=True, fps=20), detector(), stays, hangs)

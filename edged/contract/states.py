@@ -1,0 +1,129 @@
+"""What the states say: of the whole daemon, and of each of several cameras."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from edged.contract.payloads import (
+    SCHEMA,
+    BootId,
+    CameraName,
+    CommandCounts,
+    Lifecycle,
+    Messages,
+    Timestamp,
+    Version,
+    messages,
+)
+
+if TYPE_CHECKING:
+    from edged.metrics import Delivery
+    from edged.records import State
+
+
+class ControlValues(TypedDict):
+    """What can be switched, and how it is set; the model and a pause stand beside it."""
+
+    recording: Annotated[bool | None, Field(description="null where there is nothing to switch")]
+    threshold: Annotated[float | None, Field(description="EDGED_SCORE_THRESHOLD, or what it was set to")]
+    models: Annotated[list[str], Field(description="names of those that can be chosen")]
+
+
+class StateMessage(TypedDict):
+    """What the daemon is doing; of several cameras what they have in common, see their own states."""
+
+    schema: Version
+    boot_id: BootId
+    ts: Timestamp
+    cameras: Annotated[list[str], Field(description="the cameras of the node")]
+    lifecycle: Lifecycle
+    device: str
+    runtime: str
+    model: str
+    version: str
+    config_hash: str
+    camera_online: bool
+    source: Annotated[dict[str, Any], Field(description="what the source says of itself")]
+    degraded: Annotated[list[str], Field(description="reasons, one sentence each; empty when all is well")]
+    controls: ControlValues
+    started: Annotated[float, Field(description="when edged was started, UTC, seconds since the epoch")]
+    messages: Messages
+    commands: CommandCounts
+
+
+class CameraStateMessage(TypedDict):
+    """What one of several cameras is doing."""
+
+    schema: Version
+    camera: CameraName
+    boot_id: BootId
+    ts: Timestamp
+    lifecycle: Lifecycle
+    online: Annotated[bool, Field(description="whether the source gives frames")]
+    device: str
+    runtime: str
+    model: str
+    config_hash: str
+    source: Annotated[dict[str, Any], Field(description="what the source says of itself")]
+    degraded: Annotated[list[str], Field(description="reasons, one sentence each; empty when all is well")]
+    controls: ControlValues
+
+
+def state(
+    record: State,
+    *,
+    cameras: list[str],
+    boot_id: str,
+    delivery: Delivery,
+    commands: CommandCounts,
+    started: float,
+    now: float,
+) -> StateMessage:
+    """What the daemon is doing; ``started`` and ``now`` are UTC in seconds."""
+    return {
+        "schema": SCHEMA,
+        "boot_id": boot_id,
+        "ts": round(now, 3),
+        "cameras": cameras,
+        "lifecycle": record.lifecycle,  # type: ignore[typeddict-item]  # the record's own words
+        "device": record.device,
+        "runtime": record.runtime,
+        "model": record.model,
+        "version": record.version,
+        "config_hash": record.config_hash,
+        "camera_online": record.camera_online,
+        "source": dict(record.source),
+        "degraded": list(record.degraded),
+        "controls": controls(record),
+        "started": round(started, 3),
+        "messages": messages(delivery),
+        "commands": commands,
+    }
+
+
+def camera_state(record: State, *, camera: str, boot_id: str, now: float) -> CameraStateMessage:
+    """What one of several cameras is doing; ``now`` is UTC in seconds."""
+    return {
+        "schema": SCHEMA,
+        "camera": camera,
+        "boot_id": boot_id,
+        "ts": round(now, 3),
+        "lifecycle": record.lifecycle,  # type: ignore[typeddict-item]  # the record's own words
+        "online": record.camera_online,
+        "device": record.device,
+        "runtime": record.runtime,
+        "model": record.model,
+        "config_hash": record.config_hash,
+        "source": dict(record.source),
+        "degraded": list(record.degraded),
+        "controls": controls(record),
+    }
+
+
+def controls(record: State) -> ControlValues:
+    """What can be switched, and how it is set."""
+    found = record.controls
+    return {"recording": found.recording, "threshold": found.threshold, "models": list(found.models)}
