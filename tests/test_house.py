@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 PACKAGE = ROOT / "edged"
 MOST_LINES = 400
+MOST_LINES_OF_A_CLASS = 250
+MOST_LINES_OF_A_FUNCTION = 40
+"""Its signature and its docstring aside."""
+MOST_ARGUMENTS_OF_A_CONSTRUCTOR = 9
 PLUGINS = ("decoders", "engines", "sinks", "sources")
 """Folders of which every registered module stands alone."""
 FLOORS: tuple[dict[str, str], ...] = (
@@ -325,6 +329,48 @@ def test_every_engine_is_one(path: str) -> None:
 def test_no_module_is_too_long_to_be_read() -> None:
     lengths = {module: path.read_text(encoding="utf-8").count("\n") for module, path in MODULES.items()}
     assert {module: lines for module, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def definitions() -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Every class and every function, with where it stands."""
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{module}:{node.lineno} {node.name}", node
+
+
+def lines_of(node: ast.stmt) -> int:
+    assert node.end_lineno is not None
+    return node.end_lineno - node.lineno + 1
+
+
+def test_no_class_is_too_long_to_be_known() -> None:
+    """A long one plays several roles; settings are declared in one place, however many there are."""
+    lengths = {
+        place: lines_of(node)
+        for place, node in definitions()
+        if isinstance(node, ast.ClassDef) and not place.startswith("settings.")
+    }
+    assert {place: lines for place, lines in lengths.items() if lines > MOST_LINES_OF_A_CLASS} == {}
+
+
+def test_no_function_is_too_long_to_be_seen_at_once() -> None:
+    lengths = {}
+    for place, node in definitions():
+        if not isinstance(node, ast.ClassDef):
+            told = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            lengths[place] = lines_of(node) - (told[0].lineno - node.lineno) if told else 0
+    assert {place: lines for place, lines in lengths.items() if lines > MOST_LINES_OF_A_FUNCTION} == {}
+
+
+def test_no_constructor_takes_more_than_anybody_can_keep_in_mind() -> None:
+    """What is many values and no behaviour is a frozen record, and has no constructor of its own."""
+    counts = {}
+    for place, node in definitions():
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            arguments = node.args
+            counts[place] = len(arguments.posonlyargs + arguments.args + arguments.kwonlyargs) - 1
+    assert {place: count for place, count in counts.items() if count > MOST_ARGUMENTS_OF_A_CONSTRUCTOR} == {}
 
 
 def test_no_room_is_a_lumber_room() -> None:

@@ -5,19 +5,19 @@ It begins, fails, is reloaded and ends without the others.
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
 from edged import __version__
-from edged.daemon import assembly, host
-from edged.daemon.outcome import Outcome
-from edged.daemon.switches import Switches, on_or_off
+from edged.daemon import assembly
+from edged.daemon.figures import CameraFigures
+from edged.daemon.remote import Remote
+from edged.daemon.switches import Switches
 from edged.errors import ConfigError, EdgedError, ModelError, SinkError
-from edged.metrics import Ledger, Meter, Rate
 from edged.pipeline import Pipeline
-from edged.records import Report, State
+from edged.records import State
 from edged.sinks import Reporter
 from edged.sources import Seeker
 
@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from edged.daemon.assembly import Assembly
+    from edged.daemon.outcome import Outcome
     from edged.engines.pool import EnginePools
     from edged.settings.declared import Settings
     from edged.sinks.lending import Lender
 
 T = TypeVar("T")
-
-_RECENT_TICKS = 10
-"""What the status calls frames a second is over so many ticks."""
 
 
 class Daemon(Protocol):
@@ -64,7 +62,7 @@ class Daemon(Protocol):
 
 
 class CameraRun:
-    """One camera with all its parts. To its sinks it is the Control.
+    """One camera with all its parts.
 
     Args:
         settings: its own.
@@ -76,33 +74,23 @@ class CameraRun:
         self.switches = Switches(settings)
         self.name = settings.camera if settings.several else ""
         """Empty for the only camera."""
-        self.ledger = Ledger()
+        self._figures = CameraFigures(self.name)
+        self.ledger = self._figures.ledger
         self.failure: EdgedError | None = None
         """Why it has failed for good."""
         self.over = False
         """Whether its run has come to an end."""
         self.refused = ""
         """Why the last reload was refused; empty when it was not."""
-        self.state = State(
-            lifecycle="starting",
-            device="",
-            runtime="",
-            model=settings.model.stem,
-            version=__version__,
-            config_hash=settings.fingerprint,
-            camera_online=False,
-        )
+        self.state = _starting(settings)
         self.pipeline: Pipeline | None = None
         self.assembly: Assembly | None = None
         self._daemon = daemon
-        self._meter = Meter()
         self._stopping = False
-        self._rate = Rate(_RECENT_TICKS)
-        self._since_report = Rate(2)
         self._around = assembly.Surroundings(
-            self._meter,
+            self._figures.meter,
             self.ledger,
-            self,
+            Remote(self.switches, daemon, self._follow_switches),
             daemon.boot_id,
             daemon.run_unless_stopped,
             daemon.close,
@@ -140,7 +128,7 @@ class CameraRun:
             detector=parts.detector,
             outlets=parts.outlets,
             max_age=self.settings.max_age,
-            meter=self._meter,
+            meter=self._figures.meter,
             ledger=self.ledger,
             weight=self.settings.weight,
             follower=parts.follower,
@@ -150,15 +138,16 @@ class CameraRun:
             pipeline.stop()
         self.tell(lifecycle="stopping" if self._stopping else self._going)
         self._log.info("running", source=self.state.source, model=self.state.model, device=self.state.device)
-        started = time.monotonic()
-        self._since_report.read(0)
+        self._figures.begin()
         try:
             await pipeline.run()
         except EdgedError as error:
             self.failure = error
         self.over = True
-        outcome = self._account(time.monotonic() - started)
-        self.failure = self.failure or self._broken_promise(pipeline)
+        self.report()
+        self.tell(lifecycle="stopping")
+        outcome = self._figures.account(self.assembly or parts)
+        self.failure = self.failure or _broken_promise(pipeline)
         if self.failure is not None:
             self.tell()
             raise self.failure
@@ -182,35 +171,12 @@ class CameraRun:
             return []
         return self.assembly.closers(stuck=self.pipeline.stuck if self.pipeline else ())
 
-    # Control: what sinks may ask for, from any thread.
+    # A pause.
 
-    def pause(self) -> str:
-        """Take no more frames."""
-        self._set_paused(True)
-        return "paused"
-
-    def resume(self) -> str:
-        """Take frames again."""
-        self._set_paused(False)
-        return "running"
-
-    def switch(self, name: str, value: str) -> str:
-        """Set what can be switched; how that went is told in the state."""
-        if name == "detection":
-            return self.resume() if on_or_off(value) else self.pause()
-        words = self.switches.put(name, value)
-        self._daemon.adjust()
-        return words
-
-    def reload(self) -> str:
-        """Read the settings again; how it went is told in the log and in the state."""
-        return self._daemon.reload()
-
-    def _set_paused(self, paused: bool) -> None:  # noqa: FBT001  # the two public names say which
-        if self.assembly is None:
-            raise ConfigError("edged is still starting", hint="Try again once it is running")
-        self.switches.pause(paused)
-        self._follow_pause(self.assembly)
+    def _follow_switches(self) -> None:
+        """A pause was told, or its end; called from any thread."""
+        if self.assembly is not None:  # else it begins with it
+            self._follow_pause(self.assembly)
         self._daemon.soon(lambda: self.tell(lifecycle=self._going))
 
     @property
@@ -288,14 +254,14 @@ class CameraRun:
 
     def tick(self) -> None:
         """Tell what has changed since the last tick."""
-        self._rate.read(self.ledger.counts().results)
+        self._figures.tick()
         self.tell()
 
     def words(self) -> str:
         """How it fares, in few words."""
         if self.failure is not None:
             return f"failed: {self.failure}"
-        words = f"{self.state.lifecycle}: {self._rate.per_s:.1f} frames/s on {self.state.device}"
+        words = f"{self.state.lifecycle}: {self._figures.recent_fps:.1f} frames/s on {self.state.device}"
         return "; ".join([words, *self.state.degraded]).replace("\n", " ")
 
     def tell(self, *, lifecycle: str | None = None) -> None:
@@ -303,21 +269,12 @@ class CameraRun:
         parts = self.assembly
         if parts is None or self.pipeline is None:
             return
-        engine = parts.detector.engines[0]
-        source = parts.intake.source
-        failed = str(self.failure) if self.failure else ""
-        troubles = [failed, self.refused, *parts.troubles, self.pipeline.problem]
-        state = State(
+        state = replace(
+            _working(parts),
             lifecycle=lifecycle or self.state.lifecycle,
-            device=engine.device,
-            runtime=engine.runtime,
-            model=parts.detector.model.name,
-            version=__version__,
             config_hash=self.settings.fingerprint,
-            camera_online=self.pipeline.running and not source.problem,
-            source=source.properties(),
-            degraded=tuple(dict.fromkeys(filter(None, troubles))),
-            labels=tuple(sorted(parts.detector.keep)) or tuple(filter(None, parts.detector.decoder.labels)),
+            camera_online=self.pipeline.running and not parts.intake.source.problem,
+            degraded=self._troubles(parts, self.pipeline),
             controls=self.switches.controls(),
         )
         if self.state.camera_online and not state.camera_online:
@@ -329,55 +286,59 @@ class CameraRun:
             for reporter in self._reporters():
                 reporter.state(state)
 
+    def _troubles(self, parts: Assembly, pipeline: Pipeline) -> tuple[str, ...]:
+        failed = str(self.failure) if self.failure else ""
+        told = failed, self.refused, *parts.troubles, pipeline.problem
+        return tuple(dict.fromkeys(filter(None, told)))
+
     def report(self) -> None:
         """Tell the figures of the interval that ends now."""
-        parts = self.assembly
-        if parts is None or self.pipeline is None:
+        if self.assembly is None or self.pipeline is None:
             return
-        frames = self.ledger.counts()
-        self._since_report.read(frames.results)
-        report = Report(
-            interval_s=round(self._since_report.span_s, 3),
-            fps=round(self._since_report.per_s, 2),
-            stages=self._meter.take(),
-            frames=frames,
-            reconnects=parts.intake.source.reconnects,
-            sinks=self._sink_counts(),
-            host={**host.health(), **parts.detector.health()},
-            events=parts.follower.account() if parts.follower is not None else {},
-        )
+        report = self._figures.report(self.assembly)
         for reporter in self._reporters():
             reporter.report(report)
-
-    def _account(self, seconds: float) -> Outcome:
-        """Tell the last figures."""
-        self.report()
-        self.tell(lifecycle="stopping")
-        frames = self.ledger.counts()
-        outcome = Outcome(frames, self._sink_counts(), seconds)
-        tell = self._log.error if frames.in_flight else self._log.info
-        tell("ledger", captured=frames.captured, inferred=frames.inferred, still=frames.still,
-             dropped=dict(frames.dropped), in_flight=frames.in_flight, sinks=outcome.sinks,
-             seconds=round(seconds, 3))  # fmt: skip
-        return outcome
-
-    def _broken_promise(self, pipeline: Pipeline) -> SinkError | None:
-        """Of a file every result was promised; what a live run has recovered from is no failure of it."""
-        for outlet in pipeline.outlets:
-            if outlet.lost["failed"] and (pipeline.intake.waits or outlet.failure):
-                return SinkError(
-                    f"the sink {outlet.sink.name} did not take {outlet.lost['failed']} results, "
-                    f"the last because {outlet.failure or 'of a fault that has passed'}"
-                )
-        return None
 
     def _reporters(self) -> list[Reporter]:
         outlets = self.assembly.outlets if self.assembly else []
         return [outlet.sink for outlet in outlets if isinstance(outlet.sink, Reporter)]
 
-    def _sink_counts(self) -> dict[str, dict[str, int]]:
-        outlets = self.assembly.outlets if self.assembly else []
-        return {outlet.sink.name: outlet.counts for outlet in outlets}
+
+def _starting(settings: Settings) -> State:
+    """A camera of which nothing is open yet."""
+    return State(
+        lifecycle="starting",
+        device="",
+        runtime="",
+        model=settings.model.stem,
+        version=__version__,
+        config_hash=settings.fingerprint,
+        camera_online=False,
+    )
+
+
+def _working(parts: Assembly) -> State:
+    """What open parts say of themselves."""
+    engine, detector = parts.detector.engines[0], parts.detector
+    return replace(
+        _starting(parts.settings),
+        device=engine.device,
+        runtime=engine.runtime,
+        model=detector.model.name,
+        source=parts.intake.source.properties(),
+        labels=tuple(sorted(detector.keep)) or tuple(filter(None, detector.decoder.labels)),
+    )
+
+
+def _broken_promise(pipeline: Pipeline) -> SinkError | None:
+    """Of a file every result was promised; what a live run has recovered from is no failure of it."""
+    for outlet in pipeline.outlets:
+        if outlet.lost["failed"] and (pipeline.intake.waits or outlet.failure):
+            return SinkError(
+                f"the sink {outlet.sink.name} did not take {outlet.lost['failed']} results, "
+                f"the last because {outlet.failure or 'of a fault that has passed'}"
+            )
+    return None
 
 
 __all__ = ["CameraRun", "Daemon"]

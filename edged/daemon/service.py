@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -18,6 +17,8 @@ from edged.daemon.camera import CameraRun
 from edged.daemon.ending import StopBudget
 from edged.daemon.notify import Notifier
 from edged.daemon.outcome import Outcome, together
+from edged.daemon.renewal import prepare
+from edged.daemon.watch import Watch
 from edged.engines.pool import EnginePools
 from edged.errors import ConfigError, DeviceError, EdgedError, SinkError, SourceError
 from edged.settings import environment
@@ -25,18 +26,12 @@ from edged.settings.declared import Settings
 from edged.sinks.lending import Lender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from edged.daemon.assembly import Assembly
-    from edged.metrics import FrameCounts
-    from edged.records import State
-
-    Progress = Callable[[FrameCounts, State], None]
+    from edged.daemon.watch import Progress
 
 T = TypeVar("T")
 
-_TICK_S = 1.0
-"""How often the daemon looks at itself."""
 _PATIENCE_S = 30.0
 """How much longer systemd is asked to wait while something slow is opened, again and again."""
 
@@ -70,6 +65,20 @@ class _Stopped(Exception):  # noqa: N818  # a signal, not an error
     """A stop was asked for before there was anything to stop."""
 
 
+@contextmanager
+def _signals(
+    loop: asyncio.AbstractEventLoop, actions: Mapping[signal.Signals, Callable[[], object]]
+) -> Iterator[None]:
+    """Obey signals for a while."""
+    for number, action in actions.items():
+        loop.add_signal_handler(number, action)
+    try:
+        yield
+    finally:
+        for number in actions:
+            loop.remove_signal_handler(number)
+
+
 class _Service:
     """One daemon with its cameras; ``run`` is called once."""
 
@@ -91,27 +100,31 @@ class _Service:
         self._reading = False
         """Whether a reload reads them again."""
         self._reread = reread
-        self._progress = progress
         self._notifier = Notifier(environment.service_manager())
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._budget = StopBudget(settings[0].stop_timeout)
         self.close = self._budget.close
         self._reload_asked = asyncio.Event()
-        self._ready = False
         self._cameras = {camera.name: camera for camera in (CameraRun(one, self) for one in settings)}
+        self._watch = Watch(self._cameras, self._notifier, progress)
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._failed: Exception | None = None
 
     async def run(self) -> Outcome:
         """From the first part opened to the last one closed."""
-        with self._signals():
+        actions: dict[signal.Signals, Callable[[], object]] = {
+            signal.SIGTERM: lambda: self._ask_to_stop(signal.SIGTERM),
+            signal.SIGINT: lambda: self._ask_to_stop(signal.SIGINT),
+            signal.SIGHUP: self._ask_to_reload,
+        }
+        with _signals(self._loop, actions):
             try:
                 await self._open(list(self._cameras.values()))
             except _Stopped:
                 return Outcome(next(iter(self._cameras.values())).ledger.counts(), {}, 0.0)
-            self._loop.call_soon(self._tell)
+            self._loop.call_soon(self._watch.tell)
             await self._drive()
             self._notifier.stopping()
             if self._failed is not None:
@@ -176,7 +189,7 @@ class _Service:
             self._begin(camera)
         async with asyncio.TaskGroup() as tasks:
             side = [
-                tasks.create_task(self._observe(), name="observe"),
+                tasks.create_task(self._watch.run(lambda: self._settings.stats_interval), name="watch"),
                 tasks.create_task(self._stop_when_asked(), name="stop"),
                 tasks.create_task(self._reload_when_asked(), name="reload"),
             ]
@@ -204,68 +217,14 @@ class _Service:
             if camera.name:
                 log.error("camera_failed", camera=camera.name, error=str(error))
         finally:
-            self._look_if_ready()  # a short file is over before anybody has looked
-            self._tell()
-            if self._progress is not None and not camera.name:
-                self._progress(camera.ledger.counts(), camera.state)
+            self._watch.look_if_ready()  # a short file is over before anybody has looked
+            self._watch.tell()
+            self._watch.show(camera)
             if not any(run is not asyncio.current_task() and not run.done() for run in self._runs.values()):
                 self._notifier.stopping()
                 self._budget.close_within(self._settings.stop_timeout)
             failed = await self.close(camera.closers())
             self._failed = self._failed or failed
-
-    # Looking after them.
-
-    async def _observe(self) -> None:
-        """Every tick: tell what has changed and feed the watchdog; every stats interval: tell the figures."""
-        watchdog_s = self._notifier.watchdog_s
-        tick_s = _TICK_S if watchdog_s is None else min(_TICK_S, watchdog_s / 4)
-        due = time.monotonic() + self._settings.stats_interval
-        while True:
-            await asyncio.sleep(max(0.0, min(tick_s, due - time.monotonic())))
-            self._look_if_ready()
-            # A stall of half the limit ends the feeding, so a restart comes after 1.5 limits at the latest.
-            stalled = None if watchdog_s is None else self._stalled(watchdog_s / 2)
-            if stalled is None:
-                self._notifier.alive()
-            else:
-                log.error("stalled", thread=stalled, watchdog_s=watchdog_s)
-            report = time.monotonic() >= due
-            for camera in self._cameras.values():
-                camera.tick()
-                if report and not camera.over:
-                    camera.report()
-                if self._progress is not None and not camera.name:
-                    self._progress(camera.ledger.counts(), camera.state)
-            self._tell()
-            if report:
-                due = time.monotonic() + self._settings.stats_interval
-
-    def _stalled(self, limit_s: float) -> str | None:
-        for name, camera in self._cameras.items():
-            if camera.pipeline is not None and not camera.over:
-                thread = camera.pipeline.stalled(limit_s)
-                if thread is not None:
-                    return f"{name}: {thread}" if name else thread
-        return None
-
-    def _look_if_ready(self) -> None:
-        """Ready is when a frame of every camera has gone all the way, or it is known why none does."""
-        cameras = self._cameras.values()
-        if not self._ready and all(camera.settled for camera in cameras) and self._alive():
-            self._ready = True
-            self._notifier.ready()
-
-    def _alive(self) -> bool:
-        """Whether there is a camera that works, or may come back."""
-        return any(
-            camera.ready or (bool(camera.name) and not camera.over) for camera in self._cameras.values()
-        )
-
-    def _tell(self) -> None:
-        """Tell systemd how the cameras fare."""
-        words = [f"{name}: {one.words()}" if name else one.words() for name, one in self._cameras.items()]
-        self._notifier.status(" | ".join(words))
 
     async def _stop_when_asked(self) -> None:
         await self._stopping.wait()
@@ -285,7 +244,7 @@ class _Service:
         while True:
             await self._reload_asked.wait()
             self._reload_asked.clear()
-            if was_ready := self._ready:  # else the start is still going on
+            if was_ready := self._watch.ready:  # else the start is still going on
                 self._notifier.reloading()
             refused = ""
             try:
@@ -304,7 +263,7 @@ class _Service:
                 (camera.switches.take_back if refused else camera.switches.keep)()
                 camera.refused = refused
                 camera.tell()
-            self._tell()  # who has read the state may look at the status next
+            self._watch.tell()  # who has read the state may look at the status next
             if was_ready:
                 self._notifier.ready()
 
@@ -318,7 +277,7 @@ class _Service:
                 )
             following = _each(await self.run_unless_stopped("read-settings", self._reread))
         wanted = {one.camera if one.several else "": one for one in following}
-        kept, fresh = await self._prepare(wanted)
+        kept, fresh = await prepare(wanted, self._cameras, self)
         self.lender.cameras = frozenset(one.camera for one in following)
         for name in self._cameras.keys() - kept.keys() - fresh.keys():
             self._cameras[name].stop()  # its run closes what is its own
@@ -330,46 +289,6 @@ class _Service:
             self._begin(camera)
         self._settings, self._written = following[0], following
         logs.follow(self._settings)
-
-    async def _prepare(self, wanted: dict[str, Settings]) -> tuple[dict[str, Assembly], dict[str, CameraRun]]:
-        """Open what the settings want anew: of cameras that go on, and cameras that there are not yet.
-
-        Raises:
-            EdgedError: a part does not open; everything is as it was.
-        """
-        kept: dict[str, Assembly] = {}
-        fresh: dict[str, CameraRun] = {}
-        try:
-            for name, settings in wanted.items():
-                present = self._cameras.get(name)
-                if present is not None and not present.over and present.failure is None:
-                    kept[name] = await present.prepare(settings)
-                elif present is None or present.switches.written != settings or present.failure is not None:
-                    camera = CameraRun(settings, self)
-                    await camera.open()
-                    fresh[name] = camera
-        except BaseException:
-            for name, parts in kept.items():
-                await self._cameras[name].discard(parts)
-            for camera in fresh.values():
-                await self.close(camera.closers())
-            raise
-        return kept, fresh
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        actions: dict[signal.Signals, Callable[[], object]] = {
-            signal.SIGTERM: lambda: self._ask_to_stop(signal.SIGTERM),
-            signal.SIGINT: lambda: self._ask_to_stop(signal.SIGINT),
-            signal.SIGHUP: self._ask_to_reload,
-        }
-        for number, action in actions.items():
-            self._loop.add_signal_handler(number, action)
-        try:
-            yield
-        finally:
-            for number in actions:
-                self._loop.remove_signal_handler(number)
 
     def _ask_to_reload(self) -> None:
         self._reading = True

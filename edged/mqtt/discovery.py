@@ -69,7 +69,7 @@ class Discovery:
         prefix: Home Assistant's discovery prefix.
         wanted: whether to announce at all; if not, what an earlier start has announced is taken back.
         several: whether the camera is a device of its own below the node's.
-        expire_after: seconds after which a periodic value without news is unknown.
+        expire_after_s: seconds after which a periodic value without news is unknown.
         snapshots: whether there are pictures.
         offers: what else there is.
     """
@@ -80,7 +80,7 @@ class Discovery:
         outbox: Outbox,
         *,
         prefix: str,
-        expire_after: float,
+        expire_after_s: float,
         snapshots: bool,
         wanted: bool = True,
         several: bool = False,
@@ -97,7 +97,7 @@ class Discovery:
         self._announcement = Announcement(
             config_topic(prefix, self._node), outbox, device=self._node, wanted=wanted
         )
-        self._expire_after = math.ceil(expire_after)
+        self._expire_after_s = math.ceil(expire_after_s)
         self._snapshots = snapshots
         self._lock = threading.Lock()
         self._state: State | None = None
@@ -156,10 +156,10 @@ class Discovery:
 
     def _components(self, state: State) -> dict[str, dict[str, Any]]:
         own = {f"{self._camera}{name}": component for name, component in self._of_camera(state).items()}
-        shared = health.figures(self._topics.timings, self._expire_after)
+        shared = health.figures(self._topics.timings, self._expire_after_s)
         if not self._several:
             shared |= health.node_health(self._topics, self._topics.timings)
-            shared |= health.host_health(self._entities.host, self._topics.timings, self._expire_after)
+            shared |= health.host_health(self._entities.host, self._topics.timings, self._expire_after_s)
             if self._offers.commands:
                 shared["reload"] = controls.reload_button(self._topics.command)
         return {
@@ -237,17 +237,23 @@ class NodeDiscovery:
         topics: the node's.
         outbox: takes the announcement.
         prefix: Home Assistant's discovery prefix.
-        expire_after: seconds after which a periodic value without news is unknown.
+        expire_after_s: seconds after which a periodic value without news is unknown.
         commands: whether commands are obeyed.
     """
 
     def __init__(
-        self, topics: NodeTopics, outbox: Outbox, *, prefix: str, expire_after: float, commands: bool = False
+        self,
+        topics: NodeTopics,
+        outbox: Outbox,
+        *,
+        prefix: str,
+        expire_after_s: float,
+        commands: bool = False,
     ) -> None:
         self._topics = topics
         self._commands = commands
         self._node = node_id(topics)
-        self._expire_after = math.ceil(expire_after)
+        self._expire_after_s = math.ceil(expire_after_s)
         self._announcement = Announcement(config_topic(prefix, self._node), outbox, device=self._node)
         self._lock = threading.Lock()
         self._told: tuple[str, str] | None = None
@@ -287,7 +293,7 @@ class NodeDiscovery:
         components = {
             "daemon": daemon,
             **{name: {**one, **there} for name, one in told.items()},
-            **health.host_health(self._host, timings, self._expire_after),
+            **health.host_health(self._host, timings, self._expire_after_s),
         }
         if self._commands:
             components["reload"] = controls.reload_button(self._topics.command)

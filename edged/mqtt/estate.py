@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from edged.mqtt.delivery.message import Message
     from edged.mqtt.delivery.outbox import Outbox
     from edged.mqtt.delivery.succession import Lineage
-    from edged.mqtt.link.session import Handler, Session
+    from edged.mqtt.link.session import Session
+    from edged.mqtt.link.subscriptions import Handler
     from edged.mqtt.names import Memory, Names
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import random
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +21,7 @@ from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import Spooler
 from edged.mqtt.discovery import NodeDiscovery
 from edged.mqtt.estate import Estate
+from edged.mqtt.home.birth import Birth
 from edged.mqtt.link.connection import Connection
 from edged.mqtt.link.waker import Waker
 from edged.mqtt.names import Names
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from edged.mqtt.names import Memory
 
 log = structlog.get_logger()
-
-_BIRTH_S = 5.0
-"""Home Assistant asks for a random delay after its birth message, so that not all devices answer at once."""
 
 
 class Member(Protocol):
@@ -74,20 +72,32 @@ class Member(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """How a node is to be."""
+
+    limit: int = 1000
+    """Detections kept in memory while they cannot be sent."""
+    ha_prefix: str = ""
+    """Home Assistant's discovery prefix; empty: it is told nothing."""
+    expire_after_s: float = 30.0
+    """After that a periodic value without news is unknown."""
+    several: bool = False
+    """Whether cameras have topics of their own for state and commands."""
+    stop_timeout_s: float = 10.0
+    """What :meth:`MqttNode.close` may take."""
+
+
 class MqttNode:
     """Lends the connection to the cameras' sinks. A broker that is away costs messages at most, all counted.
 
     Args:
         access: the broker.
         topics: the node's.
+        options: how it is to be.
         boot_id: identity of this run.
-        limit: detections kept in memory while they cannot be sent.
         spool: keeps on disk what cannot be sent; None: nothing is kept.
         reload: reads the settings again; None: no command is obeyed.
-        ha_prefix: Home Assistant's discovery prefix; empty: it is told nothing.
-        expire_after: seconds after which a periodic value without news is unknown.
-        several: whether cameras have topics of their own for state and commands.
-        stop_timeout: seconds that :meth:`close` may take.
         named: cameras that there are by the settings; none: that is not known.
         memory: what the daemon was called before.
     """
@@ -96,49 +106,39 @@ class MqttNode:
         self,
         access: BrokerAccess,
         topics: NodeTopics,
+        options: NodeOptions = NodeOptions(),  # it is frozen
         *,
         boot_id: str,
-        limit: int = 1000,
         spool: SpoolFile | None = None,
         reload: Callable[[], str] | None = None,
-        ha_prefix: str = "",
-        expire_after: float = 30.0,
-        several: bool = False,
-        stop_timeout: float = 10.0,
         named: Callable[[], Collection[str]] = frozenset,
         memory: Memory | None = None,
     ) -> None:
         self.boot_id = boot_id
-        self.several = several
+        self.several = options.several
         self.obeys = reload is not None
         """Whether commands are obeyed."""
         self._topics = topics
-        self._ha_prefix = ha_prefix
-        self._stop_timeout = stop_timeout
+        self._stop_timeout_s = options.stop_timeout_s
         self.succession = succession.of(boot_id)
         self._opening = threading.Lock()
         self._begun = False
         self._opened = False
         self._closing = threading.Event()
-        self._greeting = threading.Event()
         self._lock = threading.Lock()
         self._members: dict[str, Member] = {}
         self._session: Session | None = None
 
         self._waker = Waker()
-        self.outbox = Outbox(limit=limit, wake=self._waker.ring, orders=self.succession.orders)
+        self.outbox = Outbox(limit=options.limit, wake=self._waker.ring, orders=self.succession.orders)
         """Takes the messages of all cameras."""
-        self._discovery = (
-            NodeDiscovery(
-                topics, self.outbox, prefix=ha_prefix, expire_after=expire_after, commands=self.obeys
-            )
-            if ha_prefix and several
-            else None
-        )
+        prefix = options.ha_prefix
+        self._birth = Birth(prefix, self.outbox.renew) if prefix else None
+        self._discovery = self._announced(options) if prefix and self.several else None
         self._spooler = Spooler(self.outbox.disk, spool, stored=self._stored) if spool is not None else None
         self.ledger = self.succession.ledger(spool.path.with_suffix(".events.json") if spool else None)
         """Knows which events are open, with a spool even after a kill."""
-        names = Names(topics.prefix, topics.node, ha_prefix)
+        names = Names(topics.prefix, topics.node, prefix)
         self._estate = Estate(names, self.outbox, self.succession, named=named, memory=memory)
         self._connection = Connection(
             access, self.outbox, self._waker, self, availability=topics.availability
@@ -232,14 +232,16 @@ class MqttNode:
         with self._opening:
             self._closing.set()
             opened = self._opened
+        if self._birth is not None:
+            self._birth.close()
         farewell = self._estate.end()
         self.outbox.close()
         try:
             if opened:
-                self._connection.close(0.7 * self._stop_timeout, farewell=farewell)
+                self._connection.close(0.7 * self._stop_timeout_s, farewell=farewell)
                 self.outbox.detach()
                 if self._spooler is not None:
-                    self._spooler.close(0.2 * self._stop_timeout)
+                    self._spooler.close(0.2 * self._stop_timeout_s)
         finally:
             if opened:
                 self.succession.turn.release()
@@ -262,8 +264,8 @@ class MqttNode:
         self._estate.connected(session)
         if self.commands is not None:
             session.subscribe(self._topics.command("+"), self.commands.handle)
-        if self._ha_prefix:
-            session.subscribe(f"{self._ha_prefix}/status", self._hear_birth)
+        if self._birth is not None:
+            self._birth.ask(session)
         if self._discovery is not None:
             self._discovery.ask(session, self._recall_announcement)
 
@@ -284,6 +286,15 @@ class MqttNode:
         for message in messages:
             if message.topic.endswith("/events"):
                 self.ledger.safe(message.payload)
+
+    def _announced(self, options: NodeOptions) -> NodeDiscovery:
+        return NodeDiscovery(
+            self._topics,
+            self.outbox,
+            prefix=options.ha_prefix,
+            expire_after_s=options.expire_after_s,
+            commands=self.obeys,
+        )
 
     def _open(self) -> None:
         for camera, payload in self.ledger.leftovers(self.boot_id):
@@ -311,21 +322,9 @@ class MqttNode:
                 self._start()
                 return
 
-    def _hear_birth(self, _: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # a handler
-        # A retained one only says that Home Assistant runs: it gets everything with this connection anyway.
-        if payload == b"online" and not retained and not self._greeting.is_set():
-            self._greeting.set()
-            bridge.start("mqtt-birth", self._greet)
-
     def _recall_announcement(self, _: str, payload: bytes, __: bool) -> None:  # noqa: FBT001  # a handler
         if self._discovery is not None:
             self._discovery.recall(payload)
-
-    def _greet(self) -> None:
-        """Home Assistant has started: tell it everything again."""
-        self._closing.wait(random.uniform(0.5, _BIRTH_S))  # noqa: S311  # no secret
-        self._greeting.clear()
-        self.outbox.renew()
 
     def _all_act(self, command: str, value: str = "") -> str:
         with self._lock:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Job:
+class FrameJob:
     """A frame on its way through the model; its worker sets ``done`` when it has outputs or has failed.
 
     All times are monotonic, in seconds.
@@ -74,7 +74,7 @@ class Findings:
         """What was seen last is not to be relied on."""
         self._last = None
 
-    def read(self, job: Job, outputs: Sequence[Tensor], geometry: Geometry) -> Result:
+    def read(self, job: FrameJob, outputs: Sequence[Tensor], geometry: Geometry) -> Result:
         """What the model has found in a frame.
 
         Raises:
@@ -90,14 +90,16 @@ class Findings:
         found = self._last = view.detections if view is not None else found
         return self._made(job, found, view, started)
 
-    def carry(self, job: Job) -> Result:
+    def carry(self, job: FrameJob) -> Result:
         """Nothing moves: what was there still is."""
         started = time.monotonic()
         found = self._last or ()
         view = self._follower.carry(job.frame, found) if self._follower is not None else None
         return self._made(job, found, view, started)
 
-    def _made(self, job: Job, found: tuple[Detection, ...], view: SceneView | None, started: float) -> Result:
+    def _made(
+        self, job: FrameJob, found: tuple[Detection, ...], view: SceneView | None, started: float
+    ) -> Result:
         return Result(
             job.frame,
             self._detector.model.name,
@@ -111,7 +113,7 @@ class Findings:
         )
 
 
-def _timings(job: Job, started: float, ended: float, *, gated: bool) -> dict[str, float]:
+def _timings(job: FrameJob, started: float, ended: float, *, gated: bool) -> dict[str, float]:
     """Milliseconds in each stage, ``motion`` only where a gate looks; ``queue`` is what is left."""
     motion = job.admitted - job.begun if gated else 0.0
     preprocess = job.preprocessed - job.begun - motion

@@ -20,7 +20,7 @@ from edged.channel import Channel, Closed
 from edged.engines.pool import Guest
 from edged.errors import EdgedError, OutputError
 from edged.metrics import Pulse
-from edged.pipeline.findings import Findings, Job
+from edged.pipeline.findings import Findings, FrameJob
 
 if TYPE_CHECKING:
     import asyncio
@@ -75,7 +75,7 @@ class Inference:
         self._halted = threading.Event()
         self._aborted = False
         self._frames: Channel[Frame] | None = None
-        self._awaited: Job | None = None
+        self._awaited: FrameJob | None = None
         self._failure: EdgedError | None = None
         self.bad_output: OutputError | None = None
         """Why the output for some frame was not believed; None while all was."""
@@ -87,8 +87,8 @@ class Inference:
         for _ in range(buffers):
             self._free.put(detector.preprocess.new_input())
         self._guest = Guest(weight)
-        self._work: Channel[Job] = Channel(buffers)
-        self._ordered: Channel[Job] = Channel(buffers + 1)
+        self._work: Channel[FrameJob] = Channel(buffers)
+        self._ordered: Channel[FrameJob] = Channel(buffers + 1)
         self._stages: list[tuple[Pulse, Callable[[Pulse], None]]] = [
             (Pulse("preprocess"), self._preprocess),
             *((Pulse(f"predict-{number}"), self._predict) for number in range(len(detector.engines))),
@@ -162,9 +162,9 @@ class Inference:
         self._submit(job)
         return job.geometry is not None
 
-    def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> Job | None:
+    def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> FrameJob | None:
         """The newest frame as input of the model; None, and the turn given back, if it is too old."""
-        job: Job | None = None
+        job: FrameJob | None = None
         try:
             frame = frames.get(unless=self._halted)
             started = time.monotonic()
@@ -175,7 +175,7 @@ class Inference:
                 wanted = self._wants(frame)
                 admitted = time.monotonic()
                 geometry = self._detector.preprocess(frame.image, tensor) if wanted else None
-                job = Job(frame, tensor, geometry, started, admitted, time.monotonic())
+                job = FrameJob(frame, tensor, geometry, started, admitted, time.monotonic())
             return job
         finally:
             if job is None:
@@ -186,7 +186,7 @@ class Inference:
             return True
         return self._admission.wants(frame, anyway=self._findings.restless)
 
-    def _submit(self, job: Job) -> None:
+    def _submit(self, job: FrameJob) -> None:
         try:
             self._ordered.put(job, waits=True)
         except Closed:
@@ -205,7 +205,7 @@ class Inference:
     def _predict(self, pulse: Pulse) -> None:
         self._work.each(partial(self._invoke, pulse))
 
-    def _invoke(self, pulse: Pulse, job: Job) -> None:
+    def _invoke(self, pulse: Pulse, job: FrameJob) -> None:
         try:
             with self._detector.pool.engine() as engine, pulse:
                 job.predict_started = time.monotonic()
@@ -225,7 +225,7 @@ class Inference:
     def _postprocess(self, pulse: Pulse) -> None:
         self._ordered.each(partial(self._finish, pulse))
 
-    def _finish(self, pulse: Pulse, job: Job) -> None:
+    def _finish(self, pulse: Pulse, job: FrameJob) -> None:
         """Wait for the outputs of the next frame in order, and make them a result."""
         if job.geometry is None:
             if (

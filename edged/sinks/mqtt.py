@@ -6,6 +6,7 @@ import dataclasses
 import socket
 import time
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,12 +17,13 @@ from edged.mqtt.ages import LabelAges
 from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
 from edged.mqtt.counts import Counts
 from edged.mqtt.delivery.spooler import SpoolFile
-from edged.mqtt.discovery import Discovery, Entities, Offers
+from edged.mqtt.discovery import Discovery, Offers
 from edged.mqtt.happenings import Happenings
+from edged.mqtt.introduction import Introduction
 from edged.mqtt.link import credentials
 from edged.mqtt.link.probe import check
 from edged.mqtt.names import Memory
-from edged.mqtt.node import MqttNode
+from edged.mqtt.node import MqttNode, NodeOptions
 from edged.mqtt.paced import PacedValues
 from edged.mqtt.snapshots import Snapshots
 from edged.settings.listener import parse
@@ -31,11 +33,29 @@ if TYPE_CHECKING:
 
     from edged.metrics import Delivery, Meter
     from edged.mqtt.delivery.message import Message
-    from edged.mqtt.discovery import Remembered
+    from edged.mqtt.delivery.outbox import Outbox
     from edged.mqtt.link.session import Session
     from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
     from edged.sinks import Context, Control
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a camera is published."""
+
+    empty: bool = True
+    """Whether frames without detections are."""
+    labels: tuple[str, ...] = ()
+    """Those that are counted from the start; empty: those that turn up."""
+    snapshot_interval_s: float = 0.0
+    """Between pictures; 0: only on command."""
+    zones: tuple[str, ...] = ()
+    """By name."""
+    lines: tuple[str, ...] = ()
+    """By name."""
+    tracks: bool = False
+    """Whether objects are followed."""
 
 
 class MqttSink:
@@ -47,13 +67,8 @@ class MqttSink:
         meter: gets ``publish`` (send to PUBACK) and ``capture_to_ack``.
         control: obeys commands.
         give_back: lets the node go; whoever is last closes it.
-        empty: whether frames without detections are published.
-        labels: labels that are counted from the start; empty: those that turn up.
-        snapshot_interval: seconds between pictures; 0: only on command.
         discovery: announces the camera to Home Assistant.
-        zones: names of the camera's zones.
-        lines: names of its lines.
-        tracks: whether objects are followed.
+        extent: how much of the camera is published.
         ages: says which labels were not seen for too long.
         starting: whether nobody has spoken for this camera yet in this run, so that what an earlier one has
             left is wrong.
@@ -70,12 +85,7 @@ class MqttSink:
         control: Control,
         give_back: Callable[[], None],
         discovery: Discovery,
-        empty: bool = True,
-        labels: tuple[str, ...] = (),
-        snapshot_interval: float = 0.0,
-        zones: tuple[str, ...] = (),
-        lines: tuple[str, ...] = (),
-        tracks: bool = False,
+        extent: Extent = Extent(),  # it is frozen
         ages: LabelAges | None = None,
         starting: bool = False,
     ) -> None:
@@ -85,26 +95,26 @@ class MqttSink:
         self._meter = meter
         self._control = control
         self._give_back = give_back
-        self._empty = empty
-        self._host: frozenset[str] = frozenset()
-        self._remembered: Remembered | None = None
+        self._empty = extent.empty
         self._outbox = node.outbox
         self._seq = node.succession.seqs[topics.camera]
-        self._snapshots = Snapshots(snapshot_interval)
+        self._snapshots = Snapshots(extent.snapshot_interval_s)
         self._values = PacedValues(node.outbox)
-        self._counts = Counts(self._publish_count, labels)
+        self._counts = Counts(self._publish_count, extent.labels)
         self._happenings = Happenings(
             topics,
             node.outbox,
             ledger=node.ledger,
             boot_id=node.boot_id,
-            zones=zones,
-            lines=lines,
-            tracks=tracks,
+            zones=extent.zones,
+            lines=extent.lines,
+            tracks=extent.tracks,
             values=self._values,
         )
         self._ages = ages or LabelAges(0.0)
-        self._discovery = discovery
+        self._introduction = Introduction(
+            discovery, self._counts, self._happenings, announce_node=node.announce
+        )
         self._starting = starting
         self._commands: Commands | None = None
         if node.several and node.obeys:
@@ -121,29 +131,14 @@ class MqttSink:
         """
         node = context.lender.borrow("mqtt", settings, partial(_node, context=context))
         topics = Topics(settings.mqtt_prefix, settings.node, settings.camera)
-        discovery = Discovery(
-            topics,
-            node.outbox,
-            prefix=settings.ha_prefix,
-            expire_after=_expire_after(settings),
-            snapshots=settings.snapshot_interval > 0 or settings.commands,
-            wanted=settings.ha_discovery,
-            several=settings.several,
-            offers=Offers(settings.commands, settings.track, _page(settings)),
-        )
         return cls(
             node,
             topics,
             meter=context.meter,
             control=context.control,
             give_back=partial(context.lender.give_back, node),
-            discovery=discovery,
-            empty=settings.mqtt_empty,
-            labels=settings.classes,
-            snapshot_interval=settings.snapshot_interval,
-            zones=tuple(zone.name for zone in settings.zone) if settings.track else (),
-            lines=tuple(line.name for line in settings.line),
-            tracks=settings.track,
+            discovery=_discovery(settings, topics, node.outbox),
+            extent=_extent(settings),
             ages=LabelAges(settings.label_days),
             starting=context.starting,
         )
@@ -182,7 +177,7 @@ class MqttSink:
         seen = Counter(found.label for found in result.detections) if presence is None else presence.counts
         self._ages.see(seen)
         if self._counts.update(seen):
-            self._announce()
+            self._introduction.announce()
         self._values.flush()
         if (jpeg := self._snapshots.of(result)) is not None:
             self._outbox.post(self.topics.snapshot, jpeg, qos=0)
@@ -193,7 +188,7 @@ class MqttSink:
 
     def close(self) -> None:
         """Say that the camera has stopped, unless another sink goes on with it, and give the node back."""
-        self._discovery.settle()  # there was no session, or hardly one
+        self._introduction.settle()  # there was no session, or hardly one
         self._values.flush(everything=True)
         if self.last_state is not None:
             self.last_state = dataclasses.replace(self.last_state, lifecycle="stopped")
@@ -219,26 +214,19 @@ class MqttSink:
         self._values.flush()
         if gone := self._counts.drop(self._ages.over(self._counts.names)):
             self._happenings.drop(gone)
-            self._announce()
-        if report.host.keys() - self._host:
-            self._host |= report.host.keys()
-            self._announce()
+            self._introduction.announce()
+        self._introduction.equip(report.host)
 
     def state(self, state: State) -> None:
         """Publish what the daemon is doing."""
-        before = self.last_state
-        if state.labels and (before is None or before.labels != state.labels):
-            self._counts.know(state.labels)
-        elif not state.labels and before is not None and before.model != state.model:
-            self._counts.forget(seen=True)
         # Whoever receives a message need not be told that there is no connection.
         absent = self._node.absent
         told = (reason.removeprefix(absent).strip() for reason in state.degraded)
         self.last_state = dataclasses.replace(state, degraded=tuple(filter(None, told)))
-        self._adopt()
+        self._introduction.know(self.last_state)
         self._publish_state()
         self._node.publish_state()
-        self._announce()
+        self._introduction.announce()
 
     @property
     def problem(self) -> str:
@@ -258,18 +246,18 @@ class MqttSink:
 
     def connected(self, session: Session) -> None:
         """Ask for commands, and for what an earlier start has left."""
-        session.subscribe(self.topics.count("+"), self._recall_count, own=True)
+        session.subscribe(self.topics.count("+"), self._introduction.recall_count, own=True)
         if self._commands is not None:
             session.subscribe(self.topics.camera_command("+"), self._commands.handle)
         if self._ages.limited:
             session.subscribe(self.topics.last_seen("+"), self._ages.recall, own=True)
         for pattern in self._happenings.ask():
             session.subscribe(pattern, self._recall_happening, own=True)
-        self._discovery.ask(session, self._recall_announcement)
+        self._introduction.ask(session)
 
     def acknowledged(self, message: Message) -> None:
         """Measure how long a frame took to the broker."""
-        self._discovery.acknowledged(message)
+        self._introduction.acknowledged(message)
         if message.captured is not None:
             now = time.monotonic()
             self._meter.observe("publish", 1e3 * (now - message.made))
@@ -291,38 +279,8 @@ class MqttSink:
             return f"a picture of the next frame goes to {self.topics.snapshot}"
         return self._control.pause() if command == "pause" else self._control.resume()
 
-    def _recall_count(self, topic: str, _: bytes, __: bool) -> None:  # noqa: FBT001  # a handler
-        if self._counts.adopt(topic.rpartition("/")[2]):
-            self._announce()
-
     def _recall_happening(self, topic: str, payload: bytes, _: bool) -> None:  # noqa: FBT001
         self._happenings.recall(topic, payload)
-
-    def _recall_announcement(self, _: str, payload: bytes, __: bool) -> None:  # noqa: FBT001
-        self._remembered = self._discovery.recall(payload)
-        if self._remembered is not None:
-            self._host |= self._remembered.host
-        self._adopt()
-        self._announce()
-        self._discovery.settle()
-
-    def _adopt(self) -> None:
-        """Go on with the labels of an earlier start, unless it ran another model that had others."""
-        state, remembered = self.last_state, self._remembered
-        if state is None or remembered is None:
-            return
-        self._remembered = None
-        if remembered.model is not None and remembered.model != state.model and not state.labels:
-            self._counts.forget(seen=False)
-        for key in remembered.labels:
-            self._counts.adopt(key)
-
-    def _announce(self) -> None:
-        if self.last_state is not None:
-            self._node.announce(self._host, version=self.last_state.version)
-        there = self._happenings
-        entities = Entities(self._counts.names, self._host, there.zones, there.lines)
-        self._discovery.announce(state=self.last_state, entities=entities)
 
     def _publish_count(self, key: str, count: int | None) -> None:
         topic = self.topics.count(key)
@@ -345,6 +303,30 @@ class MqttSink:
             self._outbox.post(self.topics.camera_state, payloads.encode(message))
 
 
+def _discovery(settings: Settings, topics: Topics, outbox: Outbox) -> Discovery:
+    return Discovery(
+        topics,
+        outbox,
+        prefix=settings.ha_prefix,
+        expire_after_s=_expire_after_s(settings),
+        snapshots=settings.snapshot_interval > 0 or settings.commands,
+        wanted=settings.ha_discovery,
+        several=settings.several,
+        offers=Offers(settings.commands, settings.track, _page(settings)),
+    )
+
+
+def _extent(settings: Settings) -> Extent:
+    return Extent(
+        empty=settings.mqtt_empty,
+        labels=settings.classes,
+        snapshot_interval_s=settings.snapshot_interval,
+        zones=tuple(zone.name for zone in settings.zone) if settings.track else (),
+        lines=tuple(line.name for line in settings.line),
+        tracks=settings.track,
+    )
+
+
 def _page(settings: Settings) -> str:
     """Where a browser finds the camera's page; one that listens everywhere is found by the machine's name."""
     address = parse(settings.http) if settings.http else None
@@ -355,7 +337,7 @@ def _page(settings: Settings) -> str:
     return address.url + (f"{quote(settings.camera)}/" if settings.several else "")
 
 
-def _expire_after(settings: Settings) -> float:
+def _expire_after_s(settings: Settings) -> float:
     """Seconds after which a figure of the timings is out of date: three of them are missing."""
     return max(3 * settings.stats_interval, 30.0)
 
@@ -374,14 +356,16 @@ def _node(settings: Settings, *, context: Context) -> MqttNode:
     return MqttNode(
         credentials.access_for(settings),
         NodeTopics(settings.mqtt_prefix, settings.node),
+        NodeOptions(
+            limit=settings.mqtt_queue,
+            ha_prefix=settings.ha_prefix if settings.ha_discovery else "",
+            expire_after_s=_expire_after_s(settings),
+            several=settings.several,
+            stop_timeout_s=settings.stop_timeout,
+        ),
         boot_id=context.boot_id,
-        limit=settings.mqtt_queue,
         spool=spool,
         reload=context.control.reload if settings.commands else None,
-        ha_prefix=settings.ha_prefix if settings.ha_discovery else "",
-        expire_after=_expire_after(settings),
-        several=settings.several,
-        stop_timeout=settings.stop_timeout,
         named=context.lender.named,
         memory=memory,
     )

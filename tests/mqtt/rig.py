@@ -23,11 +23,11 @@ from edged.contract.topics import NodeTopics, Topics
 from edged.metrics import FrameCounts, Meter, StageStats
 from edged.mqtt.discovery import Discovery, Offers
 from edged.mqtt.link.client import BrokerAccess
-from edged.mqtt.node import MqttNode
+from edged.mqtt.node import MqttNode, NodeOptions
 from edged.records import Box, Detection, Frame, Report, Result, State
 from edged.settings.broker import Broker, parse_url
 from edged.sinks import NoControl
-from edged.sinks.mqtt import MqttSink
+from edged.sinks.mqtt import Extent, MqttSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -341,24 +341,28 @@ def sink(
     **options: Any,
 ) -> Kind:
     """The sink of the only camera of a node of its own, as the daemon has it, not yet open."""
-    ours = {"limit", "spool", "stop_timeout", "several", "named", "memory"} & options.keys()
+    ours = {"spool", "named", "memory"} & options.keys()
+    wanted_of_node = {"limit", "stop_timeout_s", "several"} & options.keys()
+    extent = {field.name for field in dataclasses.fields(Extent)} & options.keys()
     several = options.get("several", False)
     prefix = options.pop("discovery_prefix", "homeassistant")
     wanted = options.pop("discovery", False)
     node = MqttNode(
         target,
         NodeTopics(topics.prefix, topics.node),
+        NodeOptions(
+            ha_prefix=prefix if wanted else "", **{name: options.pop(name) for name in wanted_of_node}
+        ),
         boot_id=boot_id,
         reload=control.reload if control is not None else None,
-        ha_prefix=prefix if wanted else "",
         **{name: options.pop(name) for name in ours},
     )
     discovery = Discovery(
         topics,
         node.outbox,
         prefix=prefix,
-        expire_after=max(3 * options.pop("stats_interval", 10.0), 30.0),
-        snapshots=options.get("snapshot_interval", 0.0) > 0 or control is not None,
+        expire_after_s=max(3 * options.pop("stats_interval", 10.0), 30.0),
+        snapshots=options.get("snapshot_interval_s", 0.0) > 0 or control is not None,
         wanted=wanted,
         several=several,
         offers=Offers(commands=control is not None, tracks=options.get("tracks", False)),
@@ -370,6 +374,7 @@ def sink(
         control=control or NoControl(),
         give_back=node.close,
         discovery=discovery,
+        extent=Extent(**{name: options.pop(name) for name in extent}),
         **options,
     )
 

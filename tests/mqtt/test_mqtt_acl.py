@@ -55,7 +55,7 @@ def node_sink(broker: Mosquitto, boot_id: str, topics: Topics = TOPICS, **option
         meter=Meter(),
         boot_id=boot_id,
         discovery=True,
-        snapshot_interval=0.01,
+        snapshot_interval_s=0.01,
         control=Silent(),
         **options,
     )

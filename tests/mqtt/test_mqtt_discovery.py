@@ -44,7 +44,7 @@ KNOWN = json.loads(Path(__file__).with_name("home_assistant.json").read_text())
 
 def open_sink(broker: Mosquitto, boot_id: str, **options: Any) -> MqttSink:
     options.setdefault("meter", Meter())
-    options.setdefault("snapshot_interval", 0.001)
+    options.setdefault("snapshot_interval_s", 0.001)
     options.setdefault("discovery", True)
     sink: MqttSink = rig.sink(rig.access(broker.broker), TOPICS, boot_id=boot_id, **options)
     sink.open()
@@ -363,7 +363,7 @@ def test_what_an_earlier_start_announced_and_is_gone_is_removed(mosquitto: Mosqu
     first.close()
     with Subscriber(mosquitto.port, CONFIG) as subscriber:
         subscriber.wait_for(CONFIG)
-        second = open_sink(mosquitto, "b" * 32, labels=("person",), snapshot_interval=0.0)
+        second = open_sink(mosquitto, "b" * 32, labels=("person",), snapshot_interval_s=0.0)
         second.state(rig.state())
         assert rig.until(lambda: len(subscriber.on(CONFIG)) >= 3)
         second.close()
@@ -501,7 +501,7 @@ def test_a_model_that_is_exchanged_takes_its_labels_with_it(mosquitto: Mosquitto
 def test_home_assistant_gets_everything_again_when_it_starts(
     mosquitto: Mosquitto, boot_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.mqtt.node._BIRTH_S", 0.6)
+    monkeypatch.setattr("edged.mqtt.home.birth._BIRTH_S", 0.6)
     sink = open_sink(mosquitto, boot_id)
     sink.state(rig.state())
     with Subscriber(mosquitto.port) as subscriber:

@@ -116,7 +116,7 @@ def test_a_run_from_online_to_offline(
 
 
 def test_retained_topics_are_retained_and_events_are_not(mosquitto: Mosquitto, boot_id: str) -> None:
-    sink = open_sink(mosquitto, boot_id, snapshot_interval=0.001)
+    sink = open_sink(mosquitto, boot_id, snapshot_interval_s=0.001)
     sink.state(rig.state())
     sink.send(rig.result(0, PERSON))
     sink.report(rig.report())
@@ -272,7 +272,7 @@ def test_labels_that_are_no_longer_wanted_are_cleared(mosquitto: Mosquitto, boot
 
 
 def test_snapshots_are_pictures_and_rare(mosquitto: Mosquitto, subscriber: Subscriber, boot_id: str) -> None:
-    sink = open_sink(mosquitto, boot_id, snapshot_interval=0.5)
+    sink = open_sink(mosquitto, boot_id, snapshot_interval_s=0.5)
     for number, item in enumerate(rig.results(50, 1.8)):
         sink.send(item)
         assert number < 100
@@ -289,7 +289,7 @@ def test_no_picture_is_drawn_that_nobody_wants(mosquitto: Mosquitto, boot_id: st
     def draw() -> Any:
         raise AssertionError
 
-    sink = open_sink(mosquitto, boot_id, snapshot_interval=0.0)
+    sink = open_sink(mosquitto, boot_id, snapshot_interval_s=0.0)
     frame = rig.result(0, PERSON)
     sink.send(replace(frame, picture=draw))
     sink.close()
@@ -467,7 +467,7 @@ def test_the_outbox_stays_within_what_the_broker_can_take(tmp_path: Path, boot_i
     """MQTT 5: Receive Maximum and Maximum Packet Size of the CONNACK hold."""
     lines = ("max_inflight_messages 3", "max_packet_size 2000")
     with Mosquitto(tmp_path / "small", *lines) as broker:
-        sink = open_sink(broker, boot_id, snapshot_interval=0.01)
+        sink = open_sink(broker, boot_id, snapshot_interval_s=0.01)
         noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
         frame = rig.result(0, PERSON)
         sink.send(replace(frame, picture=lambda: noise))
@@ -526,7 +526,7 @@ def test_values_do_not_pile_up(boot_id: str) -> None:
 
 def test_offline_comes_by_the_will_when_the_broker_takes_too_long(mosquitto: Mosquitto, boot_id: str) -> None:
     """A goodbye that is not acknowledged must not end in a DISCONNECT: that would suppress the will."""
-    sink = open_sink(mosquitto, boot_id, stop_timeout=1.0)
+    sink = open_sink(mosquitto, boot_id, stop_timeout_s=1.0)
     sink.send(rig.result(0))
     assert drained(sink)
     mosquitto.freeze()
@@ -539,7 +539,7 @@ def test_offline_comes_by_the_will_when_the_broker_takes_too_long(mosquitto: Mos
 
 
 def test_closing_within_the_limit_whatever_the_broker_does(mosquitto: Mosquitto, boot_id: str) -> None:
-    sink = open_sink(mosquitto, boot_id, stop_timeout=2.0)
+    sink = open_sink(mosquitto, boot_id, stop_timeout_s=2.0)
     assert drained(sink)
     mosquitto.freeze()
     for number in range(200):

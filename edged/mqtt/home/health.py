@@ -67,7 +67,7 @@ def node_health(topics: NodeTopics, timings: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def figures(timings: str, expire_after: int) -> dict[str, dict[str, Any]]:
+def figures(timings: str, expire_after_s: int) -> dict[str, dict[str, Any]]:
     """How fast a camera's frames are worked on."""
     rate = {"unit_of_measurement": "fps", "icon": "mdi:speedometer", "suggested_display_precision": 1}
     delay = {
@@ -88,11 +88,11 @@ def figures(timings: str, expire_after: int) -> dict[str, dict[str, Any]]:
         guard = f"value_json.stages.{stage}"
         found[f"{stage}_p95"] = _figure(name, guard, f"{guard}.p95_ms", delay)
     return {
-        name: {**one, "state_topic": timings, "expire_after": expire_after} for name, one in found.items()
+        name: {**one, "state_topic": timings, "expire_after": expire_after_s} for name, one in found.items()
     }
 
 
-def host_health(host: frozenset[str], timings: str, expire_after: int) -> dict[str, dict[str, Any]]:
+def host_health(host: frozenset[str], timings: str, expire_after_s: int) -> dict[str, dict[str, Any]]:
     """Health of the machine, as far as it has the sensors."""
     found: dict[str, dict[str, Any]] = {}
     for sensor, (name, value, options) in _HOST_SENSORS.items():
@@ -105,7 +105,7 @@ def host_health(host: frozenset[str], timings: str, expire_after: int) -> dict[s
             "value_template": f"{{{{ 'ON' if {value} else 'OFF' }}}}",
         }
     return {
-        name: {**one, "state_topic": timings, "expire_after": expire_after}
+        name: {**one, "state_topic": timings, "expire_after": expire_after_s}
         for name, one in found.items()
         if name in host
     }

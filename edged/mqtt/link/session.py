@@ -12,17 +12,15 @@ import selectors
 import socket
 import time
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from paho.mqtt.client import topic_matches_sub
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged.mqtt.link import faults
 from edged.mqtt.link.client import CONNACK, CONNECT_TIMEOUT_S, Limits, build, connect
-from edged.mqtt.link.recall import Recall
 from edged.mqtt.link.silence import Silence
+from edged.mqtt.link.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from edged.mqtt.delivery.outbox import Outbox
     from edged.mqtt.link.client import BrokerAccess
     from edged.mqtt.link.experience import Ending, Experience
+    from edged.mqtt.link.subscriptions import Handler
     from edged.mqtt.link.waker import Waker
 
 log = structlog.get_logger()
@@ -47,9 +46,6 @@ _TRIES = 5
 """Sessions in a row that one message, sent alone, may cost before it is given up."""
 _NOT_AUTHORIZED = "refused_not_authorized"
 _OK = MQTTErrorCode.MQTT_ERR_SUCCESS
-
-Handler: TypeAlias = "Callable[[str, bytes, bool], None]"
-"""Takes topic, payload and whether it was published as retained; called from the session's thread."""
 
 
 class Listener(Protocol):
@@ -101,21 +97,17 @@ class Session:
         self._availability = availability
         self._limits = Limits(WINDOW)
         self._sent: dict[int, Message] = {}
-        self._handlers: dict[str, tuple[Handler, bool]] = {}
-        self._asked: dict[int | None, str] = {}
         self._later: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._silence = Silence(access.broker)
-        self._recall: Recall | None = None
         self._acknowledged = 0
         self._established_at = float("inf")
         self.fault: faults.Fault | None = None
         """What ended it, if that is known."""
         client = self._client = build(access)
+        self._subscriptions = Subscriptions(client, experience, five=access.version == "5")
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
-        client.on_message = self._on_message
-        client.on_subscribe = self._on_subscribe
         client.will_set(availability, "offline", qos=experience.will_qos, retain=experience.will_retain)
 
     @property
@@ -133,17 +125,7 @@ class Session:
 
         With ``own`` it is one of ours, and asked for is only what an earlier start has left there, retained.
         """
-        self._handlers[topic] = (handler, own)
-        if self._access.version == "5":
-            # Of commands even a fresh one must show that it was published as retained. What we publish
-            # ourselves does not come back.
-            options = SubscribeOptions(qos=1, noLocal=True, retainAsPublished=not own)
-            _, mid = self._client.subscribe(topic, options=options)
-        else:
-            _, mid = self._client.subscribe(topic, qos=1)
-        self._asked[mid] = topic
-        if own and self._recall is not None:
-            self._recall.asked(mid)
+        self._subscriptions.ask(topic, handler, own=own)
 
     def later(self, do: Callable[[], None]) -> None:
         """Have something done in the thread of the session, once there is one. Safe from any thread."""
@@ -210,7 +192,7 @@ class Session:
 
     def _wait(self, selector: selectors.BaseSelector, client: paho.Client, *, at_once: bool) -> None:
         """Let time pass until there is something to do, and let paho read and write."""
-        soon = self._ending.asked.is_set() or self._recall is not None
+        soon = self._ending.asked.is_set() or self._subscriptions.recalling
         nap = 0.0 if at_once else 0.05 if soon else 1.0
         ready = {key.fileobj: events for key, events in selector.select(nap)}
         self._waker.silence()
@@ -225,8 +207,7 @@ class Session:
 
     def _greet(self) -> None:
         """Let ``online`` out, behind all that puts right what an earlier start has left."""
-        if self._recall is not None and (self._recall.over or self._ending.asked.is_set()):
-            self._recall = None
+        if self._subscriptions.recalled(hurried=self._ending.asked.is_set()):
             self._outbox.release()
 
     def _say_goodbye(self) -> bool:
@@ -293,7 +274,7 @@ class Session:
         log.info("mqtt_connected", broker=str(self._access.broker), client_id=self._access.client_id)
         self._limits = Limits.of(properties, WINDOW)
         self._established_at = time.monotonic()
-        self._recall = Recall()
+        self._subscriptions.begin()
         self._listener.connected(self)
         self._outbox.attach(last=self._availability)
 
@@ -322,36 +303,6 @@ class Session:
             # The topic is left alone for a while, since every try may cost the session.
             self._experience.refused_until[message.topic] = time.monotonic() + _REFUSED_S
         self._settle(message, cause)
-
-    def _on_subscribe(
-        self, client: paho.Client, _: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
-    ) -> None:
-        del client, properties
-        topic = self._asked.pop(mid, "")
-        if self._recall is not None:
-            self._recall.answered(mid)
-        _, own = self._handlers.get(topic, (None, False))
-        for reason in reasons:
-            if reason.is_failure and not own:  # our own topics may be for writing only
-                self._experience.complain("mqtt_subscription_refused", topic, reason.getName().lower())
-
-    def _on_message(self, client: paho.Client, _: Any, message: paho.MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            return
-        for wanted, (handler, own) in list(self._handlers.items()):  # a handler may ask for more
-            if not topic_matches_sub(wanted, topic):
-                continue
-            if not own:
-                handler(topic, bytes(message.payload), message.retain)
-            elif message.retain and message.payload:
-                if self._recall is not None:
-                    self._recall.heard()
-                handler(topic, bytes(message.payload), True)
-            elif self._access.version != "5":
-                # Our own word comes back, MQTT 3.1.1 cannot leave it out: what was retained has all come.
-                client.unsubscribe(wanted)
 
 
 def _acknowledge_at_once(client: paho.Client) -> None:

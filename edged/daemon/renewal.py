@@ -1,0 +1,50 @@
+"""Opening beside what runs what new settings want, so that a mistake in them changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from edged.daemon.camera import CameraRun
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edged.daemon.assembly import Assembly
+    from edged.daemon.camera import Daemon
+    from edged.settings.declared import Settings
+
+
+class Renewal(NamedTuple):
+    """What goes on in the place of what runs."""
+
+    kept: dict[str, Assembly]
+    """By camera that goes on: its next parts."""
+    fresh: dict[str, CameraRun]
+    """Cameras that there are not yet, open."""
+
+
+async def prepare(
+    wanted: Mapping[str, Settings], cameras: Mapping[str, CameraRun], daemon: Daemon
+) -> Renewal:
+    """Open what the settings want anew: of cameras that go on, and cameras that there are not yet.
+
+    Raises:
+        EdgedError: a part does not open; everything is as it was.
+    """
+    renewal = Renewal({}, {})
+    try:
+        for name, settings in wanted.items():
+            present = cameras.get(name)
+            if present is not None and not present.over and present.failure is None:
+                renewal.kept[name] = await present.prepare(settings)
+            elif present is None or present.switches.written != settings or present.failure is not None:
+                camera = CameraRun(settings, daemon)
+                await camera.open()
+                renewal.fresh[name] = camera
+    except BaseException:
+        for name, parts in renewal.kept.items():
+            await cameras[name].discard(parts)
+        for camera in renewal.fresh.values():
+            await daemon.close(camera.closers())
+        raise
+    return renewal
