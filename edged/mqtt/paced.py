@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
     from edged.mqtt.delivery.outbox import Outbox
 
-_PER_SECOND = 0.2
-"""Changes told in the long run."""
-_BURST = 6.0
-"""How many may be told at once, after a quiet time."""
-_DEBT = 20.0
-"""How many changes that cannot wait are made up for later."""
+_CHANGES = 0.2, 6.0
+"""How many changes of a number are told in a second, and how many at once after a quiet time."""
+_ENDS = 0.15, 12.0
+"""The same of what comes and goes; beyond it an end waits, so that what flickers is there all the time."""
+_DEBT = 3.0
+"""Of what cannot wait, so many are made up for later."""
+_NONE = frozenset({b"0", b"OFF"})
 
 
 class Budget:
@@ -41,22 +42,22 @@ class Budget:
         self._left = burst
         self._filled_at = clock()
 
-    def spend(self, *, debt: float = 0.0) -> bool:
-        """Take one out, if there is one, or if no more than ``debt`` is owed; whether it was taken."""
+    def spend(self, *, anyway: bool = False) -> bool:
+        """Take one out if there is one, or ``anyway`` and be short of it later; whether it was taken."""
         now = self._clock()
         self._left = min(self._burst, self._left + (now - self._filled_at) * self._per_second)
         self._filled_at = now
-        if self._left < 1 - debt:
+        if self._left < 1 and not anyway:
             return False
-        self._left -= 1
+        self._left = max(-_DEBT, self._left - 1)
         return True
 
 
 class PacedValues:
     """The retained values of one camera. Thread-safe.
 
-    What comes to be or ends (0 to more, more to 0, ON and OFF) is told at once. How many there are is told at
-    a pace, and of values that change meanwhile only the newest.
+    What comes to be (0 to more, OFF to ON) is told at once, and what ends as well, unless too much comes and
+    goes. How many there are is told at a pace, and of values that change meanwhile only the newest.
 
     Args:
         outbox: takes the messages.
@@ -67,7 +68,8 @@ class PacedValues:
         self.limited = False
         """Whether there is a pace at all."""
         self._outbox = outbox
-        self._budget = Budget(_PER_SECOND, _BURST, clock=clock)
+        self._changes = Budget(*_CHANGES, clock=clock)
+        self._ends = Budget(*_ENDS, clock=clock)
         self._lock = threading.Lock()
         self._told: dict[str, bytes] = {}
         self._waiting: dict[str, bytes] = {}
@@ -75,10 +77,12 @@ class PacedValues:
     def put(self, topic: str, payload: bytes, *, at_once: bool = False) -> None:
         """Tell a value, now or when there is time."""
         with self._lock:
-            if self._told.get(topic) == payload:
+            before = self._told.get(topic)
+            if before == payload:
                 self._waiting.pop(topic, None)
-            elif at_once or not self.limited or self._is_urgent(topic, payload):
-                self._tell(topic, payload)
+            elif at_once or not self.limited or before is None or (before in _NONE and payload not in _NONE):
+                self._ends.spend(anyway=True)
+                self._post(topic, payload)
             else:
                 self._waiting[topic] = payload
                 self._flush()
@@ -94,7 +98,7 @@ class PacedValues:
         """Tell what waits, as far as the pace allows it; or ``everything``, for nothing more comes."""
         with self._lock:
             for topic, payload in list(self._waiting.items()) if everything else ():
-                self._tell(topic, payload)
+                self._post(topic, payload)
             self._flush()
 
     def repeat(self) -> None:
@@ -107,17 +111,11 @@ class PacedValues:
 
     # Only with the lock held.
 
-    def _is_urgent(self, topic: str, payload: bytes) -> bool:
-        before = self._told.get(topic)
-        return before is None or not payload.isdigit() or (before == b"0") != (payload == b"0")
-
-    def _tell(self, topic: str, payload: bytes) -> None:
-        self._budget.spend(debt=_DEBT)
-        self._post(topic, payload)
-
     def _flush(self) -> None:
-        while self._waiting and (not self.limited or self._budget.spend()):
-            self._post(*next(iter(self._waiting.items())))
+        for topic, payload in list(self._waiting.items()):
+            budget = self._ends if payload in _NONE else self._changes
+            if not self.limited or budget.spend():
+                self._post(topic, payload)
 
     def _post(self, topic: str, payload: bytes) -> None:
         self._told[topic] = payload
