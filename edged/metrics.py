@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 BUCKETS_PER_OCTAVE = 16
 """Buckets grow by 2^(1/16), so a percentile is off by 4.4 % at the most, always upwards."""
@@ -157,14 +157,15 @@ class Ledger:
 
 
 class Rate:
-    """How fast a count rises, over the last ``readings`` of it. For one thread."""
+    """How fast a count rises, over the last ``readings`` of it by ``clock``. For one thread."""
 
-    def __init__(self, readings: int) -> None:
+    def __init__(self, readings: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._readings: deque[tuple[float, int]] = deque(maxlen=readings)
 
     def read(self, count: int) -> None:
         """The count is now so much."""
-        self._readings.append((time.monotonic(), count))
+        self._readings.append((self._clock(), count))
 
     @property
     def per_s(self) -> float:
@@ -182,14 +183,15 @@ class Rate:
 class Pulse:
     """Whether a thread is working or waiting, and since when: ``with pulse: work()``."""
 
-    __slots__ = ("_since", "name")
+    __slots__ = ("_clock", "_since", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
+        self._clock = clock
         self._since: float | None = None
 
     def __enter__(self) -> None:
-        self._since = time.monotonic()
+        self._since = self._clock()
 
     def __exit__(self, *_: object) -> None:
         self._since = None
@@ -197,7 +199,7 @@ class Pulse:
     def busy_s(self) -> float:
         """Seconds since the present piece of work began; 0 while waiting for one. Safe from any thread."""
         since = self._since
-        return 0.0 if since is None else time.monotonic() - since
+        return 0.0 if since is None else self._clock() - since
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,3 +107,27 @@ def test_a_thread_can_have_a_lower_priority_than_the_others() -> None:
     lower = asyncio.run(ask(19))
     assert lower == 19
     assert os.getpriority(os.PRIO_PROCESS, 0) == normal
+
+
+def test_a_thread_has_the_priority_of_all_others_unless_it_is_asked_to_have_less() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    async def ask() -> int:
+        return await bridge.run("sink", priority)
+
+    found: list[int] = []
+    bridge.start("sink", lambda: found.append(priority())).join(5)
+    assert [*found, asyncio.run(ask())] == 2 * [priority()]
+
+
+def test_a_priority_that_may_not_be_changed_costs_speed_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a sandbox that knows no setpriority."""
+
+    def forbidden(which: int, who: int, priority: int) -> None:
+        raise PermissionError(1, "Operation not permitted", f"{which} {who} {priority}")
+
+    monkeypatch.setattr(os, "setpriority", forbidden)
+    done = threading.Event()
+    bridge.start("sink", done.set, nice=19)
+    assert done.wait(5)

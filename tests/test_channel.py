@@ -132,6 +132,65 @@ def test_unless_leaves_the_items_to_whoever_comes_next() -> None:
     assert channel.get() == 1
 
 
+def test_what_is_offered_is_taken_if_there_is_room_and_at_nobodys_cost() -> None:
+    channel: Channel[int] = Channel(2)
+    assert [channel.offer(number) for number in range(3)] == [True, True, False]
+    assert [channel.get(), channel.get()] == [0, 1]
+    consumer = waiting(channel.get)
+    assert channel.offer(4)
+    assert ended(consumer)
+    channel.close()
+    assert not channel.offer(5)
+    assert rest(channel) == []
+
+
+def test_who_awaits_an_item_leaves_it_in_the_channel() -> None:
+    channel: Channel[int] = Channel(2)
+    halted = threading.Event()
+    consumer = waiting(lambda: channel.await_item(unless=halted))
+    channel.put(0, waits=True)
+    assert ended(consumer)
+    channel.close()
+    channel.await_item(unless=halted)
+    assert rest(channel) == [0]
+    with pytest.raises(Closed):
+        channel.await_item(unless=halted)
+
+
+def test_who_has_to_stop_awaits_no_item() -> None:
+    channel: Channel[int] = Channel(1)
+    halted = threading.Event()
+    halted.set()
+    with pytest.raises(Closed):
+        channel.await_item(unless=halted)
+    channel.put(0, waits=True)
+    with pytest.raises(Closed):
+        channel.await_item(unless=halted)
+    assert channel.get() == 0
+
+
+def test_who_awaits_room_has_it_afterwards() -> None:
+    channel: Channel[int] = Channel(1)
+    channel.await_room()
+    channel.put(0, waits=True)
+    producer = waiting(channel.await_room)
+    assert channel.get() == 0
+    assert ended(producer)
+    assert channel.offer(1)
+    refused: list[Closed] = []
+
+    def produce() -> None:
+        try:
+            channel.await_room()
+        except Closed as told:
+            refused.append(told)
+
+    producer = waiting(produce)
+    channel.close()
+    assert ended(producer)
+    assert len(refused) == 1
+
+
 def test_wake_ends_the_waiting_of_whoever_has_to_stop_and_of_nobody_else() -> None:
     channel: Channel[int] = Channel(1)
     halted = threading.Event()

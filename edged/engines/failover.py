@@ -42,9 +42,17 @@ class Slot:
         device: as in EDGED_DEVICE.
         opens: makes an engine that has answered.
         backoff: when a lost one is tried again.
+        clock: seconds; only differences mean something.
     """
 
-    def __init__(self, device: str, opens: Callable[[], Engine], backoff: Backoff) -> None:
+    def __init__(
+        self,
+        device: str,
+        opens: Callable[[], Engine],
+        backoff: Backoff,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.device = device
         self.problem = f"{device} is not open yet"
         """Why it does not run; empty while it does."""
@@ -54,7 +62,8 @@ class Slot:
         """How often it has failed since the start."""
         self._opens = opens
         self._backoff = backoff
-        self._since = time.monotonic()
+        self._clock = clock
+        self._since = clock()
         self._using = threading.Lock()
         self._closed = threading.Event()
 
@@ -103,7 +112,7 @@ class Slot:
         if self._closed.is_set():
             return
         self.losses += 1
-        wait_s = self._backoff.after(time.monotonic() - self._since)
+        wait_s = self._backoff.after(self._clock() - self._since)
         log.error("device_lost", device=self.device, reason=str(error), retry_in_s=round(wait_s, 1))
         self._retry_in(wait_s)
 
@@ -111,23 +120,23 @@ class Slot:
         bridge.start(f"retry-{self.device}", partial(self._bring_back, wait_s))
 
     def _bring_back(self, wait_s: float) -> None:
-        lost = time.monotonic()
+        lost = self._clock()
         while not self._closed.wait(wait_s):
-            wait_s = self._backoff.after(0.0)
             try:
                 engine = self._opens()
             except EdgedError as error:
                 if error.problem != self.problem:
                     log.warning("device_still_lost", device=self.device, reason=str(error))
                 self.problem = error.problem
+                wait_s = self._backoff.after(0.0)
                 continue
             self._take(engine)
-            log.info("device_back", device=self.device, after_s=round(time.monotonic() - lost, 1))
+            log.info("device_back", device=self.device, after_s=round(self._clock() - lost, 1))
             return
 
     def _take(self, engine: Engine) -> None:
         with self._using:
-            self._since = time.monotonic()
+            self._since = self._clock()
             self.engine = engine
             self.problem = ""
         if self._closed.is_set():

@@ -6,10 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +16,8 @@ import pytest
 from coral_rig import CLASSIFIER, CLASSIFIER_TWIN, DETECTOR_TWIN, children, until
 
 from edged.backoff import Backoff
-from edged.engines.coral.edgetpu import EdgeTpuEngine, TpuAccess
 from edged.engines.cpu import CpuEngine
-from edged.engines.failover import FailoverEngine, Slot
+from edged.engines.failover import FailoverEngine
 from edged.engines.selection import Wanted, open_engines
 from edged.errors import ConfigError, DeviceError
 
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from coral_rig import Plug
 
     from edged.engines import Engine
+    from edged.engines.coral.edgetpu import TpuAccess
     from edged.records import Tensor
 
     Opener = Callable[..., list[FailoverEngine]]
@@ -189,49 +187,6 @@ def test_a_twin_that_does_not_fit_is_refused_at_the_start(wanted: Wanted, shared
     ):
         open_engines(replace(wanted, twin=shared / "models" / DETECTOR_TWIN))
     assert not children()
-
-
-def test_waits_grow_and_a_steady_device_is_forgiven() -> None:
-    """A device that fails again and again is not hammered."""
-    tries: list[float] = []
-
-    def opens() -> Engine:
-        tries.append(time.monotonic())
-        raise DeviceError("not there")
-
-    slot = Slot("edgetpu", opens, Backoff(0.1, 0.4, spread=0.0))
-    slot.retry()
-    until(lambda: len(tries) > 5, "six tries")
-    slot.close()
-    waits = [later - earlier for earlier, later in pairwise(tries)]
-    for wait, due in zip(waits, [0.2, 0.4, 0.4, 0.4], strict=False):
-        assert 0.75 * due < wait < 1.3 * due + 0.3
-
-
-@pytest.mark.parametrize("steady_s", [0.3, 600.0])
-def test_only_a_steady_device_starts_the_waits_again(
-    wanted: Wanted, picture: Tensor, steady_s: float
-) -> None:
-    """One that comes back and fails soon waits longer every time."""
-    tries: list[float] = []
-
-    def opens() -> Engine:
-        tries.append(time.monotonic())
-        return EdgeTpuEngine(wanted.model, wanted.access)
-
-    slot = Slot("edgetpu", opens, Backoff(0.2, 60.0, steady_s=steady_s, spread=0.0))
-    slot.open()
-    for _ in range(4):
-        time.sleep(0.4)
-        os.kill(next(iter(children())), signal.SIGKILL)
-        with pytest.raises(DeviceError):
-            slot.invoke(picture)
-        lost = time.monotonic()
-        until(lambda: not slot.problem, "the return of the device")
-    slot.close()
-    # 0.2 s each time, or doubled three times, and whatever else the machine does.
-    assert (tries[-1] - lost >= 1.6) == (steady_s > 1)
-    assert slot.losses == 4
 
 
 def test_closing_while_the_device_is_tried_again_leaves_nothing(
