@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edged.metrics import FrameCounts, StageStats
+    from edged.pixels import Pixels
 
     Image: TypeAlias = npt.NDArray[np.uint8]
     """Pixels, shape (height, width, 3), uint8, channels blue, green, red."""
@@ -45,7 +46,8 @@ class Frame:
 
     frame_id: int
     """Number of the frame since the source was opened, from 0, without gaps."""
-    image: Image
+    pixels: Pixels
+    """As they came: nobody has converted what nobody looks at."""
     ts_capture: float
     """UTC, seconds since the epoch."""
     captured: float
@@ -58,14 +60,21 @@ class Frame:
     """Width of a pixel by its height: some recorders' are not square. Boxes count pixels all the same."""
 
     @property
+    def image(self) -> Image:
+        """The picture in BGR, converted when first asked for; not to be written into."""
+        from edged.pixels import bgr  # noqa: PLC0415  # OpenCV is slow to import, and most who import this draw nothing
+
+        return bgr(self.pixels)
+
+    @property
     def width(self) -> int:
         """Width in pixels."""
-        return int(self.image.shape[1])
+        return int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
         """Height in pixels."""
-        return int(self.image.shape[0])
+        return int(self.pixels.shape[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +227,7 @@ class Result:
     detections: tuple[Detection, ...]
     timings_ms: Mapping[str, float]
     """Milliseconds this frame spent in each stage, in the order it went through them: those that it did."""
-    picture: Callable[[], Image]
+    picture: Callable[[], Pixels]
     """The frame with its detections drawn: made when first asked for, in place of the frame's pixels, and
     shared by all sinks."""
     waits: bool

@@ -39,6 +39,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "errors": "what may go wrong, with exit code and what to do",
         "registry": "every plug-in by name, as import strings",
         "metrics": "counting and timing",
+        "pixels": "pixels as the source gave them, converted when somebody asks",
         "records": "the frozen values that travel",
         "bridge": "the only maker of threads",
         "channel": "the bounded queue",

@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from edged.pixels import Planes, bgr, fitted
+
 if TYPE_CHECKING:
-    from edged.records import Image
+    from edged.pixels import Pixels
 
 
-def encoded(image: Image, quality: int) -> bytes:
-    """``image`` as a JPEG of ``quality``, 1..100."""
+def encoded(pixels: Pixels, quality: int, most_width: int | None = None) -> bytes:
+    """``pixels`` as a JPEG of ``quality``, 1..100; made smaller if they are wider than ``most_width``."""
+    height, width = pixels.shape[:2]
+    if most_width is not None and width > most_width:
+        size = (most_width, max(1, round(height * most_width / width)))
+        image = pixels.scaled(*size) if isinstance(pixels, Planes) else fitted(pixels, size)
+    else:
+        image = bgr(pixels)
     _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return jpeg.tobytes()

@@ -6,31 +6,36 @@ import threading
 from typing import TYPE_CHECKING
 
 from edged.imaging.drawing import annotate
+from edged.pixels import Planes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edged.records import Detection, Image
+    from edged.pixels import Pixels
+    from edged.records import Detection
 
 
 class Picture:
     """Call it for the frame with its detections drawn.
 
-    It draws into the frame's own pixels: by then the model has seen them, nobody else needs them bare, and
-    a copy of every frame would cost more than the drawing.
+    It draws into a copy of planes, which the decoder may still need, and of BGR into the frame's own pixels:
+    by then the model has seen them, nobody else needs them bare, and a copy of every frame would cost more
+    than the drawing. Where there is nothing to draw the pixels stay as they came.
     """
 
-    __slots__ = ("_detections", "_image", "_lock")
+    __slots__ = ("_detections", "_lock", "_pixels")
 
-    def __init__(self, image: Image, detections: Sequence[Detection]) -> None:
-        self._image = image
-        self._detections: Sequence[Detection] | None = detections
+    def __init__(self, pixels: Pixels, detections: Sequence[Detection]) -> None:
+        self._pixels = pixels
+        self._detections = detections
         self._lock = threading.Lock()
 
-    def __call__(self) -> Image:
-        """The annotated image; read only. Safe from any thread."""
+    def __call__(self) -> Pixels:
+        """The annotated picture; read only. Safe from any thread."""
         with self._lock:
-            if self._detections is not None:
-                annotate(self._image, self._detections)
-                self._detections = None
-        return self._image
+            if self._detections:
+                if isinstance(self._pixels, Planes):
+                    self._pixels = self._pixels.copy()
+                annotate(self._pixels, self._detections)
+                self._detections = ()
+        return self._pixels

@@ -11,15 +11,19 @@ import numpy as np
 
 from edged.errors import ConfigError, ModelError
 from edged.imaging.geometry import CHANNELS, Geometry, corner_fit, input_size, letterbox, middle
+from edged.pixels import Planes, fitted, part
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from edged.pixels import Pixels
     from edged.records import Image, Tensor, TensorSpec
 
 _CHANNELS = 3
 _BLUE_GREEN_RED = (0, 1, 2)
 """Where a frame has its channels."""
+_GREY = np.array([[0.114, 0.587, 0.299]], np.float32)
+"""Shares of blue, green and red in the luminance that models without colours are trained with."""
 _GEOMETRIES = 8
 """Source sizes whose geometry is remembered; a camera has one, a folder of pictures a few."""
 
@@ -103,8 +107,9 @@ def pixel_table(spec: TensorSpec, encoding: Encoding) -> npt.NDArray[Any]:
 class Preprocessor:
     """Turns frames into the input tensor of one model. Belongs to one thread.
 
-    One resize, one swap of the channels and one lookup in a table of 256 entries: all in OpenCV, which lets
-    other threads run meanwhile (``np.take`` does not, and takes twice as long).
+    One resize, one conversion to the model's channels, and one addition where that is all that quantisation
+    does to a pixel, else one lookup in a table of 256 entries. All of it lets other threads run meanwhile
+    (``np.take`` would not, and takes twice as long).
 
     Args:
         spec: the input of the model.
@@ -138,11 +143,13 @@ class Preprocessor:
         # One table for all channels is looked up twice as fast.
         alike = bool((table == table[:, :1]).all())
         self._table = self._tables[0] if alike else stored[np.newaxis]
+        self._addend = _addend(self._tables[0]) if alike else None
         self._placements: dict[tuple[int, int], _Placement] = {}
         self._bordered: dict[int, tuple[weakref.ref[Tensor], _Placement]] = {}
         self._resized: Image = np.empty((0, 0, _CHANNELS), np.uint8)
         self._swapped: Image = self._resized
         self._plane: npt.NDArray[np.uint8] = np.empty((0, 0), np.uint8)
+        self._fitted = [self._plane] * _CHANNELS
 
     def new_input(self) -> Tensor:
         """An empty input tensor to hand to ``__call__`` again and again."""
@@ -161,39 +168,62 @@ class Preprocessor:
         if problem := self._placement(width, height).problem:
             raise ConfigError(problem, hint="Set EDGED_ROI=x,y,width,height in pixels of the frame")
 
-    def __call__(self, image: Image, out: Tensor) -> Geometry:
-        """Write ``image`` (BGR) into ``out``, which has the input's shape and dtype; tells where it lies.
+    def __call__(self, pixels: Pixels, out: Tensor) -> Geometry:
+        """Write ``pixels`` into ``out``, which has the input's shape and dtype; tells where they lie.
 
         Several ``out`` may take turns. The border of each is written only when the size of the frames
         changes: between two calls nobody else may write into them.
         """
-        height, width = image.shape[:2]
+        height, width = pixels.shape[:2]
         place = self._placement(width, height)
         self.problem = place.problem
         self._prepare(out, place)
         geometry = place.geometry
         if (width, height) != (geometry.width, geometry.height):
-            image = image[
-                geometry.top : geometry.top + geometry.height, geometry.left : geometry.left + geometry.width
-            ]
-            height, width = image.shape[:2]
-        if (width, height) != (place.inner_width, place.inner_height):
-            size = (place.inner_width, place.inner_height)
-            image = cv2.resize(image, size, dst=self._resized, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+            pixels = _looked_at(pixels, geometry)
+        if isinstance(pixels, Planes):
+            picture = self._from_planes(pixels, place)
+        else:
+            picture = self._from_bgr(pixels, place)
         stored = out.view(self._stored_as)[0]
         if self._grey:
             plane = stored[0] if self._planar else stored[..., 0]
-            cv2.cvtColor(image, cv2.COLOR_BGR2GRAY, dst=self._plane)
-            cv2.LUT(self._plane, self._tables[0], dst=plane[place.rows, place.columns])
+            self._store(picture, self._tables[0], plane[place.rows, place.columns])
         elif self._planar:
-            for channel, (source, table) in enumerate(zip(self._order, self._tables, strict=True)):
-                cv2.extractChannel(image, source, dst=self._plane)
-                cv2.LUT(self._plane, table, dst=stored[channel, place.rows, place.columns])
+            for channel, table in enumerate(self._tables):
+                cv2.extractChannel(picture, channel, dst=self._plane)
+                self._store(self._plane, table, stored[channel, place.rows, place.columns])
         else:
-            if self._order != _BLUE_GREEN_RED:
-                image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self._swapped)  # type: ignore[assignment]
-            cv2.LUT(image, self._table, dst=stored[place.rows, place.columns])
+            self._store(picture, self._table, stored[place.rows, place.columns])
         return geometry
+
+    def _from_planes(self, planes: Planes, place: _Placement) -> Image:
+        """The model's channels of a picture in the size it will have there: resized, then converted."""
+        size = (place.inner_width, place.inner_height)
+        fit = [
+            fitted(plane, size, dst=dst)
+            for plane, dst in zip((planes.y, planes.u, planes.v), self._fitted, strict=True)
+        ]
+        cv2.merge(fit, dst=self._resized)
+        rows = _GREY @ planes.to_bgr if self._grey else planes.to_bgr[list(self._order)]
+        cv2.transform(self._resized, rows, dst=self._plane if self._grey else self._swapped)
+        return self._plane if self._grey else self._swapped
+
+    def _from_bgr(self, image: Image, place: _Placement) -> Image:
+        """The same of a picture in BGR."""
+        image = fitted(image, (place.inner_width, place.inner_height), dst=self._resized)
+        if self._grey:
+            return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY, dst=self._plane)  # type: ignore[return-value]
+        if self._order == _BLUE_GREEN_RED:
+            return image
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self._swapped)  # type: ignore[return-value]
+
+    def _store(self, picture: Image, table: npt.NDArray[Any], out: Tensor) -> None:
+        """Write the stored values of a picture; of one channel, or of those that the table is for."""
+        if self._addend is None:
+            cv2.LUT(picture, table, dst=out)
+        else:
+            np.add(picture, self._addend, out=out)
 
     def _placement(self, width: int, height: int) -> _Placement:
         place = self._placements.get((width, height))
@@ -234,6 +264,7 @@ class Preprocessor:
             self._resized = np.empty(shape, np.uint8)
             self._swapped = np.empty(shape, np.uint8)
             self._plane = np.empty(shape[:2], np.uint8)
+            self._fitted = [np.empty(shape[:2], np.uint8) for _ in range(_CHANNELS)]
         key = id(out)
         known = self._bordered.get(key)
         # Identity of an array is only worth something while that array lives, hence the weak reference.
@@ -243,3 +274,20 @@ class Preprocessor:
             if (place.inner_width, place.inner_height) != self._size:
                 out[...] = self._border
             self._bordered[key] = (weakref.ref(out, lambda _: self._bordered.pop(key, None)), place)
+
+
+def _addend(table: npt.NDArray[Any]) -> np.uint8 | None:
+    """What has to be added to a byte, which may overflow, to get what a table has for it; None: more."""
+    pixels = np.arange(256, dtype=np.uint8)
+    if table.dtype != np.uint8 or np.ptp(table - pixels):
+        return None
+    return np.uint8(table[0])
+
+
+def _looked_at(pixels: Pixels, geometry: Geometry) -> Pixels:
+    """The part of a picture that the geometry is of: planes, as long as its edges lie on whole colours."""
+    left, top = geometry.left, geometry.top
+    right, bottom = left + geometry.width, top + geometry.height
+    if isinstance(pixels, Planes) and not (left | top | right | bottom) % 2:
+        return pixels.cut(left, top, right, bottom)
+    return part(pixels, left, top, right, bottom)

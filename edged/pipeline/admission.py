@@ -45,7 +45,7 @@ class Admission:
         if now < self._looked_s:  # a clock that begins anew
             self._looked_s = self._until_s = -math.inf
             self._again_s = math.inf
-        change = self._background.look(frame.image, now)
+        change = self._background.look(frame.pixels, now)
         if change is Change.PART:
             self._until_s = now + _LINGER_S
         elif change is Change.ALL:

@@ -105,7 +105,7 @@ class Findings:
             self._detector.model.name,
             found,
             _timings(job, started, time.monotonic(), gated=self._gated),
-            Picture(job.frame.image, found),
+            Picture(job.frame.pixels, found),
             waits=self._waits,
             events=view.events if view is not None else (),
             presence=view.presence if view is not None else None,

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edged.errors import OutputError
+from edged.pixels import part
 from edged.scene.naming import FinerNames
 
 if TYPE_CHECKING:
@@ -119,4 +120,4 @@ def _crop(frame: Frame, box: Box) -> Image | None:
     top, bottom = max(0, int(y1 - above)), min(frame.height, int(y2 + above) + 1)
     if right - left < 1 or bottom - top < 1:
         return None
-    return frame.image[top:bottom, left:right]
+    return part(frame.pixels, left, top, right, bottom)

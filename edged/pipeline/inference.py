@@ -174,7 +174,7 @@ class Inference:
             with pulse, self._accounted("preprocess_failed"):
                 wanted = self._wants(frame)
                 admitted = time.monotonic()
-                geometry = self._detector.preprocess(frame.image, tensor) if wanted else None
+                geometry = self._detector.preprocess(frame.pixels, tensor) if wanted else None
                 job = FrameJob(frame, tensor, geometry, started, admitted, time.monotonic())
             return job
         finally:

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import cv2
 import numpy as np
 
+from edged.pixels import Planes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
+    from edged.pixels import Pixels
     from edged.records import Image
     from edged.settings.areas import Area
 
@@ -83,15 +86,15 @@ class Background:
         self._noise = 0.0
         self._now = 0.0
 
-    def look(self, image: Image, now: float) -> Change:
+    def look(self, pixels: Pixels, now: float) -> Change:
         """Compare a picture with what is known, and learn it; ``now`` is its time in seconds."""
-        luminance = _small(image)
+        luminance = _small(pixels)
         # Softened, so that what is left of the noise is spread.
         seen, reach = (_soft(table[luminance]) for table in (_LEVELS, _REACH))
         elapsed, self._now = max(0.0, now - self._now), now
-        if image.shape != self._shape:
-            self._shape, self._noise = image.shape, 0.0
-            self._counts = self._where(image, luminance)
+        if pixels.shape != self._shape:
+            self._shape, self._noise = pixels.shape, 0.0
+            self._counts = self._where(pixels.shape[1], luminance)
             self._known = seen
             return Change.ALL
         light = _light((seen - self._known) * self._counts, reach * self._counts)
@@ -117,11 +120,11 @@ class Background:
         _, _, stats, _ = cv2.connectedComponentsWithStats(moved, connectivity=8)
         return Change.PART if stats[1:, cv2.CC_STAT_AREA].max() >= _THING else Change.NONE
 
-    def _where(self, image: Image, small: _Mask) -> _Mask:
+    def _where(self, full_width: int, small: _Mask) -> _Mask:
         height, width = small.shape
         counts = np.ones((height, width), np.uint8)
         if self._region is not None:
-            left, top, across, down = (round(edge * width / image.shape[1]) for edge in self._region)
+            left, top, across, down = (round(edge * width / full_width) for edge in self._region)
             counts[:] = 0
             counts[top : top + down, left : left + across] = 1
         for mask in self._masks:
@@ -131,12 +134,15 @@ class Background:
         return cast("_Mask", cv2.erode(counts, _NEAR))
 
 
-def _small(image: Image) -> _Mask:
+def _small(pixels: Pixels) -> _Mask:
     """The luminance, halved until it is small: nothing else is as quick in OpenCV."""
+    image = pixels.y if isinstance(pixels, Planes) else pixels
     while max(image.shape) > _LONGEST:
         height, width = max(1, image.shape[0] // 2), max(1, image.shape[1] // 2)
         even = image[: 2 * height, : 2 * width]
         image = cast("Image", cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
+    if isinstance(pixels, Planes):
+        return pixels.full_luminance(image)
     return cast("_Mask", cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
 
 

@@ -6,8 +6,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import cv2
-
 from edged.errors import ConfigError
 from edged.http.access import read_token
 from edged.http.setup import setup as where
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
     from edged.http.site import Site
     from edged.http.views import Kept, View
-    from edged.records import Event, Image, Report, Result, State
+    from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
     from edged.sinks import Context
     from edged.video.archive import Archive
@@ -111,7 +109,7 @@ class HttpSink:
             return
         # From when it was due, not from now: else 30 frames a second become ten and not fifteen.
         self._due = max(self._due + 1 / _MOST_FPS, now)
-        self._site.call(partial(kept.board.put, _jpeg(result.picture())))
+        self._site.call(partial(kept.board.put, encoded(result.picture(), _QUALITY, _MOST_WIDTH)))
 
     def tell(self, events: Sequence[Event]) -> None:
         """Remember the newest events."""
@@ -173,11 +171,3 @@ def _archive(settings: Settings) -> Archive | None:
     except OSError:  # a disk that does not answer now
         is_folder = False
     return Archive(folder) if is_folder or not folder.suffix else None
-
-
-def _jpeg(picture: Image) -> bytes:
-    height, width = picture.shape[:2]
-    if width > _MOST_WIDTH:
-        size = (_MOST_WIDTH, max(1, round(height * _MOST_WIDTH / width)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-    return encoded(picture, _QUALITY)

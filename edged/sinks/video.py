@@ -11,6 +11,7 @@ import structlog
 from edged.contract import payloads
 from edged.errors import ConfigError, SinkError
 from edged.imaging.jpeg import encoded
+from edged.pixels import Planes
 from edged.sinks import DISK_FAULTS
 from edged.video.encoder import HARDWARE, SOFTWARE, Encoder, EncoderError
 from edged.video.recorder import Events, FileRecorder, FolderRecorder
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edged.metrics import Meter
-    from edged.records import Event, Image, Result
+    from edged.pixels import Pixels
+    from edged.records import Event, Result
     from edged.settings.declared import Settings
     from edged.sinks import Context
     from edged.video.encoder import Packet
@@ -83,7 +85,7 @@ class VideoSink:
         """New ones of events, until the next sample takes them along."""
         self._writer = Writer(recorder)
         self._encoder: Encoder | None = None
-        self._form: tuple[tuple[int, ...], Fraction] | None = None
+        self._form: tuple[tuple[int, ...], Fraction, int | None] | None = None
         """Of the pictures that the encoder is for."""
         self._fresh = True
         self._anew = True
@@ -162,13 +164,13 @@ class VideoSink:
         if self._writer.problem:
             raise self._error(self._writer.problem)
 
-    def _encode(self, result: Result, picture: Image) -> None:
-        if self._encoder is None or (
-            (picture.shape, result.frame.pixel) != self._form and not self._recorder.one_size
-        ):
+    def _encode(self, result: Result, picture: Pixels) -> None:
+        matrix = picture.matrix if isinstance(picture, Planes) else None
+        form = picture.shape, result.frame.pixel, matrix
+        if self._encoder is None or (form != self._form and not self._recorder.one_size):
             self._finish_encoder()
-            self._encoder = self._open_encoder(picture, result.frame.pixel)
-            self._form = picture.shape, result.frame.pixel
+            self._encoder = self._open_encoder(*form)
+            self._form = form
             self._fresh = True
         frame = result.frame
         payload = payloads.detections(
@@ -191,12 +193,12 @@ class VideoSink:
             self._writer.put(sample, patience_s=_PATIENCE_S if of.waits else 0.0)
             self._fresh = False
 
-    def _open_encoder(self, picture: Image, pixel: Fraction) -> Encoder:
+    def _open_encoder(self, shape: tuple[int, ...], pixel: Fraction, matrix: int | None) -> Encoder:
         """The best encoder that can be opened, in the size of the picture made even."""
-        height, width = (size + size % 2 for size in picture.shape[:2])
+        height, width = (size + size % 2 for size in shape[:2])
         while True:
             try:
-                encoder = Encoder(self._codecs[0], width, height, pixel)
+                encoder = Encoder(self._codecs[0], width, height, pixel, matrix)
             except EncoderError as error:
                 if len(self._codecs) == 1:
                     raise

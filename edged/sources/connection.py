@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from edged.records import Image
+    from edged.pixels import Pixels
 
 
 class Damaged(Exception):  # noqa: N818  # a picture that does not count, not an error
@@ -55,8 +55,8 @@ class Camera(Protocol):
         """
         ...
 
-    def retrieve(self) -> Image:
-        """The pixels of what was grabbed last; nobody else writes into them.
+    def retrieve(self) -> Pixels:
+        """The pixels of what was grabbed last; BGR is nobody else's to write into.
 
         Raises:
             Damaged: they are broken.

@@ -13,13 +13,14 @@ from av.stream import Disposition
 from edged.errors import SourceError
 from edged.sources.connection import Damaged
 from edged.sources.orientation import orientation_of
-from edged.sources.pace import turned, turned_pixel
+from edged.sources.pace import turned_pixel
 from edged.sources.tap import StreamTap, Tap
+from edged.sources.upright import Upright
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from edged.records import Image
+    from edged.pixels import Pixels
 
 _STRICT = frozenset({"mjpeg"})
 """Codecs whose decoder hides damage unless it is told to refuse; the others mark damaged pictures."""
@@ -36,7 +37,7 @@ class Readable(Protocol):
 
 
 class Container:
-    """The video of a file or URL, picture by picture: ``grab``, then ``image``.
+    """The video of a file or URL, picture by picture: ``grab``, then ``pixels``.
 
     Of several streams it takes the one that is marked as the default, else the largest, as FFmpeg does.
 
@@ -90,6 +91,7 @@ class Container:
         self._tap = StreamTap(tap or Tap(), self._stream)
         self._decoded: deque[av.VideoFrame] = deque()
         self._picture: av.VideoFrame | None = None
+        self._upright = Upright()
         # Words, not exceptions: the traceback of one that is kept would hold the decoder in a circle.
         self._failure = ""
         self._ended = False
@@ -164,10 +166,10 @@ class Container:
         sideways = orientation is not None and orientation.sideways
         return turned_pixel(said or Fraction(1), 90 if sideways else 0)
 
-    def image(self, rotate: int = 0) -> Image:
-        """What was grabbed as an upright BGR picture, turned clockwise by so many degrees."""
+    def pixels(self, rotate: int = 0) -> Pixels:
+        """What was grabbed as an upright picture, turned clockwise by so many degrees."""
         assert self._picture is not None  # noqa: S101  # grab() comes first
-        return _upright(self._picture, rotate)
+        return self._upright(self._picture, rotate)
 
     def _decode(self) -> None:
         """Feed the decoder one packet; at the end let go of what it holds back."""
@@ -224,9 +226,10 @@ class JpegDecoder:
         self._context.thread_count = 1
         if strict:
             self._context.options = {"err_detect": "explode"}
+        self._upright = Upright()
 
-    def decoded(self, jpeg: bytes) -> Image:
-        """An upright BGR picture.
+    def decoded(self, jpeg: bytes) -> Pixels:
+        """An upright picture.
 
         Raises:
             Damaged: it is none.
@@ -237,10 +240,4 @@ class JpegDecoder:
             raise Damaged from None
         if not frames or frames[-1].is_corrupt:
             raise Damaged
-        return _upright(frames[-1], 0)
-
-
-def _upright(picture: av.VideoFrame, rotate: int) -> Image:
-    image: Image = picture.to_ndarray(format="bgr24")  # type: ignore[assignment]  # bgr24 is uint8
-    orientation = orientation_of(picture)
-    return turned(image if orientation is None else orientation.upright(image), rotate)
+        return self._upright(frames[-1], 0)

@@ -100,13 +100,13 @@ class FileSource:
         """Every frame of every file, in order."""
         begun = asked = time.monotonic()
         for number, (picture, pts) in enumerate(self._pictures()):
-            image = picture.pixels(self._rotate)
+            pixels = picture.pixels(self._rotate)
             now = time.monotonic()
             capture_ms = 1e3 * (now - asked)
             if self._realtime and self._stopped.wait(max(0.0, begun + pts - now)):
                 return
             pixel = turned_pixel(picture.pixel, self._rotate)
-            yield Frame(number, image, time.time(), time.monotonic(), pts, capture_ms, pixel)
+            yield Frame(number, pixels, time.time(), time.monotonic(), pts, capture_ms, pixel)
             if self._stopped.is_set():
                 return
             asked = time.monotonic()

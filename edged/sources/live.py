@@ -118,7 +118,7 @@ class LiveSource:
                 shot = self._next()
                 begun = shot.taken if begun is None else begun
                 pts = shot.taken - begun if shot.pts is None else shot.pts
-                yield Frame(number, shot.image, shot.ts, shot.taken, pts, shot.decode_ms, shot.pixel)
+                yield Frame(number, shot.pixels, shot.ts, shot.taken, pts, shot.decode_ms, shot.pixel)
         except Closed:
             return
 

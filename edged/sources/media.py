@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from edged.pixels import Pixels
     from edged.records import Image
     from edged.sources.container import Container
 
@@ -48,8 +49,8 @@ class StoredPicture:
     """How long it is shown, seconds, on average."""
     pixel: Fraction
     """Width of a pixel by its height, upright."""
-    pixels: Callable[[int], Image]
-    """BGR, upright and turned clockwise by so many degrees. Valid until the next picture is asked for."""
+    pixels: Callable[[int], Pixels]
+    """Upright and turned clockwise by so many degrees. Valid until the next picture is asked for."""
 
 
 def is_image(path: Path) -> bool:
@@ -76,7 +77,7 @@ def probe(path: Path, rotate: int) -> dict[str, Any]:
                 continue
             except EOFError:
                 raise SourceError(f"the source {str(path)!r} has no picture in it", hint=_HINT) from None
-        height, width = container.image(rotate).shape[:2]
+        height, width = container.pixels(rotate).shape[:2]
         return {"kind": "file", "width": width, "height": height, **container.properties()}
 
 
@@ -130,7 +131,7 @@ def grabbed(container: Container, name: str, skipped: Counter[str]) -> Iterator[
         except SourceError as error:
             raise SourceError(f"{error.problem} after {count} frames", hint=_DAMAGED) from None
         count += 1
-        yield StoredPicture(clock.at(container.time), container.frame_time, container.pixel, container.image)
+        yield StoredPicture(clock.at(container.time), container.frame_time, container.pixel, container.pixels)
     if count == 0:
         raise SourceError(f"{name} has no picture in it", hint=_DAMAGED)
 

@@ -103,10 +103,10 @@ class PipeSource:
         for picture in self._remaining():
             if self._pace.due(picture.time):
                 self._pace.given(picture.time)
-                image = picture.pixels(self._rotate)
+                pixels = picture.pixels(self._rotate)
                 now = time.monotonic()
                 pixel = turned_pixel(picture.pixel, self._rotate)
-                yield Frame(number, image, time.time(), now, picture.time, 1e3 * (now - asked), pixel)
+                yield Frame(number, pixels, time.time(), now, picture.time, 1e3 * (now - asked), pixel)
                 number += 1
             else:
                 self.skipped["rate"] += 1

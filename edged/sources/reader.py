@@ -13,6 +13,7 @@ import structlog
 from edged import bridge
 from edged.channel import Closed
 from edged.errors import SourceError
+from edged.pixels import bgr
 from edged.settings.secrets import without_addresses
 from edged.sources.connection import Damaged, Through
 from edged.sources.pace import turned, turned_pixel
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from fractions import Fraction
 
-    from edged.records import Image
+    from edged.pixels import Pixels
     from edged.sources.connection import Camera
     from edged.sources.pace import Pace
 
@@ -46,7 +47,7 @@ class Deadlines:
 class Shot:
     """A picture as it came."""
 
-    image: Image
+    pixels: Pixels
     ts: float
     """UTC, seconds since the epoch."""
     taken: float
@@ -187,9 +188,11 @@ class Reader:
                 pts = self._camera.media_time
                 moment = taken if pts is None else pts
                 if self._pace.due(moment):
-                    image = turned(self._camera.retrieve(), self._rotate)
+                    pixels = self._camera.retrieve()
+                    if self._rotate:
+                        pixels = turned(bgr(pixels), self._rotate)
                     self._pace.given(moment)
-                    self._put(image, taken, ts, pts)
+                    self._put(pixels, taken, ts, pts)
                 else:
                     self._skipped["rate"] += 1
                     self._heard = taken
@@ -198,14 +201,14 @@ class Reader:
             except Through:
                 return
 
-    def _put(self, image: Image, taken: float, ts: float, pts: float | None) -> None:
+    def _put(self, pixels: Pixels, taken: float, ts: float, pts: float | None) -> None:
         done = time.monotonic()
-        height, width = image.shape[:2]
+        height, width = pixels.shape[:2]
         if self._size != (width, height):
             self._size = (width, height)
             self._properties = {**self._camera.properties(), "width": width, "height": height}
         pixel = turned_pixel(self._camera.pixel, self._rotate)
-        shot = Shot(image, ts + done - taken, done, pts, 1e3 * (done - taken), pixel, self._properties)
+        shot = Shot(pixels, ts + done - taken, done, pts, 1e3 * (done - taken), pixel, self._properties)
         waits = self._waits or (pts is not None and not self._paced)
         with self._changed:
             if pts is not None and self._paced and self._first is not None:

@@ -10,16 +10,16 @@ import threading
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import av
 import cv2
 import numpy as np
 
 from edged.errors import ConfigError, SourceError
+from edged.pixels import BT601, Planes
 from edged.sources.connection import Damaged
 from edged.sources.jpegs import JpegSplitter
 
 if TYPE_CHECKING:
-    from edged.records import Image
+    from edged.pixels import Pixels
 
 _CODECS = {"MJPG": "mjpeg", "YU12": "yuv420"}
 _PROGRAMS = ("rpicam-vid", "libcamera-vid")
@@ -124,7 +124,7 @@ class RpicamCamera:
             self._picture = self._next()
         return self._picture is not None
 
-    def retrieve(self) -> Image:
+    def retrieve(self) -> Pixels:
         """The bytes as pixels."""
         assert self._picture is not None  # noqa: S101  # grab() comes first
         data = np.frombuffer(self._picture, np.uint8)
@@ -136,10 +136,9 @@ class RpicamCamera:
             if image is None:
                 raise Damaged
             return image  # type: ignore[return-value]  # IMREAD_COLOR gives uint8
-        # Full range, as the program asks the camera for; OpenCV's own conversion would take it for limited.
+        # Full range, as the program asks the camera for.
         width, height = self._size
-        frame = av.VideoFrame.from_ndarray(data.reshape(height * 3 // 2, width), format="yuvj420p")
-        return frame.to_ndarray(format="bgr24")  # type: ignore[return-value]  # bgr24 is uint8
+        return Planes.packed(data.reshape(height * 3 // 2, width), matrix=BT601, full_range=True)
 
     def properties(self) -> dict[str, Any]:
         """Kind, pixel format and the frame rate that was asked for."""

@@ -17,7 +17,7 @@ from edged.sources.reader import Deadlines
 from edged.sources.tap import Tap
 
 if TYPE_CHECKING:
-    from edged.records import Image
+    from edged.pixels import Pixels
     from edged.settings.declared import Settings
 
 _DOUBTFUL = 10
@@ -91,16 +91,16 @@ class StreamCamera:
                 self.media_time = self._clock.at(self._media.time)
         return found
 
-    def retrieve(self) -> Image:
+    def retrieve(self) -> Pixels:
         """Its pixels."""
         assert self._media is not None  # noqa: S101  # open() comes first
         try:
-            image = self._media.image()
+            pixels = self._media.pixels()
         except Damaged:
             self._refuse()
             raise
         self._refused = _DOUBTFUL
-        return image
+        return pixels
 
     def properties(self) -> dict[str, Any]:
         """Kind, codec, and the frame rate where the stream tells it."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from edged.records import Image
+    from edged.pixels import Pixels
 
 _CHUNK = 1 << 16
 _MOST = 32 << 20
@@ -280,7 +280,7 @@ class WebPictures:
             self._tap.jpeg(self._picture)
         return bool(self._picture)
 
-    def image(self) -> Image:
+    def pixels(self) -> Pixels:
         """The pixels of what was grabbed.
 
         Raises:

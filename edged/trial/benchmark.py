@@ -201,12 +201,12 @@ class _Bench:
                         hint="Give a longer one, or fewer --frames",
                     )
                 with self._stage("preprocess"):
-                    geometry = self._parts.preprocess(frame.image, tensor)
+                    geometry = self._parts.preprocess(frame.pixels, tensor)
                 with self._stage("predict"):
                     outputs = self._parts.engines[0].invoke(tensor)
                 with self._stage("postprocess"):
                     detections = tuple(self._parts.decoder.decode(outputs, geometry))
-                picture = Picture(frame.image, detections)
+                picture = Picture(frame.pixels, detections)
                 result = Result(frame, self._parts.model.name, detections, {}, picture, waits=True)
                 for sink in opened:
                     with self._stage(sink.name):

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 import av
 import av.error
 import cv2
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from edged.pixels import BT601, BT709, Planes, bgr
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
+    from edged.pixels import Pixels
     from edged.records import Image
 
 CLOCK_HZ = 90_000
@@ -68,13 +71,17 @@ class Encoder:
         width: pixels, even.
         height: pixels, even.
         pixel: width of a pixel by its height, as the source has them.
+        matrix: that of the planes which will come, by H.273; None: the usual one of this size.
 
     Raises:
         EncoderError: there is no such encoder here.
     """
 
-    def __init__(self, codec: str, width: int, height: int, pixel: Fraction = Fraction(1)) -> None:
+    def __init__(
+        self, codec: str, width: int, height: int, pixel: Fraction = Fraction(1), matrix: int | None = None
+    ) -> None:
         self.codec = codec
+        self._matrix = matrix or (BT709 if _is_hd(width, height) else BT601)
         self.width = width
         self.height = height
         self._last_pts = -1
@@ -82,8 +89,9 @@ class Encoder:
         self._keyframe_at = 0.0
         self._delayed = 0
         self._packets = Packets()
+        self._reformatter = VideoReformatter()
         try:
-            self._context = _open(codec, width, height, pixel)
+            self._context = _open(codec, width, height, pixel, self._matrix)
         except (av.error.FFmpegError, ValueError, OSError) as error:
             # FFmpeg's own text names its functions; what helps is the size.
             reason = getattr(error, "strerror", None) or type(error).__name__
@@ -91,18 +99,19 @@ class Encoder:
                 f"the encoder {codec} cannot be opened for pictures of {width}x{height} pixels: {reason}"
             ) from error
 
-    def encode(self, picture: Image, pts_s: float, *, keyframe: bool = False) -> list[Packet]:
+    def encode(self, picture: Pixels, pts_s: float, *, keyframe: bool = False) -> list[Packet]:
         """Encode one picture.
 
         Args:
-            picture: of any size; another one than the encoder's is padded or scaled to it.
+            picture: of any size; another one than the encoder's is padded or scaled to it. Planes of its
+                own size and colours go in as they are.
             pts_s: media time, seconds; it must rise.
             keyframe: begin anew with this picture.
 
         Raises:
             EncoderError: the encoder failed, and will go on failing.
         """
-        frame = _converted(_fit(picture, self.width, self.height))
+        frame = self._converted(picture)
         # Timestamps must rise strictly; a source that stands still moves on by one tick.
         frame.pts = self._last_pts = max(round(pts_s * CLOCK_HZ), self._last_pts + 1)
         frame.time_base = _TIME_BASE
@@ -123,6 +132,23 @@ class Encoder:
             EncoderError: the encoder failed.
         """
         return self._through(None)
+
+    def _converted(self, picture: Pixels) -> av.VideoFrame:
+        """Studio range, by the matrix of the video; in memory that stays, for hardware may hold it."""
+        size = (self.height, self.width)
+        if isinstance(picture, Planes) and picture.shape[:2] == size and picture.matrix == self._matrix:
+            yuv = picture.studio()
+        else:
+            image = _fit(bgr(picture), self.width, self.height)
+            if self._matrix == BT709:
+                frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+                return self._reformatter.reformat(
+                    frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+                )
+            # OpenCV knows BT.601 only, and converts faster than FFmpeg's scaler.
+            yuv = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)  # type: ignore[assignment]  # uint8 as given
+        # The array is not copied.
+        return av.VideoFrame.from_numpy_buffer(yuv, format="yuv420p")
 
     def _through(self, frame: av.VideoFrame | None) -> list[Packet]:
         try:
@@ -173,28 +199,13 @@ def _is_hd(width: int, height: int) -> bool:
     return width >= _HD_WIDTH or height > _SD_HEIGHT
 
 
-def _converted(picture: Image) -> av.VideoFrame:
-    """Studio range, by the matrix that the video is tagged with. Always new memory: hardware may hold it."""
-    height, width = picture.shape[:2]
-    if _is_hd(width, height):
-        frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-        return frame.reformat(
-            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-        )
-    # OpenCV knows BT.601 only, and converts faster than FFmpeg's scaler. The array is not copied.
-    yuv = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
-    return av.VideoFrame.from_numpy_buffer(yuv, format="yuv420p")  # type: ignore[arg-type]  # uint8 as given
-
-
-def _open(codec: str, width: int, height: int, pixel: Fraction) -> VideoCodecContext:
+def _open(codec: str, width: int, height: int, pixel: Fraction, matrix: int) -> VideoCodecContext:
     context = av.CodecContext.create(codec, "w")
     assert isinstance(context, av.VideoCodecContext)  # noqa: S101  # both codecs are
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.time_base = _TIME_BASE
     context.framerate = Fraction(_USUAL_RATE)
-    # The figures are those of ITU-T H.273: 1 is BT.709, 6 is BT.601.
-    colour = 1 if _is_hd(width, height) else 6
-    context.color_primaries = context.color_trc = context.colorspace = colour
+    context.color_primaries = context.color_trc = context.colorspace = matrix
     context.color_range = ColorRange.MPEG.value
     context.sample_aspect_ratio = pixel
     # Keyframes are asked for by time; this is for encoders that do not listen.

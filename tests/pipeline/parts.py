@@ -20,6 +20,7 @@ from edged.imaging.tensors import Encoding, Preprocessor
 from edged.metrics import Ledger, Meter
 from edged.model.detector import Detector
 from edged.pipeline import Intake, Outlet, Pipeline
+from edged.pixels import bgr
 from edged.records import Box, Detection, Frame, Model, TensorSpec
 from edged.sinks.memory import MemorySink
 from edged.sources.synthetic import SyntheticSource
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edged.metrics import FrameCounts
     from edged.pipeline.admission import Admission
     from edged.pipeline.follow import Follower
+    from edged.pixels import Pixels
     from edged.records import Image, Result, Tensor
 
 SIZE = 32
@@ -141,9 +143,9 @@ class FakePreprocessor(Preprocessor):
         super().__init__(FakeEngine.inputs[0], FakeDecoder.encoding)
         self._before = before
 
-    def __call__(self, image: Image, out: Tensor) -> Geometry:
-        self._before(int(image[0, 0, 0]))
-        return super().__call__(image, out)
+    def __call__(self, pixels: Pixels, out: Tensor) -> Geometry:
+        self._before(int(bgr(pixels)[0, 0, 0]))
+        return super().__call__(pixels, out)
 
 
 def detector(

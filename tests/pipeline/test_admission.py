@@ -93,7 +93,7 @@ class Yard(Source):
             if 60 <= number < 68:
                 image[10:24, 3 * (number - 59) :][:, :7] = 10
             image[0, 0] = (number, 0, 0)  # for the engine
-            yield replace(made, image=image, pts=number / FPS)
+            yield replace(made, pixels=image, pts=number / FPS)
 
 
 def rig(*sinks: Sink, count: int = 100, follower: Follower | None = None, **hooks: Any) -> Rig:

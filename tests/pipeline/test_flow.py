@@ -203,7 +203,7 @@ def test_the_demo_clip_goes_through_the_real_engine_frame_by_frame(demo_model: P
     # The same frames through the same engine, one after the other.
     tensor = finds.preprocess.new_input()
     for result, frame in zip(sink.results, again.frames(), strict=True):
-        geometry = finds.preprocess(frame.image, tensor)
+        geometry = finds.preprocess(frame.pixels, tensor)
         outputs = finds.engines[0].invoke(tensor)
         assert list(result.detections) == list(finds.decoder.decode(outputs, geometry))
     assert any(result.detections for result in sink.results)

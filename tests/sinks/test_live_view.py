@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from edged.pixels import Pixels
     from edged.records import Image
 
 TOKEN = "0123456789abcdef"  # noqa: S105  # of nobody
@@ -133,7 +134,7 @@ class Camera:
             seen=self.sent % 40 < 20,
         )
 
-        def picture() -> Image:
+        def picture() -> Pixels:
             self.drawn += 1
             return made.picture()
 

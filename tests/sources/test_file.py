@@ -540,4 +540,5 @@ def test_colours_are_read_as_tagged(tmp_path: Path, tag: str, span: str) -> None
         run_ffmpeg("-i", str(path), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "bgr24", "-"), np.uint8
     )
     frames, _ = played(FileSource(str(path)))
-    assert np.abs(frames[0].image.astype(int).ravel() - expected).max() <= 2
+    # FFmpeg's converter rounds down, by up to three levels.
+    assert np.abs(frames[0].image.astype(int).ravel() - expected).max() <= 3
