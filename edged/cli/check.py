@@ -139,7 +139,10 @@ def _source(settings: Settings) -> str:
                 hint="Look at what it holds with 'ffprobe'",
             )
         kind = ", ".join(f"{name} {value}" for name, value in source.properties().items())
-        return f"a frame of {first.width}x{first.height} came ({kind})"
+        motion = ""
+        if settings.motion == "packets" and not sources.watches_packets(source.properties()):
+            motion = "; it has no packets of H.264 or HEVC to watch: EDGED_MOTION works as pixels"
+        return f"a frame of {first.width}x{first.height} came ({kind}){motion}"
     finally:
         source.stop()
         source.close()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+import structlog
+
 from edged import registry, sources
 from edged.engines.pool import EnginePools
 from edged.errors import SourceError
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     _Opened = tuple[Any, Callable[[], None]]
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 _DETECTOR = "detector"
 _SOURCE = "source"
@@ -212,7 +216,10 @@ class _Builder:
         return self._admitting(source, settings), source.close
 
     def _admitting(self, source: sources.Source, settings: Settings) -> Intake:
-        """Only an open source knows for sure whether it is live."""
+        """Only an open source knows for sure whether it is live, and what can be done with it."""
+        told = source.properties()
+        if settings.motion == "packets" and told and not sources.watches_packets(told):
+            log.warning("packets_not_watched", kind=told.get("kind"), codec=told.get("codec"))
         waits = settings.policy == "all" or (settings.policy == "auto" and not source.live)
         return Intake(source, waits=waits, ledger=self._around.ledger)
 

@@ -98,7 +98,7 @@ class Pipeline:
             for outlet in self.outlets:
                 self._threads.start(outlet.pulse.name, outlet.run, nice=_SINK_NICE)
             while True:
-                await self._threads.ended(self._inference.start(self.intake.frames, self._threads.start))
+                await self._threads.ended(self._inference.start(self.intake, self._threads.start))
                 if self._exchange is None or self._threads.aborting.is_set():
                     break
                 exchange, self._exchange = self._exchange, None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edged.model.detector import Detector
     from edged.pipeline.admission import Admission
     from edged.pipeline.follow import Follower
+    from edged.pipeline.intake import Intake
     from edged.records import Frame, Result, Tensor
 
     Start = Callable[[str, Callable[[], None]], asyncio.Future[None]]
@@ -74,7 +75,7 @@ class Inference:
         self._ledger = ledger
         self._halted = threading.Event()
         self._aborted = False
-        self._frames: Channel[Frame] | None = None
+        self._intake: Intake | None = None
         self._awaited: FrameJob | None = None
         self._failure: EdgedError | None = None
         self.bad_output: OutputError | None = None
@@ -96,9 +97,9 @@ class Inference:
         ]
         self.pulses = [pulse for pulse, _ in self._stages]
 
-    def start(self, frames: Channel[Frame], run: Start) -> list[asyncio.Future[None]]:
-        """Work on ``frames`` until they end or :meth:`halt`; ``run`` starts each stage in a thread."""
-        self._frames = frames
+    def start(self, intake: Intake, run: Start) -> list[asyncio.Future[None]]:
+        """Work on its frames until they end or :meth:`halt`; ``run`` starts each stage in a thread."""
+        self._intake = intake
         return [run(pulse.name, partial(loop, pulse)) for pulse, loop in self._stages]
 
     @property
@@ -115,8 +116,8 @@ class Inference:
         self._halted.set()
         self._free.put(None)
         self._detector.pool.turns.dismiss(self._guest)
-        if self._frames is not None:
-            self._frames.wake()
+        if self._intake is not None:
+            self._intake.frames.wake()
 
     def abort(self) -> None:
         """Give up what was taken and is not finished; all of it is counted."""
@@ -140,16 +141,17 @@ class Inference:
 
     def _admit(self, tensor: Tensor, pulse: Pulse) -> bool:
         """Bring the next frame on its way; False when there are no more."""
-        assert self._frames is not None  # noqa: S101  # start() comes first
+        assert self._intake is not None  # noqa: S101  # start() comes first
+        frames = self._intake.frames
         turns = self._detector.pool.turns
         try:
             while True:
                 # Whoever holds a turn must wait for nobody but the engines: all else has to be there first.
                 self._ordered.await_room()
-                self._frames.await_item(unless=self._halted)
+                frames.await_item(unless=self._halted)
                 if not turns.take(self._guest):
                     return False
-                if self._bring(self._frames, tensor, pulse):
+                if self._bring(frames, tensor, pulse):
                     return True
         except Closed:
             return False
@@ -184,7 +186,10 @@ class Inference:
     def _wants(self, frame: Frame) -> bool:
         if self._admission is None:
             return True
-        return self._admission.wants(frame, anyway=self._findings.restless)
+        wanted = self._admission.wants(frame, anyway=self._findings.restless)
+        if self._intake is not None:
+            self._intake.rest(frame.frame_id, quiet=not wanted)
+        return wanted
 
     def _submit(self, job: FrameJob) -> None:
         try:

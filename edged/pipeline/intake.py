@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from edged.channel import Channel, Closed
+from edged.sources.thrift import Thrifty
 
 if TYPE_CHECKING:
     from edged.metrics import Ledger
@@ -67,6 +68,11 @@ class Intake:
                 self._skipped[cause] = count
                 self._ledger.captured(more)
                 self._ledger.dropped(cause, more)
+
+    def rest(self, frame_id: int, *, quiet: bool) -> None:
+        """Let the source know whether anything moves in a frame, so that it may do less."""
+        if isinstance(self.source, Thrifty):
+            self.source.rest(frame_id, quiet=quiet)
 
     def stop(self) -> None:
         """End the source. What it has given can still be taken, nothing more comes."""

@@ -12,7 +12,7 @@ from edged.settings.secrets import shown
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from edged.records import Frame
     from edged.settings.declared import Settings
@@ -129,10 +129,18 @@ def gives_every_frame(spec: str, policy: str) -> bool:
     return spec.startswith("synthetic:") and "live=false" in spec if live is None else not live
 
 
+def watches_packets(properties: Mapping[str, Any]) -> bool:
+    """Whether a source with these properties decodes less while nothing moves (EDGED_MOTION=packets).
+
+    Others give every frame; then the pixels decide what the model sees.
+    """
+    return properties.get("motion") == "packets"
+
+
 def create(settings: Settings) -> Source:
     """The source that the settings name, not yet open."""
     source: Source = source_class(settings.source).create(settings)
     return source
 
 
-__all__ = ["Seeker", "Source", "create", "gives_every_frame", "source_class"]
+__all__ = ["Seeker", "Source", "create", "gives_every_frame", "source_class", "watches_packets"]

@@ -14,6 +14,10 @@ class Damaged(Exception):  # noqa: N818  # a picture that does not count, not an
     """A picture is broken or incomplete; the next one may be whole."""
 
 
+class Spared(Exception):  # noqa: N818  # no error
+    """Something came that nobody needs a picture of now: nothing moves."""
+
+
 class Through(Exception):  # noqa: N818  # no error
     """It was a file, and all of it was given."""
 
@@ -50,6 +54,7 @@ class Camera(Protocol):
 
         Raises:
             Damaged: a picture came and is broken.
+            Spared: something came, and there is no need of a picture.
             Through: it was a file, which is through.
             SourceError: the connection is over.
         """

@@ -12,6 +12,7 @@ from av.stream import Disposition
 
 from edged.errors import SourceError
 from edged.sources.connection import Damaged
+from edged.sources.decoding import Decoding
 from edged.sources.orientation import orientation_of
 from edged.sources.pace import turned_pixel
 from edged.sources.tap import StreamTap, Tap
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from edged.pixels import Pixels
+    from edged.sources.thrift import Thrift
 
 _STRICT = frozenset({"mjpeg"})
 """Codecs whose decoder hides damage unless it is told to refuse; the others mark damaged pictures."""
@@ -49,6 +51,7 @@ class Container:
         timeout: seconds for opening and for one read, or None to wait for ever.
         strict: whether pictures that were repaired count as damaged.
         tap: gets every packet of the video before it is decoded, in the thread that calls :meth:`grab`.
+        thrift: what need not be decoded; None: everything is.
 
     Raises:
         SourceError: nothing there can be decoded.
@@ -64,6 +67,7 @@ class Container:
         timeout: tuple[float, float] | None = None,
         strict: bool = True,
         tap: Tap | None = None,
+        thrift: Thrift | None = None,
     ) -> None:
         self._name = name
         self._hint = hint
@@ -89,6 +93,7 @@ class Container:
             self._stream.codec_context.options = {"err_detect": "explode"}
         self._packets = self._container.demux(self._stream)
         self._tap = StreamTap(tap or Tap(), self._stream)
+        self._decoding = Decoding(self._stream.codec_context, thrift, name=name)
         self._decoded: deque[av.VideoFrame] = deque()
         self._picture: av.VideoFrame | None = None
         self._upright = Upright()
@@ -106,12 +111,15 @@ class Container:
 
     def close(self) -> None:
         """Free the decoder and the file or connection."""
+        self._decoding.close()
         self._container.close()
         self._tap.end()
 
     def properties(self) -> dict[str, Any]:
-        """Codec and, where known, frames per second and their number."""
+        """Codec and, where known, frames per second and their number; whether packets are watched."""
         found: dict[str, Any] = {"codec": self._stream.codec_context.name}
+        if self._decoding.watches:
+            found["motion"] = "packets"
         if self._rate:
             found["fps"] = round(float(self._rate), 3)
         if self._stream.frames:
@@ -139,6 +147,7 @@ class Container:
 
         Raises:
             Damaged: a picture came and is broken.
+            Spared: data came, and there is no need of a picture.
             EOFError: the end; everything that can be decoded was.
             SourceError: reading failed; everything that came before was grabbed.
         """
@@ -147,6 +156,7 @@ class Container:
         if not self._decoded:
             return False
         self._picture = self._decoded.popleft()
+        self._decoding.read(self.time)
         if self._picture.is_corrupt:
             raise Damaged
         return True
@@ -188,7 +198,7 @@ class Container:
         if packet is not None and packet.size:
             self._tap.packet(packet)
         try:
-            self._decoded.extend(self._stream.codec_context.decode(packet))
+            self._decoded.extend(self._decoding.pictures(packet))
         except av.error.FFmpegError:
             raise Damaged from None
         if self.strict and not self._decoded and packet is not None and packet.size:

@@ -16,6 +16,7 @@ from edged.errors import SourceError
 from edged.records import Frame
 from edged.sources import media
 from edged.sources.pace import Pace, turned_pixel
+from edged.sources.thrift import Thrift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +61,7 @@ class FileSource:
         self._loop = loop
         self._realtime = realtime
         self._pace = Pace(fps)
+        self.thrift = Thrift(self._pace, self.skipped)
         self._rotate = rotate
         self._stopped = threading.Event()
         self._paths: list[Path] = []
@@ -69,7 +71,7 @@ class FileSource:
     @classmethod
     def create(cls, settings: Settings) -> FileSource:
         """As the settings say."""
-        return cls(
+        source = cls(
             settings.source,
             loop=settings.loop,
             # A loop stands for a camera: a limit on it means frames a second by the clock.
@@ -77,6 +79,9 @@ class FileSource:
             fps=settings.fps,
             rotate=settings.rotate,
         )
+        if settings.motion == "packets":
+            source.thrift.watch_packets(settings.motion_check)
+        return source
 
     def open(self) -> None:
         """List the files, and find out whether there is a picture in any of them."""
@@ -85,7 +90,7 @@ class FileSource:
         first: SourceError | None = None
         for path in self._paths:
             try:
-                self._properties = media.probe(path, self._rotate)
+                self._properties = media.probe(path, self._rotate, self.thrift)
             except SourceError as error:
                 first = first or error
                 continue
@@ -107,6 +112,8 @@ class FileSource:
                 return
             pixel = turned_pixel(picture.pixel, self._rotate)
             yield Frame(number, pixels, time.time(), time.monotonic(), pts, capture_ms, pixel)
+            if self.thrift.resting:  # else it would be through with the file before anybody has looked
+                self.thrift.await_verdict(number)
             if self._stopped.is_set():
                 return
             asked = time.monotonic()
@@ -114,6 +121,10 @@ class FileSource:
     def properties(self) -> dict[str, Any]:
         """Kind, width, height, and of a clip codec, rate and frames; of several files those of the first."""
         return self._properties
+
+    def rest(self, frame_id: int, *, quiet: bool) -> None:
+        """Decode less while nothing moves."""
+        self.thrift.rest(frame_id, quiet=quiet)
 
     def stop(self) -> None:
         """End after the current frame."""
@@ -132,7 +143,7 @@ class FileSource:
             for path in self._paths:
                 end = offset
                 try:
-                    for picture in media.pictures(path, self.skipped):
+                    for picture in media.pictures(path, self.skipped, self.thrift):
                         pts = offset + picture.time
                         end = pts + picture.frame_time
                         if media.is_image(path):

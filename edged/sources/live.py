@@ -17,6 +17,7 @@ from edged.records import Frame
 from edged.sources.pace import Pace
 from edged.sources.reader import Deadlines, Reader
 from edged.sources.tap import Tap, Tapped
+from edged.sources.thrift import Thrift
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,6 +79,8 @@ class LiveSource:
         self._connect = connect
         self._deadlines = deadlines or Deadlines()
         self._pace = Pace(fps)
+        self.thrift = Thrift(self._pace, self.skipped)
+        """What cameras that give packets need not decode, through all connections."""
         self._rotate = rotate
         self._waits = waits
         self._paced = paced
@@ -125,6 +128,10 @@ class LiveSource:
     def properties(self) -> dict[str, Any]:
         """Kind, width, height and what the camera says: codec, frame rate."""
         return self._properties
+
+    def rest(self, frame_id: int, *, quiet: bool) -> None:
+        """Decode less while nothing moves."""
+        self.thrift.rest(frame_id, quiet=quiet)
 
     def stop(self) -> None:
         """End now, whatever the camera does."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
 from edged.sources import heif
-from edged.sources.connection import Damaged
+from edged.sources.connection import Damaged, Spared
 from edged.sources.pace import MediaClock, turned
 from edged.sources.truncation import is_cut_short
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edged.pixels import Pixels
     from edged.records import Image
     from edged.sources.container import Container
+    from edged.sources.thrift import Thrift
 
 IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}) | heif.SUFFIXES
 CLIPS = frozenset(
@@ -58,7 +59,7 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGES
 
 
-def probe(path: Path, rotate: int) -> dict[str, Any]:
+def probe(path: Path, rotate: int, thrift: Thrift | None = None) -> dict[str, Any]:
     """Kind, width and height as given, and of a clip codec and frame rate.
 
     Raises:
@@ -68,7 +69,7 @@ def probe(path: Path, rotate: int) -> dict[str, Any]:
     if is_image(path):
         height, width = _read_image(path, rotate).shape[:2]
         return {"kind": "image", "width": width, "height": height}
-    with _clip(path) as container:
+    with _clip(path, thrift) as container:
         while True:
             try:
                 if container.grab():
@@ -81,8 +82,8 @@ def probe(path: Path, rotate: int) -> dict[str, Any]:
         return {"kind": "file", "width": width, "height": height, **container.properties()}
 
 
-def pictures(path: Path, skipped: Counter[str]) -> Iterator[StoredPicture]:
-    """All whole pictures of a file, in order; ``skipped`` counts the damaged ones.
+def pictures(path: Path, skipped: Counter[str], thrift: Thrift) -> Iterator[StoredPicture]:
+    """All whole pictures of a file that are needed, in order; ``skipped`` counts the damaged ones.
 
     Raises:
         SourceError: the file breaks off; what comes before that was given.
@@ -96,7 +97,7 @@ def pictures(path: Path, skipped: Counter[str]) -> Iterator[StoredPicture]:
             raise
         yield StoredPicture(0.0, _IMAGE_S, Fraction(1), lambda rotate: turned(image, rotate))
         return
-    with _clip(path) as container:
+    with _clip(path, thrift) as container:
         name = f"the source {str(path)!r}"
         count = 0
         for picture in grabbed(container, name, skipped):
@@ -123,6 +124,8 @@ def grabbed(container: Container, name: str, skipped: Counter[str]) -> Iterator[
         try:
             if not container.grab():
                 continue
+        except Spared:
+            continue
         except Damaged:
             skipped["corrupt"] += 1
             continue
@@ -163,12 +166,12 @@ def _check(path: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def _clip(path: Path) -> Container:
+def _clip(path: Path, thrift: Thrift | None = None) -> Container:
     from edged.sources.container import Container  # noqa: PLC0415  # FFmpeg is slow to import
 
     try:
         # As a file: URL, a name with a colon or a percent sign in it is just a name.
-        return Container(f"file:{path}", name=f"the source {str(path)!r}", hint=_HINT)
+        return Container(f"file:{path}", name=f"the source {str(path)!r}", hint=_HINT, thrift=thrift)
     except SourceError as error:
         if is_cut_short(path):
             raise SourceError(f"{error.problem}; it is cut short", hint=_HINT) from None

@@ -31,15 +31,24 @@ class Pace:
         self._due = -math.inf
         self._last: float | None = None
         self._gap: float | None = None
+        self._passed = 0
 
     def due(self, moment: float) -> bool:
         """Whether a frame of this moment (seconds) is to be given. To be asked once for each frame."""
         if self._last is not None:
-            gap = min(moment - self._last, self._period)
+            gap = min((moment - self._last) / (1 + self._passed), self._period)
             self._gap = gap if self._gap is None else self._gap + _SMOOTHING * (gap - self._gap)
-        self._last = moment
+        self._last, self._passed = moment, 0
         # The next one will probably come a gap later: is this one nearer?
         return moment + (self._gap or 0.0) / 2 >= self._due
+
+    def may_be_due(self, later_s: float) -> bool:
+        """Whether a frame so many seconds after the last one that was asked for may be due then."""
+        return self._last is None or self._last + later_s + (self._gap or 0.0) / 2 >= self._due
+
+    def passed(self, count: int) -> None:
+        """So many frames came, and nobody asks whether they are due."""
+        self._passed += count
 
     def given(self, moment: float) -> None:
         """Count a frame that was given; one that turned out to be damaged does not count."""

@@ -15,7 +15,7 @@ from edged.channel import Closed
 from edged.errors import SourceError
 from edged.pixels import bgr
 from edged.settings.secrets import without_addresses
-from edged.sources.connection import Damaged, Through
+from edged.sources.connection import Damaged, Spared, Through
 from edged.sources.pace import turned, turned_pixel
 
 if TYPE_CHECKING:
@@ -198,6 +198,8 @@ class Reader:
                     self._heard = taken
             except Damaged:
                 self._skipped["corrupt"] += 1
+            except Spared:
+                self._heard = time.monotonic()
             except Through:
                 return
 

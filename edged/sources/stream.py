@@ -19,6 +19,7 @@ from edged.sources.tap import Tap
 if TYPE_CHECKING:
     from edged.pixels import Pixels
     from edged.settings.declared import Settings
+    from edged.sources.thrift import Thrift
 
 _DOUBTFUL = 10
 """Pictures that a strict decoder may refuse, with none that it accepts, before a lenient one is tried."""
@@ -40,10 +41,18 @@ class StreamCamera:
         deadlines: FFmpeg ends what takes longer by itself, so that no thread stays behind.
         poll_s: seconds between requests, where the server gives a picture for each.
         loop: whether a file begins again at its end.
+        thrift: what need not be decoded; None: everything is.
     """
 
     def __init__(
-        self, url: str, *, transport: str, deadlines: Deadlines, poll_s: float = _POLL_S, loop: bool = False
+        self,
+        url: str,
+        *,
+        transport: str,
+        deadlines: Deadlines,
+        poll_s: float = _POLL_S,
+        loop: bool = False,
+        thrift: Thrift | None = None,
     ) -> None:
         self.name = f"the stream {without_credentials(url)!r}"
         self.hint = "Look after the camera and the network; 'ffprobe' shows what comes from that address"
@@ -57,6 +66,7 @@ class StreamCamera:
         self._deadlines = deadlines
         self._poll_s = poll_s
         self._loop = loop
+        self._thrift = thrift
         self._answer: web.Answer | None = None
         self._media: Container | web.WebPictures | None = None
         self._clock: MediaClock | None = None
@@ -179,6 +189,7 @@ class StreamCamera:
             timeout=timeout,
             strict=self._strict,
             tap=self.tap,
+            thrift=self._thrift,
         )
 
     def _end(self) -> None:
@@ -213,14 +224,19 @@ class StreamSource(LiveSource):
     @classmethod
     def create(cls, settings: Settings) -> StreamSource:
         """As the settings say."""
-        url, transport = settings.source, settings.stream_transport
+        url, transport, loop = settings.source, settings.stream_transport, settings.loop
         poll_s = 1 / settings.fps if settings.fps else _POLL_S
         # A picture that is asked for seldom comes seldom.
         read_s = settings.read_timeout + (poll_s if settings.read_timeout < 2 * poll_s else 0.0)
         deadlines = Deadlines(settings.open_timeout, read_s)
-        return cls(
+        source = cls(
             lambda: StreamCamera(
-                url, transport=transport, deadlines=deadlines, poll_s=poll_s, loop=settings.loop
+                url,
+                transport=transport,
+                deadlines=deadlines,
+                poll_s=poll_s,
+                loop=loop,
+                thrift=source.thrift,
             ),
             deadlines=deadlines,
             fps=settings.fps,
@@ -228,3 +244,6 @@ class StreamSource(LiveSource):
             waits=settings.policy == "all",
             paced=settings.policy == "latest",
         )
+        if settings.motion == "packets":
+            source.thrift.watch_packets(settings.motion_check)
+        return source

@@ -411,3 +411,11 @@ def test_a_part_of_a_topic_is_refused_in_words(name: str) -> None:
     ) as told:
         loading.load(environ={**needed, name: "front door/a"})
     assert "pattern" not in str(told.value)
+
+
+def test_video_that_would_stand_still_is_refused() -> None:
+    told = refused(
+        EDGED_SOURCE="rtsp://camera/", EDGED_MODEL="m.tflite", EDGED_MOTION="packets", EDGED_OUTPUT="video"
+    )
+    assert "EDGED_MOTION='packets' decodes nothing while nothing moves" in told
+    assert "EDGED_OUTPUT='video'" in told
