@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -32,6 +32,14 @@ class ControlValues(TypedDict):
     models: Annotated[list[str], Field(description="names of those that can be chosen")]
 
 
+class NewestVersion(TypedDict):
+    """The newest version of edged, as EDGED_UPDATE_URL tells of it."""
+
+    version: Annotated[str | None, Field(description="null while it is not known")]
+    url: Annotated[str | None, Field(description="its notes")]
+    problem: Annotated[str, Field(description="why it could not be asked for last time; empty when it could")]
+
+
 class StateMessage(TypedDict):
     """What the daemon is doing; of several cameras what they have in common, see their own states."""
 
@@ -52,6 +60,7 @@ class StateMessage(TypedDict):
     started: Annotated[float, Field(description="when edged was started, UTC, seconds since the epoch")]
     messages: Messages
     commands: CommandCounts
+    newest: NotRequired[NewestVersion]
 
 
 class CameraStateMessage(TypedDict):
@@ -81,9 +90,10 @@ def state(
     commands: CommandCounts,
     started: float,
     now: float,
+    newest: NewestVersion | None = None,
 ) -> StateMessage:
     """What the daemon is doing; ``started`` and ``now`` are UTC in seconds."""
-    return {
+    message: StateMessage = {
         "schema": SCHEMA,
         "boot_id": boot_id,
         "ts": round(now, 3),
@@ -102,6 +112,9 @@ def state(
         "messages": messages(delivery),
         "commands": commands,
     }
+    if newest is not None:
+        message["newest"] = newest
+    return message
 
 
 def camera_state(record: State, *, camera: str, boot_id: str, now: float) -> CameraStateMessage:

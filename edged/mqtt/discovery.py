@@ -46,6 +46,8 @@ class Offers:
     """Whether objects are followed, so that there are events."""
     page: str = ""
     """URL of its page; empty where there is none."""
+    updates: bool = False
+    """Whether somebody is asked for a newer version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class Discovery:
         own = {f"{self._camera}{name}": component for name, component in self._of_camera(state).items()}
         shared = health.figures(self._topics.timings, self._expire_after_s)
         if not self._several:
-            shared |= health.node_health(self._topics, self._topics.timings)
+            shared |= health.node_health(self._topics, self._topics.timings, updates=self._offers.updates)
             shared |= health.host_health(self._entities.host, self._topics.timings, self._expire_after_s)
             if self._offers.commands:
                 shared["reload"] = controls.reload_button(self._topics.command)
@@ -239,6 +241,7 @@ class NodeDiscovery:
         prefix: Home Assistant's discovery prefix.
         expire_after_s: seconds after which a periodic value without news is unknown.
         commands: whether commands are obeyed.
+        updates: whether somebody is asked for a newer version.
     """
 
     def __init__(
@@ -249,9 +252,11 @@ class NodeDiscovery:
         prefix: str,
         expire_after_s: float,
         commands: bool = False,
+        updates: bool = False,
     ) -> None:
         self._topics = topics
         self._commands = commands
+        self._updates = updates
         self._node = node_id(topics)
         self._expire_after_s = math.ceil(expire_after_s)
         self._announcement = Announcement(config_topic(prefix, self._node), outbox, device=self._node)
@@ -289,7 +294,10 @@ class NodeDiscovery:
         daemon = health.binary("Daemon", "connectivity", self._topics.availability)
         daemon |= {"payload_on": "online", "payload_off": "offline"}
         there = {"availability": [{"topic": self._topics.availability}]}
-        told = {"problem": health.problem(self._topics.state), **health.node_health(self._topics, timings)}
+        told = {
+            "problem": health.problem(self._topics.state),
+            **health.node_health(self._topics, timings, updates=self._updates),
+        }
         components = {
             "daemon": daemon,
             **{name: {**one, **there} for name, one in told.items()},

@@ -25,6 +25,7 @@ from edged.mqtt.home.birth import Birth
 from edged.mqtt.link.connection import Connection
 from edged.mqtt.link.waker import Waker
 from edged.mqtt.names import Names
+from edged.mqtt.newer import VersionWatch
 from edged.records import State
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class NodeOptions:
     """Whether cameras have topics of their own for state and commands."""
     stop_timeout_s: float = 10.0
     """What :meth:`MqttNode.close` may take."""
+    update_url: str = ""
+    """Who is asked for a newer version; empty: nobody."""
 
 
 class MqttNode:
@@ -132,6 +135,7 @@ class MqttNode:
         self._waker = Waker()
         self.outbox = Outbox(limit=options.limit, wake=self._waker.ring, orders=self.succession.orders)
         """Takes the messages of all cameras."""
+        self._versions = VersionWatch(options.update_url, self.publish_state)
         prefix = options.ha_prefix
         self._birth = Birth(prefix, self.outbox.renew) if prefix else None
         self._discovery = self._announced(options) if prefix and self.several else None
@@ -196,6 +200,7 @@ class MqttNode:
             commands=self.commands.counts() if self.commands else {"accepted": 0, "refused": {}},
             started=self.succession.started,
             now=time.time(),
+            newest=self._versions.newest,
         )
         self.outbox.post(self._topics.state, payloads.encode(message))
 
@@ -232,6 +237,7 @@ class MqttNode:
         with self._opening:
             self._closing.set()
             opened = self._opened
+        self._versions.close()
         if self._birth is not None:
             self._birth.close()
         farewell = self._estate.end()
@@ -294,6 +300,7 @@ class MqttNode:
             prefix=options.ha_prefix,
             expire_after_s=options.expire_after_s,
             commands=self.obeys,
+            updates=bool(options.update_url),
         )
 
     def _open(self) -> None:
@@ -301,6 +308,7 @@ class MqttNode:
             self.outbox.put(Topics(self._topics.prefix, self._topics.node, camera).events, payload)
         self.outbox.post(self._topics.availability, b"online")
         self._estate.begin()
+        self._versions.open()
         if self.succession.turn.acquire(blocking=False):
             self._start()
         else:

@@ -60,7 +60,7 @@ def server_of(url: str) -> str:
 
 def of_setting(value: str, name: str) -> str:
     """The value of a setting as it may be shown."""
-    if "WEBHOOK" in name.upper() and re.search("[/?:.]", value):
+    if re.search("WEBHOOK|UPDATE_URL", name.upper()) and re.search("[/?:.]", value):
         return server_of(value)
     return without_credentials(value)
 

@@ -38,12 +38,12 @@ class WebhookSettings(BaseModel):
     @field_validator("webhook_url")
     @classmethod
     def _is_address(cls, value: str | None) -> str | None:
-        if value is not None and (problem := _problem(value)):
+        if value is not None and (problem := problem_of(value)):
             raise ValueError(problem)
         return value
 
 
-def _problem(url: str) -> str:
+def problem_of(url: str) -> str:
     """Why nothing can be sent to this URL; empty if it can."""
     if not url.isascii() or not url.isprintable() or " " in url:
         return "it holds blanks, control characters or letters that must be percent-encoded"

@@ -312,7 +312,7 @@ def _discovery(settings: Settings, topics: Topics, outbox: Outbox) -> Discovery:
         snapshots=settings.snapshot_interval > 0 or settings.commands,
         wanted=settings.ha_discovery,
         several=settings.several,
-        offers=Offers(settings.commands, settings.track, _page(settings)),
+        offers=Offers(settings.commands, settings.track, _page(settings), bool(settings.update_url)),
     )
 
 
@@ -362,6 +362,7 @@ def _node(settings: Settings, *, context: Context) -> MqttNode:
             expire_after_s=_expire_after_s(settings),
             several=settings.several,
             stop_timeout_s=settings.stop_timeout,
+            update_url=settings.update_url or "",
         ),
         boot_id=context.boot_id,
         spool=spool,

@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-PLATFORMS = ("sensor", "binary_sensor", "image", "switch", "button", "number", "select", "event")
+PLATFORMS = ("sensor", "binary_sensor", "image", "switch", "button", "number", "select", "event", "update")
 
 
 def part(name: str) -> Any:

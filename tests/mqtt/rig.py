@@ -342,7 +342,8 @@ def sink(
 ) -> Kind:
     """The sink of the only camera of a node of its own, as the daemon has it, not yet open."""
     ours = {"spool", "named", "memory"} & options.keys()
-    wanted_of_node = {"limit", "stop_timeout_s", "several"} & options.keys()
+    wanted_of_node = {"limit", "stop_timeout_s", "several", "update_url"} & options.keys()
+    updates = "update_url" in options
     extent = {field.name for field in dataclasses.fields(Extent)} & options.keys()
     several = options.get("several", False)
     prefix = options.pop("discovery_prefix", "homeassistant")
@@ -365,7 +366,7 @@ def sink(
         snapshots=options.get("snapshot_interval_s", 0.0) > 0 or control is not None,
         wanted=wanted,
         several=several,
-        offers=Offers(commands=control is not None, tracks=options.get("tracks", False)),
+        offers=Offers(commands=control is not None, tracks=options.get("tracks", False), updates=updates),
     )
     return kind(
         node,

@@ -56,14 +56,31 @@ def problem(state_topic: str) -> dict[str, Any]:
     }
 
 
-def node_health(topics: NodeTopics, timings: str) -> dict[str, dict[str, Any]]:
-    """Which version runs, since when, and when it was last heard."""
-    return {
+def node_health(topics: NodeTopics, timings: str, *, updates: bool) -> dict[str, dict[str, Any]]:
+    """Which version runs, since when, when it was last heard; with ``updates`` if there is a newer one."""
+    newer = {"update": update(topics.state)} if updates else {}
+    return newer | {
         "version": _text("Version", "mdi:tag", topics.state, "value_json.version"),
         "last_start": _text("Last start", "mdi:restart", topics.state, "value_json.started | as_datetime")
         | {"device_class": "timestamp"},
         "last_heard": _text("Last heard", "mdi:ear-hearing", timings, "value_json.ts | as_datetime")
         | {"device_class": "timestamp", "enabled_by_default": False},
+    }
+
+
+def update(state_topic: str) -> dict[str, Any]:
+    """Whether there is a newer version; it is not known before somebody has said which is the newest."""
+    newest = "{% set newest = value_json.newest | default({}) %}"
+    release = "{'latest_version': newest.version} if newest.get('version') else {}"
+    notes = "{'release_url': newest.url} if newest.get('url') else {}"
+    told = f"dict({{'installed_version': value_json.version}}, **dict({release}, **({notes})))"
+    return {
+        "platform": "update",
+        "name": "Update",
+        "title": "edged",
+        "state_topic": state_topic,
+        "value_template": f"{newest}{{{{ {told} | tojson }}}}",
+        **_DIAGNOSTIC,
     }
 
 
