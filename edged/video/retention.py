@@ -17,6 +17,7 @@ import structlog
 from edged.video.segments import LINES, PICTURE, VIDEO, own_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _SHARE = 4
@@ -45,12 +46,21 @@ class Retention:
         folder: of the segments.
         budget: bytes that all segments may take; None is without limit.
         reserve: bytes that stay free on the disk.
+        clock: UTC, seconds since the epoch.
     """
 
-    def __init__(self, folder: Path, *, budget: int | None, reserve: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        budget: int | None,
+        reserve: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._folder = folder
         self._budget = budget
         self._reserve = reserve
+        self._clock = clock
         self._others: deque[Stored] = deque()
         self._total = 0
 
@@ -125,6 +135,6 @@ class Retention:
                     continue
                 if stat.S_ISREG(found.st_mode):
                     sizes[name] = sizes.get(name, 0) + found.st_size
-        tomorrow = (datetime.fromtimestamp(time.time(), UTC) + _FUTURE).strftime("%Y-%m-%dT")
+        tomorrow = (datetime.fromtimestamp(self._clock(), UTC) + _FUTURE).strftime("%Y-%m-%dT")
         ordered = sorted(sizes, key=lambda name: (name < tomorrow, name))
         return [Stored(name, sizes[name]) for name in ordered]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import stat
 import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -214,3 +217,61 @@ def test_a_link_in_the_place_of_a_video_is_neither_counted_nor_deleted(tmp_path:
         "2026-11-23T03-01-00Z.mp4",
     ]
     assert film.stat().st_size == 5000
+
+
+def test_up_to_a_day_ahead_is_no_wrong_clock(tmp_path: Path) -> None:
+    """The oldest go first, that of yesterday and that of tonight last."""
+    names = [
+        f"{day}T20-00-00Z" for day in ("2026-11-01", "2026-11-22", "2026-11-23", "2026-11-24", "2026-11-25")
+    ]
+    for name in names:
+        store(tmp_path, f"{name}.mp4", 400)
+    noon = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
+    retention = Retention(tmp_path, budget=2000, reserve=0, clock=lambda: noon)
+    retention.began("2026-11-23T12-00-00Z")
+    gone = []
+    while retention.delete_oldest():
+        gone.append(
+            next(name for name in names if name not in gone and not (tmp_path / f"{name}.mp4").exists())
+        )
+    assert gone == [names[3], names[4], *names[:3]]
+
+
+def test_pictures_go_with_their_segment_and_only_its_own(tmp_path: Path) -> None:
+    event = "0123456789abcdef"
+    for minute in range(2):
+        store(tmp_path, f"2026-11-23T03-0{minute}-00Z.mp4", 400)
+        store(tmp_path, f"2026-11-23T03-0{minute}-00Z.{event}.jpg", 50)
+    store(tmp_path, "2026-11-23T03-00-00Z.holiday.jpg", 50)
+    retention = Retention(tmp_path, budget=1000, reserve=0)
+    retention.began("2026-11-23T04-00-00Z")
+    assert retention.delete_oldest() == 450
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "2026-11-23T03-00-00Z.holiday.jpg",
+        f"2026-11-23T03-01-00Z.{event}.jpg",
+        "2026-11-23T03-01-00Z.mp4",
+    ]
+
+
+def test_a_single_byte_too_few_is_too_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.video.retention.shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    retention = Retention(tmp_path, budget=None, reserve=900)
+    retention.began("2026-11-23T04-00-00Z")
+    retention.make_room(100)
+    with pytest.raises(OSError, match="EDGED_DISK_FREE_GB"):
+        retention.make_room(101)
+
+
+def test_what_vanishes_while_the_folder_is_read_hides_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in range(3):
+        store(tmp_path, f"2026-11-23T03-0{minute}-00Z.mp4", 400)
+    entries = sorted(os.scandir(tmp_path), key=lambda entry: entry.name)
+    (tmp_path / entries[0].name).unlink()
+    retention = Retention(tmp_path, budget=1000, reserve=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", lambda _: nullcontext(entries))
+        retention.began("2026-11-23T04-00-00Z")
+    retention.make_room(500)
+    assert [path.stem for path in segments(tmp_path)] == ["2026-11-23T03-02-00Z"]
