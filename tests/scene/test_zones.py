@@ -1,0 +1,177 @@
+"""Where an object is: to the second in zones, and on the right side of lines."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+from typing import Any
+
+import pytest
+
+from edged.scene.zones import Ground, Whereabouts, inside, passes_between, place, side
+from edged.settings.areas import lines, zones
+
+PORCH: Any = zones({"porch": "0,0 0.5,0 0.5,1 0,1"})
+BOTH: Any = zones({"porch": "0,0 0.5,0 0.5,1 0,1", "yard": "0.25,0 1,0 1,1 0.25,1"})
+GATE: Any = lines({"gate": "0.5,0.2 0.5,0.8"})
+IN, OUT = (0.2, 0.5), (0.8, 0.5)
+
+
+def walk(
+    ground: Ground,
+    way: list[tuple[float, tuple[float, float]]],
+    *,
+    height: float = 0.2,
+    label: str = "person",
+) -> tuple[list[tuple[float, str]], Whereabouts]:
+    """Who is where and when; gives what is told at which time."""
+    known = Whereabouts()
+    return [
+        (now, told) for now, where in way for told in ground.follow(now, label, where, height, known)
+    ], known
+
+
+def test_an_object_stands_in_the_middle_of_the_lower_edge_of_its_box_and_within_the_frame() -> None:
+    assert place((100, 50, 300, 120), 400, 240) == (0.5, 0.5)
+    assert place((-500, -90, 100, -10), 400, 240) == (0.0, 0.0)
+    assert place((700, 50, 900, 300), 400, 240) == (1.0, 1.0)
+
+
+def test_a_point_is_in_a_convex_polygon_if_it_is_on_the_inner_side_of_every_edge() -> None:
+    chance = Random(3)  # noqa: S311  # repeatable shapes
+    angles = (0.3, 1.1, 2.0, 3.3, 4.4, 5.6)
+    corners = [(0.5 + 0.4 * math.cos(angle), 0.5 + 0.3 * math.sin(angle)) for angle in angles]
+    edges = list(zip(corners, [*corners[1:], corners[0]], strict=True))
+    for _ in range(2000):
+        point = chance.random(), chance.random()
+        assert inside(point, corners) == all(side(point, edge) > 0 for edge in edges)
+
+
+def test_the_side_of_a_line_is_its_distance_times_its_length() -> None:
+    line = ((0.1, 0.2), (0.4, 0.6))  # 0.5 long
+    assert side((0.1 - 0.8 * 0.3, 0.2 + 0.6 * 0.3), line) == pytest.approx(0.3 * 0.5)
+    assert side((0.4 + 0.8 * 0.2, 0.6 - 0.6 * 0.2), line) == pytest.approx(-0.2 * 0.5)
+
+
+def test_a_way_through_the_very_end_of_a_line_goes_through_it() -> None:
+    line = ((0.5, 0.25), (0.5, 0.75))
+    assert passes_between((0.25, 0.25), (0.75, 0.25), line)
+    assert passes_between((0.75, 0.5), (0.25, 1.0), line)
+    assert not passes_between((0.25, 0.0), (0.75, 0.25), line)
+    assert not passes_between((0.25, 0.75), (0.75, 1.0), line)
+
+
+def test_a_zone_is_entered_and_left_when_that_has_lasted_and_counts_from_when_it_began() -> None:
+    way = [
+        (0.0, OUT),
+        (1.0, IN),
+        (1.2, IN),
+        (1.31, IN),
+        (4.0, IN),
+        (5.0, OUT),
+        (5.2, OUT),
+        (5.31, OUT),
+        (9.0, OUT),
+    ]
+    told, known = walk(Ground(PORCH, ()), way)
+    assert told == [(1.31, "zone_entered:porch"), (5.31, "zone_left:porch")]
+    assert known.dwell_s(9.0) == {"porch": 4.0}
+    assert (known.zones(), known.entered) == ([], ["porch"])
+
+
+def test_who_is_over_the_edge_for_a_moment_only_has_not_moved() -> None:
+    way = [(0.0, OUT), (1.0, IN), (1.2, OUT), (1.4, IN), (1.6, OUT), (2.0, OUT)]
+    assert walk(Ground(PORCH, ()), way)[0] == []
+    way = [(0.0, IN), (1.0, OUT), (1.2, IN), (1.4, OUT), (1.6, IN), (2.0, IN)]
+    told, known = walk(Ground(PORCH, ()), way)
+    assert told == [(0.0, "zone_entered:porch")]
+    assert known.dwell_s(2.0) == {"porch": pytest.approx(2.3)}
+
+
+def test_who_appears_in_a_zone_has_been_there_since_it_could_be_believed() -> None:
+    told, known = walk(Ground(BOTH, ()), [(0.0, (0.4, 0.5)), (1.0, (0.4, 0.5))])
+    assert told == [(0.0, "zone_entered:porch"), (0.0, "zone_entered:yard")]
+    assert known.zones() == ["porch", "yard"]
+    assert known.dwell_s(1.0) == {"porch": pytest.approx(1.3), "yard": pytest.approx(1.3)}
+
+
+def test_stays_add_up_and_a_zone_is_listed_once() -> None:
+    way = [
+        (0.0, OUT),
+        *(
+            (2.0 * turn + at, where)
+            for turn in range(1, 4)
+            for at, where in ((0.0, IN), (0.5, IN), (1.0, OUT), (1.5, OUT))
+        ),
+    ]
+    told, known = walk(Ground(PORCH, ()), way)
+    assert [one for _, one in told] == ["zone_entered:porch", "zone_left:porch"] * 3
+    assert known.dwell_s(100.0) == {"porch": 3.0}
+    assert known.entered == ["porch"]
+
+
+def test_a_zone_that_was_not_entered_has_no_dwell() -> None:
+    _, known = walk(Ground(BOTH, ()), [(0.0, OUT), (1.0, OUT)])
+    assert known.dwell_s(1.0) == {"yard": pytest.approx(1.3)}
+
+
+def test_a_least_dwell_is_for_entering_only() -> None:
+    porch: Any = zones({"porch": "0,0 0.5,0 0.5,1 0,1 dwell=3"})
+    way = [(0.0, OUT), (1.0, IN), (3.9, IN), (4.0, IN), (6.0, OUT), (6.31, OUT)]
+    told, known = walk(Ground(porch, ()), way)
+    assert told == [(4.0, "zone_entered:porch"), (6.31, "zone_left:porch")]
+    assert known.dwell_s(7.0) == {"porch": 5.0}
+
+
+def test_zones_and_lines_are_for_their_labels_however_many_objects_come() -> None:
+    porch: Any = zones({"porch": "dog@0,0 0.5,0 0.5,1 0,1"})
+    gate: Any = lines({"gate": "cat@0.5,0 0.5,1"})
+    ground = Ground(porch, gate)
+    for _ in range(2):
+        told = {
+            label: walk(ground, [(0.0, IN), (1.0, OUT)], label=label)[0] for label in ("dog", "cat", "cow")
+        }
+        assert told == {
+            "dog": [(0.0, "zone_entered:porch")],
+            "cat": [(1.0, "line_crossed:gate:out")],
+            "cow": [],
+        }
+
+
+@pytest.mark.parametrize(("x", "crosses"), [(0.509, False), (0.511, True)])
+def test_a_line_is_crossed_by_a_twentieth_of_the_height(x: float, crosses: bool) -> None:  # noqa: FBT001  # a case
+    """However long the line is."""
+    told, known = walk(Ground((), GATE), [(0.0, IN), (1.0, (x, 0.5))], height=0.2)
+    assert told == ([(1.0, "line_crossed:gate:out")] if crosses else [])
+    assert known.crossed == ([("gate", "out")] if crosses else [])
+
+
+def test_in_is_to_the_right_of_who_looks_from_the_first_end_to_the_second() -> None:
+    told, known = walk(Ground((), GATE), [(0.0, OUT), (1.0, IN), (2.0, OUT), (3.0, IN)])
+    assert [one for _, one in told] == [
+        "line_crossed:gate:in",
+        "line_crossed:gate:out",
+        "line_crossed:gate:in",
+    ]
+    assert known.crossed == [("gate", "in"), ("gate", "out"), ("gate", "in")]
+
+
+def test_who_goes_round_the_end_of_a_line_and_back_through_it_has_crossed_it_once() -> None:
+    way = [(0.0, IN), (1.0, (0.2, 0.1)), (2.0, (0.8, 0.1)), (3.0, OUT), (4.0, IN)]
+    assert walk(Ground((), GATE), way)[0] == [(4.0, "line_crossed:gate:in")]
+
+
+def test_who_goes_through_and_back_before_it_was_clear_has_crossed_nothing() -> None:
+    """Nor if it then goes round the end."""
+    near = (0.505, 0.5)
+    way = [(0.0, IN), (1.0, near), (2.0, (0.495, 0.5)), (3.0, (0.495, 0.1)), (4.0, (0.505, 0.1)), (5.0, OUT)]
+    assert walk(Ground((), GATE), way)[0] == []
+    way = [(0.0, IN), (1.0, near), (2.0, (0.495, 0.5)), (3.0, near), (4.0, OUT)]
+    assert walk(Ground((), GATE), way)[0] == [(4.0, "line_crossed:gate:out")]
+
+
+def test_who_is_first_seen_on_a_line_has_crossed_it_only_from_there() -> None:
+    assert walk(Ground((), GATE), [(0.0, (0.5, 0.5)), (1.0, IN), (2.0, OUT)])[0] == [
+        (2.0, "line_crossed:gate:out")
+    ]
+    assert walk(Ground((), GATE), [(0.0, (0.495, 0.5)), (1.0, (0.505, 0.5)), (2.0, OUT)])[0] == []
