@@ -129,6 +129,7 @@ def _source(settings: Settings) -> str:
     from edged import sources  # noqa: PLC0415
     from edged.settings.secrets import shown  # noqa: PLC0415
 
+    sources.require_packets(settings)
     source = sources.create(settings)
     try:
         source.open()

@@ -24,6 +24,8 @@ from edged.scene.motion import Background
 from edged.settings.reading import Reading
 from edged.sinks import Context
 from edged.sinks.lending import Lender
+from edged.sources.tap import Tapped
+from edged.video.copying import PacketTaker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -130,6 +132,18 @@ class Assembly:
             *(outlet.problem for outlet in self.outlets),
         ]
 
+    def connect(self) -> None:
+        """From now on the camera's packets go to whoever wants them."""
+        if isinstance(self.intake.source, Tapped):
+            sinks = (outlet.sink for outlet in self.outlets)
+            takers = (sink.copier for sink in sinks if isinstance(sink, PacketTaker))
+            self.intake.source.tap.hand_to(taker for taker in takers if taker is not None)
+
+    def disconnect(self) -> None:
+        """The camera's packets go to nobody any more."""
+        if isinstance(self.intake.source, Tapped):
+            self.intake.source.tap.hand_to(())
+
     def closers(
         self, *, but: Assembly | None = None, stuck: tuple[str, ...] = ()
     ) -> list[tuple[str, Callable[[], None]]]:
@@ -153,6 +167,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
     Raises:
         EdgedError: a part cannot be opened. What was opened is closed again, ``previous`` is as it was.
     """
+    sources.require_packets(settings)
     builder = _Builder(settings, around, previous)
     try:
         loaded = await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")

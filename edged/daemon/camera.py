@@ -113,6 +113,7 @@ class CameraRun:
             self.switches.forget()
             self.assembly = await assembly.build(self.settings, self._around)
         self.settings = self.assembly.settings
+        self.assembly.connect()
         self._follow_pause(self.assembly)
 
     async def run(self) -> Outcome:
@@ -230,6 +231,9 @@ class CameraRun:
             await self.discard(following)
             raise
         self.settings, self.assembly = following.settings, following
+        if following.intake is not present.intake:
+            present.disconnect()
+        following.connect()
         self._follow_pause(following)  # it may have been changed meanwhile
         for reporter in self._reporters():
             reporter.state(self.state)  # a new one has not heard of it

@@ -16,9 +16,15 @@ class OutputSettings(BaseModel):
     output: Path | None = setting(
         None,
         "Output",
-        "annotated video, H.264 in fragmented MP4: a file that ends in .mp4, or a folder for segments that "
-        "are named by UTC time, each with its detections beside it",
+        "video in fragmented MP4: a file that ends in .mp4, or a folder for segments that are named by UTC "
+        "time, each with its detections beside it",
         shown="none",
+    )
+    record: Literal["annotated", "copy"] = setting(
+        "annotated",
+        "Output",
+        "annotated: the frames that the model saw, with what was found drawn in; copy: the camera's own "
+        "video as it comes, neither decoded nor encoded, into a folder (docs/less.md)",
     )
     segment: float = setting(
         60.0, "Output", "seconds of video in a file, in a folder", ge=1, le=3600, allow_inf_nan=False

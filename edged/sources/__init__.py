@@ -137,10 +137,36 @@ def watches_packets(properties: Mapping[str, Any]) -> bool:
     return properties.get("motion") == "packets"
 
 
+def require_packets(settings: Settings) -> None:
+    """See that there is something to record, where the camera's own packets are to be recorded.
+
+    Raises:
+        ConfigError: this kind of source has none, or none that can be kept.
+    """
+    if settings.output is None or settings.record != "copy":
+        return
+    source = source_class(settings.source)
+    if not (hasattr(source, "gives_packets") and source.gives_packets(settings)):
+        raise ConfigError(
+            f"EDGED_RECORD=copy cannot record the source {shown(settings.source)}: it gives pictures, no "
+            "encoded video that comes by itself",
+            hint="Set EDGED_RECORD=annotated. Copied are network cameras (rtsp, http, rtmp, tcp, udp), and "
+            "csi: as MJPG by rpicam-vid",
+        )
+
+
 def create(settings: Settings) -> Source:
     """The source that the settings name, not yet open."""
     source: Source = source_class(settings.source).create(settings)
     return source
 
 
-__all__ = ["Seeker", "Source", "create", "gives_every_frame", "source_class", "watches_packets"]
+__all__ = [
+    "Seeker",
+    "Source",
+    "create",
+    "gives_every_frame",
+    "require_packets",
+    "source_class",
+    "watches_packets",
+]

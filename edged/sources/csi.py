@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SIZE = (1280, 720)
 _FPS = 30.0
+_FORMAT = "MJPG"
 
 
 class CsiSource(LiveSource):
@@ -24,6 +25,11 @@ class CsiSource(LiveSource):
     The camera program comes first, because a process can be killed when a driver hangs. picamera2 is used
     where there is no such program and it is importable, which in a virtual environment it mostly is not.
     """
+
+    @staticmethod
+    def gives_packets(settings: Settings) -> bool:
+        """Whether there are packets to be had: its JPEGs, which picamera2 does not give."""
+        return (settings.camera_format or _FORMAT) == "MJPG" and not _by_picamera2()
 
     @classmethod
     def create(cls, settings: Settings) -> CsiSource:
@@ -34,7 +40,7 @@ class CsiSource(LiveSource):
                 f"EDGED_SOURCE={settings.source!r} names no camera", hint="Write csi:0, csi:1 ..."
             )
         size, fps = settings.camera_size or _SIZE, settings.camera_fps or _FPS
-        pixel_format = settings.camera_format or "MJPG"
+        pixel_format = settings.camera_format or _FORMAT
         return cls(
             lambda: _camera(int(number), size, fps, pixel_format),
             deadlines=Deadlines(settings.open_timeout, settings.read_timeout),
@@ -46,8 +52,12 @@ class CsiSource(LiveSource):
 
 def _camera(number: int, size: tuple[int, int], fps: float, pixel_format: str) -> Camera:
     """The connection of choice; imports only what it needs."""
-    if rpicam_program() is None and find_spec("picamera2") is not None:
+    if _by_picamera2():
         from edged.sources.picamera import PicameraCamera  # noqa: PLC0415
 
         return PicameraCamera(number, size=size, fps=fps)
     return RpicamCamera(number, size=size, fps=fps, pixel_format=pixel_format)
+
+
+def _by_picamera2() -> bool:
+    return rpicam_program() is None and find_spec("picamera2") is not None

@@ -17,6 +17,7 @@ from edged.errors import ConfigError, SourceError
 from edged.pixels import BT601, Planes
 from edged.sources.connection import Damaged
 from edged.sources.jpegs import JpegSplitter
+from edged.sources.tap import JpegTap, Tap
 
 if TYPE_CHECKING:
     from edged.pixels import Pixels
@@ -89,9 +90,12 @@ class RpicamCamera:
         self._jpegs = JpegSplitter()
         self._raw = bytearray()
         self._picture: bytes | None = None
+        self.tap = Tap()
+        self._packets = JpegTap(self.tap)
 
     def open(self) -> None:
         """Start the program."""
+        self._packets = JpegTap(self.tap)
         program = rpicam_program()
         if program is None:
             raise SourceError(
@@ -122,6 +126,8 @@ class RpicamCamera:
         if self._picture is None:
             self._wait()
             self._picture = self._next()
+        if self._picture is not None and self._format == "MJPG":
+            self._packets.jpeg(self._picture)
         return self._picture is not None
 
     def retrieve(self) -> Pixels:
@@ -153,6 +159,7 @@ class RpicamCamera:
 
     def close(self) -> None:
         """End the program; it lets go of the camera."""
+        self._packets.end()
         process = self._process
         if process is None:
             return

@@ -221,6 +221,11 @@ class StreamCamera:
 class StreamSource(LiveSource):
     """A camera that is reached by URL, whose end is a fault: a camera has none. Or a file, played once."""
 
+    @staticmethod
+    def gives_packets(settings: Settings) -> bool:  # noqa: ARG004  # others look at them
+        """Whether there are packets to be had: always."""
+        return True
+
     @classmethod
     def create(cls, settings: Settings) -> StreamSource:
         """As the settings say."""

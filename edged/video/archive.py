@@ -74,7 +74,8 @@ def _start(name: str) -> float:
 def _offset(lines: Path, ts: float) -> float | None:
     """Seconds from the beginning of the video to a moment, by the lines beside it."""
     with _opened(lines) as stream:
-        _, first_pts = _times(stream.readline())
+        first = stream.readline()
+        first_pts = 0.0 if b'"at":' in first else _times(first)[1]
         low, high = 0, os.fstat(stream.fileno()).st_size
         while high - low > _BLOCK:
             middle = (low + high) // 2
@@ -97,9 +98,12 @@ def _offset(lines: Path, ts: float) -> float | None:
 
 
 def _times(line: bytes) -> tuple[float, float]:
-    """When a frame was captured (UTC, seconds) and its media time, of its line of detections."""
+    """When a frame was captured (UTC, seconds) and its media time, of its line of detections.
+
+    Where a camera's own packets were recorded that is the time in the video itself.
+    """
     found = json.loads(line)
-    return float(found["ts_capture"]), float(found["pts"])
+    return float(found["ts_capture"]), float(found.get("at", found["pts"]))
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from edged.pixels import Pixels
     from edged.records import Image
+    from edged.sources.tap import PacketForm
 
 CLOCK_HZ = 90_000
 """Ticks a second of all timestamps: the clock of MPEG, which every usual frame rate divides well enough."""
@@ -54,10 +55,20 @@ class Packet:
     """One encoded picture."""
 
     data: bytes
-    """Annex B; a keyframe carries the parameter sets, so that a file can begin with it."""
+    """As :attr:`form` says. Of our own encoders Annex B; a keyframe carries the parameter sets, so that a
+    file can begin with it."""
     pts: int
-    """Ticks of :data:`CLOCK_HZ`. There are no B-frames: decoding order is the order of display."""
+    """When it is shown, ticks of :data:`CLOCK_HZ`."""
     keyframe: bool
+    dts: int | None = None
+    """When it is decoded, ticks. Of our own encoders None: as there are no B-frames, that is ``pts``."""
+    form: PacketForm | None = None
+    """What a camera's own packets are of; None of our own encoders, which are H.264."""
+
+    @property
+    def order(self) -> int:
+        """When it is decoded, ticks; always more than that of the packet before."""
+        return self.pts if self.dts is None else self.dts
 
 
 class Encoder:

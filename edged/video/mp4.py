@@ -30,10 +30,14 @@ _OPTIONS = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof",
     "flush_packets": "1",
 }
+_COPIED = _OPTIONS | {"movflags": "empty_moov+default_base_moof", "frag_duration": "1000000"}
+"""Cameras have keyframes as seldom as they like, or nothing else: here a fragment is a second long."""
 
 
 class Mp4Muxer:
     """One file, as a header and then one fragment for each keyframe with what follows it.
+
+    Of a camera's own packets fragments are about a second long, whatever its keyframes are.
 
     Args:
         first: the keyframe that the file begins with; it tells the muxer size and parameter sets.
@@ -43,33 +47,34 @@ class Mp4Muxer:
     """
 
     def __init__(self, first: Packet) -> None:
-        self._origin = first.pts
-        self._last = first.pts
+        self._origin = first.order
+        self._last = first.order
         self._left_out = 0
         """Ticks that FFmpeg's muxer does not know of, because they were in gaps too long for it."""
         self._pipe = _Pipe()
         with _translated():
-            self._container = av.open(self._pipe, "w", format="mp4", container_options=_OPTIONS)
-            with av.open(io.BytesIO(first.data), format="h264") as sample:
-                self._stream = self._container.add_stream_from_template(sample.streams.video[0])
+            options = _COPIED if first.form else _OPTIONS
+            self._container = av.open(self._pipe, "w", format="mp4", container_options=options)
+            self._stream = self._new_stream(first)
             self._stream.time_base = _TIME_BASE
             self._container.start_encoding()
         self.header = self._pipe.take()
         """What the file begins with. The first fragment belongs right behind it."""
 
     def add(self, packet: Packet) -> bytes:
-        """Take one packet; gives the fragment before it if the packet is a keyframe, else nothing.
+        """Take one packet; gives the fragment before it if that is complete with it, else nothing.
 
         Raises:
             OSError: the packet is malformed or out of order.
         """
         left_out = self._left_out
-        if packet.keyframe and packet.pts - self._last > _LONGEST:
-            self._left_out += packet.pts - self._last - CLOCK_HZ
-        self._last = packet.pts
+        if packet.keyframe and packet.order - self._last > _LONGEST:
+            self._left_out += packet.order - self._last - CLOCK_HZ
+        self._last = packet.order
         muxed = av.Packet(packet.data)
         # The file begins at 0, wherever the stream was when it was begun.
-        muxed.pts = muxed.dts = packet.pts - self._origin - self._left_out
+        muxed.pts = packet.pts - self._origin - self._left_out
+        muxed.dts = packet.order - self._origin - self._left_out
         muxed.time_base = _TIME_BASE
         muxed.stream = self._stream
         muxed.is_keyframe = packet.keyframe
@@ -77,6 +82,14 @@ class Mp4Muxer:
             self._container.mux_one(muxed)
         # What is complete now ended before this packet, and before a gap that came with it.
         return _later(self._pipe.take(), left_out)
+
+    def _new_stream(self, first: Packet) -> av.VideoStream:
+        if first.form is not None:
+            if first.form.template is None:
+                raise ValueError(f"MP4 does not take {first.form.codec}")
+            return self._container.add_stream_from_template(first.form.template, opaque=True)
+        with av.open(io.BytesIO(first.data), format="h264") as sample:
+            return self._container.add_stream_from_template(sample.streams.video[0])
 
     def finish(self) -> tuple[bytes, bytes]:
         """The last fragment, and an index of all fragments that makes seeking fast; nothing can follow.

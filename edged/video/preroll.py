@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+import structlog
+
 from edged.video.encoder import CLOCK_HZ
 
 if TYPE_CHECKING:
@@ -13,13 +15,18 @@ if TYPE_CHECKING:
 _MOST_BYTES = 32 << 20
 """Five seconds of 1080p take about three million; this is for whoever asks for a minute of it."""
 
+_HINT = "Lower EDGED_PRE_ROLL, or the camera's bit rate or the time between its keyframes"
+
+log = structlog.get_logger()
+
 
 class PreRoll:
     """A ring of samples that always begins with a keyframe.
 
     Args:
         seconds: how far it reaches back; up to the keyframe before that.
-        most_bytes: when it is larger it reaches back less, but to the last keyframe always.
+        most_bytes: when it is larger it reaches back less, which is told once; a single group of pictures
+            that is larger than that is left out whole.
     """
 
     def __init__(self, seconds: float, *, most_bytes: int = _MOST_BYTES) -> None:
@@ -29,22 +36,28 @@ class PreRoll:
         self._keyframes: deque[int] = deque()
         """Times of the keyframes among the samples."""
         self._bytes = 0
+        self._told = False
 
     def add(self, sample: Sample) -> None:
         """Keep one; those that are too old go. What comes before the first keyframe is of no use."""
         packet = sample.packet
         if packet.keyframe:
-            self._keyframes.append(packet.pts)
+            self._keyframes.append(packet.order)
         if not self._keyframes:
             return
         self._samples.append(sample)
         self._bytes += _size(sample)
         while len(self._keyframes) > 1 and (
-            self._keyframes[1] <= packet.pts - self._ticks or self._bytes > self._most_bytes
+            self._keyframes[1] <= packet.order - self._ticks or self._bytes > self._most_bytes
         ):
+            if self._keyframes[1] > packet.order - self._ticks:
+                self._tell((packet.order - self._keyframes[1]) / CLOCK_HZ)
             self._keyframes.popleft()
-            while self._samples[0].packet.pts < self._keyframes[0]:
+            while self._samples[0].packet.order < self._keyframes[0]:
                 self._bytes -= _size(self._samples.popleft())
+        if self._bytes > self._most_bytes and len(self._samples) > 1:
+            self._tell(0.0)
+            self.take()
 
     def take(self) -> list[Sample]:
         """All samples in order; the ring is empty then."""
@@ -53,6 +66,12 @@ class PreRoll:
         self._keyframes.clear()
         self._bytes = 0
         return taken
+
+    def _tell(self, reaches_s: float) -> None:
+        if not self._told:
+            self._told = True
+            most_mb = self._most_bytes >> 20
+            log.warning("preroll_short", reaches_s=round(reaches_s, 1), most_mb=most_mb, hint=_HINT)
 
 
 def _size(sample: Sample) -> int:

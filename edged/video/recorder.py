@@ -53,6 +53,14 @@ class Recorder(Protocol):
         """
         ...
 
+    def rest(self) -> None:
+        """Nothing follows for a while: end what can be gone on with in another file.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        ...
+
     def probe(self) -> None:
         """After an error: see whether it is worth to go on.
 
@@ -106,6 +114,9 @@ class FileRecorder:
             self._muxer = Mp4Muxer(packet)
             self._file = GrowingFile(self._path, header=self._muxer.header, replace=True)
         self._store(self._muxer.add(packet))
+
+    def rest(self) -> None:
+        """There is no other file."""
 
     def probe(self) -> None:
         """Store something beside the file, and remove it."""
@@ -218,6 +229,10 @@ class FolderRecorder:
             self._recording = False
             self._preroll.add(sample)
             self._end()
+
+    def rest(self) -> None:
+        """End the segment."""
+        self._end()
 
     def probe(self) -> None:
         """Make room for a megabyte, store it, and remove it and what the fault has left."""

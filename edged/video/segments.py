@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
 
+from edged.video.encoder import CLOCK_HZ
 from edged.video.mp4 import Mp4Muxer
 from edged.video.pieces import PART, GrowingFile
 
@@ -41,13 +42,16 @@ class Sample:
     ts: float
     """When it was captured: UTC, seconds since the epoch."""
     line: bytes
-    """The detections, a line of JSON."""
+    """The detections, a line of JSON; empty where none have come."""
     seen: bool
     """Whether there are any."""
     first: bool = False
     """Of its encoder; with those before it shares no file of segments."""
     pictures: tuple[tuple[str, bytes], ...] = ()
     """Ids of events with the best picture so far, a JPEG, where there is a new one."""
+    of: int | None = None
+    """Of a camera's own packets, which do not wait for the model: ticks at which the picture is shown that
+    the line is about. The line then says where in the video that is."""
 
 
 class Segment:
@@ -65,7 +69,7 @@ class Segment:
     def __init__(self, folder: Path, first: Sample, store: Store) -> None:
         self._store = store
         self._muxer = Mp4Muxer(first.packet)
-        self._first_pts = first.packet.pts
+        self._origin = first.packet.order
         self._video, self._lines = _reserve(folder, first.ts, self._muxer.header)
         self.name = self._video.path.stem
         self._pending: list[bytes] = []
@@ -83,7 +87,7 @@ class Segment:
 
     def length(self, packet: Packet) -> int:
         """Ticks from the beginning to ``packet``."""
-        return packet.pts - self._first_pts
+        return packet.order - self._origin
 
     def add(self, sample: Sample) -> None:
         """Take one sample; a keyframe stores what is between it and the one before.
@@ -92,7 +96,9 @@ class Segment:
             OSError: it could not be stored.
         """
         self._save(self._muxer.add(sample.packet))
-        self._pending.append(sample.line)
+        self._pending.append(
+            sample.line if sample.of is None else _placed(sample.line, (sample.of - self._origin) / CLOCK_HZ)
+        )
         self._pictures.update(sample.pictures)
 
     def finish(self) -> None:
@@ -119,13 +125,19 @@ class Segment:
         if fragment:
             self._store(self._video, fragment)
             lines, self._pending = b"".join(self._pending), []
-            self._store(self._lines, lines)
+            if lines:
+                self._store(self._lines, lines)
             while self._pictures:
                 event_id, jpeg = self._pictures.popitem()
                 path = self._video.path.with_suffix(f".{event_id}{PICTURE}")
                 picture = GrowingFile(path, replace=True)
                 with contextlib.closing(picture):
                     self._store(picture, jpeg)
+
+
+def _placed(line: bytes, at: float) -> bytes:
+    """A line that says at which second of the video its picture is; below 0 it is in the file before."""
+    return line and b'%s,"at":%.3f}\n' % (line.rstrip()[:-1], at)
 
 
 def own_name(name: str) -> str | None:

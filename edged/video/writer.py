@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _AHEAD = 150
 """Samples that wait for the disk: five seconds of 30 frames each, some megabytes."""
+_MOST_BYTES = 64 << 20
+"""Of the samples that wait: a camera's own may be large."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _CALM_S = 10.0
@@ -24,6 +26,10 @@ _CALM_S = 10.0
 
 class BehindError(Exception):
     """The disk does not keep up: there is no room for another sample."""
+
+
+class _Break:
+    """Nothing follows for a while."""
 
 
 class Writer:
@@ -37,7 +43,9 @@ class Writer:
         self.problem = ""
         """Why nothing is recorded; empty when all is well. Whatever is put meanwhile is lost."""
         self._recorder = recorder
-        self._queue: queue.Queue[Sample | None] = queue.Queue(_AHEAD)
+        self._queue: queue.Queue[Sample | _Break | None] = queue.Queue(_AHEAD)
+        self._put = self._taken = 0
+        """Bytes, each counted by one thread."""
         self._closing = threading.Event()
         self._ended = threading.Event()
         self._ended.set()
@@ -62,14 +70,27 @@ class Writer:
         Raises:
             BehindError: it is lost; the next one must be a keyframe.
         """
-        if self._behind and self._queue.qsize() > _AHEAD // 2:
+        waiting = self._put - self._taken
+        if self._behind and (self._queue.qsize() > _AHEAD // 2 or waiting > _MOST_BYTES // 2):
             raise BehindError
         self._behind = False
+        if waiting > _MOST_BYTES:
+            self._behind = True
+            raise BehindError
         try:
             self._queue.put(sample, timeout=patience_s)
         except queue.Full:
             self._behind = True
             raise BehindError from None
+        self._put += len(sample.packet.data)
+
+    def rest(self) -> None:
+        """Nothing follows for a while: what was put is stored as soon as the disk can, not with what follows.
+
+        Never waits; where there is no room for the word, the next sample says it.
+        """
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(_Break())
 
     def close(self, timeout_s: float) -> bool:
         """Record what waits, end the files and the thread; False if the disk did not let us in time.
@@ -86,9 +107,13 @@ class Writer:
         try:
             if fault is not None:
                 self._recover(fault)
-            while (sample := self._queue.get()) is not None:
+            while (item := self._queue.get()) is not None:
                 try:
-                    self._recorder.take(sample)
+                    if isinstance(item, _Break):
+                        self._recorder.rest()
+                    else:
+                        self._taken += len(item.packet.data)
+                        self._recorder.take(item)
                 except OSError as error:
                     self._recover(error)
             self._end()

@@ -47,6 +47,7 @@ def make(
     b_frames: int = 2,
     rotated: bool = False,
     size: tuple[int, int] = (160, 96),
+    gop: int = 10,
     options: dict[str, str] | None = None,
 ) -> Path:
     """Encode pictures, numbered from ``first``, into ``path``; its suffix chooses the container.
@@ -59,7 +60,7 @@ def make(
         stream.width, stream.height = size
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.time_base = Fraction(1, fps)
-        stream.codec_context.gop_size = 10
+        stream.codec_context.gop_size = gop
         if codec == "libx264":
             stream.codec_context.max_b_frames = b_frames
         for number in range(frames):

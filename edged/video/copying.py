@@ -1,0 +1,197 @@
+"""A camera's own packets on their way to the disk, with what was found in their pictures."""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import structlog
+
+from edged.sources.tap import COPIED
+from edged.video.encoder import CLOCK_HZ, Packet
+from edged.video.segments import Sample
+from edged.video.writer import BehindError
+
+if TYPE_CHECKING:
+    import av
+
+    from edged.records import Frame
+    from edged.sources.tap import PacketForm
+    from edged.video.writer import Writer
+
+_REMEMBERED = 600
+"""Packets whose time is known when a result comes: ten seconds of 60 a second."""
+_NOTES = 100
+"""Results that wait for a packet to go with; there is one for each while the camera sends any."""
+_JUMP = 10 * CLOCK_HZ
+"""Ticks by which one step of a stream may differ from the clock; beyond that its times were set anew."""
+_BACK = CLOCK_HZ // 2
+"""Ticks by which it may go back for that."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is to be kept of a result beside the video."""
+
+    ts: float
+    """When the frame was captured: UTC, seconds since the epoch."""
+    line: bytes
+    """The detections, a line of JSON."""
+    seen: bool
+    """Whether there are any that matter."""
+    pictures: tuple[tuple[str, bytes], ...] = ()
+    """As of :class:`~edged.video.segments.Sample`."""
+
+
+class Timeline:
+    """Times of one camera's packets that always grow, through gaps, jumps, wraps and connections."""
+
+    def __init__(self) -> None:
+        self._last = -1
+        self._heard: float | None = None
+        self._shift: int | None = None
+        """From the stream's own ticks to these."""
+
+    def follow(self, packet: av.Packet[Any], now: float, *, anew: bool) -> tuple[int, int]:
+        """When a packet is decoded and when it is shown, ticks of :data:`CLOCK_HZ` since the first one.
+
+        Args:
+            packet: the next one.
+            now: when it came, monotonic seconds.
+            anew: whether it is the first of a connection, or of another form.
+        """
+        passed = 0 if self._heard is None else round((now - self._heard) * CLOCK_HZ)
+        self._heard = now
+        due = self._last + max(1, passed)
+        shown, decoded = _ticks(packet, packet.pts), _ticks(packet, packet.dts)
+        known = shown if decoded is None else decoded
+        if known is None:  # a camera without a clock of its own
+            self._last = due
+            return due, due
+        if self._shift is None or anew or not self._fits(known + self._shift, due):
+            self._shift = due - known
+        dts = self._last = max(self._last + 1, known + self._shift)
+        pts = dts if shown is None else max(dts, shown + self._shift)
+        return dts, (pts if pts - dts < _JUMP else dts)
+
+    def _fits(self, ticks: int, due: int) -> bool:
+        return abs(ticks - due) <= _JUMP and ticks > self._last - _BACK
+
+
+class Copier:
+    """Records packets as they come. Nobody waits for it: not the camera, and not who takes results.
+
+    What was found in a picture goes to the disk with the packet that comes next after the model has answered.
+
+    Args:
+        writer: stores them; used by this object only.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self.copied = 0
+        """Packets handed to the disk's thread, since the start."""
+        self.dropped = 0
+        """Packets left out, since the start: the disk was behind or at fault, or MP4 does not take them."""
+        self.problem = ""
+        """Why packets are left out; empty while none are."""
+        self._writer = writer
+        self._lock = threading.Lock()
+        self._times = Timeline()
+        self._came: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
+        """When packets came, monotonic seconds, and when they are decoded, ticks."""
+        self._notes: deque[tuple[Note, int | None]] = deque(maxlen=_NOTES)
+        self._form: PacketForm | None = None
+        self._first = True
+        """Whether the next packet that is recorded is the first of its form."""
+        self._waits = True
+        """Whether nothing but a keyframe is of use."""
+
+    def note(self, note: Note, frame: Frame) -> None:
+        """Keep what was found in a frame, with the next packet."""
+        # The thread that reads the camera decodes a packet before it asks for the next one, so the frame is
+        # of the last packet that had come when it was decoded. A decoder that puts pictures in order gives
+        # with each packet the one that is shown when that packet is decoded.
+        decoded = frame.captured - frame.capture_ms / 1e3
+        with self._lock:
+            before = bisect_right(self._came, decoded, key=lambda came: came[0])
+            self._notes.append((note, self._came[max(0, before - 1)][1] if self._came else None))
+
+    def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
+        """Take a packet, in the thread of the camera."""
+        now, ts = time.monotonic(), time.time()
+        with self._lock:
+            anew = form is not self._form
+            if anew:
+                self._form = form
+                self._first = self._waits = True
+            if form.template is None:
+                self._refuse(form)
+                return
+            dts, pts = self._times.follow(packet, now, anew=anew)
+            self._came.append((now, dts))
+            note, of = self._notes.popleft() if self._notes else (None, None)
+            if self._waits and not packet.is_keyframe:
+                self.dropped += bool(self.problem)
+                return
+            copy = Packet(bytes(packet), pts, packet.is_keyframe, dts, form)
+            if note is None:
+                sample = Sample(copy, ts, b"", seen=False, first=self._first)
+            else:
+                place = dts if of is None else of
+                sample = Sample(copy, ts, note.line, note.seen, self._first, note.pictures, place)
+            self._put(sample)
+
+    def connection_ended(self) -> None:
+        """Have stored what there is: who knows when the camera is found again."""
+        self._writer.rest()
+
+    def _put(self, sample: Sample) -> None:
+        problem = self._writer.problem
+        if not problem:
+            try:
+                self._writer.put(sample, patience_s=0.0)
+            except BehindError:
+                problem = "the disk does not keep up with the camera's video"
+        if problem:
+            self.dropped += 1
+            self._waits = True
+            if not self.problem:
+                log.warning("packets_left_out", reason=problem)
+            self.problem = problem
+            return
+        self.copied += 1
+        self._first = self._waits = False
+        if self.problem:
+            self.problem = ""
+            log.info("packets_again", left_out=self.dropped)
+
+    def _refuse(self, form: PacketForm) -> None:
+        self.dropped += 1
+        problem = f"EDGED_RECORD=copy cannot keep {form.codec}: it takes {', '.join(COPIED)}"
+        if self.problem != problem:
+            self.problem = problem
+            log.error("packets_refused", codec=form.codec, takes=COPIED)
+
+
+@runtime_checkable
+class PacketTaker(Protocol):
+    """What may want a camera's packets."""
+
+    @property
+    def copier(self) -> Copier | None:
+        """Takes them; None if none are wanted."""
+        ...
+
+
+def _ticks(packet: av.Packet[Any], time_: int | None) -> int | None:
+    base = packet.time_base
+    return None if time_ is None or not base else round(time_ * base * CLOCK_HZ)
+
+
+__all__ = ["Copier", "Note", "PacketTaker", "Timeline"]

@@ -1,0 +1,141 @@
+"""EDGED_RECORD=copy in a daemon, of real streams that end, come back and are cut off."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import av
+import pytest
+from daemon import Daemon, edged, until
+from film import complaints, lines, play, segments
+from source_clips import make, number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def camera(clip: Path, port: int) -> Iterator[None]:
+    """Serves a clip once, as fast as it would come from a camera, to the one who connects."""
+    url = f"tcp://127.0.0.1:{port}?listen=1"
+    command = ["ffmpeg", "-v", "error", "-re", "-i", str(clip), "-c", "copy", "-f", "mpegts", url]
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def numbers(path: Path) -> list[int]:
+    """What the pictures of a file show."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    return [number_of(frame.to_ndarray(format="bgr24").astype("uint8")) for frame in frames]
+
+
+@pytest.fixture
+def settings(demo_model: Path, tmp_path: Path) -> dict[str, str]:
+    """A camera at 25 pictures a second, of which the model gets two."""
+    return {
+        "EDGED_MODEL": str(demo_model),
+        "EDGED_THREADS": "1",
+        "EDGED_OUTPUT": str(tmp_path / "out"),
+        "EDGED_DISK_FREE_GB": "0",
+        "EDGED_RECORD": "copy",
+        "EDGED_SEGMENT": "3",
+        "EDGED_FPS": "2",
+        "EDGED_LOG_FORMAT": "json",
+    }
+
+
+def test_a_camera_is_recorded_until_it_is_lost_again_when_it_is_back_and_up_to_a_kill(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    clip = make(tmp_path / "clip.ts", frames=250, b_frames=0)
+    out, port = tmp_path / "out", free_port()
+    settings["EDGED_SOURCE"] = f"tcp://127.0.0.1:{port}"
+    with Daemon(tmp_path, settings) as daemon:
+        with camera(clip, port):
+            daemon.until_told("source_lost")
+        until(lambda: segments(out) and numbers(segments(out)[-1])[-1] == 249)
+        before = segments(out)
+        shown = [number for path in before for number in numbers(path)]
+        assert shown == list(range(shown[0], 250)), "every packet since the first keyframe"
+        assert shown[0] < 200
+        assert max(play(path).times[-1] for path in before) < 4
+        assert [complaints(path) for path in before] == [""] * len(before)
+
+        with camera(clip, port):
+            daemon.until(lambda: len(segments(out)) > len(before) + 1)
+            killed = time.time()
+            daemon.send(signal.SIGKILL)
+            daemon.wait()
+    last = segments(out)[-1]
+    assert complaints(last) == ""
+    first = lines(last)[0]
+    shows_to = first["ts_capture"] - first["at"] + play(last).times[-1]
+    assert killed - shows_to < 2.0
+
+
+def test_a_reload_that_changes_only_how_is_recorded_keeps_the_camera(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    """The camera takes one connection, and both kinds of video come of it."""
+    clip = make(tmp_path / "clip.ts", frames=750, b_frames=0)
+    out, port = tmp_path / "out", free_port()
+    settings["EDGED_SOURCE"] = f"tcp://127.0.0.1:{port}"
+    with camera(clip, port), Daemon(tmp_path, settings | {"EDGED_RECORD": "annotated"}) as daemon:
+        daemon.until_told("encoder")
+        daemon.configure(settings)
+        daemon.send(signal.SIGHUP)
+        daemon.until_told("reloaded")
+        annotated = segments(out)
+        daemon.until(lambda: len(segments(out)) > len(annotated) + 1)
+        daemon.configure(settings | {"EDGED_RECORD": "annotated"})
+        daemon.send(signal.SIGHUP)
+        daemon.until_told("encoder", 2)
+        assert daemon.told("source_lost") == []
+        daemon.stop()
+    sizes = [
+        len(play(path).times) / play(path).times[-1] for path in segments(out) if play(path).times[-1] > 1
+    ]
+    assert max(sizes) > 20, "the camera's own rate"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"EDGED_SOURCE": "synthetic:?fps=5"},
+            "EDGED_RECORD=copy cannot record the source 'synthetic:?fps=5'",
+        ),
+        ({"EDGED_OUTPUT": "out.mp4"}, "EDGED_RECORD=copy records into a folder"),
+    ],
+)
+def test_what_cannot_be_copied_is_refused(
+    settings: dict[str, str], tmp_path: Path, changed: dict[str, str], said: str
+) -> None:
+    clip = make(tmp_path / "clip.ts", frames=250, b_frames=0)
+    port = free_port()
+    with camera(clip, port):
+        settings |= {"EDGED_SOURCE": f"tcp://127.0.0.1:{port}"} | changed
+        for command in ("check", "run"):
+            done = edged(command, settings=settings, cwd=tmp_path)
+            assert done.returncode == 78
+            assert said in done.stdout + done.stderr
+            if "EDGED_OUTPUT" in changed:
+                return

@@ -1,0 +1,319 @@
+"""EDGED_RECORD=copy: a camera's own packets in segments, with the detections beside them."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import av
+import pytest
+from film import complaints, lines, play, segments
+from made import result
+from source_clips import make, number_of
+
+from edged.metrics import Meter
+from edged.sinks.video import VideoSink
+from edged.sources.tap import JpegTap, StreamTap, Tap
+from edged.video.archive import Archive
+from edged.video.copying import Copier, Timeline
+from edged.video.recorder import Events, FolderRecorder
+from edged.video.retention import Retention
+from edged.video.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edged.video.segments import Sample
+
+T = TypeVar("T")
+
+FPS = 25
+
+
+def copying(folder: Path, *, length: float = 2.0, events: Events | None = None) -> VideoSink:
+    retention = Retention(folder, budget=None, reserve=0)
+    return VideoSink(
+        FolderRecorder(folder, retention, length=length, events=events),
+        meter=Meter(),
+        boot_id="b" * 32,
+        copies=True,
+    )
+
+
+def taker(sink: VideoSink) -> Copier:
+    assert sink.copier is not None
+    return sink.copier
+
+
+def look(sink: VideoSink, number: int, *, seen: bool = False) -> None:
+    """What the model says of the newest packet."""
+    sink.send(result(number, pts=number / FPS, ts=time.time(), seen=seen, waits=False))
+
+
+def feed(listener: Copier, *clips: Path, each: Callable[[int], object] = lambda _: None) -> list[bool]:
+    """Hand on all packets of clips, each a connection; which of them were keyframes."""
+    tap, keys = Tap(), []
+    tap.hand_to([listener])
+    for clip in clips:
+        with av.open(str(clip)) as container:
+            through = StreamTap(tap, container.streams.video[0])
+            for packet in container.demux(video=0):
+                if packet.size:
+                    through.packet(packet)
+                    keys.append(packet.is_keyframe)
+                    each(len(keys) - 1)
+            through.end()
+    return keys
+
+
+def numbers(path: Path) -> list[int]:
+    """What the pictures of a file show."""
+    with av.open(str(path)) as container:
+        return [
+            number_of(frame.to_ndarray(format="bgr24").astype("uint8")) for frame in container.decode(video=0)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("libx264", "ts"), ("libx264", "flv"), ("libx265", "ts"), ("mjpeg", "mkv")]
+)
+def test_every_packet_is_in_a_file_that_begins_with_a_keyframe(
+    tmp_path: Path, codec: str, suffix: str
+) -> None:
+    clip = make(tmp_path / f"clip.{suffix}", frames=110, codec=codec)
+    sink = copying(tmp_path / "out")
+    sink.open()
+    keys = feed(taker(sink), clip, each=lambda number: look(sink, number))
+    sink.close()
+    assert sink.account() == {"packets": 110, "packets_lost": 0}
+    assert len(keys) == 110
+    found = segments(tmp_path / "out")
+    assert len(found) >= 2
+    if codec != "libx265":  # whose groups of pictures are open: the first to be shown need those before
+        assert [number for path in found for number in numbers(path)] == list(range(110))
+    assert [complaints(path) for path in found] == [""] * len(found)
+    packets = 0
+    for path in found:
+        with av.open(str(path)) as container:
+            inside = [packet for packet in container.demux(video=0) if packet.size]
+        assert inside[0].is_keyframe
+        packets += len(inside)
+    assert packets == 110
+
+
+def test_mjpeg_makes_no_fragment_of_each_picture(tmp_path: Path) -> None:
+    """The disk is waited for at every fragment."""
+    clip = make(tmp_path / "clip.mkv", frames=100, codec="mjpeg")
+    sink = copying(tmp_path / "out", length=60)
+    sink.open()
+    feed(taker(sink), clip)
+    sink.close()
+    (path,) = segments(tmp_path / "out")
+    assert 3 <= path.read_bytes().count(b"moof") <= 6
+
+
+def test_a_camera_with_few_keyframes_is_on_the_disk_all_the_same(tmp_path: Path) -> None:
+    clip = make(tmp_path / "clip.ts", frames=150, gop=1000)
+    sink = copying(tmp_path / "out", length=60)
+    sink.open()
+    feed(taker(sink), clip)
+    path = wait_for(lambda: segments(tmp_path / "out"))[0]
+    sink.close()
+    assert path.read_bytes().count(b"moof") >= 5
+    assert numbers(path) == list(range(150))
+
+
+def test_a_line_says_where_its_picture_is(tmp_path: Path) -> None:
+    """The pictures come out of order, and every third is looked at."""
+    clip = make(tmp_path / "clip.ts", frames=100)
+    sink = copying(tmp_path / "out", length=1.6)
+    sink.open()
+    asked: list[float] = []
+
+    def each(number: int) -> None:
+        if number % 3 == 0:
+            asked.append(time.time())
+            look(sink, number)
+
+    feed(taker(sink), clip, each=each)
+    sink.close()
+    found = segments(tmp_path / "out")
+    assert len(found) == 3
+    ids = []
+    for path in found:
+        times = play(path).times
+        for line in lines(path):
+            ids.append(line["frame_id"])
+            if line["at"] >= times[0]:
+                assert min(abs(line["at"] - shown) for shown in times) < 0.002
+    assert ids == list(range(0, 97, 3)), "all after which a packet came"
+    archive = Archive(tmp_path / "out")
+    line = lines(found[-1])[2]
+    name, after_s = archive.find(line["ts_capture"]) or ("", 0.0)
+    assert name == found[-1].name
+    assert after_s == pytest.approx(line["at"])
+
+
+def test_events_begin_on_the_keyframe_before_their_pre_roll(tmp_path: Path) -> None:
+    clip = make(tmp_path / "clip.ts", frames=140, b_frames=0)
+    sink = copying(tmp_path / "out", length=60, events=Events(0.6, 0.4))
+    sink.open()
+    flags = feed(taker(sink), clip, each=lambda number: look(sink, number, seen=number == 55))
+    keys = [number for number, key in enumerate(flags) if key]
+    sink.close()
+    (path,) = segments(tmp_path / "out")
+    shown = numbers(path)
+    # Seen in 55, told with 56: 15 pictures before, back to a keyframe, and 10 after, up to the next keyframe.
+    begin = max(key for key in keys if key <= 56 - 15)
+    assert shown == list(range(begin, min(key for key in keys if key > 56 + 10)))
+    assert [line["frame_id"] for line in lines(path) if line["detections"]] == [55]
+
+
+def test_another_size_codec_or_connection_begins_another_file(tmp_path: Path) -> None:
+    clips = [
+        make(tmp_path / "one.ts", frames=30),
+        make(tmp_path / "two.ts", frames=30, size=(320, 192)),
+        make(tmp_path / "three.ts", frames=30, codec="libx265"),
+        make(tmp_path / "four.ts", frames=30, codec="libx265"),
+    ]
+    sink = copying(tmp_path / "out", length=60)
+    sink.open()
+    feed(taker(sink), *clips)
+    sink.close()
+    films = [play(path) for path in segments(tmp_path / "out")]
+    assert [(film.codec, film.width, len(film.times)) for film in films] == [
+        ("h264", 160, 30),
+        ("h264", 320, 30),
+        ("hevc", 160, 30),
+        ("hevc", 160, 30),
+    ]
+
+
+def test_what_came_is_on_the_disk_as_soon_as_the_camera_is_lost(tmp_path: Path) -> None:
+    clip = make(tmp_path / "clip.ts", frames=30)
+    sink = copying(tmp_path / "out", length=60)
+    sink.open()
+    feed(taker(sink), clip)
+    wait_for(lambda: [numbers(path) for path in segments(tmp_path / "out")] == [list(range(30))])
+    sink.close()
+
+
+class Blocked(FolderRecorder):
+    """A disk that stands still until it is let go."""
+
+    go = threading.Event()
+
+    def take(self, sample: Sample) -> None:
+        self.go.wait(30)
+        super().take(sample)
+
+
+def test_a_disk_that_stands_still_holds_no_camera_up(tmp_path: Path) -> None:
+    clips = [make(tmp_path / f"{n}.ts", frames=n, b_frames=0) for n in (200, 100)]
+    recorder = Blocked(
+        tmp_path / "out", Retention(tmp_path / "out", budget=None, reserve=0), length=60, events=None
+    )
+    recorder.go = threading.Event()
+    writer = Writer(recorder)
+    recorder.open()
+    writer.start()
+    copier = Copier(writer)
+    began = time.monotonic()
+    feed(copier, clips[0])
+    assert time.monotonic() - began < 5
+    assert "does not keep up" in copier.problem
+    assert copier.copied + copier.dropped == 200
+    assert copier.copied in {150, 151}
+    recorder.go.set()
+    recorded = copier.copied
+    wait_for(writer._queue.empty)  # noqa: SLF001  # nothing else tells
+    feed(copier, clips[1])
+    assert writer.close(10)
+    assert copier.problem == ""
+    first, last = (numbers(path) for path in segments(tmp_path / "out"))
+    assert first == list(range(recorded)), "no picture is missing before the gap"
+    assert last == list(range(100))
+
+
+def test_a_codec_that_mp4_does_not_take_is_told(tmp_path: Path) -> None:
+    clip = make(tmp_path / "clip.mkv", frames=5, codec="mpeg4")
+    sink = copying(tmp_path / "out")
+    sink.open()
+    feed(taker(sink), clip)
+    assert sink.problem == "EDGED_RECORD=copy cannot keep mpeg4: it takes h264, hevc, mjpeg"
+    assert sink.account() == {"packets": 0, "packets_lost": 5}
+    sink.close()
+
+
+def test_pictures_without_times_go_by_the_clock(tmp_path: Path) -> None:
+    from made import picture  # OpenCV
+
+    from edged.imaging.jpeg import encoded
+
+    sink = copying(tmp_path / "out")
+    sink.open()
+    tap = Tap()
+    tap.hand_to([taker(sink)])
+    jpegs = JpegTap(tap)
+    for number in range(12):
+        jpegs.jpeg(encoded(picture(number), 80))
+        time.sleep(0.05)
+    sink.close()
+    (path,) = segments(tmp_path / "out")
+    times = play(path).times
+    assert len(times) == 12
+    assert all(0.04 < b - a < 0.5 for a, b in itertools.pairwise(times))
+
+
+def packet(pts: int | None, dts: int | None = None) -> av.Packet[Any]:
+    made: av.Packet[Any] = av.Packet(b"x")
+    made.time_base = Fraction(1, 1000)
+    made.pts, made.dts = pts, pts if dts is None else dts
+    return made
+
+
+@pytest.mark.parametrize(
+    ("said", "came", "expected"),
+    [
+        ([1000, 1040, 1080], [0, 0.04, 0.08], [0, 40, 80]),
+        ([1000, 1040, 1080], [0, 3, 3], [0, 40, 80]),  # a stall of the network, then all at once
+        ([5000, 1000, 1040], [0, 0.04, 0.08], [0, 40, 80]),  # the camera set its clock back
+        ([1000, 90_000_000, 90_000_040], [0, 0.04, 0.08], [0, 40, 80]),  # and far ahead
+        ([1000, 9000, 9040], [0, 8, 8.04], [0, 8000, 8040]),  # nothing came for a while
+        ([None, None, None], [0, 0.04, 0.08], [0, 40, 80]),  # no times at all
+        ([1000, None, 1080], [0, 0.04, 0.08], [0, 40, 80]),
+    ],
+)
+def test_times_grow_whatever_the_camera_says(
+    said: list[int | None], came: list[float], expected: list[int]
+) -> None:
+    times = Timeline()
+    given = [
+        times.follow(packet(pts), 100 + now, anew=n == 0)
+        for n, (pts, now) in enumerate(zip(said, came, strict=True))
+    ]
+    assert [dts for dts, _ in given] == pytest.approx([90 * ms for ms in expected], abs=3)
+
+
+def test_times_go_on_in_the_next_connection() -> None:
+    times = Timeline()
+    times.follow(packet(777_000), 0.0, anew=True)
+    assert times.follow(packet(5), 60.0, anew=True)[0] == pytest.approx(60 * 90_000, abs=2)
+
+
+def test_twice_the_same_time_is_none() -> None:
+    times = Timeline()
+    given = [times.follow(packet(ms), 0.0, anew=False)[0] for ms in (0, 40, 40, 39, 80)]
+    assert given == sorted(set(given))
+
+
+def wait_for(found: Callable[[], T]) -> T:
+    deadline = time.monotonic() + 20
+    while not (it := found()):
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.02)
+    return it
