@@ -105,8 +105,10 @@ def _edge_tpu(settings: Settings) -> int:
 
 
 def _model(settings: Settings) -> str:
+    from edged.daemon.assembly import admission  # noqa: PLC0415
     from edged.model import detector  # noqa: PLC0415
 
+    admitting = admission(settings)
     loaded = detector.load(settings)
     try:
         engine = loaded.engines[0]
@@ -117,9 +119,12 @@ def _model(settings: Settings) -> str:
         engine.invoke(tensor)
         took_ms = 1e3 * (time.perf_counter() - started)
         classes = len(loaded.decoder.labels)
+        looks = ""
+        if admitting is not None and admitting.most > 1:
+            looks = f" and {admitting.most} invokes a frame ({took_ms * admitting.most:.0f} ms)"
         return (
-            f"{loaded.model.name} on {engine.device} with {engine.runtime}, {took_ms:.1f} ms an invoke, "
-            f"{classes or 'no'} labels" + (f"; {engine.degraded}" if engine.degraded else "")
+            f"{loaded.model.name} on {engine.device} with {engine.runtime}, {took_ms:.1f} ms an invoke"
+            f"{looks}, {classes or 'no'} labels" + (f"; {engine.degraded}" if engine.degraded else "")
         )
     finally:
         loaded.close()

@@ -19,6 +19,7 @@ from edged.model import detector
 from edged.pipeline import Intake, Outlet
 from edged.pipeline.admission import Admission
 from edged.pipeline.follow import Follower
+from edged.pipeline.regions import Tiles
 from edged.scene import Scene, SceneRules
 from edged.scene.motion import Background
 from edged.settings.reading import Reading
@@ -183,7 +184,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
         await around.close([(opened.name, opened.close) for opened in reversed(builder.fresh)])
         raise
     scene = builder.kept("scene", _follower, previous.scene if previous else None)
-    motion = builder.kept("motion", _admission, previous.motion if previous else None)
+    motion = builder.kept("motion", admission, previous.motion if previous else None)
     return Assembly(settings, builder.parts, scene, motion)
 
 
@@ -275,16 +276,21 @@ def _follower(settings: Settings) -> Follower | None:
     return Follower(Scene(rules)) if settings.track else None
 
 
-def _admission(settings: Settings) -> Admission | None:
-    """Another source shows another background."""
+def admission(settings: Settings) -> Admission | None:
+    """What decides which frames the model looks at, and at what of them; None: at all, once.
+
+    Another source shows another background: it is read, too.
+    """
     _ = settings.source, settings.rotate
+    regions = Tiles(*settings.tiles) if settings.tiles else None
     if settings.motion == "off":
-        return None
-    return Admission(Background(settings.mask, settings.roi), check_s=settings.motion_check)
+        return Admission(regions=regions) if regions is not None else None
+    background = Background(settings.mask, settings.roi)
+    return Admission(background, check_s=settings.motion_check, regions=regions)
 
 
 def _nothing() -> None:
     """A memory holds nothing that would have to be closed."""
 
 
-__all__ = ["Assembly", "Closer", "Runner", "Surroundings", "build"]
+__all__ = ["Assembly", "Closer", "Runner", "Surroundings", "admission", "build"]

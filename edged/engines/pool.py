@@ -66,6 +66,11 @@ class Turns:
                 self._waiting.remove(guest)
                 self._changed.notify_all()
 
+    def charge(self, guest: Guest, invokes: int) -> None:
+        """The turn that was taken is for so many invokes instead of one: the next one is due later."""
+        with self._changed:
+            guest.due += (invokes - 1) / guest.weight
+
     def give_back(self) -> None:
         """A turn is over."""
         with self._changed:

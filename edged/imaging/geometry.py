@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from edged.errors import ModelError
+from edged.records import Box
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
 _IMAGE_AXES = 4
 CHANNELS = (3, 1)
 """Of a colour picture, and of a grey one."""
+
+
+class Region(NamedTuple):
+    """A part of a frame, in its pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def box(self) -> Box:
+        """Its corners."""
+        return Box(self.left, self.top, self.left + self.width, self.top + self.height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,11 @@ class Geometry:
     left: int = 0
     """Where that part begins in the source frame, pixels."""
     top: int = 0
+
+    @property
+    def region(self) -> Region:
+        """The part of the source frame that is looked at."""
+        return Region(self.left, self.top, self.width, self.height)
 
     def to_source(self, boxes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
         """Corners [n, 4] (x1, y1, x2, y2) in input pixels as source pixels, clipped to what was looked at."""

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edged.errors import ConfigError, ModelError
-from edged.imaging.geometry import CHANNELS, Geometry, corner_fit, input_size, letterbox, middle
+from edged.imaging.geometry import CHANNELS, Geometry, Region, corner_fit, input_size, letterbox, middle
 from edged.pixels import Planes, fitted, part
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ _BLUE_GREEN_RED = (0, 1, 2)
 """Where a frame has its channels."""
 _GREY = np.array([[0.114, 0.587, 0.299]], np.float32)
 """Shares of blue, green and red in the luminance that models without colours are trained with."""
-_GEOMETRIES = 8
-"""Source sizes whose geometry is remembered; a camera has one, a folder of pictures a few."""
+_GEOMETRIES = 32
+"""Source sizes and parts whose geometry is remembered; a camera has one, a folder of pictures a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Preprocessor:
         alike = bool((table == table[:, :1]).all())
         self._table = self._tables[0] if alike else stored[np.newaxis]
         self._addend = _addend(self._tables[0]) if alike else None
-        self._placements: dict[tuple[int, int], _Placement] = {}
+        self._placements: dict[tuple[int, int, Region | None], _Placement] = {}
         self._bordered: dict[int, tuple[weakref.ref[Tensor], _Placement]] = {}
         self._resized: Image = np.empty((0, 0, _CHANNELS), np.uint8)
         self._swapped: Image = self._resized
@@ -159,6 +159,11 @@ class Preprocessor:
         """Where a frame of this size will lie in the input."""
         return self._placement(width, height).geometry
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the input."""
+        return self._size
+
     def check(self, width: int, height: int) -> None:
         """Find out whether frames of this size have something of the region.
 
@@ -168,15 +173,17 @@ class Preprocessor:
         if problem := self._placement(width, height).problem:
             raise ConfigError(problem, hint="Set EDGED_ROI=x,y,width,height in pixels of the frame")
 
-    def __call__(self, pixels: Pixels, out: Tensor) -> Geometry:
+    def __call__(self, pixels: Pixels, out: Tensor, region: Region | None = None) -> Geometry:
         """Write ``pixels`` into ``out``, which has the input's shape and dtype; tells where they lie.
 
-        Several ``out`` may take turns. The border of each is written only when the size of the frames
-        changes: between two calls nobody else may write into them.
+        Of a ``region`` within the picture nothing else is looked at, whatever else was settled. Several
+        ``out`` may take turns. The border of each is written only when size or region of the frames changes:
+        between two calls nobody else may write into them.
         """
         height, width = pixels.shape[:2]
-        place = self._placement(width, height)
-        self.problem = place.problem
+        place = self._placement(width, height, region)
+        if region is None:
+            self.problem = place.problem
         self._prepare(out, place)
         geometry = place.geometry
         if (width, height) != (geometry.width, geometry.height):
@@ -225,10 +232,10 @@ class Preprocessor:
         else:
             np.add(picture, self._addend, out=out)
 
-    def _placement(self, width: int, height: int) -> _Placement:
-        place = self._placements.get((width, height))
+    def _placement(self, width: int, height: int, region: Region | None = None) -> _Placement:
+        place = self._placements.get((width, height, region))
         if place is None:
-            (x, y, part_width, part_height), problem = self._part(width, height)
+            (x, y, part_width, part_height), problem = (region, "") if region else self._part(width, height)
             if self._fit == "crop":
                 left, top, part_width, part_height = middle((part_width, part_height), self._size)
                 x, y = x + left, y + top
@@ -243,19 +250,19 @@ class Preprocessor:
             place = _Placement(geometry, inner_width, inner_height, problem)
             if len(self._placements) >= _GEOMETRIES:
                 self._placements.clear()
-            self._placements[width, height] = place
+            self._placements[width, height, region] = place
         return place
 
-    def _part(self, width: int, height: int) -> tuple[tuple[int, int, int, int], str]:
+    def _part(self, width: int, height: int) -> tuple[Region, str]:
         """Left, top, width and height of what is looked at in a frame of this size; what is wrong with it."""
         if self._region is None:
-            return (0, 0, width, height), ""
+            return Region(0, 0, width, height), ""
         x, y, part_width, part_height = self._region
         if x >= width or y >= height:
             # A camera that comes back with smaller frames must not end the run, nor be blind.
             problem = f"EDGED_ROI begins at {x},{y}, outside the frame of {width}x{height}"
-            return (0, 0, width, height), problem
-        return (x, y, min(part_width, width - x), min(part_height, height - y)), ""
+            return Region(0, 0, width, height), problem
+        return Region(x, y, min(part_width, width - x), min(part_height, height - y)), ""
 
     def _prepare(self, out: Tensor, place: _Placement) -> None:
         """Bring border and scratch memory in line with where this frame lies; usually they are."""

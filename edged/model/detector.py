@@ -173,6 +173,11 @@ def _detector(
     decoder = decoder_class(model)(
         model, score_threshold=_least_score(settings), iou_threshold=settings.iou_threshold
     )
+    if settings.tiles and decoder.task == "classify":
+        raise ConfigError(
+            f"EDGED_TILES looks at parts of a frame, and the model {model.name!r} says what all of it shows",
+            hint="Give a model that finds objects, or take EDGED_TILES out",
+        )
     keep = frozenset(settings.classes)
     if unknown := sorted(keep - set(decoder.labels)):
         raise ConfigError(

@@ -1,4 +1,7 @@
-"""Which frames the model looks at: those in which something moves, and some to make sure."""
+"""Which frames the model looks at, and at which parts of them.
+
+Those in which something moves, and some to make sure.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,13 @@ from typing import TYPE_CHECKING
 from edged.scene.motion import Background, Change
 
 if TYPE_CHECKING:
-    from edged.records import Frame
+    from collections.abc import Sequence
+
+    from edged.imaging.geometry import Region
+    from edged.pipeline.regions import Regions
+    from edged.records import Box, Frame
+
+_ALL_OF_IT: tuple[None] = (None,)
 
 _LINGER_S = 1.0
 """How long frames are looked at after something moved: who stops was perhaps never seen well. A picture that
@@ -21,18 +30,38 @@ class Admission:
     """Keeps frames from the model in which nothing moves. Belongs to one thread.
 
     Args:
-        background: what the camera sees while nothing moves.
+        background: what the camera sees while nothing moves; None: every frame is looked at.
         check_s: seconds, by the frames' own clock, after which a frame is looked at whatever it shows.
+        regions: chooses parts of the frames; None: all of each is looked at, once.
     """
 
-    def __init__(self, background: Background, *, check_s: float) -> None:
+    def __init__(
+        self, background: Background | None = None, *, check_s: float = 0.0, regions: Regions | None = None
+    ) -> None:
         self._background = background
         self._check_s = check_s
+        self._regions = regions
         self._looked_s = -math.inf
         self._until_s = -math.inf
         """Frames before this are looked at: something has just moved."""
         self._again_s = math.inf
         """A frame after this is looked at once."""
+
+    @property
+    def gated(self) -> bool:
+        """Whether there are frames that the model does not get."""
+        return self._background is not None
+
+    @property
+    def most(self) -> int:
+        """Looks at one frame at the most."""
+        return self._regions.most if self._regions is not None else 1
+
+    def parts(
+        self, frame: Frame, base: Region, size: tuple[int, int], tracked: Sequence[Box]
+    ) -> Sequence[Region | None]:
+        """What of a frame that is wanted the model looks at; as :meth:`Regions.of`."""
+        return self._regions.of(frame, base, size, tracked) if self._regions is not None else _ALL_OF_IT
 
     def wants(self, frame: Frame, *, anyway: bool) -> bool:
         """Whether the model is to look at this frame; to be asked once for each, in their order.
@@ -41,6 +70,8 @@ class Admission:
             frame: the newest.
             anyway: it is looked at whatever it shows, since what was seen last is not settled.
         """
+        if self._background is None:
+            return True
         now = frame.pts
         if now < self._looked_s:  # a clock that begins anew
             self._looked_s = self._until_s = -math.inf

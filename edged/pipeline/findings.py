@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edged.imaging.picture import Picture
+from edged.pipeline.looks import timings
+from edged.pipeline.seams import merged
 from edged.records import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edged.imaging.geometry import Geometry
     from edged.model.detector import Detector
     from edged.pipeline.follow import Follower
-    from edged.records import Detection, Frame, Tensor
+    from edged.pipeline.looks import FrameJob
+    from edged.records import Box, Detection
     from edged.scene import SceneView
-
-
-@dataclass(slots=True)
-class FrameJob:
-    """A frame on its way through the model; its worker sets ``done`` when it has outputs or has failed.
-
-    All times are monotonic, in seconds.
-    """
-
-    frame: Frame
-    tensor: Tensor
-    geometry: Geometry | None
-    """None: nothing moves, the model does not get it."""
-    begun: float
-    admitted: float
-    """When it was decided whether the model looks at it."""
-    preprocessed: float
-    predict_started: float = 0.0
-    predicted: float = 0.0
-    outputs: Sequence[Tensor] | None = None
-    failed: bool = False
-    done: threading.Event = field(default_factory=threading.Event)
 
 
 class Findings:
@@ -74,21 +52,38 @@ class Findings:
         """What was seen last is not to be relied on."""
         self._last = None
 
-    def read(self, job: FrameJob, outputs: Sequence[Tensor], geometry: Geometry) -> Result:
+    @property
+    def places(self) -> tuple[Box, ...]:
+        """Where the objects that are known should be in the next frame."""
+        return self._follower.places if self._follower is not None else ()
+
+    def read(self, job: FrameJob) -> Result:
         """What the model has found in a frame.
 
         Raises:
             OutputError: the outputs are not to be believed.
         """
         started = time.monotonic()
-        detections = self._detector.decoder.decode(outputs, geometry)
-        if keep := self._detector.keep:
-            detections = [detection for detection in detections if detection.label in keep]
-        found = tuple(detections)
+        found = tuple(self._found(job))
         follower, finer = self._follower, self._detector.finer
         view = follower.look(job.frame, found, finer) if follower is not None else None
         found = self._last = view.detections if view is not None else found
         return self._made(job, found, view, started)
+
+    def _found(self, job: FrameJob) -> Sequence[Detection]:
+        """What all looks at a frame have found together."""
+        decoder, keep = self._detector.decoder, self._detector.keep
+        looks = []
+        for look in job.looks:
+            assert look.outputs is not None  # noqa: S101  # it is complete
+            detections: Sequence[Detection] = decoder.decode(look.outputs, look.geometry)
+            if keep:
+                detections = [detection for detection in detections if detection.label in keep]
+            looks.append((look.geometry.region, detections))
+        if len(looks) == 1:
+            return looks[0][1]
+        base = self._detector.preprocess.geometry(job.frame.width, job.frame.height).region
+        return merged(looks, base, exact=decoder.task == "obb")
 
     def carry(self, job: FrameJob) -> Result:
         """Nothing moves: what was there still is."""
@@ -104,29 +99,10 @@ class Findings:
             job.frame,
             self._detector.model.name,
             found,
-            _timings(job, started, time.monotonic(), gated=self._gated),
+            timings(job, started, time.monotonic(), gated=self._gated),
             Picture(job.frame.pixels, found),
             waits=self._waits,
             events=view.events if view is not None else (),
             presence=view.presence if view is not None else None,
-            inferred=job.geometry is not None,
+            inferred=bool(job.parts),
         )
-
-
-def _timings(job: FrameJob, started: float, ended: float, *, gated: bool) -> dict[str, float]:
-    """Milliseconds in each stage, ``motion`` only where a gate looks; ``queue`` is what is left."""
-    motion = job.admitted - job.begun if gated else 0.0
-    preprocess = job.preprocessed - job.begun - motion
-    predict = job.predicted - job.predict_started
-    postprocess = ended - started
-    total = ended - job.frame.captured
-    seconds = {"queue": total - motion - preprocess - predict - postprocess}
-    if gated:
-        seconds["motion"] = motion
-    if job.geometry is not None:
-        seconds |= {"preprocess": preprocess, "predict": predict}
-    seconds |= {"postprocess": postprocess, "total": total}
-    return {
-        "capture": round(job.frame.capture_ms, 3),
-        **{stage: round(1e3 * taken, 3) for stage, taken in seconds.items()},
-    }

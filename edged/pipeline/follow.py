@@ -60,6 +60,12 @@ class Follower:
         with self._lock:
             return self._scene.restless
 
+    @property
+    def places(self) -> tuple[Box, ...]:
+        """Where the objects that are known should be, those included that were just lost."""
+        with self._lock:
+            return self._scene.places
+
     def account(self) -> dict[str, int]:
         """Events ``started``, ``ended`` and ``open``, and objects ``refused``, of this scene."""
         with self._lock:

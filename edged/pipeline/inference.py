@@ -2,7 +2,9 @@
 
 The input tensors are a fixed set of buffers, and a frame is only taken when one is free. That is the
 admission to the model: for a live source there is one buffer an engine, so what goes in is always the
-newest frame; for a file there is one more, so that preprocessing overlaps inference.
+newest frame; for a file there is one more, so that preprocessing overlaps inference. A frame may need several
+looks, at parts of it: they follow each other into the model, side by side where there are several engines,
+all in the one turn of their frame, and make one result.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import threading
 import time
 from contextlib import contextmanager
 from functools import partial
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,12 +21,15 @@ from edged.channel import Channel, Closed
 from edged.engines.pool import Guest
 from edged.errors import EdgedError, OutputError
 from edged.metrics import Pulse
-from edged.pipeline.findings import Findings, FrameJob
+from edged.pipeline.findings import Findings
+from edged.pipeline.looks import FrameJob
+from edged.pipeline.workers import Workers
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from edged.imaging.geometry import Region
     from edged.metrics import Ledger, Meter
     from edged.model.detector import Detector
     from edged.pipeline.admission import Admission
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     from edged.records import Frame, Result, Tensor
 
     Start = Callable[[str, Callable[[], None]], asyncio.Future[None]]
+
+_ONE_LOOK = (None,)
+"""At all of a frame."""
 
 log = structlog.get_logger()
 
@@ -50,7 +57,7 @@ class Inference:
         ledger: account of all frames.
         weight: how many turns it gets of engines that it shares.
         follower: makes tracks and events of detections; None: they stay what they are.
-        admission: which frames the model looks at; None: all.
+        admission: which frames the model looks at, and at what of them; None: at all, once.
     """
 
     def __init__(
@@ -68,7 +75,8 @@ class Inference:
     ) -> None:
         self._detector = detector
         self._admission = admission
-        self._findings = Findings(detector, follower, waits=waits, gated=admission is not None)
+        gated = admission is not None and admission.gated
+        self._findings = Findings(detector, follower, waits=waits, gated=gated)
         self._emit = emit
         self._max_age = max_age
         self._meter = meter
@@ -82,17 +90,13 @@ class Inference:
         """Why the output for some frame was not believed; None while all was."""
         self.problem = ""
         """The same of the last frame; empty when it was believed."""
-        buffers = len(detector.engines) + (1 if waits else 0)
-        # None instead of a buffer ends the intake.
-        self._free: SimpleQueue[Tensor | None] = SimpleQueue()
-        for _ in range(buffers):
-            self._free.put(detector.preprocess.new_input())
+        several = admission is not None and admission.most > 1
+        self._workers = Workers(detector, spare=1 if waits or several else 0, failed=self._fail)
         self._guest = Guest(weight)
-        self._work: Channel[FrameJob] = Channel(buffers)
-        self._ordered: Channel[FrameJob] = Channel(buffers + 1)
+        self._ordered: Channel[FrameJob] = Channel(self._workers.buffers + 1)
         self._stages: list[tuple[Pulse, Callable[[Pulse], None]]] = [
             (Pulse("preprocess"), self._preprocess),
-            *((Pulse(f"predict-{number}"), self._predict) for number in range(len(detector.engines))),
+            *((pulse, self._workers.predict) for pulse in self._workers.pulses),
             (Pulse("postprocess"), self._postprocess),
         ]
         self.pulses = [pulse for pulse, _ in self._stages]
@@ -107,6 +111,10 @@ class Inference:
         """Why the model could not go on."""
         return self._failure
 
+    def _fail(self, error: EdgedError) -> None:
+        self._failure = self._failure or error
+        self.halt()
+
     def unsettle(self) -> None:
         """What was seen last is not to be relied on."""
         self._findings.unsettle()
@@ -114,7 +122,7 @@ class Inference:
     def halt(self) -> None:
         """Take no further frame; what was taken becomes a result. The frames stay for whoever comes next."""
         self._halted.set()
-        self._free.put(None)
+        self._workers.halt()
         self._detector.pool.turns.dismiss(self._guest)
         if self._intake is not None:
             self._intake.frames.wake()
@@ -123,8 +131,7 @@ class Inference:
         """Give up what was taken and is not finished; all of it is counted."""
         self.halt()
         self._aborted = True
-        for _ in self._work.abort():
-            self._detector.pool.turns.give_back()
+        self._workers.abort()
         self._ledger.dropped("aborted", len(self._ordered.abort()))
         if (awaited := self._awaited) is not None:
             awaited.done.set()
@@ -133,10 +140,10 @@ class Inference:
 
     def _preprocess(self, pulse: Pulse) -> None:
         try:
-            while (tensor := self._free.get()) is not None and self._admit(tensor, pulse):
+            while (tensor := self._workers.tensor()) is not None and self._admit(tensor, pulse):
                 pass
         finally:
-            self._work.close()
+            self._workers.close()
             self._ordered.close()
 
     def _admit(self, tensor: Tensor, pulse: Pulse) -> bool:
@@ -157,85 +164,65 @@ class Inference:
             return False
 
     def _bring(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> bool:
-        """Bring the newest frame on its way; whether that needs the tensor."""
-        job = self._prepare(frames, tensor, pulse)
-        if job is None:
-            return False
-        self._submit(job)
-        return job.geometry is not None
-
-    def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> FrameJob | None:
-        """The newest frame as input of the model; None, and the turn given back, if it is too old."""
+        """Bring the newest frame on its way; whether that needs the tensor, and the turn."""
         job: FrameJob | None = None
+        turns = self._detector.pool.turns
         try:
-            frame = frames.get(unless=self._halted)
-            started = time.monotonic()
-            if started - frame.captured > self._max_age:
-                self._ledger.dropped("stale")
-                return None
-            with pulse, self._accounted("preprocess_failed"):
-                wanted = self._wants(frame)
-                admitted = time.monotonic()
-                geometry = self._detector.preprocess(frame.pixels, tensor) if wanted else None
-                job = FrameJob(frame, tensor, geometry, started, admitted, time.monotonic())
-            return job
+            job = self._prepare(frames, tensor, pulse)
         finally:
             if job is None:
-                self._detector.pool.turns.give_back()
+                turns.give_back()
+        if job is None:
+            return False
+        turns.charge(self._guest, len(job.parts))
+        self._workers.bring(job, pulse)
+        return True
 
-    def _wants(self, frame: Frame) -> bool:
-        if self._admission is None:
-            return True
-        wanted = self._admission.wants(frame, anyway=self._findings.restless)
-        if self._intake is not None:
-            self._intake.rest(frame.frame_id, quiet=not wanted)
-        return wanted
-
-    def _submit(self, job: FrameJob) -> None:
+    def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> FrameJob | None:
+        """The newest frame, in order, with its first look; None if the model does not get it."""
+        frame = frames.get(unless=self._halted)
+        begun = time.monotonic()
+        if begun - frame.captured > self._max_age:
+            self._ledger.dropped("stale")
+            return None
+        with pulse, self._accounted("preprocess_failed"):
+            parts = self._parts(frame)
+            job = FrameJob(frame, parts, begun, time.monotonic())
+            if parts:
+                self._workers.prepare(job, parts[0], tensor)
+            job.preprocessed = time.monotonic()
         try:
             self._ordered.put(job, waits=True)
         except Closed:
             self._ledger.dropped("aborted")
-            self._detector.pool.turns.give_back()
-            return
-        if job.geometry is None:  # the model does not get it
-            self._detector.pool.turns.give_back()
-            return
-        try:
-            self._work.put(job, waits=True)
-        except Closed:  # given up in between; who takes the job out of the order accounts for it
-            self._detector.pool.turns.give_back()
-            job.done.set()
+            return None
+        return job if parts else None
 
-    def _predict(self, pulse: Pulse) -> None:
-        self._work.each(partial(self._invoke, pulse))
-
-    def _invoke(self, pulse: Pulse, job: FrameJob) -> None:
-        try:
-            with self._detector.pool.engine() as engine, pulse:
-                job.predict_started = time.monotonic()
-                job.outputs = engine.invoke(job.tensor)
-                job.predicted = time.monotonic()
-        except BaseException as error:
-            job.failed = True
-            if not isinstance(error, EdgedError):
-                raise
-            self._failure = self._failure or error
-            self.halt()
-        finally:
-            self._detector.pool.turns.give_back()
-            job.done.set()
-            self._free.put(job.tensor)
+    def _parts(self, frame: Frame) -> Sequence[Region | None]:
+        """What of a frame the model looks at."""
+        admission = self._admission
+        if admission is None:
+            return _ONE_LOOK
+        if admission.gated:
+            wanted = admission.wants(frame, anyway=self._findings.restless)
+            if self._intake is not None:
+                self._intake.rest(frame.frame_id, quiet=not wanted)
+            if not wanted:
+                return ()
+        if admission.most == 1:
+            return _ONE_LOOK
+        preprocess = self._detector.preprocess
+        base = preprocess.geometry(frame.width, frame.height).region
+        return admission.parts(frame, base, preprocess.size, self._findings.places)
 
     def _postprocess(self, pulse: Pulse) -> None:
         self._ordered.each(partial(self._finish, pulse))
 
     def _finish(self, pulse: Pulse, job: FrameJob) -> None:
         """Wait for the outputs of the next frame in order, and make them a result."""
-        if job.geometry is None:
-            if (
-                not self._findings.settled and self.problem
-            ):  # as still as a frame whose output was not believed
+        if not job.parts:
+            # It is as still as a frame whose output was not believed.
+            if not self._findings.settled and self.problem:
                 self._ledger.dropped("bad_output")
                 return
             with pulse, self._accounted("postprocess_failed"):
@@ -248,12 +235,12 @@ class Inference:
             job.done.set()
         job.done.wait()
         self._awaited = None
-        if job.outputs is None:
-            self._ledger.dropped("predict_failed" if job.failed else "aborted")
+        if not job.complete:
+            self._ledger.dropped(job.cause or "aborted")
             return
         try:
             with pulse, self._accounted("postprocess_failed", unless=(OutputError,)):
-                result = self._findings.read(job, job.outputs, job.geometry)
+                result = self._findings.read(job)
         except OutputError as error:  # nothing was seen is not what this means
             self.unsettle()
             self._ledger.dropped("bad_output")

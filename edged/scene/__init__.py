@@ -21,7 +21,7 @@ from edged.scene.zones import Ground, inside, place
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from edged.records import Detection, Event, Frame
+    from edged.records import Box, Detection, Event, Frame
     from edged.scene.events import Story
     from edged.scene.tracks import Track
     from edged.settings.areas import Area
@@ -148,6 +148,16 @@ class Scene:
     def restless(self) -> bool:
         """Whether the next frame has to be looked at: an object moves, is new, or was just lost."""
         return any(self._is_restless(track) for one in self._trackers.values() for track in one.tracks)
+
+    @property
+    def places(self) -> tuple[Box, ...]:
+        """Where objects that are known were last seen, or should be by now if that was a moment ago."""
+        return tuple(
+            track.box
+            for tracker in self._trackers.values()
+            for track in tracker.tracks
+            if self._now - track.seen_s < _YOUNG_S
+        )
 
     def _is_restless(self, track: Track) -> bool:
         if not track.confirmed:

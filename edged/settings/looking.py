@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
+from edged.settings import written
 from edged.settings.field import setting
 
 
 class LookSettings(BaseModel):
-    """What of one camera's settings decides which frames the model sees."""
+    """What of one camera's settings decides which frames the model sees, and what of them."""
 
     motion: Literal["off", "pixels", "packets"] = setting(
         "off",
@@ -25,4 +26,11 @@ class LookSettings(BaseModel):
         gt=0,
         le=3600,
         allow_inf_nan=False,
+    )
+    tiles: Annotated[tuple[int, int] | None, BeforeValidator(written.tiles)] = setting(
+        None,
+        "Scene",
+        "columns x rows, as 3x2: the model looks at so many overlapping parts of every frame, too, one by "
+        "one, and finds what is small or far",
+        shown="none",
     )

@@ -46,6 +46,20 @@ def size(value: object) -> object:
     return int(match[1]), int(match[2])
 
 
+_MOST_TILES = 24
+
+
+def tiles(value: object) -> object:
+    """``3x2``: columns and rows."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d{1,2})x(\d{1,2})", value.replace(" ", ""))
+    columns, rows = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 < columns * rows <= _MOST_TILES:
+        raise ValueError(f"not columns x rows like 3x2, with 2 to {_MOST_TILES} tiles in all")
+    return columns, rows
+
+
 def region(value: object) -> object:
     """``x,y,width,height``."""
     if not isinstance(value, str):

@@ -28,7 +28,7 @@ from edged.sources.synthetic import SyntheticSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from edged.imaging.geometry import Geometry
+    from edged.imaging.geometry import Geometry, Region
     from edged.metrics import FrameCounts
     from edged.pipeline.admission import Admission
     from edged.pipeline.follow import Follower
@@ -143,9 +143,9 @@ class FakePreprocessor(Preprocessor):
         super().__init__(FakeEngine.inputs[0], FakeDecoder.encoding)
         self._before = before
 
-    def __call__(self, pixels: Pixels, out: Tensor) -> Geometry:
+    def __call__(self, pixels: Pixels, out: Tensor, region: Region | None = None) -> Geometry:
         self._before(int(bgr(pixels)[0, 0, 0]))
-        return super().__call__(pixels, out)
+        return super().__call__(pixels, out, region)
 
 
 def detector(
