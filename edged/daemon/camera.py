@@ -128,7 +128,7 @@ class CameraRun:
             intake=parts.intake,
             detector=parts.detector,
             outlets=parts.outlets,
-            max_age=self.settings.max_age,
+            max_age_s=self.settings.max_age,
             meter=self._figures.meter,
             ledger=self.ledger,
             weight=self.settings.weight,
@@ -220,7 +220,7 @@ class CameraRun:
         try:
             stuck = await pipeline.exchange(
                 detector=following.detector,
-                max_age=following.settings.max_age,
+                max_age_s=following.settings.max_age,
                 intake=following.intake if following.intake is not present.intake else None,
                 outlets=following.outlets,
                 weight=following.settings.weight,

@@ -30,7 +30,7 @@ class Site:
         token: what visitors must know; None where only this machine can reach us.
         title: what the page of several cameras is called.
         several: whether each camera has pages below its name.
-        stop_timeout: seconds that :meth:`close` may take.
+        stop_timeout_s: seconds that :meth:`close` may take.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Site:
         token: str | None,
         title: str = "edged",
         several: bool = False,
-        stop_timeout: float = 10.0,
+        stop_timeout_s: float = 10.0,
     ) -> None:
         self.hall = Hall(title, Guard(token), {}, several)
         self._address = address
-        self._stop_timeout = stop_timeout
+        self._stop_timeout_s = stop_timeout_s
         self._server = Server(address)
         self._lock = threading.Lock()
         self._joined: dict[str, list[View]] = {}
@@ -91,7 +91,7 @@ class Site:
 
     def close(self) -> None:
         """Hang up."""
-        self._server.close(0.8 * self._stop_timeout)
+        self._server.close(0.8 * self._stop_timeout_s)
 
     def _send_home(self) -> None:
         for view in list(self.hall.views.values()):

@@ -156,7 +156,7 @@ def _asset(item: Mapping[str, Any]) -> Asset:
     return Asset(**{key: item[key] for key in keys if key in item})
 
 
-def pull(entry: Entry, folder: Path, *, progress: Progress | None = None, timeout: float = 30.0) -> Pulled:
+def pull(entry: Entry, folder: Path, *, progress: Progress | None = None, timeout_s: float = 30.0) -> Pulled:
     """Put the entry's model, and its labels, into ``folder``.
 
     A file appears under its name only when it is complete and its checksum is right. What is already there
@@ -166,7 +166,7 @@ def pull(entry: Entry, folder: Path, *, progress: Progress | None = None, timeou
         entry: the model to get.
         folder: made if need be.
         progress: told after every piece of a download.
-        timeout: seconds that a server may stay silent.
+        timeout_s: seconds that a server may stay silent.
 
     Raises:
         CatalogError: the server or the package does not give the file that the catalog describes.
@@ -176,7 +176,7 @@ def pull(entry: Entry, folder: Path, *, progress: Progress | None = None, timeou
     for asset in filter(None, (entry.model, entry.labels)):
         path = folder / asset.file
         if not _present(asset, path):
-            _obtain(asset, path, progress, timeout)
+            _obtain(asset, path, progress, timeout_s)
             fetched.append(path)
         paths.append(path)
     return Pulled(paths[0], paths[1] if entry.labels else None, tuple(fetched))
@@ -249,10 +249,10 @@ def _present(asset: Asset, path: Path) -> bool:
     )
 
 
-def _obtain(asset: Asset, path: Path, progress: Progress | None, timeout: float) -> None:
+def _obtain(asset: Asset, path: Path, progress: Progress | None, timeout_s: float) -> None:
     if asset.url:
         with _whole(path) as (stream, part):
-            _download(asset, stream, progress, timeout)
+            _download(asset, stream, progress, timeout_s)
             stream.flush()
             found = blob_id(part)
             if found != asset.blob:
@@ -291,12 +291,12 @@ def _whole(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
             part.unlink(missing_ok=True)
 
 
-def _download(asset: Asset, stream: IO[bytes], progress: Progress | None, timeout: float) -> None:
+def _download(asset: Asset, stream: IO[bytes], progress: Progress | None, timeout_s: float) -> None:
     request = urllib.request.Request(  # noqa: S310  # _asset() lets no other scheme in
         asset.url, headers={"User-Agent": f"edged/{edged.__version__}"}
     )
     with _translated(asset):
-        response = urllib.request.urlopen(request, timeout=timeout)  # noqa: S310  # as above
+        response = urllib.request.urlopen(request, timeout=timeout_s)  # noqa: S310  # as above
     with response:
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isdigit() else None

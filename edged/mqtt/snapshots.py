@@ -17,11 +17,11 @@ class Snapshots:
     """Decides which result becomes a picture.
 
     Args:
-        interval: seconds between two pictures; 0: only those that are asked for.
+        interval_s: seconds between two pictures; 0: only those that are asked for.
     """
 
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
         self._due = 0.0
         self._asked = threading.Event()
 
@@ -31,9 +31,9 @@ class Snapshots:
 
     def of(self, result: Result) -> bytes | None:
         """A JPEG, if one is due."""
-        regular = self._interval > 0 and result.detections and result.frame.captured >= self._due
+        regular = self._interval_s > 0 and result.detections and result.frame.captured >= self._due
         if not regular and not self._asked.is_set():
             return None
         self._asked.clear()
-        self._due = result.frame.captured + self._interval
+        self._due = result.frame.captured + self._interval_s
         return encoded(result.picture(), _QUALITY)

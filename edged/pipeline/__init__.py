@@ -42,7 +42,7 @@ class Pipeline:
         intake: where frames come from.
         detector: what finds things in them.
         outlets: where results go.
-        max_age: seconds after which a waiting frame of a live source is dropped.
+        max_age_s: seconds after which a waiting frame of a live source is dropped.
         meter: latencies of all stages.
         ledger: account of all frames.
         weight: how many turns it gets of engines that it shares.
@@ -56,7 +56,7 @@ class Pipeline:
         intake: Intake,
         detector: Detector,
         outlets: Sequence[Outlet],
-        max_age: float,
+        max_age_s: float,
         meter: Meter,
         ledger: Ledger,
         weight: float = 1.0,
@@ -74,7 +74,7 @@ class Pipeline:
         self._ledger = ledger
         self._weight = weight
         self._threads = PipelineThreads(unforeseen=self.abort)
-        self._inference = self._infer(detector, max_age)
+        self._inference = self._infer(detector, max_age_s)
         self._exchange: Callable[[], Awaitable[Inference]] | None = None
         self._exchanged: asyncio.Future[tuple[str, ...]] | None = None
         self._stopped = False
@@ -124,7 +124,7 @@ class Pipeline:
         self,
         *,
         detector: Detector,
-        max_age: float,
+        max_age_s: float,
         intake: Intake | None = None,
         outlets: Sequence[Outlet] | None = None,
         weight: float = 1.0,
@@ -169,7 +169,7 @@ class Pipeline:
             if not exchanged.done():
                 exchanged.set_result(tuple(stuck))
             self._weight = weight
-            return self._infer(detector, max_age)
+            return self._infer(detector, max_age_s)
 
         self._exchange = at_the_boundary
         self._inference.halt()
@@ -226,13 +226,13 @@ class Pipeline:
             outlet.abort()  # what a stuck one has not taken
         return stuck
 
-    def _infer(self, detector: Detector, max_age: float) -> Inference:
+    def _infer(self, detector: Detector, max_age_s: float) -> Inference:
         waits = self.intake.waits
         return Inference(
             detector,
             emit=self._emit,
             waits=waits,
-            max_age=math.inf if waits else max_age,
+            max_age_s=math.inf if waits else max_age_s,
             meter=self._meter,
             ledger=self._ledger,
             weight=self._weight,

@@ -52,7 +52,7 @@ class Inference:
         detector: finds things; it stays the caller's to close.
         emit: gets every result, in the order of the frames, from one thread; may block.
         waits: whether every frame counts (a file) or the newest (a live source).
-        max_age: seconds after which a frame that has waited is dropped; infinite for a file.
+        max_age_s: seconds after which a frame that has waited is dropped; infinite for a file.
         meter: latencies of the stages.
         ledger: account of all frames.
         weight: how many turns it gets of engines that it shares.
@@ -66,7 +66,7 @@ class Inference:
         *,
         emit: Callable[[Result], None],
         waits: bool,
-        max_age: float,
+        max_age_s: float,
         meter: Meter,
         ledger: Ledger,
         weight: float = 1.0,
@@ -78,7 +78,7 @@ class Inference:
         gated = admission is not None and admission.gated
         self._findings = Findings(detector, follower, waits=waits, gated=gated)
         self._emit = emit
-        self._max_age = max_age
+        self._max_age_s = max_age_s
         self._meter = meter
         self._ledger = ledger
         self._halted = threading.Event()
@@ -182,7 +182,7 @@ class Inference:
         """The newest frame, in order, with its first look; None if the model does not get it."""
         frame = frames.get(unless=self._halted)
         begun = time.monotonic()
-        if begun - frame.captured > self._max_age:
+        if begun - frame.captured > self._max_age_s:
             self._ledger.dropped("stale")
             return None
         with pulse, self._accounted("preprocess_failed"):

@@ -48,18 +48,18 @@ class Motion:
         """Forget all others."""
         self._state = self._state[:, chosen]
 
-    def predict(self, elapsed: float, seen: npt.NDArray[np.bool_], resting: npt.NDArray[np.bool_]) -> None:
-        """Go ``elapsed`` seconds ahead; boxes out of sight keep their size, ``resting`` ones their place."""
+    def predict(self, elapsed_s: float, seen: npt.NDArray[np.bool_], resting: npt.NDArray[np.bool_]) -> None:
+        """Go ``elapsed_s`` ahead; boxes out of sight keep their size, ``resting`` ones their place."""
         place, speed, spread, both, pace = self._state
         if not seen.all():
             speed[~seen, 2:] = 0.0
             speed[~seen & resting] = 0.0
-        place += elapsed * speed
+        place += elapsed_s * speed
         np.maximum(place[:, 2:], 1.0, out=place[:, 2:])
         unit = place[:, 3:]
-        spread += 2 * elapsed * both + elapsed**2 * pace + elapsed * (WANDERS * unit) ** 2
-        both += elapsed * pace
-        pace += elapsed * (TURNS * unit) ** 2
+        spread += 2 * elapsed_s * both + elapsed_s**2 * pace + elapsed_s * (WANDERS * unit) ** 2
+        both += elapsed_s * pace
+        pace += elapsed_s * (TURNS * unit) ** 2
 
     def correct(self, rows: list[int], boxes: Floats) -> None:
         """Take in what was seen: ``boxes`` (x1, y1, x2, y2) of ``rows``."""

@@ -91,7 +91,7 @@ class Background:
         luminance = _small(pixels)
         # Softened, so that what is left of the noise is spread.
         seen, reach = (_soft(table[luminance]) for table in (_LEVELS, _REACH))
-        elapsed, self._now = max(0.0, now - self._now), now
+        elapsed_s, self._now = max(0.0, now - self._now), now
         if pixels.shape != self._shape:
             self._shape, self._noise = pixels.shape, 0.0
             self._counts = self._where(pixels.shape[1], luminance)
@@ -104,8 +104,8 @@ class Background:
             self._known = seen
             return change
         usual = float(np.median(np.abs(seen - expected)[::2, ::2]))
-        self._noise += (usual - self._noise) * _share(elapsed, _NOISE_S)
-        cv2.accumulateWeighted(seen, self._known, _share(elapsed, _LEARNS_S))
+        self._noise += (usual - self._noise) * _share(elapsed_s, _NOISE_S)
+        cv2.accumulateWeighted(seen, self._known, _share(elapsed_s, _LEARNS_S))
         return change
 
     def _judge(self, seen: _Plane, expected: _Plane) -> Change:
@@ -156,9 +156,9 @@ def _light(difference: _Plane, reach: _Plane) -> _Plane:
     return cast("_Plane", common / np.maximum(cv2.boxFilter(reach, -1, _AROUND), 1e-3))
 
 
-def _share(elapsed: float, constant: float) -> float:
-    """How much of the new takes the place of the old within ``elapsed`` seconds."""
-    return 1.0 - math.exp(-elapsed / constant)
+def _share(elapsed_s: float, constant: float) -> float:
+    """How much of the new takes the place of the old within ``elapsed_s`` seconds."""
+    return 1.0 - math.exp(-elapsed_s / constant)
 
 
 __all__ = ["Background", "Change"]

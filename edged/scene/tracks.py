@@ -118,12 +118,12 @@ class Tracker:
         Returns:
             The track of each detection; None for a weak one that belongs to none, and for one refused.
         """
-        elapsed = max(0.0, now - self._now) if self._now is not None else 0.0
+        elapsed_s = max(0.0, now - self._now) if self._now is not None else 0.0
         self._now = now
         out_of_sight = np.array([now - track.seen_s for track in self.tracks])
         resting = np.array([track.patience_s is not None for track in self.tracks], dtype=bool)
-        self._motion.predict(elapsed, out_of_sight <= elapsed + 1e-6, resting)
-        found = self._match(boxes, scores, out_of_sight - elapsed)
+        self._motion.predict(elapsed_s, out_of_sight <= elapsed_s + 1e-6, resting)
+        found = self._match(boxes, scores, out_of_sight - elapsed_s)
         self._take(now, found, boxes, scores)
         began = self._begin(now, found, boxes, scores)
         for track, box in zip(self.tracks, self._motion.boxes().tolist(), strict=True):

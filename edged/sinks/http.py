@@ -155,7 +155,7 @@ def _site(settings: Settings) -> Site:
         token=token,
         title="edged",
         several=settings.several,
-        stop_timeout=settings.stop_timeout,
+        stop_timeout_s=settings.stop_timeout,
     )
 
 

@@ -351,7 +351,7 @@ def _node(settings: Settings, *, context: Context) -> MqttNode:
             # The node in its name, so that several daemons may share a folder.
             folder / f"edged-{slug(settings.node)}.sqlite3",
             max_bytes=settings.spool_max_mb * 1_000_000,
-            max_age=settings.spool_max_age,
+            max_age_s=settings.spool_max_age,
         )
     return MqttNode(
         credentials.access_for(settings),

@@ -49,7 +49,7 @@ class VideoSink:
         meter: gets the latencies of drawing and encoding.
         boot_id: identity of this run, for the lines of detections.
         camera: its name, for the same.
-        stop_timeout: seconds that :meth:`close` may take.
+        stop_timeout_s: seconds that :meth:`close` may take.
         forgiving: whether a disk that is full, read-only or failing may be opened: that is told, and it is
             tried again, as if it had happened later.
         events: what is worth recording.
@@ -67,7 +67,7 @@ class VideoSink:
         boot_id: str,
         camera: str = "camera",
         codecs: Sequence[str] = (SOFTWARE,),
-        stop_timeout: float = 10.0,
+        stop_timeout_s: float = 10.0,
         forgiving: bool = False,
         events: Events = _ALL,
         copies: bool = False,
@@ -75,7 +75,7 @@ class VideoSink:
         self._recorder = recorder
         self._boot_id = boot_id
         self._camera = camera
-        self._stop_timeout = stop_timeout
+        self._stop_timeout_s = stop_timeout_s
         self._forgiving = forgiving
         self._events = events
         self._pictures: dict[str, bytes] = {}
@@ -99,7 +99,7 @@ class VideoSink:
             meter=context.meter,
             boot_id=context.boot_id,
             camera=settings.camera,
-            stop_timeout=settings.stop_timeout,
+            stop_timeout_s=settings.stop_timeout,
             forgiving=context.starting,
             events=_events(settings),
             copies=settings.record == "copy",
@@ -168,7 +168,7 @@ class VideoSink:
         except (EncoderError, BehindError) as error:
             log.warning("video_cut_short", error=str(error))
         # Less than the daemon grants, so that it is told here what does not end.
-        if not self._writer.close(0.7 * self._stop_timeout):
+        if not self._writer.close(0.7 * self._stop_timeout_s):
             raise self._error("the disk does not answer")
         if self._writer.problem:
             raise self._error(self._writer.problem)

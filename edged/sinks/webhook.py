@@ -238,7 +238,7 @@ class WebhookSink:
         kinds: which news are sent.
         camera: its name, for the event.
         boot_id: identity of this run, for the same.
-        stop_timeout: seconds of which :meth:`close` may take a half.
+        stop_timeout_s: seconds of which :meth:`close` may take a half.
     """
 
     name = "webhook"
@@ -253,14 +253,14 @@ class WebhookSink:
         kinds: Collection[str],
         camera: str,
         boot_id: str,
-        stop_timeout: float = 10.0,
+        stop_timeout_s: float = 10.0,
     ) -> None:
         self._server = server
         self._body = body
         self._kinds = frozenset(kinds)
         self._camera = camera
         self._boot_id = boot_id
-        self._stop_timeout = stop_timeout
+        self._stop_timeout_s = stop_timeout_s
         self._courier: Courier | None = None
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
         """JPEGs by event."""
@@ -275,7 +275,7 @@ class WebhookSink:
             kinds=settings.webhook_events,
             camera=settings.camera,
             boot_id=context.boot_id,
-            stop_timeout=settings.stop_timeout,
+            stop_timeout_s=settings.stop_timeout,
         )
 
     def open(self) -> None:
@@ -303,7 +303,7 @@ class WebhookSink:
     def close(self) -> None:
         """Bring what waits, if the server takes it soon."""
         if self._courier is not None:
-            self._courier.close(0.5 * self._stop_timeout)
+            self._courier.close(0.5 * self._stop_timeout_s)
 
     @property
     def problem(self) -> str:

@@ -48,7 +48,7 @@ class Container:
         name: how messages call it, without a password.
         hint: what messages advise when it cannot be opened or read.
         options: FFmpeg's options for opening.
-        timeout: seconds for opening and for one read, or None to wait for ever.
+        timeouts_s: seconds for opening and for one read, or None to wait for ever.
         strict: whether pictures that were repaired count as damaged.
         tap: gets every packet of the video before it is decoded, in the thread that calls :meth:`grab`.
         thrift: what need not be decoded; None: everything is.
@@ -64,19 +64,19 @@ class Container:
         name: str,
         hint: str,
         options: dict[str, str] | None = None,
-        timeout: tuple[float, float] | None = None,
+        timeouts_s: tuple[float, float] | None = None,
         strict: bool = True,
         tap: Tap | None = None,
         thrift: Thrift | None = None,
     ) -> None:
         self._name = name
         self._hint = hint
-        self._timeout = timeout or (0.0, 0.0)
+        self._timeouts_s = timeouts_s or (0.0, 0.0)
         try:
-            self._container = av.open(origin, mode="r", options=options or {}, timeout=timeout)
+            self._container = av.open(origin, mode="r", options=options or {}, timeout=timeouts_s)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             # FFmpeg's own message has the URL in it, and with that the password: it goes no further.
-            reason = self._reason(error, self._timeout[0])
+            reason = self._reason(error, self._timeouts_s[0])
             raise SourceError(f"{name} cannot be opened: {reason}", hint=hint) from None
         if not self._container.streams.video:
             self._container.close()
@@ -193,7 +193,7 @@ class Container:
             self._ended = True
             return
         except (av.error.FFmpegError, OSError) as error:
-            self._failure = f"{self._name} breaks off: {self._reason(error, self._timeout[1])}"
+            self._failure = f"{self._name} breaks off: {self._reason(error, self._timeouts_s[1])}"
             packet = None
         if packet is not None and packet.size:
             self._tap.packet(packet)

@@ -180,13 +180,13 @@ class StreamCamera:
         options = {}
         if self._url.startswith("rtsp"):
             options = {"rtsp_transport": self._transport, "allowed_media_types": "video"}
-        timeout = (self._deadlines.open_s / 2, self._deadlines.read_s)
+        timeouts_s = (self._deadlines.open_s / 2, self._deadlines.read_s)
         return Container(
             origin,
             name=self.name,
             hint=self.hint,
             options=options,
-            timeout=timeout,
+            timeouts_s=timeouts_s,
             strict=self._strict,
             tap=self.tap,
             thrift=self._thrift,

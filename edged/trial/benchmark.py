@@ -224,7 +224,7 @@ class _Bench:
                 intake=Intake(source, waits=True, ledger=ledger),
                 detector=self._parts,
                 outlets=[Outlet(sink) for sink in [*opened, clock]],
-                max_age=self._settings.max_age,
+                max_age_s=self._settings.max_age,
                 meter=self.together,
                 ledger=ledger,
             ).run()

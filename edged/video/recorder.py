@@ -149,9 +149,9 @@ class FileRecorder:
 class Events:
     """Recording only around what is seen."""
 
-    pre_roll: float
+    pre_roll_s: float
     """Seconds before."""
-    post_roll: float
+    post_roll_s: float
     """Seconds after, up to the next keyframe."""
     labels: frozenset[str] = frozenset()
     """The only labels that matter; empty: all."""
@@ -188,7 +188,7 @@ class FolderRecorder:
         self._retention = retention
         self._ticks = round(length * CLOCK_HZ)
         self._events = events
-        self._preroll = PreRoll(events.pre_roll if events else 0.0)
+        self._preroll = PreRoll(events.pre_roll_s if events else 0.0)
         self._segment: Segment | None = None
         self._recording = events is None
         self._seen_pts: int | None = None
@@ -251,7 +251,7 @@ class FolderRecorder:
     def _wanted(self, sample: Sample, events: Events) -> bool:
         if self._seen_pts is None:
             return False
-        return sample.packet.pts - self._seen_pts <= events.post_roll * CLOCK_HZ
+        return sample.packet.pts - self._seen_pts <= events.post_roll_s * CLOCK_HZ
 
     def _record(self, sample: Sample) -> None:
         packet = sample.packet

@@ -253,7 +253,7 @@ def test_a_bad_answer_leaves_nothing(
 ) -> None:
     url, _ = upstream
     with fails(tmp_path, CatalogError, *words):
-        catalog.pull(an_entry(f"{url}/{how}"), tmp_path, timeout=0.3)
+        catalog.pull(an_entry(f"{url}/{how}"), tmp_path, timeout_s=0.3)
 
 
 def test_a_server_that_is_gone_is_told(tmp_path: Path) -> None:

@@ -321,10 +321,10 @@ def publish(port: int, topic: str, payload: bytes = b"", *options: str) -> None:
 
 
 def access(
-    broker: Broker, *, version: str = "5", keepalive: int = 15, client_id: str = "edged-lab1"
+    broker: Broker, *, version: str = "5", keepalive_s: int = 15, client_id: str = "edged-lab1"
 ) -> BrokerAccess:
     """How edged gets to a broker."""
-    return BrokerAccess(broker, client_id, version=version, keepalive=keepalive)
+    return BrokerAccess(broker, client_id, version=version, keepalive_s=keepalive_s)
 
 
 Kind = TypeVar("Kind", bound=MqttSink, default=MqttSink)

@@ -132,7 +132,7 @@ class Memory:
 
 def _sink(broker: rig.Mosquitto, meter: Meter, boot_id: str, **options: Any) -> Recorder:
     return rig.sink(
-        rig.access(broker.broker, keepalive=options.pop("keepalive", 15)),
+        rig.access(broker.broker, keepalive_s=options.pop("keepalive_s", 15)),
         rig.TOPICS,
         meter=meter,
         boot_id=boot_id,
@@ -186,13 +186,13 @@ def restarts(
     return outcome
 
 
-def freeze(folder: Path, *, rate: float, frozen_s: float, spool: bool, keepalive: int = 15) -> Outcome:
+def freeze(folder: Path, *, rate: float, frozen_s: float, spool: bool, keepalive_s: int = 15) -> Outcome:
     """The broker stops to answer for ``frozen_s`` seconds, and then goes on."""
     meter, outcome = Meter(), Outcome(boot_id=uuid4().hex)
     file = SpoolFile(folder / "spool.sqlite3") if spool else None
     with rig.Mosquitto(folder) as broker:
         listener = Listener(broker)
-        sink = _sink(broker, meter, outcome.boot_id, spool=file, keepalive=keepalive)
+        sink = _sink(broker, meter, outcome.boot_id, spool=file, keepalive_s=keepalive_s)
         sink.open()
         warm = 3.0
         sending = threading.Thread(target=_drive, args=(sink, rate, warm + frozen_s + 3.0, outcome))

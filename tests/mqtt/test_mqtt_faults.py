@@ -34,7 +34,7 @@ def test_of_a_killed_broker_only_what_it_had_acknowledged_is_missing(tmp_path: P
 
 @pytest.mark.parametrize("spool", [False, True])
 def test_a_frozen_broker_costs_no_memory_and_no_time(tmp_path: Path, spool: bool) -> None:  # noqa: FBT001
-    run = scenarios.freeze(tmp_path, rate=200, frozen_s=10, spool=spool, keepalive=3)
+    run = scenarios.freeze(tmp_path, rate=200, frozen_s=10, spool=spool, keepalive_s=3)
     assert run.rss_growth_mb < 20
     assert run.made / run.seconds > 195
     assert run.slowest_send_ms < 1000

@@ -30,8 +30,8 @@ def messages(count: int, first: int = 1, size: int = 500) -> list[Message]:
     return [Message(order, "a/b", b"%08d" % order + b"x" * size) for order in range(first, first + count)]
 
 
-def open_spool(path: Path, *, max_bytes: int = 10_000_000, max_age: float = 1e6) -> Spool:
-    return Spool(path, max_bytes=max_bytes, max_age=max_age)
+def open_spool(path: Path, *, max_bytes: int = 10_000_000, max_age_s: float = 1e6) -> Spool:
+    return Spool(path, max_bytes=max_bytes, max_age_s=max_age_s)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_messages_are_dropped_when_they_are_too_old(path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("UPDATE messages SET created = created - 100 WHERE id <= 3")
     database.close()
-    spool = open_spool(path, max_age=60)
+    spool = open_spool(path, max_age_s=60)
     assert spool.trim(1) == ({"spool_age": 3}, 4)
 
 
@@ -97,20 +97,20 @@ def test_messages_of_a_clock_that_was_not_set_are_not_taken_for_old(path: Path) 
     with sqlite3.connect(path) as database:
         database.execute("UPDATE messages SET created = 1000")
     database.close()
-    assert open_spool(path, max_age=60).trim(1) == ({}, 1)
+    assert open_spool(path, max_age_s=60).trim(1) == ({}, 1)
 
 
 @pytest.mark.parametrize("days", [10, -10])
 def test_a_jump_of_the_clock_is_no_age(path: Path, monkeypatch: pytest.MonkeyPatch, days: float) -> None:
     """A machine without a clock whose network comes late, and one whose clock was ahead."""
     real = time.time
-    spool = open_spool(path, max_age=60)
+    spool = open_spool(path, max_age_s=60)
     spool.write(messages(3))
     monkeypatch.setattr(time, "time", lambda: real() + days * 86400)
     assert spool.trim(1) == ({}, 1)
     spool.write(messages(3, first=4))
     spool.close()
-    spool = open_spool(path, max_age=60)
+    spool = open_spool(path, max_age_s=60)
     assert spool.trim(1) == ({}, 1)
     assert spool.extent() == (6, 1, 6)
 
@@ -122,27 +122,27 @@ def test_the_time_between_two_daemons_of_one_boot_is_age(path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("UPDATE mark SET up = up - 100")  # as if the machine had run on for so long
     database.close()
-    spool = open_spool(path, max_age=60)
+    spool = open_spool(path, max_age_s=60)
     spool.write(messages(2, first=4))
     assert spool.trim(1) == ({"spool_age": 3}, 4)
 
 
 def test_the_time_in_which_the_machine_was_off_is_none(path: Path) -> None:
     """The clock may have been wrong before, and be wrong now: the count goes on where it was."""
-    spool = open_spool(path, max_age=60)
+    spool = open_spool(path, max_age_s=60)
     spool.write(messages(3))
     spool.close()
     with sqlite3.connect(path) as database:
         database.execute("UPDATE mark SET boot = 'another', up = up + 5000, age_clock = age_clock + 50")
     database.close()
-    spool = open_spool(path, max_age=60)
+    spool = open_spool(path, max_age_s=60)
     spool.write(messages(2, first=4))
     assert spool.trim(1) == ({}, 1)
     spool.close()
     with sqlite3.connect(path) as database:
         database.execute("UPDATE mark SET up = up - 20")
     database.close()
-    assert open_spool(path, max_age=60).trim(1) == ({"spool_age": 3}, 4)
+    assert open_spool(path, max_age_s=60).trim(1) == ({"spool_age": 3}, 4)
 
 
 def test_a_spool_of_0_1_0_counts_from_its_newest_message(path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_spool_of_0_1_0_counts_from_its_newest_message(path: Path) -> None:
         database.execute("UPDATE messages SET created = created - 9e5")
         database.execute("UPDATE messages SET created = created - 100 WHERE id <= 2")
     database.close()
-    assert open_spool(path, max_age=60).trim(1) == ({"spool_age": 2}, 3)
+    assert open_spool(path, max_age_s=60).trim(1) == ({"spool_age": 2}, 3)
 
 
 def test_an_empty_spool_gives_its_room_back(path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_second_user_of_the_file_is_told(path: Path) -> None:
     open_spool(path)
     code = (
         "import sys; from pathlib import Path; from edged.mqtt.delivery.spool import Spool\n"
-        "Spool(Path(sys.argv[1]), max_bytes=1, max_age=1)"
+        "Spool(Path(sys.argv[1]), max_bytes=1, max_age_s=1)"
     )
     run = subprocess.run(
         [sys.executable, "-c", code, str(path)],

@@ -62,7 +62,7 @@ class Traffic(RuleBasedStateMachine):
     @initialize(earlier=st.integers(0, 5))
     def start(self, earlier: int) -> None:
         """An earlier start has left something on the disk."""
-        with closing(Spool(self.path, max_bytes=10_000_000, max_age=1e6)) as spool:
+        with closing(Spool(self.path, max_bytes=10_000_000, max_age_s=1e6)) as spool:
             spool.write([Message(order, "t", b"%d" % (order - 1)) for order in range(1, earlier + 1)])
         self.made = self.earlier = earlier
         self.box = Outbox(limit=LIMIT, wake=lambda: None, orders=Numbers(1))
@@ -139,7 +139,7 @@ class Traffic(RuleBasedStateMachine):
     @precondition(lambda self: self.spool is None)
     @rule()
     def open_spool(self) -> None:
-        self.spool = Spool(self.path, max_bytes=10_000_000, max_age=1e6)
+        self.spool = Spool(self.path, max_bytes=10_000_000, max_age_s=1e6)
         self.box.disk.recover(*self.spool.extent())
         self.left = [*range(self.earlier), *self.left]
         self.on_disk = set(range(self.earlier))

@@ -189,7 +189,7 @@ class Rig:
         source: Source,
         finds: Detector,
         *sinks: Sink,
-        max_age: float = 1.0,
+        max_age_s: float = 1.0,
         waits: bool | None = None,
         follower: Follower | None = None,
         admission: Admission | None = None,
@@ -198,7 +198,7 @@ class Rig:
         self.source, self.sinks = source, sinks
         self.waits = not source.live if waits is None else waits
         self.outlets = [Outlet(sink) for sink in sinks]
-        self._detector, self._max_age = finds, max_age
+        self._detector, self._max_age_s = finds, max_age_s
         self._follower, self._admission = follower, admission
 
     def intake(self, source: Source) -> Intake:
@@ -210,7 +210,7 @@ class Rig:
             intake=Intake(self.source, waits=self.waits, ledger=self.ledger),
             detector=self._detector,
             outlets=self.outlets,
-            max_age=self._max_age,
+            max_age_s=self._max_age_s,
             meter=self.meter,
             ledger=self.ledger,
             follower=self._follower,

@@ -44,7 +44,7 @@ def test_another_detector_takes_over_between_two_frames() -> None:
 
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) >= 20)
-        await pipeline.exchange(detector=new, max_age=1.0)
+        await pipeline.exchange(detector=new, max_age_s=1.0)
 
     counts = rig.go(exchange)
     assert (counts.inferred, counts.dropped) == (120, {})
@@ -63,7 +63,7 @@ def test_many_exchanges_lose_nothing() -> None:
         for number in range(1, 15):
             await until(partial(reached, 15 * number))
             new = detector(*[nap] * (number % 3 + 1), name=str(number))
-            await pipeline.exchange(detector=new, max_age=1.0)
+            await pipeline.exchange(detector=new, max_age_s=1.0)
 
     def reached(count: int) -> bool:
         return len(sink.results) >= count
@@ -84,7 +84,7 @@ def test_a_sink_that_goes_gets_all_results_before_the_boundary_and_one_that_come
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(stays.results) >= 20)
         new = Outlet(comes)
-        await pipeline.exchange(detector=detector(nap), max_age=1.0, outlets=[pipeline.outlets[0], new])
+        await pipeline.exchange(detector=detector(nap), max_age_s=1.0, outlets=[pipeline.outlets[0], new])
         assert rig.outlets[1].sent == len(goes.ids), "it may be closed now"
 
     asyncio.run(rig.run(exchange))
@@ -104,7 +104,7 @@ def test_a_sink_that_stays_holds_up_a_file_and_no_camera_that_comes_after_it() -
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(slow.results) >= 5)
         assert rig.outlets[0].lost == {}, "of the file"
-        await pipeline.exchange(detector=detector(), max_age=1.0, intake=rig.intake(camera))
+        await pipeline.exchange(detector=detector(), max_age_s=1.0, intake=rig.intake(camera))
 
     asyncio.run(rig.run(exchange))
     lost = rig.outlets[0].lost["superseded"]
@@ -119,7 +119,7 @@ def test_another_source_begins_where_the_old_one_is_cut_off_and_the_account_goes
 
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) >= 10)
-        await pipeline.exchange(detector=detector(nap), max_age=1.0, intake=rig.intake(second))
+        await pipeline.exchange(detector=detector(nap), max_age_s=1.0, intake=rig.intake(second))
 
     asyncio.run(rig.run(exchange))
     counts = rig.ledger.counts()
@@ -140,7 +140,7 @@ def test_a_live_source_can_follow_a_file() -> None:
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) >= 10)
         slow = detector(lambda _: time.sleep(0.05), name="slow")
-        await pipeline.exchange(detector=slow, max_age=1.0, intake=rig.intake(second))
+        await pipeline.exchange(detector=slow, max_age_s=1.0, intake=rig.intake(second))
 
     asyncio.run(rig.run(exchange))
     counts = rig.ledger.counts()
@@ -154,7 +154,7 @@ def test_an_exchange_while_the_source_ends_still_comes_about() -> None:
 
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(rig.source.given) == 10)
-        await pipeline.exchange(detector=detector(name="new"), max_age=1.0)
+        await pipeline.exchange(detector=detector(name="new"), max_age_s=1.0)
 
     counts = rig.go(exchange)
     assert (counts.inferred, counts.dropped) == (10, {})
@@ -168,7 +168,7 @@ def test_an_exchange_does_not_wait_for_a_frame_that_never_comes() -> None:
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) == 1)
         started = time.monotonic()
-        await pipeline.exchange(detector=detector(name="new"), max_age=1.0)
+        await pipeline.exchange(detector=detector(name="new"), max_age_s=1.0)
         assert time.monotonic() - started < 5
         pipeline.stop()
 
@@ -184,7 +184,7 @@ def test_an_exchange_while_paused_keeps_what_waits() -> None:
         pipeline.intake.pause()
         await asyncio.sleep(0.2)
         before = len(sink.results)
-        await pipeline.exchange(detector=detector(name="new"), max_age=1.0)
+        await pipeline.exchange(detector=detector(name="new"), max_age_s=1.0)
         await asyncio.sleep(0.1)
         assert len(sink.results) == before
         pipeline.intake.resume()
@@ -200,7 +200,7 @@ def test_a_stop_during_an_exchange_of_the_source_stops_the_new_one() -> None:
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) >= 3)
         change = asyncio.create_task(
-            pipeline.exchange(detector=detector(), max_age=1.0, intake=rig.intake(second))
+            pipeline.exchange(detector=detector(), max_age_s=1.0, intake=rig.intake(second))
         )
         await asyncio.sleep(0)
         pipeline.stop()
@@ -220,7 +220,7 @@ def test_an_exchange_that_comes_when_everything_is_over_is_refused() -> None:
         await until(lambda: rig.ledger.counts().inferred == 3)
         await asyncio.sleep(0.1)
         with pytest.raises(EdgedError, match="come to its end"):
-            await pipeline.exchange(detector=detector(), max_age=1.0)
+            await pipeline.exchange(detector=detector(), max_age_s=1.0)
 
     assert rig.go(exchange).inferred == 3
 
@@ -230,7 +230,7 @@ def test_an_exchange_that_an_abort_overtakes_is_refused() -> None:
 
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: rig.source.given)
-        change = asyncio.create_task(pipeline.exchange(detector=detector(), max_age=1.0))
+        change = asyncio.create_task(pipeline.exchange(detector=detector(), max_age_s=1.0))
         await asyncio.sleep(0)
         pipeline.abort()
         with pytest.raises(EdgedError, match="come to its end"):
@@ -247,7 +247,7 @@ def test_a_device_that_fails_just_before_an_exchange_is_replaced_and_its_frame_i
 
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) == 5)
-        await pipeline.exchange(detector=detector(name="new"), max_age=1.0)
+        await pipeline.exchange(detector=detector(name="new"), max_age_s=1.0)
 
     counts = rig.go(exchange)
     failed = counts.dropped["predict_failed"]
@@ -276,7 +276,7 @@ def test_a_source_that_never_gives_its_thread_back_does_not_stop_the_new_one(
 
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: hang.stuck.is_set() and len(sink.results) == 5)
-        stuck = await pipeline.exchange(detector=detector(), max_age=1.0, intake=rig.intake(second))
+        stuck = await pipeline.exchange(detector=detector(), max_age_s=1.0, intake=rig.intake(second))
         assert stuck == ("capture",)
 
     try:
@@ -302,7 +302,7 @@ def test_a_sink_that_never_gives_its_thread_back_does_not_stop_what_comes_after_
         kept, old = pipeline.outlets
         monkeypatch.setattr("edged.pipeline.outlet._SILENT_S", 0.0)
         assert old.problem == "the sink one does not answer"
-        stuck = await pipeline.exchange(detector=detector(), max_age=1.0, outlets=[kept, Outlet(comes)])
+        stuck = await pipeline.exchange(detector=detector(), max_age_s=1.0, outlets=[kept, Outlet(comes)])
         assert stuck == ("sink-one",)
         await until(lambda: len(comes.results) >= 20)
         pipeline.stop()

@@ -193,7 +193,7 @@ def test_the_demo_clip_goes_through_the_real_engine_frame_by_frame(demo_model: P
             intake=Intake(source, waits=True, ledger=ledger),
             detector=finds,
             outlets=[Outlet(sink)],
-            max_age=1.0,
+            max_age_s=1.0,
             meter=Meter(),
             ledger=ledger,
         ).run()

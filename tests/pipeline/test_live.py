@@ -68,7 +68,7 @@ def test_frames_that_have_waited_too_long_are_not_worth_a_model() -> None:
 
     source = Source(6, live=True, fps=20, before=rest)
     sink = Sink()
-    counts = Rig(source, detector(stall), sink, max_age=0.2).go()
+    counts = Rig(source, detector(stall), sink, max_age_s=0.2).go()
     assert counts.dropped["stale"] == 1
     assert counts.dropped["superseded"] >= 1
     assert 2 not in sink.ids
@@ -77,13 +77,13 @@ def test_frames_that_have_waited_too_long_are_not_worth_a_model() -> None:
 
 def test_frames_of_a_file_are_never_too_old() -> None:
     sink = Sink()
-    counts = Rig(Source(8), detector(slow), sink, max_age=0.001).go()
+    counts = Rig(Source(8), detector(slow), sink, max_age_s=0.001).go()
     assert (counts.inferred, counts.dropped) == (8, {})
 
 
 def test_a_live_source_may_be_told_to_wait() -> None:
     sink = Sink()
-    counts = Rig(Source(10, live=True), detector(slow), sink, waits=True, max_age=0.001).go()
+    counts = Rig(Source(10, live=True), detector(slow), sink, waits=True, max_age_s=0.001).go()
     assert (counts.inferred, counts.dropped) == (10, {})
 
 

@@ -29,7 +29,7 @@ def video_sink(
         meter=Meter(),
         boot_id="b" * 32,
         codecs=codecs,
-        stop_timeout=10.0,
+        stop_timeout_s=10.0,
         forgiving=True,
         events=events,
     )

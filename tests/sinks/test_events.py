@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from edged.records import Result
 
-ROLL = Events(pre_roll=2.0, post_roll=3.0)
+ROLL = Events(pre_roll_s=2.0, post_roll_s=3.0)
 
 
 def spans(folder: Path) -> list[tuple[float, float]]:

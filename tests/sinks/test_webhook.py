@@ -94,14 +94,14 @@ def event(number: int, kind: str, *, label: str = "person", grey: int | None = N
     )  # fmt: skip
 
 
-def sink(url: str, *, body: str = "json", stop_timeout: float = 4.0) -> WebhookSink:
+def sink(url: str, *, body: str = "json", stop_timeout_s: float = 4.0) -> WebhookSink:
     made = WebhookSink(
         HttpServer(url),
         body=body,
         kinds=("start", "update", "end"),
         camera="front",
         boot_id="0" * 32,
-        stop_timeout=stop_timeout,
+        stop_timeout_s=stop_timeout_s,
     )
     made.open()
     return made
@@ -201,7 +201,7 @@ def test_what_a_server_will_never_take_is_counted_and_told_and_holds_up_nothing(
 
 def test_a_server_that_hangs_blocks_nobody_and_what_overflows_is_counted_and_told() -> None:
     with Server(0) as server:
-        taker = sink(server.url, stop_timeout=1.0)
+        taker = sink(server.url, stop_timeout_s=1.0)
         outlet = Outlet(taker)
         started = time.monotonic()
         tell(taker, [event(0, "start")])
@@ -250,7 +250,7 @@ def test_a_server_that_is_away_is_told_and_gets_everything_when_it_comes() -> No
 def test_a_stop_brings_what_waits_and_does_not_wait_for_a_server_that_is_away() -> None:
     with Server(200) as server:
         pass
-    taker = sink(server.url, stop_timeout=10.0)
+    taker = sink(server.url, stop_timeout_s=10.0)
     tell(taker, [event(1, "start")])
     until(lambda: taker.problem)
     started = time.monotonic()

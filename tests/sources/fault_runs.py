@@ -137,7 +137,7 @@ class Watched:
                 intake=Intake(self.source, waits=False, ledger=self.ledger),
                 detector=detector,
                 outlets=self._outlets,
-                max_age=1.0,
+                max_age_s=1.0,
                 meter=Meter(),
                 ledger=self.ledger,
             )

@@ -135,7 +135,7 @@ class EdgeTpuEngine:
             self._process.kill()
             self._invoking.acquire()
         try:
-            self._finish("it is closed", patience=_GOODBYE_S)
+            self._finish("it is closed", patience_s=_GOODBYE_S)
         finally:
             self._invoking.release()
 
@@ -145,16 +145,16 @@ class EdgeTpuEngine:
             f"{self.device} is lost: {what}" + (f" ({words})" if words else ""),
             hint="Look after its cable, port and power",
         )
-        self._finish(error.problem, patience=0)
+        self._finish(error.problem, patience_s=0)
         return error
 
-    def _finish(self, reason: str, *, patience: float) -> None:
+    def _finish(self, reason: str, *, patience_s: float) -> None:
         """End the process, once; ``reason`` is why there is no other invoke."""
         if not self._over:
             self._over = reason
             # With the last view of it the memory goes, too.
             del self._input, self._results
-            self._process.end(patience)
+            self._process.end(patience_s)
 
 
 class DeviceRefusedError(DeviceError):

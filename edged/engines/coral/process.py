@@ -99,11 +99,11 @@ class Process:
         except OSError as error:
             raise Ended(self._verdict()) from error
 
-    def receive(self, timeout: float, longest: int) -> bytes:
+    def receive(self, timeout_s: float, longest: int) -> bytes:
         """Wait for the next message.
 
         Args:
-            timeout: seconds.
+            timeout_s: seconds.
             longest: bytes.
 
         Raises:
@@ -111,8 +111,8 @@ class Process:
             TimeoutError: it said nothing in time.
         """
         try:
-            if self._control.gettimeout() != timeout:
-                self._control.settimeout(timeout)
+            if self._control.gettimeout() != timeout_s:
+                self._control.settimeout(timeout_s)
             message = self._control.recv(longest)
         except TimeoutError:
             raise
@@ -152,17 +152,17 @@ class Process:
         """End the child now; may come from any thread."""
         self._popen.kill()
 
-    def end(self, patience: float) -> None:
+    def end(self, patience_s: float) -> None:
         """Let the child end by itself, kill it if it does not, and free everything. No other call may follow.
 
         Args:
-            patience: seconds; 0 kills at once.
+            patience_s: seconds; 0 kills at once.
         """
         with suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
-        if patience:
+        if patience_s:
             with suppress(subprocess.TimeoutExpired):
-                self._popen.wait(patience)
+                self._popen.wait(patience_s)
         self._popen.kill()
         with suppress(subprocess.TimeoutExpired):
             self._popen.wait(_REAP_S)

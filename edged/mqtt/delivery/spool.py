@@ -68,16 +68,16 @@ class Spool:
     Args:
         path: the file; missing folders are made.
         max_bytes: what the file may take; the oldest messages go first.
-        max_age: seconds after which messages are dropped, counted while the machine runs.
+        max_age_s: seconds after which messages are dropped, counted while the machine runs.
 
     Raises:
         SpoolError: it cannot be opened.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int, max_age: float) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, max_age_s: float) -> None:
         self._path = path
         self._max_bytes = max_bytes
-        self._max_age = max_age
+        self._max_age_s = max_age_s
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -181,7 +181,7 @@ class Spool:
             (young,) = self._db.execute(
                 "SELECT min(id) FROM (SELECT id FROM messages WHERE id >= ? "
                 "AND NOT created BETWEEN ? AND ? ORDER BY id LIMIT 1)",
-                (start, _CLOCK_IS_SET, mark.age_clock - self._max_age),
+                (start, _CLOCK_IS_SET, mark.age_clock - self._max_age_s),
             ).fetchone()
             return self._db.execute(
                 "DELETE FROM messages WHERE id >= ? AND id < ifnull(?, 9e18)", (start, young)

@@ -39,7 +39,7 @@ class SpoolFile:
 
     path: Path
     max_bytes: int = 100_000_000
-    max_age: float = 7 * 86400.0
+    max_age_s: float = 7 * 86400.0
     """Seconds after which messages are dropped."""
 
     def open(self) -> Spool:
@@ -48,7 +48,7 @@ class SpoolFile:
         Raises:
             SpoolError: it cannot be opened.
         """
-        return Spool(self.path, max_bytes=self.max_bytes, max_age=self.max_age)
+        return Spool(self.path, max_bytes=self.max_bytes, max_age_s=self.max_age_s)
 
 
 class Spooler:
@@ -88,12 +88,12 @@ class Spooler:
         if self._spool is not None:
             self._thread = bridge.start("mqtt-spool", self._run)
 
-    def close(self, timeout: float) -> None:
-        """Put on disk what is left in memory, if the disk takes it within ``timeout`` seconds."""
+    def close(self, timeout_s: float) -> None:
+        """Put on disk what is left in memory, if the disk takes it within ``timeout_s`` seconds."""
         self._stopping = True
         self._lane.due.set()
         if self._thread is not None:
-            self._thread.join(timeout)
+            self._thread.join(timeout_s)
             if self._thread.is_alive():
                 log.error("mqtt_spool_stuck", path=str(self._path))
 

@@ -34,8 +34,8 @@ class BrokerAccess:
     client_id: str
     version: str = "5"
     """``5`` or ``3.1.1``."""
-    keepalive: int = 15
-    """Seconds; a silent broker counts as gone after twice that."""
+    keepalive_s: int = 15
+    """A silent broker counts as gone after twice that."""
     tls: ssl.SSLContext | None = None
 
 
@@ -99,7 +99,7 @@ def connect(client: paho.Client, access: BrokerAccess) -> None:
     client.connect(
         access.broker.host,
         access.broker.port,
-        access.keepalive,
+        access.keepalive_s,
         clean_start=True if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
         properties=properties,
     )

@@ -90,18 +90,18 @@ class Connection:
         """Start to connect, and never stop trying."""
         self._thread = bridge.start("mqtt", self._run)
 
-    def close(self, timeout: float, *, farewell: bytes = b"offline") -> None:
-        """Send what waits, have availability say ``farewell`` and go, all within ``timeout`` seconds."""
+    def close(self, timeout_s: float, *, farewell: bytes = b"offline") -> None:
+        """Send what waits, have availability say ``farewell`` and go, all within ``timeout_s`` seconds."""
         now = time.monotonic()
         self._ending.farewell = farewell
-        self._ending.end_at = now + timeout
-        self._ending.drain_until = now + max(timeout - _GOODBYE_S, timeout / 2)
+        self._ending.end_at = now + timeout_s
+        self._ending.drain_until = now + max(timeout_s - _GOODBYE_S, timeout_s / 2)
         self._ending.asked.set()
         self._waker.ring()
         if self._thread is not None:
             # Without a session and without hope for one there is nothing to wait for.
             hope = not self._tried or (self._session is not None and self._session.established)
-            self._thread.join(timeout + 0.5 if hope else 0.5)
+            self._thread.join(timeout_s + 0.5 if hope else 0.5)
 
     def _run(self) -> None:
         # Half fixed, half random: a fleet must not come back in one moment.

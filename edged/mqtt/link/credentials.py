@@ -51,7 +51,7 @@ def access_for(settings: Settings) -> BrokerAccess:
         # before our "online" and not some time after.
         client_id=f"edged-{settings.node}",
         version=settings.mqtt_version,
-        keepalive=settings.mqtt_keepalive,
+        keepalive_s=settings.mqtt_keepalive,
         tls=tls,
     )
 

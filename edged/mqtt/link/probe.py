@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from edged.settings.declared import Settings
 
 
-def check(settings: Settings, *, timeout: float = 5.0) -> str:
+def check(settings: Settings, *, timeout_s: float = 5.0) -> str:
     """Connect as the daemon would, under another client id, so that a running one is left alone.
 
     Args:
         settings: with a broker.
-        timeout: seconds to wait for its answer.
+        timeout_s: seconds to wait for its answer.
 
     Returns:
         A sentence.
@@ -32,15 +32,15 @@ def check(settings: Settings, *, timeout: float = 5.0) -> str:
         SinkError: the broker cannot be reached, does not answer or refuses us; says which, and the hint.
         ConfigError: the password or a certificate cannot be read.
     """
-    return probe(credentials.access_for(settings), timeout=timeout)
+    return probe(credentials.access_for(settings), timeout_s=timeout_s)
 
 
-def probe(target: BrokerAccess, *, timeout: float) -> str:
+def probe(target: BrokerAccess, *, timeout_s: float) -> str:
     """As :func:`check`."""
     target = dataclasses.replace(target, client_id=f"{target.client_id}-check")
     answers: list[ReasonCode] = []
     client = build(target)
-    client.connect_timeout = timeout
+    client.connect_timeout = timeout_s
 
     def on_connect(_: Any, __: Any, ___: Any, reason: ReasonCode, ____: Any) -> None:
         answers.append(reason)
@@ -49,7 +49,7 @@ def probe(target: BrokerAccess, *, timeout: float) -> str:
     broker = target.broker
     try:
         connect(client, target)
-        _wait(client, answers, timeout)
+        _wait(client, answers, timeout_s)
         client.disconnect()
     except OSError as error:
         raise _error(faults.unreachable(broker, error)) from error
@@ -64,9 +64,9 @@ def probe(target: BrokerAccess, *, timeout: float) -> str:
     return f"the broker {broker} takes us{secured}, MQTT {target.version}"
 
 
-def _wait(client: Any, answers: list[ReasonCode], timeout: float) -> None:
+def _wait(client: Any, answers: list[ReasonCode], timeout_s: float) -> None:
     """Until there is an answer or the broker has hung up."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout_s
     while not answers and (sock := client.socket()) is not None:
         left = end - time.monotonic()
         if left <= 0:
