@@ -46,8 +46,8 @@ Usage: install.sh [install | upgrade | uninstall] [OPTION...]
   upgrade              bring an installed edged up to date; nothing is enabled that was not
   uninstall            remove everything but the settings in /etc/edged and the data in /var/lib/edged
 
-  --instance NAME      the service edged@NAME with the settings /etc/edged/NAME.env, one a camera,
-                       instead of edged with /etc/edged/edged.env
+  --instance NAME      the service edged@NAME with the settings /etc/edged/NAME.env, instead of
+                       edged with /etc/edged/edged.env: for a camera that is to share nothing with others
   --runtime RUNTIME    ai-edge-litert or tflite-runtime (Python 3.11 only); by default the one that is
                        installed already, or ai-edge-litert
   --wheel FILE         install this wheel, and not what is in the checkout around this script

@@ -1,6 +1,8 @@
 """``edged run`` with a mistake in it, such as an engine that fails from its n-th invoke on: for tests.
 
 python faulty_daemon.py hang|fail|break|reload N [arguments of edged run]
+
+With ``once`` behind it (``fail-once``) only the n-th invoke is meant.
 """
 
 from __future__ import annotations
@@ -23,14 +25,16 @@ if TYPE_CHECKING:
     from edged.records import Tensor
     from edged.settings.declared import Settings
 
-FAULT, FROM = sys.argv[1], int(sys.argv[2])
+FAULT, _, ONCE = sys.argv[1].partition("-")
+FROM = int(sys.argv[2])
 _invoke = CpuEngine.invoke
 _numbers = itertools.count()
 
 
 def invoke(self: CpuEngine, tensor: Tensor) -> Sequence[Tensor]:
     """As the engine does it, until it does not."""
-    if next(_numbers) < FROM:
+    number = next(_numbers)
+    if number < FROM or (ONCE and number > FROM):
         return _invoke(self, tensor)
     if FAULT == "hang":
         time.sleep(3600)

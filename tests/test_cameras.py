@@ -6,9 +6,11 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from daemon import Daemon, Ear, edged
@@ -16,12 +18,10 @@ from rig import Mosquitto, Subscriber, publish
 
 from edged.contract.topics import Topics
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 pytest_plugins = ("mqtt_fixtures",)
 
 BASE = "edged/lab1"
+HERE = Path(__file__).parent
 NO_CAMERA = {"EDGED_CAMERA": ""}
 LIVE = "synthetic:?width=64&height=64&fps=20"
 AWAY = "rtsp://127.0.0.1:9/nothing"
@@ -136,6 +136,62 @@ def test_all_have_failed_for_good(settings: dict[str, str], tmp_path: Path) -> N
     assert ledgers(daemon).keys() == {"back"}
     with Daemon(tmp_path, gone | {"EDGED_SOURCE": "/nowhere.mp4"}, environ=NO_CAMERA) as daemon:
         assert daemon.wait() == 69
+
+
+def test_a_camera_that_cannot_open_is_tried_again_until_it_can(
+    mosquitto: Mosquitto, settings: dict[str, str], tmp_path: Path
+) -> None:
+    """A switch of another camera does not depend on it, and a reload tries it at once."""
+    lines = tmp_path / "later" / "back.jsonl"
+    everything = with_broker(settings, mosquitto, EDGED_BACK_JSONL=str(lines), EDGED_COMMANDS="true")
+    with Subscriber(mosquitto.port) as seen, Daemon(tmp_path, everything, environ=NO_CAMERA) as daemon:
+        failed = daemon.until_told("camera_failed")
+        assert (failed["camera"], str(lines) in failed["error"]) == ("back", True)
+        assert 0 < failed["again_in_s"] <= 2
+        seen.wait_for(f"{BASE}/front/state")
+        publish(mosquitto.port, f"{BASE}/front/cmd/threshold", b'{"value": 0.9}')
+        daemon.until(lambda: json_of(seen, f"{BASE}/front/state")["controls"]["threshold"] == 0.9)
+        daemon.until(lambda: len(daemon.told("camera_failed")) > 1)
+        lines.parent.mkdir()
+        daemon.send(signal.SIGHUP)
+        daemon.send(signal.SIGHUP)
+        daemon.until_told("camera_tried_again")
+        daemon.until(lambda: lines.exists() and lines.stat().st_size > 0)
+        daemon.until(partial(is_online, seen, Topics("edged", "lab1", "back")))
+        assert daemon.stop() == 0
+    assert ledgers(daemon).keys() == {"front", "back"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("fail", "the device is gone"), ("break", "ZeroDivisionError: a mistake")]
+)
+def test_a_camera_that_breaks_down_is_tried_again_and_the_other_loses_nothing(
+    mosquitto: Mosquitto, settings: dict[str, str], tmp_path: Path, fault: str, words: str
+) -> None:
+    """Its topic says why meanwhile, and its account goes on where it was."""
+    everything = with_broker(settings, mosquitto)
+    command = (sys.executable, str(HERE / "faulty_daemon.py"), f"{fault}-once", "30")
+    with (
+        Subscriber(mosquitto.port) as seen,
+        Daemon(tmp_path, everything, environ=NO_CAMERA, command=command) as daemon,
+    ):
+        failed = daemon.until_told("camera_failed")
+        assert words in failed["error"]
+        topic = f"{BASE}/{failed['camera']}/state"
+        daemon.until(lambda: any(words in said.decode() for said in seen.on(topic)))
+        stopped = [json.loads(said) for said in seen.on(topic)]
+        assert any(said["lifecycle"] == "stopped" and not said["online"] for said in stopped)
+        daemon.until_told("camera_tried_again")
+        daemon.until(
+            lambda: json_of(seen, topic)["lifecycle"] == "running" and json_of(seen, topic)["online"]
+        )
+        assert json_of(seen, topic)["degraded"] == []
+        assert daemon.stop() == 0
+    accounts = ledgers(daemon)
+    assert accounts.keys() == {"front", "back"}
+    assert accounts[failed["camera"]]["dropped"]["predict_failed"] == 1
+    other = accounts[({"front", "back"} - {failed["camera"]}).pop()]
+    assert "predict_failed" not in other["dropped"]
 
 
 def test_cameras_are_added_removed_and_changed_while_the_others_go_on(

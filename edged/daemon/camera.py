@@ -19,7 +19,6 @@ from edged.errors import ConfigError, EdgedError, ModelError, SinkError
 from edged.pipeline import Pipeline
 from edged.records import State
 from edged.sinks import Reporter
-from edged.sources import Seeker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,8 +43,8 @@ class Daemon(Protocol):
         """Run something slow in a named thread."""
         ...
 
-    def close(self, closers: list[tuple[str, Callable[[], None]]], /) -> Awaitable[object]:
-        """Close parts, one after the other."""
+    def close(self, closers: list[tuple[str, Callable[[], None]]], /) -> Awaitable[Exception | None]:
+        """Close parts, one after the other; the first error that came up."""
         ...
 
     def reload(self) -> str:
@@ -67,17 +66,18 @@ class CameraRun:
     Args:
         settings: its own.
         daemon: what is around it.
+        before: the same camera, which has failed: this one goes on with its switches and its figures.
     """
 
-    def __init__(self, settings: Settings, daemon: Daemon) -> None:
+    def __init__(self, settings: Settings, daemon: Daemon, *, before: CameraRun | None = None) -> None:
         self.settings = settings
-        self.switches = Switches(settings)
+        self.switches: Switches = before.switches if before is not None else Switches(settings)
         self.name = settings.camera if settings.several else ""
         """Empty for the only camera."""
-        self._figures = CameraFigures(self.name)
-        self.ledger = self._figures.ledger
+        self.figures: CameraFigures = before.figures if before is not None else CameraFigures(self.name)
+        self.ledger = self.figures.ledger
         self.failure: EdgedError | None = None
-        """Why it has failed for good."""
+        """Why it has failed; with several cameras it is tried again, unless its source is a file."""
         self.over = False
         """Whether its run has come to an end."""
         self.refused = ""
@@ -88,7 +88,7 @@ class CameraRun:
         self._daemon = daemon
         self._stopping = False
         self._around = assembly.Surroundings(
-            self._figures.meter,
+            self.figures.meter,
             self.ledger,
             Remote(self.switches, daemon, self._follow_switches),
             daemon.boot_id,
@@ -129,7 +129,7 @@ class CameraRun:
             detector=parts.detector,
             outlets=parts.outlets,
             max_age_s=self.settings.max_age,
-            meter=self._figures.meter,
+            meter=self.figures.meter,
             ledger=self.ledger,
             weight=self.settings.weight,
             follower=parts.follower,
@@ -139,15 +139,21 @@ class CameraRun:
             pipeline.stop()
         self.tell(lifecycle="stopping" if self._stopping else self._going)
         self._log.info("running", source=self.state.source, model=self.state.model, device=self.state.device)
-        self._figures.begin()
+        self.figures.begin()
         try:
             await pipeline.run()
         except EdgedError as error:
             self.failure = error
+        except Exception as error:
+            if not self.name:
+                raise
+            # Nobody foresaw it: the others go on, and nobody must believe that this one does.
+            self._log.exception("camera_broken")
+            self.failure = EdgedError(f"a mistake in edged has ended it: {type(error).__name__}: {error}")
         self.over = True
         self.report()
         self.tell(lifecycle="stopping")
-        outcome = self._figures.account(self.assembly or parts)
+        outcome = self.figures.account(self.assembly or parts)
         self.failure = self.failure or _broken_promise(pipeline)
         if self.failure is not None:
             self.tell()
@@ -165,6 +171,20 @@ class CameraRun:
         """End everything now; what does not come to its end is counted as lost."""
         if self.pipeline is not None:
             self.pipeline.abort()
+
+    @property
+    def good_s(self) -> float:
+        """For how many seconds it has run."""
+        return self.figures.runs_s if self.pipeline is not None else 0.0
+
+    @property
+    def may_recover(self) -> bool:
+        """Whether it makes sense to try it again once it has failed; a file would begin anew."""
+        return bool(self.name) and not (self.pipeline is not None and self.pipeline.intake.waits)
+
+    def closed(self) -> None:
+        """Its parts are closed: there is nobody left to be told anything."""
+        self.assembly = None
 
     def closers(self) -> list[tuple[str, Callable[[], None]]]:
         """How to close its parts, in order."""
@@ -241,32 +261,10 @@ class CameraRun:
 
     # Telling.
 
-    @property
-    def ready(self) -> bool:
-        """Whether a frame has gone all the way, or none is wanted."""
-        return self.ledger.counts().inferred > 0 or (self.switches.paused and self.pipeline is not None)
-
-    @property
-    def settled(self) -> bool:
-        """Whether its start is over: a frame has come, or it is known to be lost."""
-        if self.ready or self.over or self.failure is not None:
-            return True
-        if not self.name or self.assembly is None:
-            return False
-        source = self.assembly.intake.source
-        return bool(source.problem) and not (isinstance(source, Seeker) and source.seeking)
-
     def tick(self) -> None:
         """Tell what has changed since the last tick."""
-        self._figures.tick()
+        self.figures.tick()
         self.tell()
-
-    def words(self) -> str:
-        """How it fares, in few words."""
-        if self.failure is not None:
-            return f"failed: {self.failure}"
-        words = f"{self.state.lifecycle}: {self._figures.recent_fps:.1f} frames/s on {self.state.device}"
-        return "; ".join([words, *self.state.degraded]).replace("\n", " ")
 
     def tell(self, *, lifecycle: str | None = None) -> None:
         """Tell the state, if anything about it has changed."""
@@ -299,7 +297,7 @@ class CameraRun:
         """Tell the figures of the interval that ends now."""
         if self.assembly is None or self.pipeline is None:
             return
-        report = self._figures.report(self.assembly)
+        report = self.figures.report(self.assembly)
         for reporter in self._reporters():
             reporter.report(report)
 

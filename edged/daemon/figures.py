@@ -44,6 +44,11 @@ class CameraFigures:
         self._rate.read(self.ledger.counts().results)
 
     @property
+    def runs_s(self) -> float:
+        """Seconds since the first frame was asked for."""
+        return time.monotonic() - self._began_at
+
+    @property
     def recent_fps(self) -> float:
         """Results a second over the last ticks."""
         return self._rate.per_s
@@ -65,7 +70,7 @@ class CameraFigures:
 
     def account(self, parts: Assembly) -> Outcome:
         """What the run came to, told in the log."""
-        seconds = time.monotonic() - self._began_at
+        seconds = self.runs_s
         frames = self.ledger.counts()
         outcome = Outcome(frames, _sink_counts(parts), seconds)
         tell = self._log.error if frames.in_flight else self._log.info

@@ -20,13 +20,15 @@ class Renewal(NamedTuple):
     kept: dict[str, Assembly]
     """By camera that goes on: its next parts."""
     fresh: dict[str, CameraRun]
-    """Cameras that there are not yet, open."""
+    """Cameras that there are not yet, or that want other settings than those they have failed with; open."""
 
 
 async def prepare(
     wanted: Mapping[str, Settings], cameras: Mapping[str, CameraRun], daemon: Daemon
 ) -> Renewal:
     """Open what the settings want anew: of cameras that go on, and cameras that there are not yet.
+
+    One that has failed and is to be as it was holds up nobody's reload: it is tried again by itself.
 
     Raises:
         EdgedError: a part does not open; everything is as it was.
@@ -37,7 +39,7 @@ async def prepare(
             present = cameras.get(name)
             if present is not None and not present.over and present.failure is None:
                 renewal.kept[name] = await present.prepare(settings)
-            elif present is None or present.switches.written != settings or present.failure is not None:
+            elif present is None or present.switches.written != settings:
                 camera = CameraRun(settings, daemon)
                 await camera.open()
                 renewal.fresh[name] = camera

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from edged.sources import Seeker
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -69,13 +71,13 @@ class Watch:
     def look_if_ready(self) -> None:
         """Ready is when a frame of every camera has gone all the way, or it is known why none does."""
         cameras = self._cameras.values()
-        if not self.ready and all(camera.settled for camera in cameras) and self._alive():
+        if not self.ready and all(_settled(camera) for camera in cameras) and self._alive():
             self.ready = True
             self._notifier.ready()
 
     def tell(self) -> None:
         """Tell systemd how the cameras fare."""
-        words = [f"{name}: {one.words()}" if name else one.words() for name, one in self._cameras.items()]
+        words = [f"{name}: {_words(one)}" if name else _words(one) for name, one in self._cameras.items()]
         self._notifier.status(" | ".join(words))
 
     def show(self, camera: CameraRun) -> None:
@@ -86,7 +88,7 @@ class Watch:
     def _alive(self) -> bool:
         """Whether there is a camera that works, or may come back."""
         return any(
-            camera.ready or (bool(camera.name) and not camera.over) for camera in self._cameras.values()
+            _ready(camera) or (bool(camera.name) and not camera.over) for camera in self._cameras.values()
         )
 
     def _stalled(self, limit_s: float) -> str | None:
@@ -96,3 +98,27 @@ class Watch:
                 if thread is not None:
                     return f"{name}: {thread}" if name else thread
         return None
+
+
+def _ready(camera: CameraRun) -> bool:
+    """Whether a frame has gone all the way, or none is wanted."""
+    return camera.ledger.counts().inferred > 0 or (camera.switches.paused and camera.pipeline is not None)
+
+
+def _settled(camera: CameraRun) -> bool:
+    """Whether its start is over: a frame has come, or it is known to be lost."""
+    if _ready(camera) or camera.over or camera.failure is not None:
+        return True
+    if not camera.name or camera.assembly is None:
+        return False
+    source = camera.assembly.intake.source
+    return bool(source.problem) and not (isinstance(source, Seeker) and source.seeking)
+
+
+def _words(camera: CameraRun) -> str:
+    """How it fares, in few words."""
+    if camera.failure is not None:
+        return f"failed: {camera.failure}" + (" It is tried again." if camera.may_recover else "")
+    state = camera.state
+    words = f"{state.lifecycle}: {camera.figures.recent_fps:.1f} frames/s on {state.device}"
+    return "; ".join([words, *state.degraded]).replace("\n", " ")

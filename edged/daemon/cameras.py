@@ -1,0 +1,153 @@
+"""The cameras of the daemon: each opens, runs, fails, is tried again and ends by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edged.daemon.camera import CameraRun
+from edged.daemon.outcome import Outcome, together
+from edged.errors import DeviceError, EdgedError, SinkError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from edged.daemon.camera import Daemon
+    from edged.daemon.renewal import Renewal
+    from edged.daemon.revival import Revival
+    from edged.settings.declared import Settings
+
+log = structlog.get_logger()
+
+
+class Cameras:
+    """Runs cameras side by side until none is left that runs.
+
+    Args:
+        settings: of each.
+        daemon: what is around them.
+        revival: says when one that has failed is tried again.
+        ended: called when the run of one has come to its end, with whether it was the last one.
+    """
+
+    def __init__(
+        self,
+        settings: Sequence[Settings],
+        daemon: Daemon,
+        revival: Revival,
+        ended: Callable[[CameraRun, bool], None],
+    ) -> None:
+        self.there = {camera.name: camera for camera in (CameraRun(one, daemon) for one in settings)}
+        """By name; those that have failed, too."""
+        self._daemon = daemon
+        self._revival = revival
+        self._ended = ended
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._failed: Exception | None = None
+
+    async def open(self) -> None:
+        """Open the cameras side by side.
+
+        Raises:
+            EdgedError: a setting is wrong, or no camera opens; nothing stays open.
+        """
+        cameras = list(self.there.values())
+        results = await asyncio.gather(*(camera.open() for camera in cameras), return_exceptions=True)
+        wrong = [result for result in results if isinstance(result, BaseException)]
+        final = [error for error in wrong if not isinstance(error, SourceError | DeviceError | SinkError)]
+        if wrong and (final or len(wrong) == len(cameras)):
+            await asyncio.gather(*(self._daemon.close(camera.closers()) for camera in cameras))
+            raise (final or wrong)[0]
+        for camera, result in zip(cameras, results, strict=True):
+            if isinstance(result, EdgedError):
+                camera.failure = result
+                self._try_again(camera)
+
+    async def run(self) -> None:
+        """Until no camera runs any more; one that waits to be tried again does not run."""
+        for camera in self.there.values():
+            self._begin(camera)
+        while running := [run for run in self._runs.values() if not run.done()]:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+
+    def outcome(self, *, stopped: bool) -> Outcome:
+        """What the runs came to.
+
+        Raises:
+            EdgedError: all cameras have failed, or one has and nobody has ``stopped`` the others.
+            Exception: what nobody foresaw has ended the only camera.
+        """
+        for run in self._runs.values():
+            if (error := run.exception()) is not None:
+                raise error
+        failures = [camera.failure for camera in self.there.values() if camera.failure is not None]
+        # One that is lost does not end the others, but who waits for the end of files must hear of it.
+        if failures and (len(failures) == len(self.there) or not stopped):
+            raise failures[0]
+        if self._failed is not None:
+            raise self._failed
+        return together(self._outcomes)
+
+    async def renew(self, renewal: Renewal, wanted: Collection[str]) -> None:
+        """Go on with what a reload has prepared; cameras that are not ``wanted`` any more stop."""
+        failed = {name for name in wanted if name in self.there and self.there[name].failure is not None}
+        for name in self.there.keys() - renewal.kept.keys() - renewal.fresh.keys() - failed:
+            self.there[name].stop()  # its run closes what is its own
+            self.there.pop(name)
+        for name, parts in renewal.kept.items():
+            await self.there[name].exchange(parts)
+        for name, camera in renewal.fresh.items():
+            self.there[name] = camera
+            self._begin(camera)
+
+    def hurry(self) -> None:
+        """Try again at once what has failed: somebody may have mended it."""
+        self._revival.hurry()
+
+    async def revive(self) -> None:
+        """Try again those cameras that have failed and whose time has come."""
+        for name in self._revival.due():
+            failed = self.there.get(name)
+            if failed is None or failed.failure is None:
+                continue
+            camera = CameraRun(failed.switches.written, self._daemon, before=failed)
+            try:
+                await camera.open()
+            except EdgedError as error:
+                failed.failure = error
+                self._try_again(failed)
+                continue
+            self.there[name] = camera
+            self._begin(camera)
+            log.info("camera_tried_again", camera=name)
+
+    def _begin(self, camera: CameraRun) -> None:
+        if camera.failure is None:
+            self._runs[camera.name] = asyncio.create_task(self._live(camera), name=f"camera-{camera.name}")
+
+    async def _live(self, camera: CameraRun) -> None:
+        """One camera from its first frame to its last part closed."""
+        try:
+            with contextlib.suppress(EdgedError):  # the camera knows
+                self._outcomes[camera.name] = await camera.run()
+        finally:
+            others = (run for run in self._runs.values() if run is not asyncio.current_task())
+            self._ended(camera, all(run.done() for run in others))
+            failed = await self._daemon.close(camera.closers())
+            camera.closed()
+            if camera.failure is None:
+                self._failed = self._failed or failed
+            self._try_again(camera)
+
+    def _try_again(self, camera: CameraRun) -> None:
+        """Tell that a camera has failed, and when it is tried again."""
+        if camera.failure is None or not camera.name:
+            return
+        again_in_s = None
+        if camera.may_recover:
+            again_in_s = round(self._revival.failed(camera.name, camera.good_s), 1)
+        log.error("camera_failed", camera=camera.name, error=str(camera.failure), again_in_s=again_in_s)
