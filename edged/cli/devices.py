@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.devices import listing
+from edged.devices import listing, proposal
 from edged.engines import runtime as runtimes
 from edged.settings import declared
 
@@ -31,11 +31,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Look and print; finding nothing is no error."""
-    _print("Cameras", listing.cameras(), "none; files, rtsp:// and http:// need no device")
+    cameras = listing.cameras()
+    _print("Cameras", cameras, "none; files, rtsp:// and http:// need no device")
     print()
-    _print(
-        "Edge TPUs", listing.edge_tpus(options.library, options.runtime), "none; EDGED_DEVICE=cpu needs none"
-    )
+    devices = listing.edge_tpus(options.library, options.runtime)
+    _print("Edge TPUs", devices, "none; EDGED_DEVICE=cpu needs none")
+    if lines := list(proposal.lines(cameras.settings, devices.settings)):
+        several = " (give the cameras names of your own)" if len(cameras.settings) > 1 else ""
+        print(f"\nFor the env file{several}")
+        for line in lines:
+            print(f"  {line}")
     return 0
 
 

@@ -42,6 +42,11 @@ class Listing:
     remarks: tuple[str, ...] = field(default=())
     """Why there may be more than are seen."""
 
+    @property
+    def settings(self) -> list[str]:
+        """The lines that choose each device that edged can use."""
+        return [found.setting for found in self.devices if found.setting]
+
 
 def cameras(dev: Path = Path("/dev")) -> Listing:
     """USB and other cameras of Video4Linux, then CSI cameras."""

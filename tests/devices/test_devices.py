@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from edged.devices import proposal
+from edged.settings.cameras import split
+
 HERE = Path(__file__).parent
 RPICAM = """\
 Available cameras
@@ -187,3 +190,40 @@ def test_a_library_that_cannot_be_asked_is_a_remark(
     shown = _devices("--library", library or str(libedgetpu), FAKE_EDGETPU=str(plug))
     assert remark in shown
     assert "none; EDGED_DEVICE=cpu needs none" in shown
+
+
+@pytest.mark.parametrize(
+    ("plugged", "expected"),
+    [
+        ("usb=0", []),
+        ("usb=1", ["EDGED_DEVICE=edgetpu:usb:0"]),
+        ("usb=2", ["EDGED_CSI1_DEVICE=edgetpu:usb:0", "EDGED_CSI2_DEVICE=edgetpu:usb:1"]),
+        ("pci=1 usb=2", ["EDGED_CSI1_DEVICE=edgetpu:pci:0", "EDGED_CSI2_DEVICE=edgetpu:usb:0"]),
+    ],
+)
+def test_the_lines_of_an_env_file_with_all_of_it_are_proposed(
+    libedgetpu: Path, tmp_path: Path, plugged: str, expected: list[str]
+) -> None:
+    """They are lines that edged reads: a camera each, and an Edge TPU of its own where there are enough."""
+    program = tmp_path / "rpicam-hello"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{RPICAM}END\n")
+    program.chmod(stat.S_IRWXU)
+    plug = tmp_path / "plug"
+    plug.write_text(plugged)
+    shown = _devices(
+        "--library", str(libedgetpu), FAKE_EDGETPU=str(plug), PATH=f"{tmp_path}:{os.environ['PATH']}"
+    )
+    lines = [line.strip() for line in shown.partition("For the env file")[2].splitlines()[1:]]
+    cameras = ["EDGED_CAMERAS=csi1,csi2", "EDGED_CSI1_SOURCE=csi:0", "EDGED_CSI2_SOURCE=csi:1"]
+    assert lines == [*cameras, *expected]
+    found, problems = split(dict(line.split("=") for line in lines))
+    assert problems == []
+    assert [one.values["EDGED_SOURCE"] for one in found] == ["csi:0", "csi:1"]
+
+
+def test_one_camera_needs_no_name() -> None:
+    settings = ["EDGED_SOURCE=/dev/video0"]
+    assert list(proposal.lines(settings, [])) == settings
+    assert list(proposal.lines([], [])) == []
+    two = proposal.lines([*settings, "EDGED_SOURCE=csi:0"], [])
+    assert next(two) == "EDGED_CAMERAS=usb1,csi1"
