@@ -215,8 +215,9 @@ def recorder(settings: Settings) -> Recorder:
         events = _events(settings) if settings.events else None
         if events is not None and settings.record == "copy":
             # When the model has seen something, that was a while ago.
-            events = replace(events, pre_roll=events.pre_roll + settings.max_age)
-        return FolderRecorder(target, retention, length=settings.segment, events=events)
+            events = replace(events, pre_roll_s=events.pre_roll_s + settings.max_age)
+        phase = 0.0 if events is not None else _phase(settings)
+        return FolderRecorder(target, retention, length=settings.segment, events=events, phase=phase)
     if target.suffix.lower() not in FILES:
         raise SinkError(
             f"the output {str(target)!r} is no folder and does not end in .mp4",
@@ -233,6 +234,12 @@ def recorder(settings: Settings) -> Recorder:
             hint="Set EDGED_OUTPUT to a folder",
         )
     return FileRecorder(target)
+
+
+def _phase(settings: Settings) -> float:
+    """Where among all cameras this one is, 0..1."""
+    several = settings.cameras
+    return several.index(settings.camera) / len(several) if settings.camera in several else 0.0
 
 
 def _events(settings: Settings) -> Events:

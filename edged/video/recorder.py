@@ -178,15 +178,27 @@ class FolderRecorder:
         retention: keeps it small.
         length: seconds of a segment; it ends with the first keyframe after that.
         events: None records all the time.
+        phase: share of a segment, 0..1, by which the first one is shorter: cameras that begin together do not
+            all end a segment, and give it to the disk, in one moment.
     """
 
     one_size = False
     pictures = True
 
-    def __init__(self, folder: Path, retention: Retention, *, length: float, events: Events | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        retention: Retention,
+        *,
+        length: float,
+        events: Events | None,
+        phase: float = 0.0,
+    ) -> None:
         self.target = folder
         self._retention = retention
         self._ticks = round(length * CLOCK_HZ)
+        self._ends_at = self._ticks - round(phase * self._ticks)
+        """Ticks of the present segment."""
         self._events = events
         self._preroll = PreRoll(events.pre_roll_s if events else 0.0)
         self._segment: Segment | None = None
@@ -257,6 +269,7 @@ class FolderRecorder:
         packet = sample.packet
         if packet.keyframe and self._segment is not None and self._is_full(self._segment, sample):
             self._end()
+            self._ends_at = self._ticks
         if self._segment is None:
             if not packet.keyframe:
                 return
@@ -273,7 +286,7 @@ class FolderRecorder:
 
     def _is_full(self, segment: Segment, sample: Sample) -> bool:
         largest = self._retention.largest_segment
-        return segment.length(sample.packet) >= self._ticks or (
+        return segment.length(sample.packet) >= self._ends_at or (
             largest is not None and segment.size >= largest
         )
 

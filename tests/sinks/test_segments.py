@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from film import complaints, lines, play, segments
 from made import START, result, results
-from recording import into_folder, record
+from recording import into_folder, record, video_sink
 
+from edged.settings.declared import Settings
+from edged.sinks.video import recorder
 from edged.video.segments import own_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from edged.records import Result
 
@@ -32,6 +34,24 @@ def test_segments_follow_one_another_without_a_gap(tmp_path: Path) -> None:
     shown = [len(play(path).times) for path in found]
     assert shown == [40, 40, 40, 20]
     assert [complaints(path) for path in found] == [""] * 4
+
+
+def test_cameras_that_begin_together_end_their_segments_one_after_the_other(tmp_path: Path) -> None:
+    """Eight cameras do not all want the disk in one moment; later segments have their full length."""
+    names = ("front", "back", "side", "door")
+    found = {}
+    for name in names:
+        settings = Settings(
+            source="synthetic:",
+            model=Path("x.tflite"),
+            cameras=names,
+            camera=name,
+            output=tmp_path / name,
+            segment=8,
+        )
+        record(video_sink(recorder(settings)), results(17))
+        found[name] = [len(play(path).times) / 20 for path in segments(tmp_path / name)]
+    assert found == {"front": [8, 8, 1], "back": [6, 8, 3], "side": [4, 8, 5], "door": [2, 8, 7]}
 
 
 def test_beside_each_lie_the_detections_of_its_pictures(tmp_path: Path) -> None:
