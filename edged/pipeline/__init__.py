@@ -198,7 +198,7 @@ class Pipeline:
 
     def abort(self) -> None:
         """End everything now; what does not come to its end is counted as lost."""
-        self._threads.aborting.set()
+        self._threads.abort()
         self.intake.abort()
         self._inference.abort()
         for outlet in self.outlets:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -35,6 +37,7 @@ class PipelineThreads:
         """The first error that ended a thread."""
         self.aborting = asyncio.Event()
         """From now on nobody is waited for long."""
+        self._aborted_at = math.inf
         self._unforeseen = unforeseen
         self._threads: dict[str, asyncio.Future[None]] = {}
 
@@ -48,6 +51,17 @@ class PipelineThreads:
         thread.add_done_callback(self._notice)
         return thread
 
+    def abort(self) -> None:
+        """Wait for nobody from now on, but for one short while in which all may leave."""
+        if not self.aborting.is_set():
+            self._aborted_at = time.monotonic()
+            self.aborting.set()
+
+    @property
+    def _grace_s(self) -> float:
+        """What is left of that while."""
+        return max(0.1, self._aborted_at + _ABORT_DEADLINE_S - time.monotonic())
+
     async def ended(self, threads: Iterable[asyncio.Future[None]]) -> None:
         """Wait for threads; after an abort not for long."""
         aborting = asyncio.create_task(self.aborting.wait(), name="aborting")
@@ -57,7 +71,7 @@ class PipelineThreads:
             await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
             waiting = {thread for thread in waiting if not thread.done()}
         if waiting:
-            await asyncio.wait(waiting, timeout=_ABORT_DEADLINE_S)
+            await asyncio.wait(waiting, timeout=self._grace_s)
         aborting.cancel()
 
     async def left(self, name: str, outlet: Outlet | None = None) -> bool:
@@ -77,8 +91,8 @@ class PipelineThreads:
         return thread.done()
 
     async def end(self) -> tuple[str, ...]:
-        """Wait for all, but not for long; the names of those that do not end."""
-        await asyncio.wait(self._threads.values(), timeout=_ABORT_DEADLINE_S)
+        """Wait for all, after :meth:`abort`, but not for long; the names of those that do not end."""
+        await asyncio.wait(self._threads.values(), timeout=self._grace_s)
         stuck = tuple(name for name, thread in self._threads.items() if not thread.done())
         if stuck:
             log.error("threads_stuck", threads=stuck)
