@@ -21,6 +21,7 @@ COMMANDS = {
     "models": "list and pull models, inspect a .tflite, try one on a picture",
     "events": "print what has happened: who came, where, how long",
     "fleet": "show how all nodes of a broker are",
+    "render": "draw what was found into a copy of a recorded segment",
     "forget": "take back what a node has retained at its broker",
     "schema": "print the machine-readable contract of the MQTT topics",
 }
