@@ -6,12 +6,15 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from daemon import Daemon, Ear, edged
 from rig import Mosquitto, Subscriber, publish
@@ -254,6 +257,47 @@ def test_a_second_signal_ends_at_once(settings: dict[str, str], tmp_path: Path) 
             assert time.monotonic() - started < 5
     finally:
         os.close(reader)
+
+
+def test_eight_cameras_stop_in_time_though_two_of_them_hang(
+    mosquitto: Mosquitto, settings: dict[str, str], tmp_path: Path
+) -> None:
+    """One never gets an answer to its request, one not even to its greeting; all segments are whole."""
+    names = [f"c{number}" for number in range(1, 9)]
+    out = tmp_path / "out"
+    with closing(socket.create_server(("127.0.0.1", 0))) as mute:  # the kernel takes calls, nobody answers
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        everything = with_broker(
+            settings,
+            mosquitto,
+            EDGED_CAMERAS=",".join(names),
+            EDGED_SOURCE="synthetic:?width=64&height=64&fps=5",
+            EDGED_C7_SOURCE=f"http://{address}/stream.mjpg",
+            EDGED_C8_SOURCE=f"rtsp://{address}/stream",
+            EDGED_OPEN_TIMEOUT="60",
+            EDGED_READ_TIMEOUT="60",
+            EDGED_OUTPUT=str(out),
+            EDGED_DISK_FREE_GB="0",
+        )
+        with Subscriber(mosquitto.port) as seen, Daemon(tmp_path, everything, environ=NO_CAMERA) as daemon:
+            daemon.until(lambda: len(list(out.glob("*/*.mp4"))) == 6, limit_s=40.0)
+            started = time.monotonic()
+            assert daemon.stop() == 0
+            assert time.monotonic() - started < 2 * float(settings["EDGED_STOP_TIMEOUT"])
+            seen.wait_for(f"{BASE}/availability", b"offline")
+    (account,) = daemon.told("mqtt_delivery")
+    assert account["closes"]
+    assert account["queued"] == account["in_flight"] == 0, "offline, the last message, was acknowledged"
+    accounts = ledgers(daemon)
+    assert accounts.keys() == set(names)
+    assert list(out.glob("*/*.part")) == []
+    for camera in names[:6]:
+        (film,) = (out / camera).glob("*.mp4")
+        with av.open(str(film)) as container:
+            pictures = sum(1 for _ in container.decode(video=0))
+        (beside,) = (out / camera).glob("*.jsonl")
+        assert pictures == len(beside.read_text().splitlines()) > 0
+        assert pictures == accounts[camera]["sinks"]["video"]["sent"]
 
 
 def test_check_has_a_part_a_camera(settings: dict[str, str], tmp_path: Path) -> None:

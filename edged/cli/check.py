@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged import registry
-from edged.errors import DeviceError, EdgedError, SinkError, SourceError
+from edged.errors import ConfigError, DeviceError, EdgedError, SinkError, SourceError
 from edged.settings import loading
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from edged.settings.declared import Settings
 
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from edged.daemon import logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
     logs.configure(log_format=first.log_format, level="error")
-    worst = 0
+    worst = _claims(cameras)
     for settings in cameras:
         worst = max(worst, _edge_tpu(settings), _tell({"model": _model, "source": _source}, settings))
     if first.mqtt_url is not None:
@@ -81,6 +81,18 @@ def _tell(
             print(f"WRONG {begins}{name}: {error}")
             worst = max(worst, error.exit_code)
     return worst
+
+
+def _claims(cameras: Sequence[Settings]) -> int:
+    """A line where two cameras want one Edge TPU in different ways; the exit code."""
+    from edged.model import claims  # noqa: PLC0415
+
+    try:
+        claims.check(cameras)
+    except ConfigError as error:
+        print(f"WRONG devices: {error}")
+        return error.exit_code
+    return 0
 
 
 def _edge_tpu(settings: Settings) -> int:

@@ -11,6 +11,7 @@ import structlog
 from edged.daemon.camera import CameraRun
 from edged.daemon.outcome import Outcome, together
 from edged.errors import DeviceError, EdgedError, SinkError, SourceError
+from edged.model import claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -56,6 +57,8 @@ class Cameras:
             EdgedError: a setting is wrong, or no camera opens; nothing stays open.
         """
         cameras = list(self.there.values())
+        written = [camera.settings for camera in cameras]
+        await self._daemon.run_unless_stopped("check-edge-tpus", lambda: claims.check(written))
         results = await asyncio.gather(*(camera.open() for camera in cameras), return_exceptions=True)
         wrong = [result for result in results if isinstance(result, BaseException)]
         final = [error for error in wrong if not isinstance(error, SourceError | DeviceError | SinkError)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from edged.daemon.camera import CameraRun
+from edged.model import claims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,8 @@ async def prepare(
         EdgedError: a part does not open; everything is as it was.
     """
     renewal = Renewal({}, {})
+    every = list(wanted.values())
+    await daemon.run_unless_stopped("check-edge-tpus", lambda: claims.check(every))
     try:
         for name, settings in wanted.items():
             present = cameras.get(name)

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from coral_rig import DETECTOR, DETECTOR_TWIN, Daemon, build, children, frame_ids, until
+from coral_rig import CLASSIFIER, DETECTOR, DETECTOR_TWIN, Daemon, build, children, frame_ids, until
 
 from edged import bridge
 
@@ -339,3 +339,44 @@ def test_everything_goes_on_while_the_device_takes_5_seconds_to_open(
     assert ("cpu", next(words for _, words in told if words)) in told
     assert any("edgetpu is lost: its process was killed" in words for _, words in told)
     assert told[-1] == ("edgetpu", "")
+
+
+def two_models(shared: Path, **changes: str) -> dict[str, str]:
+    """Settings of two cameras that want different models, neither with a twin."""
+    return {
+        "CAMERAS": "front,back",
+        "MODEL": "",
+        "MODEL_CPU": "",
+        "FRONT_MODEL": str(shared / "models" / DETECTOR),
+        "BACK_MODEL": str(shared / "models" / CLASSIFIER),
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("devices", "words"),
+    [
+        ({}, "none says which"),
+        ({"DEVICE": "edgetpu:usb:0"}, "Edge TPU edgetpu:usb:0, with another EDGED_MODEL."),
+        ({"FRONT_DEVICE": "edgetpu:usb:0,edgetpu:usb:1", "BACK_DEVICE": "edgetpu:usb:1"}, "edgetpu:usb:1"),
+    ],
+)
+def test_two_models_on_one_device_are_refused_before_either_opens_it(
+    shared: Path, plug: Plug, start: Start, devices: dict[str, str], words: str
+) -> None:
+    """On a real one whoever comes second takes it from the first, which then takes it back, and so on."""
+    plug.put("usb=2")
+    daemon = start(**two_models(shared, **devices))
+    assert daemon.wait() == EX_CONFIG
+    assert words in daemon.said()
+    assert "'front' and 'back'" in daemon.said()
+    assert plug.opened() == []
+
+
+def test_two_models_on_a_device_each_run_side_by_side(shared: Path, plug: Plug, start: Start) -> None:
+    plug.put("usb=2")
+    daemon = start(**two_models(shared, FRONT_DEVICE="edgetpu:usb:0", BACK_DEVICE="edgetpu:usb:1"))
+    daemon.wait_for("running", 2)
+    until(lambda: {line["camera"] for line in daemon.lines()} == {"front", "back"}, "results of both")
+    assert daemon.stop() == 0
+    assert {line.split()[0] for line in plug.opened()} == {"usb0", "usb1"}
