@@ -192,7 +192,9 @@ def test_a_camera_that_breaks_down_is_tried_again_and_the_other_loses_nothing(
         assert daemon.stop() == 0
     accounts = ledgers(daemon)
     assert accounts.keys() == {"front", "back"}
-    assert accounts[failed["camera"]]["dropped"]["predict_failed"] == 1
+    lost = accounts[failed["camera"]]["dropped"]
+    # A mistake gives up all that is on its way, and whoever comes first counts the frame.
+    assert lost.get("predict_failed", 0) == 1 or (fault == "break" and lost["aborted"] >= 1)
     other = accounts[({"front", "back"} - {failed["camera"]}).pop()]
     assert "predict_failed" not in other["dropped"]
 
