@@ -76,7 +76,7 @@ def _look(folder: Path, begun: float, killed: float) -> Trial:
     problems = []
     last, pictures = begun, 0
     for path in files:
-        times = _play(path)
+        times = play(path)
         if not times:
             problems.append(f"{path.name} does not play")
             continue
@@ -93,7 +93,7 @@ def _look(folder: Path, begun: float, killed: float) -> Trial:
     return Trial(round(killed - begun, 3), len(files), pictures, round(lost, 3), problems)
 
 
-def _play(path: Path) -> list[float]:
+def play(path: Path) -> list[float]:
     """When each picture is shown, as ffprobe decodes them."""
     done = subprocess.run(
         ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time",

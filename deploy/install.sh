@@ -42,7 +42,7 @@ usage() {
   cat <<'END'
 Usage: install.sh [install | upgrade | uninstall] [OPTION...]
 
-  install              install edged, or bring it up to date; enable the service (the default)
+  install              install edged, or bring it up to date; enable the service if it has its settings (default)
   upgrade              bring an installed edged up to date; nothing is enabled that was not
   uninstall            remove everything but the settings in /etc/edged and the data in /var/lib/edged
 
@@ -426,8 +426,8 @@ next_steps() {
   memory_note
   if ! is_filled_in "$file"; then
     say "Now set EDGED_SOURCE and EDGED_MODEL in $file, then:"
-    say "  sudo -u $ACCOUNT edged check --env-file $file"
-    say "  sudo systemctl start $(unit)"
+    say "  sudo edged check --env-file $file"
+    say "  sudo systemctl enable --now $(unit)"
   elif [[ $start ]] && is_booted; then
     say "Watch it: systemctl status $(unit); journalctl -fu $(unit)"
   fi
@@ -497,7 +497,8 @@ do_install() {
   activate "$share" "$release"
   if [[ $action == install ]]; then
     make_env_file "$release"
-    enable_unit
+    # What has no settings yet would only fail at every boot.
+    ! is_filled_in "$(env_file)" || enable_unit
   fi
   if [[ $start ]] && is_booted; then
     # By what runs, not by what was in force: an upgrade that was cut short is made whole.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.daemon import unit
 from edged.errors import ConfigError, ModelError
 
 ROOT = Path(__file__).parent.parent
@@ -122,3 +123,34 @@ def test_what_must_not_be_in_it(name: str) -> None:
     """The env file is the daemon's to read, again at every reload; the runtime needs /proc/cpuinfo."""
     names = {setting for setting, _ in _settings(FOLDER / name)}
     assert not names & {"EnvironmentFile", "ProcSubset", "DynamicUser"}
+
+
+@pytest.mark.parametrize(("name", "file"), [("edged.service", "edged"), ("edged@front.service", "front")])
+def test_what_a_unit_may_do_is_asked_of_systemd_run(name: str, file: str) -> None:
+    """Every restriction goes along, drop-ins and all, with its specifiers; the life of a service does not."""
+    text = (FOLDER / name.replace("front", "")).read_text()
+    text += "\n# /etc/systemd/system/edged.service.d/own.conf\n[Service]\nReadWritePaths=/srv \\\n  /mnt/%p\n"
+    found = unit.parse(name, text, Path(f"/etc/edged/{file}.env"))
+    assert found is not None
+    command = found.command(["check"], {"EDGED_MQTT_PASSWORD_FILE": f"/run/credentials/{name}/mqtt_password"})
+    assert command[-3:] == ["--", "/opt/edged/bin/edged", "check"]
+    asked = [word.removeprefix("--property=") for word in command if word.startswith("--property=")]
+    folder = "edged" if name == "edged.service" else "edged/front"
+    for one in ("ProtectHome=yes", "ProtectSystem=strict", "User=edged", "DeviceAllow=char-video4linux rw",
+                f"WorkingDirectory=/var/lib/{folder}", "IPAddressDeny=any",
+                "IPAddressAllow=localhost", "IPAddressAllow=10.0.0.0/8",
+                "SystemCallFilter=~@privileged @resources",
+                "ReadWritePaths=/srv    /mnt/edged", "CapabilityBoundingSet="):  # fmt: skip
+        assert one in asked, asked
+    for one in ("Type", "ExecReload", "Restart", "WatchdogSec", "TimeoutStartSec", "After", "WantedBy"):
+        assert not any(line.startswith(f"{one}=") for line in asked), one
+    alias = next(word.removeprefix("--unit=") for word in command if word.startswith("--unit="))
+    assert f"--setenv=EDGED_MQTT_PASSWORD_FILE=/run/credentials/{alias}/mqtt_password" in command
+
+
+def test_a_unit_with_another_env_file_is_another_service() -> None:
+    text = (FOLDER / "edged.service").read_text()
+    assert unit.parse("edged.service", text, Path("/root/trial.env")) is None
+    assert (
+        unit.parse("edged.service", "[Service]\nExecStart=/bin/true\n", Path("/etc/edged/edged.env")) is None
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged import registry
+from edged.daemon.unit import of
 from edged.errors import ConfigError, DeviceError, EdgedError, SinkError, SourceError
 from edged.settings import loading
 
@@ -23,13 +26,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
     )
+    parser.add_argument(
+        "--here", action="store_true", help="as this user, and not as the service that has this env file"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Check everything; the exit code is that which ``edged run`` would end with, the highest of several.
 
-    A broker or a webhook that does not answer is 69 here, and nothing that ``edged run`` ends for.
+    A broker or a webhook that does not answer is 69 here, and nothing that ``edged run`` ends for. The env
+    file of an installed service is checked as that service: it sees less than root does.
     """
+    if options.env_file is not None and not options.here:
+        code = _as_service(options.env_file)
+        if code is not None:
+            return code
     cameras = loading.load_all(options.env_file)
     first = cameras[0]
     for settings in cameras:
@@ -51,6 +62,20 @@ def run(options: argparse.Namespace) -> int:
         if not any(getattr(settings, name) for name in registry.SINKS):
             print(f"ok    {_of(settings)}outputs: none; results go nowhere")
     return worst
+
+
+def _as_service(env_file: Path) -> int | None:
+    """The exit code of the same check under the unit that has this env file; None if that cannot be."""
+    unit = of(env_file)
+    if unit is None:
+        return None
+    if os.geteuid() != 0:
+        print(f"note  {unit.name} may do less than you: 'sudo edged check' looks as the service")
+        return None
+    print(f"note  as {unit.name} sees it, which may do less than you; --here looks as you", flush=True)
+    arguments = ["check", "--here", "--env-file", str(env_file.resolve())]
+    command = unit.command(arguments, loading.values_of(env_file))
+    return subprocess.run(command, check=False).returncode  # noqa: S603  # the unit is the administrator's
 
 
 def _of(settings: Settings) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -124,6 +125,9 @@ class _Service:
                 await self._cameras.open()
             except _Stopped:
                 return Outcome(next(iter(self._cameras.there.values())).ledger.counts(), {}, 0.0)
+            except EdgedError as error:
+                await self._leave_word(error)
+                raise
             self._loop.call_soon(self._watch.tell)
             await self._drive()
             self._notifier.stopping()
@@ -161,6 +165,13 @@ class _Service:
             work.cancel()
             raise _Stopped
         return work.result()
+
+    async def _leave_word(self, failure: EdgedError) -> None:
+        """Have the broker remember why nothing has begun."""
+        from edged.mqtt import last_word  # noqa: PLC0415  # paho is slow to import, and seldom needed here
+
+        with suppress(_Stopped):
+            await self.run_unless_stopped("last-word", partial(last_word.leave, self._written, failure))
 
     async def _drive(self) -> None:
         """Let the cameras run with the tasks that look after them."""

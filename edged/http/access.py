@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edged.errors import ConfigError
+from edged.settings import sandbox
 from edged.settings.listener import is_loopback
 from edged.settings.secrets import named
 
@@ -88,7 +89,7 @@ def read_token(path: Path) -> str:
     except OSError as error:
         raise ConfigError(
             f"{named(name, path)} cannot be read: {error.strerror}",
-            hint="Correct the path, or give the user of edged the right to read it",
+            hint=sandbox.explained(path, "Correct the path, or give the user of edged the right to read it"),
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edged.errors import ConfigError, EdgedError, ModelError
 from edged.model import detector_options, flatbuffer
 from edged.model.labels import ClassNames, by_id, parse
+from edged.settings import sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -202,12 +203,13 @@ def _own_labels(
 def _unreadable(kind: type[EdgedError], what: str, path: Path, error: OSError) -> EdgedError:
     """One sentence for each way in which a file cannot be read."""
     if isinstance(error, FileNotFoundError):
-        return kind(f"the {what} {path} does not exist", hint=f"Look for it in {path.absolute().parent}")
+        hint = sandbox.explained(path, f"Look for it in {path.absolute().parent}")
+        return kind(f"the {what} {path} does not exist", hint=hint)
     if isinstance(error, IsADirectoryError):
         return kind(f"the {what} {path} is a folder", hint="Give a file in it")
     if isinstance(error, PermissionError):
-        hint = f"Let the user that runs edged read it: chmod a+r {path}, and a+x on the folders above it"
-        return kind(f"the {what} {path} may not be read", hint=hint)
+        rights = f"Let the user that runs edged read it: chmod a+r {path}, and a+x on the folders above it"
+        return kind(f"the {what} {path} may not be read", hint=sandbox.explained(path, rights))
     return kind(
         f"the {what} {path} cannot be read: {error.strerror or error}", hint="Look after the disk it is on"
     )

@@ -47,6 +47,10 @@ class EventLedger:
         self._unsafe: dict[str, str] = {}
         """Camera by message, in order."""
         self._changed = False
+        self._turns = 0
+        """Starts and ends that were noted."""
+        self._kept_turns = 0
+        """As many of them no loss of power can take."""
         self.totals = Totals(self._total_changed)
         """How often lines were crossed, by topic."""
         if path is not None:
@@ -87,17 +91,18 @@ class EventLedger:
 
     def flush(self) -> None:
         """Write what has changed since; whoever must not wait for the disk leaves this to others."""
-        if self._path is None or not self._changed:
+        if self._path is None or not (self._changed or self._turns > self._kept_turns):
             return
         with self._writing:
             with self._lock:
-                self._changed = False
+                turns, self._changed = self._turns, False
                 content = {
                     "open": list(self._open.values()),
                     "unsafe": list(self._unsafe),
                     "totals": self.totals.under(),
                 }
-            self._write(self._path, payloads.encode(content))
+            self._write(self._path, payloads.encode(content), lasting=turns > self._kept_turns)
+            self._kept_turns = turns
 
     def _note(self, event: EventMessage) -> None:
         text = payloads.encode(event).decode()
@@ -105,6 +110,7 @@ class EventLedger:
             self._open.pop(event["event_id"], None)
         else:
             self._open[event["event_id"]] = text
+        self._turns += event["type"] != "update"
         self._unsafe[text] = event["camera"]
         self._changed = True
         if len(self._unsafe) > _MOST:
@@ -126,9 +132,9 @@ class EventLedger:
             log.error("mqtt_ledger_unreadable", path=str(path), reason=str(error))
             self._open, self._unsafe = {}, {}
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def _write(self, path: Path, content: bytes, *, lasting: bool) -> None:
         try:
-            replace_file(path, content)
+            replace_file(path, content, lasting=lasting)
         except OSError as error:
             told = f"{str(path)!r} cannot be written: {error.strerror}; after a kill events have no end"
             if told != self.problem:

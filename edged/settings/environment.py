@@ -18,16 +18,22 @@ class ServiceManager:
     watchdog_s: float | None
     journal: bool = False
     """Whether standard error goes to journald."""
+    invoked: bool = False
+    """Whether this is the process of a unit, or of what such a one has started."""
+    state_folder: str | None = None
+    """The folder of the unit that may be written."""
 
 
 def service_manager(environ: Mapping[str, str] | None = None) -> ServiceManager:
-    """NOTIFY_SOCKET, WATCHDOG_USEC and JOURNAL_STREAM: no settings of ours, but they come the same way."""
+    """systemd.exec(5) lists the names: no settings of ours, but they come the same way."""
     environ = os.environ if environ is None else environ  # noqa: TID251  # as in load()
     microseconds = environ.get("WATCHDOG_USEC", "")
     return ServiceManager(
         socket=environ.get("NOTIFY_SOCKET") or None,
         watchdog_s=int(microseconds) / 1e6 or None if microseconds.isdecimal() else None,
         journal=_is_standard_error(environ.get("JOURNAL_STREAM", "")),
+        invoked="INVOCATION_ID" in environ,
+        state_folder=environ.get("STATE_DIRECTORY") or None,
     )
 
 

@@ -14,7 +14,7 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from edged.errors import ConfigError
-from edged.settings import cameras
+from edged.settings import cameras, sandbox
 from edged.settings.declared import PREFIX, Settings
 from edged.settings.listener import parse
 from edged.settings.secrets import shown
@@ -73,6 +73,15 @@ def load_all(env_file: Path | None = None, environ: Mapping[str, str] | None = N
     return tuple(every)
 
 
+def values_of(env_file: Path) -> dict[str, str]:
+    """What an env file says, right or wrong.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    return _read(env_file)[0]
+
+
 def _unknown(values: dict[str, str]) -> Iterator[str]:
     """Take out the settings that there are not."""
     for name in sorted(name for name in values if not exists(name)):
@@ -106,7 +115,9 @@ def _read(env_file: Path) -> tuple[dict[str, str], list[str]]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(
             f"the env file {str(env_file)!r} cannot be read: {reason}",
-            hint="Give a readable file to --env-file; 'edged env' prints one to start from",
+            hint=sandbox.explained(
+                env_file, "Give a readable file to --env-file; 'edged env' prints one to start from"
+            ),
         ) from error
     problems = [
         f"line {_line(binding)}: {_first_word(binding)!r} is not NAME=value"

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edged.errors import SinkError
+from edged.settings import sandbox
 from edged.sinks import DISK_FAULTS
 
 
@@ -100,10 +101,10 @@ class LineFile:
                 os.close(fd)
 
     def _error(self, error: OSError) -> SinkError:
+        hint = f"Set {self._setting} to a file that the user of edged may write, or to - for standard output"
         return SinkError(
             f"the output {self._target!r} cannot be written: {error.strerror}",
-            hint=f"Set {self._setting} to a file that the user of edged may write, "
-            "or to - for standard output",
+            hint=hint if self.path is None else sandbox.explained(self.path, hint, writing=True),
         )
 
 

@@ -11,6 +11,7 @@ import structlog
 from edged.contract import payloads
 from edged.errors import ConfigError, SinkError
 from edged.imaging.jpeg import encoded
+from edged.settings import sandbox
 from edged.sinks import DISK_FAULTS
 from edged.video.annotating import Annotator
 from edged.video.copying import Copier, Note
@@ -262,8 +263,12 @@ def _events(settings: Settings) -> Events:
 def _refused(target: Path, reason: str) -> SinkError:
     return SinkError(
         f"the output {str(target)!r} cannot be written: {reason}",
-        hint="Set EDGED_OUTPUT to a place where the user of edged may write (services: in /var/lib/edged) "
-        "and the disk has room",
+        hint=sandbox.explained(
+            target,
+            "Set EDGED_OUTPUT to a place where the user of edged may write (services: in /var/lib/edged) "
+            "and the disk has room",
+            writing=True,
+        ),
     )
 
 

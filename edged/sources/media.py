@@ -7,9 +7,11 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
+from edged.settings import sandbox
 from edged.sources import heif
 from edged.sources.connection import Damaged, Spared
 from edged.sources.pace import MediaClock, turned
@@ -18,7 +20,6 @@ from edged.sources.truncation import is_cut_short
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from edged.pixels import Pixels
     from edged.records import Image
@@ -151,7 +152,10 @@ def reading(name: object) -> Iterator[None]:
     except OSError as error:
         raise SourceError(
             f"the source {str(name)!r} cannot be read: {error.strerror or error}",
-            hint="Give the user of edged the right to read it, and to look into the folders above it",
+            hint=sandbox.explained(
+                Path(str(name)),
+                "Give the user of edged the right to read it, and to look into the folders above it",
+            ),
         ) from error
 
 
@@ -159,7 +163,7 @@ def _check(path: Path) -> None:
     """Find out what FFmpeg would only call invalid."""
     with reading(path):
         if not path.exists():
-            raise SourceError(f"the source {str(path)!r} does not exist", hint=_HINT)
+            raise SourceError(f"the source {str(path)!r} does not exist", hint=sandbox.explained(path, _HINT))
         if path.stat().st_size == 0:
             raise SourceError(f"the source {str(path)!r} is empty", hint=_HINT)
         if not os.access(path, os.R_OK):

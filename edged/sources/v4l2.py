@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import stat
 from fractions import Fraction
@@ -13,6 +14,7 @@ import structlog
 
 from edged.backoff import Backoff
 from edged.errors import SourceError
+from edged.settings import sandbox
 from edged.sources.connection import Damaged
 from edged.sources.live import LiveSource
 from edged.sources.reader import Deadlines
@@ -116,10 +118,12 @@ class V4l2Camera:
         if not stat.S_ISCHR(path.stat().st_mode):
             raise SourceError(f"{self.name} is no device", hint="'edged devices' lists the cameras there are")
         if not os.access(path, os.R_OK | os.W_OK):
-            raise SourceError(
-                f"{self.name} may not be read",
-                hint="Add the user to the group 'video' (SupplementaryGroups=video)",
-            )
+            raise SourceError(f"{self.name} may not be read", hint=_group_hint(path))
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+        except OSError as error:
+            hint = sandbox.device_explained(error, self.hint)
+            raise SourceError(f"{self.name} cannot be opened: {error.strerror}", hint=hint) from error
 
     def _compare(self) -> None:
         """Say where the camera gives something else than was asked for; it is better than nothing."""
@@ -135,6 +139,18 @@ class V4l2Camera:
     def _current_format(self) -> str:
         code = int(self._capture.get(cv2.CAP_PROP_FOURCC))
         return code.to_bytes(4, "little", signed=code < 0).decode("ascii", "replace").strip("\0 ")
+
+
+def _group_hint(path: Path) -> str:
+    """What gives a service, or a person, the rights that the group of a device has."""
+    try:
+        group = grp.getgrgid(path.stat().st_gid).gr_name
+    except KeyError:
+        group = str(path.stat().st_gid)
+    return (
+        f"Add the user to the group {group!r}: sudo usermod -aG {group} USER, or SupplementaryGroups={group} "
+        "in the unit"
+    )
 
 
 class V4l2Source(LiveSource):

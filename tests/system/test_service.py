@@ -150,7 +150,6 @@ def test_a_dry_run_changes_nothing(machine: Machine, before: set[str]) -> None:
         "useradd",
         "/usr/local/lib/systemd/system/edged.service",
         ENV_FILE,
-        "systemctl enable",
     ):
         assert step in told
     assert "libedgetpu1-std for this Debian and amd64" in told
@@ -158,11 +157,12 @@ def test_a_dry_run_changes_nothing(machine: Machine, before: set[str]) -> None:
 
 
 def test_install(machine: Machine, suite: str, models: dict[str, str], source: list[str]) -> None:
-    """One command leaves a service that is enabled and waits for its settings."""
+    """One command leaves a service that waits for its settings: it is not enabled, to fail at every boot."""
     del models
     said = install(machine, "/src", *source)
     assert "Now set EDGED_SOURCE and EDGED_MODEL" in said
-    assert machine.run("systemctl", "is-enabled", UNIT) == "enabled"
+    assert "systemctl enable --now edged.service" in said
+    assert machine.try_run("systemctl", "is-enabled", UNIT) == "disabled"
     assert machine.show(UNIT, "ActiveState") == "inactive"
     assert machine.run("stat", "-c", "%a %U:%G", ENV_FILE) == "640 root:edged"
     assert machine.run("/opt/edged/bin/edged", "env") == machine.run("cat", ENV_FILE)
@@ -239,7 +239,7 @@ def test_it_detects(machine: Machine, broker: Broker, models: dict[str, str]) ->
     drop_in.parent.mkdir()
     drop_in.write_text(f"[Service]\nWatchdogSec={WATCHDOG_S}\n")
     machine.run("systemctl", "daemon-reload")
-    machine.run("systemctl", "start", UNIT)
+    machine.run("systemctl", "enable", "--now", UNIT)
     assert machine.show(UNIT, "ActiveState") == "active"
     assert broker.listen("edged/lab1/availability")[0].payload == "online"
     await_state(broker, lifecycle="running", model="face_detection_full_range_sparse")
@@ -249,6 +249,24 @@ def test_it_detects(machine: Machine, broker: Broker, models: dict[str, str]) ->
         lambda: re.search(r"running: [1-9][0-9.]* frames/s on cpu", machine.show(UNIT, "StatusText")),
         "STATUS",
     )
+
+
+def test_check_sees_what_the_service_will_see(machine: Machine, models: dict[str, str]) -> None:
+    """Asked by root, it names the property of the unit that is in the way; its password it can read."""
+    told = machine.run("edged", "check", "--env-file", ENV_FILE)
+    assert told.startswith(f"note  as {UNIT}")
+    assert "WRONG" not in told
+    good = machine.path(ENV_FILE).read_text()
+    machine.run("install", "-D", "-m", "0644", models["sparse"], "/home/someone/model.tflite")
+    machine.run("mkdir", "-p", "-m", "0777", "/srv/video")
+    configure(machine, MODEL="/home/someone/model.tflite", OUTPUT="/srv/video")
+    found = machine.call("edged", "check", "--env-file", ENV_FILE)
+    assert found.returncode == 78, found.stdout + found.stderr
+    assert f"cannot see /home (ProtectHome=yes): put it into {DATA}" in found.stdout
+    assert "ProtectSystem=strict" in found.stdout
+    assert "WRONG" not in machine.run("edged", "check", "--here", "--env-file", ENV_FILE)
+    machine.path(ENV_FILE).write_text(good)
+    machine.run("rm", "-r", "/home/someone", "/srv/video")
 
 
 def test_neighbours_are_closed_to_a_node(machine: Machine, broker: Broker) -> None:
@@ -458,7 +476,7 @@ def test_another_instance_has_settings_and_data_of_its_own(
     """--instance NAME: a second camera beside the first, with a password in a plain file."""
     unit, env_file, password = "edged@front.service", "/etc/edged/front.env", "/etc/edged/front.password"
     install(machine, "/src", *source, "--instance", "front")
-    assert machine.run("systemctl", "is-enabled", unit) == "enabled"
+    assert machine.try_run("systemctl", "is-enabled", unit) == "disabled"
     assert machine.run("stat", "-c", "%a %U:%G", env_file) == "640 root:edged"
     made = machine.run("cat", env_file)
     assert re.search(r"^EDGED_CAMERA=front$", made, re.MULTILINE)
@@ -477,6 +495,7 @@ def test_another_instance_has_settings_and_data_of_its_own(
     )
     told = machine.run("runuser", "-u", "edged", "--", "edged", "check", "--env-file", env_file)
     assert "WRONG" not in told
+    assert machine.run("edged", "check", "--env-file", env_file).startswith(f"note  as {unit}")
     assert "broker" in told
     configure(machine, env_file, LOOP="true", POLICY="latest")
     machine.run("systemctl", "start", unit)

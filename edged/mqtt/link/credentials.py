@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edged.errors import ConfigError
 from edged.mqtt.link.client import BrokerAccess
+from edged.settings import sandbox
 from edged.settings.broker import parse_url
 from edged.settings.secrets import named
 
@@ -118,5 +119,5 @@ def _read(path: Path, name: str) -> bytes:
     except OSError as error:
         raise ConfigError(
             f"{named(name, path)} cannot be read: {error.strerror}",
-            hint="Correct the path, or give the user of edged the right to read it",
+            hint=sandbox.explained(path, "Correct the path, or give the user of edged the right to read it"),
         ) from error

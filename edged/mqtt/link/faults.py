@@ -66,8 +66,9 @@ def unreachable(broker: Broker, error: OSError) -> Fault:
     if isinstance(error, TimeoutError):
         return Fault(
             f"the broker {broker} does not answer in time",
-            "Check that it runs, the firewall between (a service reaches private networks only, see "
-            "systemd/examples/internet.conf), and that it speaks EDGED_MQTT_VERSION (5 or 3.1.1)",
+            "Check that it runs, the firewall between (a service reaches private networks only, by "
+            "IPAddressAllow=, see systemd/examples/internet.conf), and that it speaks EDGED_MQTT_VERSION "
+            "(5 or 3.1.1)",
         )
     return Fault(
         f"the broker {broker} cannot be reached: {error.strerror or error}",

@@ -35,13 +35,14 @@ def visit(
         SourceError: the broker cannot be reached, refuses us or is lost.
     """
     answers: list[ReasonCode] = []
+    wanted = [(topic, 1) for topic in filters]
     client = build(access)
     client.connect_timeout = CONNECT_S
 
     def on_connect(_: Any, __: Any, ___: Any, reason: ReasonCode, ____: Any) -> None:
         answers.append(reason)
-        if not reason.is_failure:
-            client.subscribe([(topic, 1) for topic in filters])
+        if wanted and not reason.is_failure:
+            client.subscribe(wanted)
 
     client.on_connect = on_connect
     client.on_message = lambda _, __, message: take(message)

@@ -1,0 +1,103 @@
+"""The unit of systemd that runs edged, and how to do something else as it would be done there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LIFE = re.compile(
+    r"(Type|NotifyAccess|Exec\w+|Timeout\w+|Watchdog\w+|Restart\w*|KillMode|OOMPolicy|Standard\w+|Syslog\w+|"
+    r"\w*ExitStatus|RemainAfterExit|Sockets|FileDescriptor\w+|Success\w+|GuessMainPID|PIDFile|BusName)$"
+)
+"""Properties about how a service lives; all others are about what it may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A service that runs edged with an env file."""
+
+    name: str
+    program: str
+    """The edged of its ``ExecStart=``."""
+    properties: tuple[str, ...]
+    """What it may do, ``NAME=VALUE`` in the order of its files."""
+
+    def command(self, arguments: list[str], values: Mapping[str, str | None]) -> list[str]:
+        """A command line that runs this edged with ``arguments`` as the unit would.
+
+        Args:
+            arguments: of edged.
+            values: what its env file says, by name: credentials of the unit lie in a folder of its name.
+        """
+        alias = f"edged-check-{os.getpid()}.service"
+        command = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={alias}"]
+        command += [f"--property={one}" for one in self.properties]
+        own = f"/run/credentials/{self.name}/"
+        command += [
+            f"--setenv={name}=/run/credentials/{alias}/{value.removeprefix(own)}"
+            for name, value in values.items()
+            if value and value.startswith(own)
+        ]
+        return [*command, "--", self.program, *arguments]
+
+
+def of(env_file: Path) -> Unit | None:
+    """The installed unit that runs with ``env_file``; None without systemd, or if there is none."""
+    if not Path("/run/systemd/system").is_dir():
+        return None
+    for name in ("edged.service", f"edged@{env_file.stem}.service"):
+        # Comments, continued lines and drop-ins are in it as they are on the disk.
+        shown = subprocess.run(  # noqa: S603  # the name is ours, or that of the env file
+            ["systemctl", "cat", "--no-pager", "--", name],  # noqa: S607  # from the administrator's PATH
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if shown.returncode == 0 and (unit := parse(name, shown.stdout, env_file)) is not None:
+            return unit
+    return None
+
+
+def parse(name: str, text: str, env_file: Path) -> Unit | None:
+    """The unit of that name and text; None if it does not run edged with ``env_file``."""
+    lines = _service_lines(name, text)
+    started = [shlex.split(value) for key, value in lines if key == "ExecStart" and value]
+    if not started or "--env-file" not in started[-1][:-1]:
+        return None
+    words = started[-1]
+    if Path(words[words.index("--env-file") + 1]).resolve() != env_file.resolve():
+        return None
+    properties: list[str] = []
+    for key, value in lines:
+        if key.startswith("IPAddress") and value:
+            # systemd-run knows names such as localhost only where they stand alone.
+            properties += [f"{key}={address}" for address in value.split()]
+        elif not _LIFE.match(key):
+            properties.append(f"{key}={value}")
+    return Unit(name, words[0], tuple(properties))
+
+
+def _service_lines(name: str, text: str) -> list[tuple[str, str]]:
+    """What ``[Service]`` of all its files says, with the specifiers of systemd.unit(5) filled in."""
+    stem = name.removesuffix(".service")
+    prefix, _, instance = stem.partition("@")
+    meant = {"i": instance, "I": instance, "n": name, "N": stem, "p": prefix, "P": prefix, "%": "%",
+             "S": "/var/lib", "t": "/run", "E": "/etc", "C": "/var/cache", "L": "/var/log"}  # fmt: skip
+    whole = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("#", ";")))
+    section, found = "", []
+    for line in re.sub(r"\\\n", " ", whole).splitlines():
+        key, given, value = line.partition("=")
+        if line.startswith("["):
+            section = line.strip()
+        elif given and section == "[Service]":
+            filled = re.sub(r"%(.)", lambda letter: meant.get(letter[1], letter[0]), value.strip())
+            found.append((key.strip(), filled))
+    return found

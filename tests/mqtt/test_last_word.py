@@ -1,0 +1,54 @@
+"""A daemon that does not start leaves its reason in the retained state, whoever looks there later."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from daemon import edged
+from rig import Mosquitto, Subscriber, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest_plugins = ("mqtt_fixtures",)
+
+
+@pytest.fixture
+def settings(demo_model: Path, tmp_path: Path) -> dict[str, str]:
+    """A camera that is not there."""
+    return {
+        "EDGED_MODEL": str(demo_model),
+        "EDGED_SOURCE": "/dev/video99",
+        "EDGED_NODE": "lab1",
+        "EDGED_CAMERA": "front",
+        "EDGED_JSONL": str(tmp_path / "lines.jsonl"),
+    }
+
+
+def test_a_camera_that_is_missing_at_the_start_is_in_the_state(
+    settings: dict[str, str], mosquitto: Mosquitto
+) -> None:
+    """And nothing says that the node is online."""
+    settings["EDGED_MQTT_URL"] = f"mqtt://127.0.0.1:{mosquitto.port}"
+    done = edged("run", settings=settings)
+    assert done.returncode == 69, done.stderr
+    assert "/dev/video99" in done.stderr
+    with Subscriber(mosquitto.port, "edged/#") as subscriber:  # which looks at the schema, too
+        state = json.loads(subscriber.wait_for("edged/lab1/state"))
+        assert [message.topic for message in subscriber.received] == ["edged/lab1/state"]
+    assert state["lifecycle"] == "stopped"
+    assert state["camera_online"] is False
+    assert state["cameras"] == ["front"]
+    [reason] = state["degraded"]
+    assert "/dev/video99" in reason
+    assert "edged devices" in reason
+
+
+def test_without_a_broker_the_reason_is_the_camera_all_the_same(settings: dict[str, str]) -> None:
+    settings["EDGED_MQTT_URL"] = f"mqtt://127.0.0.1:{free_port()}"
+    done = edged("run", settings=settings)
+    assert done.returncode == 69
+    assert "mqtt_last_word_lost" in done.stderr
+    assert "/dev/video99" in done.stderr.rstrip().splitlines()[-1]
