@@ -38,13 +38,22 @@ class Outbox:
         limit: events kept in memory while they cannot be sent.
         wake: called when there is something to send.
         orders: numbers the messages.
+        clock: seconds, as ``captured`` has them.
     """
 
-    def __init__(self, *, limit: int, wake: Callable[[], None], orders: Numbers) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int,
+        wake: Callable[[], None],
+        orders: Numbers,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.waiting = False
         """Whether somebody waits in :meth:`put`."""
         self._lanes = Lanes(limit=limit, orders=orders)
         self._wake = wake
+        self._clock = clock
         self.disk = DiskLane(self._lanes, wake)
         """The side of the spool's thread."""
         self._made = 0
@@ -74,7 +83,7 @@ class Outbox:
             if self._lanes.closed:
                 self._lanes.dropped["shutdown"] += 1
                 return
-            now, begins = time.monotonic(), False
+            now, begins = self._clock(), False
             if self._lanes.full:
                 self._lanes.queue.popleft()
                 self._lanes.dropped[self.disk.overflow] += 1
@@ -97,7 +106,7 @@ class Outbox:
         """
         with self._lanes.room:
             message = Message(
-                self._lanes.orders.take(), topic, payload, qos, retain, key or topic, made=time.monotonic()
+                self._lanes.orders.take(), topic, payload, qos, retain, key or topic, made=self._clock()
             )
             if retain:
                 self._lanes.values.remember(message)
@@ -137,7 +146,7 @@ class Outbox:
     @property
     def problem(self) -> str:
         """That messages are lost since more are made than leave; empty once none was for a while."""
-        if time.monotonic() - self._overflowed > _RECENT_S:
+        if self._clock() - self._overflowed > _RECENT_S:
             return ""
         return f"Messages are lost: more are made than the broker takes ({self.disk.overflow})."
 
@@ -168,7 +177,7 @@ class Outbox:
         """The connection is gone: what it had not acknowledged is due again, before everything newer."""
         with self._lanes.room:
             if self._lanes.attached or self._hope_until == float("inf"):  # else it was hopeless before
-                self._hope_until = time.monotonic() + _GRACE_S
+                self._hope_until = self._clock() + _GRACE_S
             self._lanes.attached = False
             self._lanes.values.release()
             lost = sorted(self._lanes.flight.values(), key=lambda message: message.order)
@@ -241,7 +250,7 @@ class Outbox:
     # Only with the lock held.
 
     def _hope(self) -> bool:
-        return self._lanes.attached or self.disk.works or time.monotonic() < self._hope_until
+        return self._lanes.attached or self.disk.works or self._clock() < self._hope_until
 
     def _next_event(self) -> deque[Message] | None:
         """Where the next event is; None if there is none, or an older one is on disk or on its way there."""
@@ -251,7 +260,7 @@ class Outbox:
         return None if self.disk.has_older(lane[0].order) else lane
 
     def _renew(self) -> None:
-        for message in self._lanes.values.due_again(self._lanes.orders, time.monotonic()):
+        for message in self._lanes.values.due_again(self._lanes.orders, self._clock()):
             self._due(message)
 
     def _due(self, message: Message) -> None:
