@@ -170,6 +170,7 @@ def _model(settings: Settings) -> str:
 def _source(settings: Settings) -> str:
     from edged import sources  # noqa: PLC0415
     from edged.settings.secrets import shown  # noqa: PLC0415
+    from edged.sources import hardware  # noqa: PLC0415
 
     sources.require_packets(settings)
     source = sources.create(settings)
@@ -181,11 +182,15 @@ def _source(settings: Settings) -> str:
                 f"the source {shown(settings.source)} gives no frame",
                 hint="Look at what it holds with 'ffprobe'",
             )
-        kind = ", ".join(f"{name} {value}" for name, value in source.properties().items())
-        motion = ""
-        if settings.motion == "packets" and not sources.watches_packets(source.properties()):
-            motion = "; it has no packets of H.264 or HEVC to watch: EDGED_MOTION works as pixels"
-        return f"a frame of {first.width}x{first.height} came ({kind}){motion}"
+        told = source.properties()
+        kind = ", ".join(f"{name} {value}" for name, value in told.items())
+        words = [f"a frame of {first.width}x{first.height} came ({kind})"]
+        if "codec" in told:
+            words.append(f"{told.get('decoder', hardware.SOFTWARE)} decodes, {hardware.library()}")
+        words.append(getattr(source, "degraded", ""))
+        if settings.motion == "packets" and not sources.watches_packets(told):
+            words.append("it has no packets of H.264 or HEVC to watch: EDGED_MOTION works as pixels")
+        return "; ".join(filter(None, words))
     finally:
         source.stop()
         source.close()

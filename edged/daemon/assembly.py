@@ -128,6 +128,7 @@ class Assembly:
         """What is wrong now, one sentence a part; empty for those that are well."""
         return [
             self.intake.source.problem,
+            getattr(self.intake.source, "degraded", ""),
             self.detector.preprocess.problem,
             *(engine.degraded for engine in self.detector.engines),
             *(outlet.problem for outlet in self.outlets),

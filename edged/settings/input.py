@@ -83,6 +83,12 @@ class InputSettings(BaseModel):
     stream_transport: Literal["tcp", "udp"] = setting(
         "tcp", "Input", "how RTSP video travels: tcp, or udp (no delay after loss, but damaged pictures)"
     )
+    decoder: Annotated[str, BeforeValidator(written.decoder)] = setting(
+        "auto",
+        "Input",
+        "what decodes streams and files: software, or the kind of device that FFmpeg is to use, as vaapi or "
+        "cuda; auto: drm, v4l2request or vaapi where it works",
+    )
     open_timeout: float = setting(
         10.0, "Input", "seconds that a camera or stream has to give its first frame", gt=0, le=600
     )

@@ -92,10 +92,11 @@ def _contradictions(fields: Mapping[str, str]) -> Iterator[str]:
     """What no setting can see alone: those that need each other."""
     if ("mqtt_cert" in fields) != ("mqtt_key" in fields):
         yield "EDGED_MQTT_CERT and EDGED_MQTT_KEY belong together: set both or none"
-    if fields.get("motion") == "packets" and "output" in fields:
+    if fields.get("motion") == "packets" and "output" in fields and fields.get("record") != "copy":
         yield (
             f"EDGED_MOTION='packets' decodes nothing while nothing moves, and the video in EDGED_OUTPUT="
-            f"{fields['output']!r} would stand still: set EDGED_MOTION=pixels, or no EDGED_OUTPUT"
+            f"{fields['output']!r} would stand still: set EDGED_RECORD=copy, which needs no decoding, or "
+            "EDGED_MOTION=pixels"
         )
     if "http" in fields and "http_token_file" not in fields:
         with suppress(ConfigError):  # what is malformed has been told

@@ -36,6 +36,20 @@ def pixel_format(value: object) -> object:
     return value.upper()
 
 
+_DECODERS = (
+    "auto", "software", "amf", "cuda", "d3d11va", "d3d12va", "drm", "dxva2", "mediacodec", "ohcodec",
+    "opencl", "qsv", "rkmpp", "v4l2request", "vaapi", "vdpau", "videotoolbox", "vulkan",
+)  # fmt: skip
+"""What EDGED_DECODER may be; but for the first two the kinds of devices that FFmpeg knows."""
+
+
+def decoder(value: object) -> object:
+    """``auto``, ``software``, or a kind of device, perhaps with the device: ``vaapi:/dev/dri/renderD128``."""
+    if isinstance(value, str) and value.partition(":")[0] not in _DECODERS:
+        raise ValueError(f"not one of {', '.join(_DECODERS)}")
+    return value
+
+
 def size(value: object) -> object:
     """``1280x720``."""
     if not isinstance(value, str):

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from edged.errors import SourceError
 from edged.sources.connection import Damaged
 from edged.sources.decoding import Decoding
+from edged.sources.hardware import SOFTWARE, DecoderChoice
 from edged.sources.orientation import orientation_of
 from edged.sources.pace import turned_pixel
 from edged.sources.tap import StreamTap, Tap
@@ -52,6 +53,7 @@ class Container:
         strict: whether pictures that were repaired count as damaged.
         tap: gets every packet of the video before it is decoded, in the thread that calls :meth:`grab`.
         thrift: what need not be decoded; None: everything is.
+        choice: what decodes; None: FFmpeg, on the CPU.
 
     Raises:
         SourceError: nothing there can be decoded.
@@ -68,6 +70,7 @@ class Container:
         strict: bool = True,
         tap: Tap | None = None,
         thrift: Thrift | None = None,
+        choice: DecoderChoice | None = None,
     ) -> None:
         self._name = name
         self._hint = hint
@@ -93,7 +96,8 @@ class Container:
             self._stream.codec_context.options = {"err_detect": "explode"}
         self._packets = self._container.demux(self._stream)
         self._tap = StreamTap(tap or Tap(), self._stream)
-        self._decoding = Decoding(self._stream.codec_context, thrift, name=name)
+        self._choice = choice or DecoderChoice()
+        self._decoding = Decoding(self._stream.codec_context, self._choice, thrift, name=name)
         self._decoded: deque[av.VideoFrame] = deque()
         self._picture: av.VideoFrame | None = None
         self._upright = Upright()
@@ -120,6 +124,8 @@ class Container:
         found: dict[str, Any] = {"codec": self._stream.codec_context.name}
         if self._decoding.watches:
             found["motion"] = "packets"
+        if self._choice.running != SOFTWARE:
+            found["decoder"] = self._choice.running
         if self._rate:
             found["fps"] = round(float(self._rate), 3)
         if self._stream.frames:

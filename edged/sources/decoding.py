@@ -21,6 +21,7 @@ from edged.sources.sizes import Sizes
 from edged.sources.thrift import QUIET, RATE
 
 if TYPE_CHECKING:
+    from edged.sources.hardware import DecoderChoice
     from edged.sources.thrift import Thrift
 
     _Packet = av.Packet[av.VideoStream]
@@ -34,6 +35,8 @@ _MOST_PACKETS = 600
 """What is kept of one group of pictures at the most: 20 s of 30 pictures a second."""
 _AT_ONCE = 60
 """Packets that are decoded in one go, so that whoever waits for us hears of us in between."""
+_DOUBTFUL = 10
+"""Packets in a row of which a device makes nothing but errors, before it is given up."""
 _BLIND_S = 0.5
 """Seconds between looks where sizes tell nothing."""
 
@@ -42,17 +45,24 @@ class Decoding:
     """The decoder of one connection. Belongs to one thread.
 
     Args:
-        context: FFmpeg's decoder, not yet in use.
+        own: FFmpeg's decoder, not yet in use.
+        choice: says what decodes in its place.
         thrift: what need not be decoded; None: everything is.
         name: how messages call the stream.
     """
 
-    def __init__(self, context: av.VideoCodecContext, thrift: Thrift | None, *, name: str) -> None:
-        self._context = context
+    def __init__(
+        self, own: av.VideoCodecContext, choice: DecoderChoice, thrift: Thrift | None, *, name: str
+    ) -> None:
+        self._own = own
+        self._choice = choice
+        self._context = context = choice.context(own)
+        context.thread_count = 1
+        self._errors = 0
         self._thrift = thrift
         self._name = name
-        self._headers = Headers(context.name, context.extradata)
-        self._watches = thrift is not None and thrift.check_s is not None and context.name in WATCHED
+        self._headers = Headers(own.name, own.extradata)
+        self._watches = thrift is not None and thrift.check_s is not None and own.name in WATCHED
         self._sizes = Sizes()
         self._kept: deque[_Packet] = deque()
         self._bytes = 0
@@ -85,9 +95,9 @@ class Decoding:
         """
         thrift = self._thrift
         if thrift is None:
-            return self._context.decode(packet)
+            return self._decode(packet)
         if packet is None or not packet.size:
-            return [*self._last(thrift), *self._context.decode(packet)]
+            return [*self._last(thrift), *self._decode(packet)]
         if not self._watches or not (thrift.resting or self._kept):
             self._sizes.passed(key=packet.is_keyframe)
             return self._wanted(packet, thrift)
@@ -115,13 +125,30 @@ class Decoding:
         if early and packet.pts is not None and self._headers.is_spare(memoryview(packet)):
             thrift.left_out(RATE)
             return []
-        return self._context.decode(packet)
+        return self._decode(packet)
+
+    def _decode(self, packet: _Packet | None) -> list[av.VideoFrame]:
+        """What the decoder makes of a packet; a device that makes nothing of many is given up."""
+        try:
+            pictures = self._context.decode(packet)
+        except (av.error.FFmpegError, RuntimeError) as error:
+            self._errors += 1
+            if self._context is not self._own and self._errors >= _DOUBTFUL:
+                self._choice.failed(getattr(error, "strerror", None) or type(error).__name__)
+                self._context = self._own
+            if isinstance(error, RuntimeError):  # PyAV's word for what a device cannot do
+                raise av.error.InvalidDataError(1, str(error)) from None
+            raise
+        if pictures:
+            self._errors = 0
+        return pictures
 
     def _is_unusual(self, packet: _Packet, thrift: Thrift) -> bool:
         if packet.is_keyframe:  # one that begins nothing anew
             self._sizes.passed(key=True)
             return False
         if thrift.moved:
+            thrift.moved = False
             self._sizes.moved()
         return self._sizes.stands_out(packet.size)
 
@@ -144,7 +171,7 @@ class Decoding:
         self._sizes.passed(key=True)
         self._looked = _moment(packet)
         self._context.flush_buffers()
-        pictures = self._context.decode(packet)
+        pictures = self._decode(packet)
         if not pictures:
             # The decoder waits for pictures that are shown earlier: to have this one now it must be emptied,
             # and then it begins at the keyframe once more.
@@ -158,7 +185,7 @@ class Decoding:
         """What the decoder still holds back."""
         end = cast("_Packet", av.Packet())
         end.time_base = last.time_base  # the pictures have theirs from it
-        return self._context.decode(end)
+        return self._decode(end)
 
     def _keep(self, packet: _Packet) -> None:
         self._kept.append(packet)
@@ -191,7 +218,7 @@ class Decoding:
             if self._kept and self._headers.is_spare(memoryview(packet)):
                 continue
             try:
-                pictures = self._context.decode(packet) or pictures
+                pictures = self._decode(packet) or pictures
             except av.error.FFmpegError:
                 pictures = []
         done = not self._kept

@@ -15,6 +15,7 @@ import structlog
 from edged.errors import SourceError
 from edged.records import Frame
 from edged.sources import media
+from edged.sources.hardware import DecoderChoice
 from edged.sources.pace import Pace, turned_pixel
 from edged.sources.thrift import Thrift
 
@@ -62,6 +63,7 @@ class FileSource:
         self._realtime = realtime
         self._pace = Pace(fps)
         self.thrift = Thrift(self._pace, self.skipped)
+        self.choice = DecoderChoice()
         self._rotate = rotate
         self._stopped = threading.Event()
         self._paths: list[Path] = []
@@ -79,9 +81,15 @@ class FileSource:
             fps=settings.fps,
             rotate=settings.rotate,
         )
+        source.choice = DecoderChoice(settings.decoder)
         if settings.motion == "packets":
             source.thrift.watch_packets(settings.motion_check)
         return source
+
+    @property
+    def degraded(self) -> str:
+        """Why something else decodes than was asked for."""
+        return self.choice.problem
 
     def open(self) -> None:
         """List the files, and find out whether there is a picture in any of them."""
@@ -90,7 +98,7 @@ class FileSource:
         first: SourceError | None = None
         for path in self._paths:
             try:
-                self._properties = media.probe(path, self._rotate, self.thrift)
+                self._properties = media.probe(path, self._rotate, self.thrift, self.choice)
             except SourceError as error:
                 first = first or error
                 continue
@@ -143,7 +151,7 @@ class FileSource:
             for path in self._paths:
                 end = offset
                 try:
-                    for picture in media.pictures(path, self.skipped, self.thrift):
+                    for picture in media.pictures(path, self.skipped, self.thrift, self.choice):
                         pts = offset + picture.time
                         end = pts + picture.frame_time
                         if media.is_image(path):

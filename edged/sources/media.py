@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edged.pixels import Pixels
     from edged.records import Image
     from edged.sources.container import Container
+    from edged.sources.hardware import DecoderChoice
     from edged.sources.thrift import Thrift
 
 IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}) | heif.SUFFIXES
@@ -60,7 +61,9 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGES
 
 
-def probe(path: Path, rotate: int, thrift: Thrift | None = None) -> dict[str, Any]:
+def probe(
+    path: Path, rotate: int, thrift: Thrift | None = None, choice: DecoderChoice | None = None
+) -> dict[str, Any]:
     """Kind, width and height as given, and of a clip codec and frame rate.
 
     Raises:
@@ -70,7 +73,7 @@ def probe(path: Path, rotate: int, thrift: Thrift | None = None) -> dict[str, An
     if is_image(path):
         height, width = _read_image(path, rotate).shape[:2]
         return {"kind": "image", "width": width, "height": height}
-    with _clip(path, thrift) as container:
+    with _clip(path, thrift, choice) as container:
         while True:
             try:
                 if container.grab():
@@ -83,7 +86,9 @@ def probe(path: Path, rotate: int, thrift: Thrift | None = None) -> dict[str, An
         return {"kind": "file", "width": width, "height": height, **container.properties()}
 
 
-def pictures(path: Path, skipped: Counter[str], thrift: Thrift) -> Iterator[StoredPicture]:
+def pictures(
+    path: Path, skipped: Counter[str], thrift: Thrift, choice: DecoderChoice
+) -> Iterator[StoredPicture]:
     """All whole pictures of a file that are needed, in order; ``skipped`` counts the damaged ones.
 
     Raises:
@@ -98,7 +103,7 @@ def pictures(path: Path, skipped: Counter[str], thrift: Thrift) -> Iterator[Stor
             raise
         yield StoredPicture(0.0, _IMAGE_S, Fraction(1), lambda rotate: turned(image, rotate))
         return
-    with _clip(path, thrift) as container:
+    with _clip(path, thrift, choice) as container:
         name = f"the source {str(path)!r}"
         count = 0
         for picture in grabbed(container, name, skipped):
@@ -170,12 +175,14 @@ def _check(path: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def _clip(path: Path, thrift: Thrift | None = None) -> Container:
+def _clip(path: Path, thrift: Thrift | None, choice: DecoderChoice | None) -> Container:
     from edged.sources.container import Container  # noqa: PLC0415  # FFmpeg is slow to import
 
     try:
         # As a file: URL, a name with a colon or a percent sign in it is just a name.
-        return Container(f"file:{path}", name=f"the source {str(path)!r}", hint=_HINT, thrift=thrift)
+        return Container(
+            f"file:{path}", name=f"the source {str(path)!r}", hint=_HINT, thrift=thrift, choice=choice
+        )
     except SourceError as error:
         if is_cut_short(path):
             raise SourceError(f"{error.problem}; it is cut short", hint=_HINT) from None

@@ -82,7 +82,9 @@ class Sizes:
         return alarm
 
     def moved(self) -> None:
-        """What stood out was something that moves: it is not learned."""
+        """What stood out, if anything did, was something that moves: it is not learned."""
+        if not self._alarmed:
+            return
         self._unsure.clear()
         self._alarmed = False
         self._sum = 0.0

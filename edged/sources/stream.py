@@ -11,6 +11,7 @@ from edged.settings.secrets import PERCENT_ENCODE, has_credentials, without_cred
 from edged.sources import web
 from edged.sources.connection import Damaged, Through
 from edged.sources.container import Container
+from edged.sources.hardware import DecoderChoice
 from edged.sources.live import LiveSource
 from edged.sources.pace import MediaClock
 from edged.sources.reader import Deadlines
@@ -42,6 +43,7 @@ class StreamCamera:
         poll_s: seconds between requests, where the server gives a picture for each.
         loop: whether a file begins again at its end.
         thrift: what need not be decoded; None: everything is.
+        choice: what decodes; None: FFmpeg, on the CPU.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class StreamCamera:
         poll_s: float = _POLL_S,
         loop: bool = False,
         thrift: Thrift | None = None,
+        choice: DecoderChoice | None = None,
     ) -> None:
         self.name = f"the stream {without_credentials(url)!r}"
         self.hint = "Look after the camera and the network; 'ffprobe' shows what comes from that address"
@@ -67,6 +70,7 @@ class StreamCamera:
         self._poll_s = poll_s
         self._loop = loop
         self._thrift = thrift
+        self._choice = choice
         self._answer: web.Answer | None = None
         self._media: Container | web.WebPictures | None = None
         self._clock: MediaClock | None = None
@@ -190,6 +194,7 @@ class StreamCamera:
             strict=self._strict,
             tap=self.tap,
             thrift=self._thrift,
+            choice=self._choice,
         )
 
     def _end(self) -> None:
@@ -221,6 +226,14 @@ class StreamCamera:
 class StreamSource(LiveSource):
     """A camera that is reached by URL, whose end is a fault: a camera has none. Or a file, played once."""
 
+    choice: DecoderChoice | None = None
+    """What decodes, through all connections."""
+
+    @property
+    def degraded(self) -> str:
+        """Why it is not what was asked for."""
+        return self.choice.problem if self.choice is not None else ""
+
     @staticmethod
     def gives_packets(settings: Settings) -> bool:  # noqa: ARG004  # others look at them
         """Whether there are packets to be had: always."""
@@ -242,6 +255,7 @@ class StreamSource(LiveSource):
                 poll_s=poll_s,
                 loop=loop,
                 thrift=source.thrift,
+                choice=source.choice,
             ),
             deadlines=deadlines,
             fps=settings.fps,
@@ -249,6 +263,7 @@ class StreamSource(LiveSource):
             waits=settings.policy == "all",
             paced=settings.policy == "latest",
         )
+        source.choice = DecoderChoice(settings.decoder)
         if settings.motion == "packets":
             source.thrift.watch_packets(settings.motion_check)
         return source

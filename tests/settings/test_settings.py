@@ -414,8 +414,8 @@ def test_a_part_of_a_topic_is_refused_in_words(name: str) -> None:
 
 
 def test_video_that_would_stand_still_is_refused() -> None:
-    told = refused(
-        EDGED_SOURCE="rtsp://camera/", EDGED_MODEL="m.tflite", EDGED_MOTION="packets", EDGED_OUTPUT="video"
-    )
+    given = {"EDGED_SOURCE": "rtsp://camera/", "EDGED_MODEL": "m.tflite", "EDGED_OUTPUT": "video"}
+    told = refused(**given, EDGED_MOTION="packets")
     assert "EDGED_MOTION='packets' decodes nothing while nothing moves" in told
     assert "EDGED_OUTPUT='video'" in told
+    assert load(**given, EDGED_MOTION="packets", EDGED_RECORD="copy").motion == "packets"

@@ -175,3 +175,23 @@ def test_a_file_waits_for_what_was_found_in_its_frames(clips: dict[str, Path]) -
     assert len([time for time in times if time < 3]) < 20
     assert len([time for time in times if time > 3]) > 25
     assert len(times) + source.skipped["quiet"] == FRAMES
+
+
+def test_a_quiet_scene_with_noise_is_decoded_at_its_keyframes_only_once_its_sizes_are_known(
+    tmp_path: Path,
+) -> None:
+    clip, seconds = tmp_path / "noise.ts", 16
+    noise = f"color=c=gray:s=320x240:r=30:d={seconds},noise=alls=5:allf=t"
+    encoding = [*CAMERA.split(), "-crf", "25", "-pix_fmt", "yuv420p"]
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", noise, *encoding, str(clip)]
+    subprocess.run(command, check=True)
+    thrift, skipped = watching()
+    looks = iter([False, False])  # at first the model looks
+
+    def tell(_: float) -> None:
+        thrift.rest(0, quiet=next(looks, True))
+
+    found = given(clip, thrift, {"picture": tell})
+    late = [time for time in found if time > min(found) + 6.5]
+    assert 9 <= len(late) <= 12
+    assert len(found) + skipped["quiet"] == 30 * seconds
