@@ -59,6 +59,9 @@ class Frame:
     pixel: Fraction = Fraction(1)
     """Width of a pixel by its height: some recorders' are not square. Boxes count pixels all the same."""
 
+    full: tuple[int, int] | None = None
+    """Width and height of a larger stream in whose pixels boxes are published; None: in its own."""
+
     @property
     def image(self) -> Image:
         """The picture in BGR, converted when first asked for; not to be written into."""

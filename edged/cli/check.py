@@ -52,7 +52,10 @@ def run(options: argparse.Namespace) -> int:
     logs.configure(log_format=first.log_format, level="error")
     worst = _claims(cameras)
     for settings in cameras:
-        worst = max(worst, _edge_tpu(settings), _tell({"model": _model, "source": _source}, settings))
+        inputs: dict[str, Callable[[Settings], str]] = {"model": _model, "source": _source}
+        if settings.detect_source is not None:
+            inputs = {"model": _model, "detect_source": _source, "source": _recorded}
+        worst = max(worst, _edge_tpu(settings), _tell(inputs, settings))
     if first.mqtt_url is not None:
         worst = max(worst, _tell({"broker": _broker}, first, whose=""))
     for settings in cameras:
@@ -173,6 +176,7 @@ def _source(settings: Settings) -> str:
     from edged.sources import hardware  # noqa: PLC0415
 
     sources.require_packets(settings)
+    settings = sources.looked_at(settings)
     source = sources.create(settings)
     try:
         source.open()
@@ -194,6 +198,19 @@ def _source(settings: Settings) -> str:
     finally:
         source.stop()
         source.close()
+
+
+def _recorded(settings: Settings) -> str:
+    from edged import sources  # noqa: PLC0415
+
+    stream = sources.passing(settings)
+    stream.open()
+    try:
+        stream.wait(settings.open_timeout)
+        width, height = stream.size or (0, 0)
+        return f"packets of {width}x{height} came, to be recorded"
+    finally:
+        stream.close()
 
 
 def _broker(settings: Settings) -> str:

@@ -206,6 +206,8 @@ def encode(payload: Mapping[str, Any]) -> bytes:
 def detections(result: Result, *, camera: str, boot_id: str, seq: int, now: float) -> Detections:
     """The message of one frame; ``now`` is UTC in seconds."""
     frame = result.frame
+    width, height = frame.full or (frame.width, frame.height)
+    scale = width / frame.width, height / frame.height
     return {
         "schema": SCHEMA,
         "camera": camera,
@@ -214,29 +216,33 @@ def detections(result: Result, *, camera: str, boot_id: str, seq: int, now: floa
         "frame_id": frame.frame_id,
         "ts_capture": round(frame.ts_capture, 6),
         "ts_publish": round(now, 6),
-        "image": {"w": frame.width, "h": frame.height},
+        "image": {"w": width, "h": height},
         "model": result.model,
         "inferred": result.inferred,
-        "detections": [_item(found) for found in result.detections],
+        "detections": [_item(found, *scale) for found in result.detections],
         "timings_ms": dict(result.timings_ms),
     }
 
 
-def _item(found: Detection) -> DetectionItem:
+def _item(found: Detection, x_scale: float, y_scale: float) -> DetectionItem:
+    x1, y1, x2, y2 = found.box
+    box = (x1 * x_scale, y1 * y_scale, x2 * x_scale, y2 * y_scale)
     item: DetectionItem = {
         "label": found.label,
         "class_id": int(found.class_id),
         "score": round(float(found.score), 4),
-        "box": [round(float(corner), 2) for corner in found.box],
+        "box": [round(float(corner), 2) for corner in box],
         "track": found.track,
     }
     if found.keypoints:
-        item["keypoints"] = [[round(x, 2), round(y, 2), round(sure, 4)] for x, y, sure in found.keypoints]
+        item["keypoints"] = [
+            [round(x * x_scale, 2), round(y * y_scale, 2), round(sure, 4)] for x, y, sure in found.keypoints
+        ]
     if found.sub_label:
         item["sub_label"] = found.sub_label
         item["sub_score"] = round(found.sub_score, 4)
     if found.outline:
-        item["outline"] = [[round(x, 2), round(y, 2)] for x, y in found.outline]
+        item["outline"] = [[round(x * x_scale, 2), round(y * y_scale, 2)] for x, y in found.outline]
     return item
 
 

@@ -26,7 +26,7 @@ from edged.settings.reading import Reading
 from edged.sinks import Context
 from edged.sinks.lending import Lender
 from edged.sources.tap import Tapped
-from edged.video.copying import PacketTaker
+from edged.video.copying import Copier, PacketTaker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from edged.model.detector import Detector
     from edged.settings.declared import Settings
     from edged.sinks import Control, Sink
+    from edged.sources.beside import PassingStream
 
     _Opened = tuple[Any, Callable[[], None]]
 
@@ -44,6 +45,7 @@ log = structlog.get_logger()
 
 _DETECTOR = "detector"
 _SOURCE = "source"
+_BESIDE = "recorded stream"
 
 
 class Runner(Protocol):
@@ -129,22 +131,35 @@ class Assembly:
         return [
             self.intake.source.problem,
             getattr(self.intake.source, "degraded", ""),
+            self.beside.problem if self.beside else "",
             self.detector.preprocess.problem,
             *(engine.degraded for engine in self.detector.engines),
             *(outlet.problem for outlet in self.outlets),
         ]
 
+    @property
+    def beside(self) -> PassingStream | None:
+        """The stream that is recorded, where another one is looked at."""
+        part = self.parts.get(_BESIDE)
+        return cast("PassingStream", part.thing) if part else None
+
     def connect(self) -> None:
         """From now on the camera's packets go to whoever wants them."""
-        if isinstance(self.intake.source, Tapped):
-            sinks = (outlet.sink for outlet in self.outlets)
-            takers = (sink.copier for sink in sinks if isinstance(sink, PacketTaker))
-            self.intake.source.tap.hand_to(taker for taker in takers if taker is not None)
+        self.intake.beside = self.beside
+        sinks = (outlet.sink for outlet in self.outlets)
+        takers = (sink.copier for sink in sinks if isinstance(sink, PacketTaker))
+        self._hand_to([taker for taker in takers if taker is not None])
 
     def disconnect(self) -> None:
         """The camera's packets go to nobody any more."""
+        self._hand_to([])
+
+    def _hand_to(self, copiers: list[Copier]) -> None:
+        if self.beside is not None:
+            self.beside.hand_to(copiers)
+            copiers = []
         if isinstance(self.intake.source, Tapped):
-            self.intake.source.tap.hand_to(())
+            self.intake.source.tap.hand_to(copiers)
 
     def closers(
         self, *, but: Assembly | None = None, stuck: tuple[str, ...] = ()
@@ -170,10 +185,12 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
         EdgedError: a part cannot be opened. What was opened is closed again, ``previous`` is as it was.
     """
     sources.require_packets(settings)
-    builder = _Builder(settings, around, previous)
+    builder = _Builder(sources.looked_at(settings), around, previous)
     try:
         loaded = await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")
         intake = await builder.part(_SOURCE, builder.intake, "capture")
+        if settings.detect_source is not None:
+            await builder.part(_BESIDE, builder.beside, settings=settings)
         if not intake.source.live:  # a camera may come back with other frames at any time
             properties = intake.source.properties()
             loaded.preprocess.check(properties["width"], properties["height"])
@@ -199,10 +216,17 @@ class _Builder:
         self.parts: dict[str, _Part] = {}
         self.fresh: list[_Part] = []
 
-    async def part(self, name: str, make: Callable[[Settings], _Opened], *threads: str) -> Any:
+    async def part(
+        self,
+        name: str,
+        make: Callable[[Settings], _Opened],
+        *threads: str,
+        settings: Settings | None = None,
+    ) -> Any:
+        settings = settings or self._settings
         old = self._previous.parts.get(name) if self._previous else None
-        if old is None or not old.reading.holds_for(self._settings):
-            reading = Reading(self._settings)
+        if old is None or not old.reading.holds_for(settings):
+            reading = Reading(settings)
             make_it = partial(make, cast("Settings", reading))
             thing, close = await self._around.run(f"open-{name}", make_it)
             old = _Part(name, thing, close, reading, threads)
@@ -213,6 +237,11 @@ class _Builder:
     def detector(self, settings: Settings) -> _Opened:
         loaded = detector.load(settings, pools=self._around.pools)
         return loaded, loaded.close
+
+    def beside(self, settings: Settings) -> _Opened:
+        stream = sources.passing(settings)
+        stream.open()
+        return stream, stream.close
 
     def intake(self, settings: Settings) -> _Opened:
         source = sources.create(settings)

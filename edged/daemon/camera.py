@@ -251,8 +251,7 @@ class CameraRun:
             await self.discard(following)
             raise
         self.settings, self.assembly = following.settings, following
-        if following.intake is not present.intake:
-            present.disconnect()
+        present.disconnect()
         following.connect()
         self._follow_pause(following)  # it may have been changed meanwhile
         for reporter in self._reporters():

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from edged.errors import OutputError
 from edged.pixels import part
+from edged.records import Box
 from edged.scene.naming import FinerNames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edged.model.finer import Finer
-    from edged.records import Box, Detection, Event, Frame, Image
+    from edged.records import Detection, Event, Frame, Image
     from edged.scene import Scene, SceneView
 
 _MARGIN = 0.05
@@ -33,6 +34,8 @@ class Follower:
         self._scene = scene
         self._names = FinerNames()
         self._lock = threading.Lock()
+        self._full: tuple[int, int] | None = None
+        """As of the last frame."""
 
     def look(
         self, frame: Frame, detections: Sequence[Detection], finer: Mapping[str, Finer] = MappingProxyType({})
@@ -45,6 +48,7 @@ class Follower:
             finer: by label, what knows more exactly what an object is.
         """
         with self._lock:
+            self._full = frame.full
             view = self._named(self._scene.update(frame, detections), frame, finer)
         return _with_crops(view, frame)
 
@@ -76,7 +80,7 @@ class Follower:
         with self._lock:
             events = self._names.events(self._scene.end(ended_by))
             self._names.part(events)
-            return events
+            return tuple(_in_full(event, self._full) for event in events)
 
     @property
     def looks(self) -> int:
@@ -107,7 +111,17 @@ def _name(finer: Finer, crop: Image | None) -> tuple[str, float] | None:
 def _with_crops(view: SceneView, frame: Frame) -> SceneView:
     if not view.events:
         return view
-    return replace(view, events=tuple(_with_crop(event, frame) for event in view.events))
+    cropped = (_with_crop(event, frame) for event in view.events)
+    return replace(view, events=tuple(_in_full(event, frame.full) for event in cropped))
+
+
+def _in_full(event: Event, full: tuple[int, int] | None) -> Event:
+    """The event in the pixels of a larger stream, if there is one."""
+    if full is None or full == (event.width, event.height):
+        return event
+    x, y = full[0] / event.width, full[1] / event.height
+    box, best = (Box(one.x1 * x, one.y1 * y, one.x2 * x, one.y2 * y) for one in (event.box, event.best_box))
+    return replace(event, box=box, best_box=best, width=full[0], height=full[1])
 
 
 def _with_crop(event: Event, frame: Frame) -> Event:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 from edged.channel import Channel, Closed
 from edged.sources.thrift import Thrifty
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 _WAITING = 1
 """Frames that wait to be taken: of a file the next, of a live source the newest."""
+
+
+class Beside(Protocol):
+    """What knows the size of a larger stream."""
+
+    size: tuple[int, int] | None
 
 
 class Intake:
@@ -33,6 +40,8 @@ class Intake:
         self.source = source
         self.waits = waits
         self.frames: Channel[Frame] = Channel(_WAITING)
+        self.beside: Beside | None = None
+        """The larger stream in whose pixels boxes are published; None: those of the frames."""
         self._ledger = ledger
         self._skipped: Counter[str] = Counter()
         self._resumed = threading.Event()
@@ -48,6 +57,8 @@ class Intake:
             for frame in self.source.frames():
                 self._ledger.captured()
                 self._count_skipped()
+                if self.beside is not None:
+                    frame = replace(frame, full=self.beside.size)  # noqa: PLW2901  # the same one, with more
                 if not self._resumed.is_set():
                     if self.source.live:
                         self._ledger.dropped("paused")

@@ -27,6 +27,13 @@ class InputSettings(BaseModel):
         "http://..., csi:0, synthetic:",
         min_length=1,
     )
+    detect_source: Annotated[str | None, BeforeValidator(written.source)] = setting(
+        None,
+        "Input",
+        "a camera's small stream, which is looked at and shown in place of EDGED_SOURCE; that one is "
+        "recorded (EDGED_RECORD=copy), and boxes are in its pixels (docs/less.md)",
+        shown="EDGED_SOURCE",
+    )
     loop: bool = setting(False, "Input", "replay a file for ever")
     policy: Literal["auto", "all", "latest"] = setting(
         "auto",

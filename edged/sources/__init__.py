@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from edged.records import Frame
     from edged.settings.declared import Settings
+    from edged.sources.beside import PassingStream
 
 
 class Source(Protocol):
@@ -155,6 +156,33 @@ def require_packets(settings: Settings) -> None:
         )
 
 
+def passing(settings: Settings) -> PassingStream:
+    """EDGED_SOURCE, where another stream is looked at: it is recorded and not decoded. Not yet open.
+
+    Raises:
+        ConfigError: it is not recorded as it comes, or is no network stream.
+    """
+    problem = ""
+    if settings.output is None or settings.record != "copy":
+        problem = "is for EDGED_RECORD=copy with EDGED_OUTPUT: of EDGED_SOURCE nothing else would be used"
+    elif not hasattr(source_class(settings.source), "passing"):
+        problem = f"goes with a network stream as EDGED_SOURCE, and {shown(settings.source)} is none"
+    if problem:
+        raise ConfigError(
+            f"EDGED_DETECT_SOURCE {problem}",
+            hint="Without it EDGED_SOURCE is looked at, too; to look at the small stream only, name it there",
+        )
+    stream: PassingStream = source_class(settings.source).passing(settings)
+    return stream
+
+
+def looked_at(settings: Settings) -> Settings:
+    """The settings with EDGED_DETECT_SOURCE, if there is one, as the source: what frames come from."""
+    if settings.detect_source is None:
+        return settings
+    return settings.model_copy(update={"source": settings.detect_source})
+
+
 def create(settings: Settings) -> Source:
     """The source that the settings name, not yet open."""
     source: Source = source_class(settings.source).create(settings)
@@ -166,6 +194,8 @@ __all__ = [
     "Source",
     "create",
     "gives_every_frame",
+    "looked_at",
+    "passing",
     "require_packets",
     "source_class",
     "watches_packets",

@@ -167,6 +167,23 @@ class Container:
             raise Damaged
         return True
 
+    def pass_on(self) -> None:
+        """Hand the next packet to the tap, and decode nothing.
+
+        Raises:
+            EOFError: the end.
+            SourceError: reading failed.
+        """
+        try:
+            packet = next(self._packets)
+        except StopIteration:
+            raise EOFError from None
+        except (av.error.FFmpegError, OSError) as error:
+            reason = self._reason(error, self._timeouts_s[1])
+            raise SourceError(f"{self._name} breaks off: {reason}", hint=self._hint) from None
+        if packet.size:
+            self._tap.packet(packet)
+
     @property
     def time(self) -> float | None:
         """Timestamp of what was grabbed, seconds from an arbitrary moment; None where there is none."""

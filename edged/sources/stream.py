@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edged.errors import SourceError
 from edged.settings.secrets import PERCENT_ENCODE, has_credentials, without_credentials
 from edged.sources import web
+from edged.sources.beside import PassingStream
 from edged.sources.connection import Damaged, Through
 from edged.sources.container import Container
 from edged.sources.hardware import DecoderChoice
@@ -104,6 +105,14 @@ class StreamCamera:
             if self._clock is not None:
                 self.media_time = self._clock.at(self._media.time)
         return found
+
+    def pass_on(self) -> None:
+        """Hand the next packet to the tap, and decode nothing."""
+        assert self._media is not None  # noqa: S101  # open() comes first
+        try:
+            self._media.pass_on()
+        except EOFError:
+            raise SourceError(f"{self.name} has ended", hint=self.hint) from None
 
     def retrieve(self) -> Pixels:
         """Its pixels."""
@@ -238,6 +247,16 @@ class StreamSource(LiveSource):
     def gives_packets(settings: Settings) -> bool:  # noqa: ARG004  # others look at them
         """Whether there are packets to be had: always."""
         return True
+
+    @staticmethod
+    def passing(settings: Settings) -> PassingStream:
+        """The same stream, of which nothing is decoded."""
+        url, transport = settings.source, settings.stream_transport
+        deadlines = Deadlines(settings.open_timeout, settings.read_timeout)
+        return PassingStream(
+            lambda: StreamCamera(url, transport=transport, deadlines=deadlines),
+            sideways=settings.rotate % 180 == 90,  # noqa: PLR2004  # degrees
+        )
 
     @classmethod
     def create(cls, settings: Settings) -> StreamSource:

@@ -296,6 +296,10 @@ class WebPictures:
             return image  # type: ignore[return-value]  # IMREAD_COLOR gives uint8
         return self._decoder.decoded(self._picture)
 
+    def pass_on(self) -> None:
+        """Read on, and decode nothing: whole pictures go to the tap."""
+        self.grab()
+
     def properties(self) -> dict[str, Any]:
         """The codec, and of a picture by request how often it is asked for."""
         found: dict[str, Any] = {"codec": self._codec} if self._codec else {}

@@ -139,3 +139,43 @@ def test_what_cannot_be_copied_is_refused(
             assert said in done.stdout + done.stderr
             if "EDGED_OUTPUT" in changed:
                 return
+
+
+def test_a_small_stream_is_looked_at_and_the_large_one_recorded(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    """Each is lost and found by itself, and boxes are in the pixels of what is recorded."""
+    large = make(tmp_path / "large.ts", frames=250, b_frames=0, size=(320, 192))
+    small = make(tmp_path / "small.ts", frames=1500, b_frames=0)
+    ports, out, told = (free_port(), free_port()), tmp_path / "out", tmp_path / "lines.jsonl"
+    settings |= {
+        "EDGED_SOURCE": f"tcp://127.0.0.1:{ports[0]}",
+        "EDGED_DETECT_SOURCE": f"tcp://127.0.0.1:{ports[1]}",
+        "EDGED_JSONL": str(told),
+    }
+    with camera(small, ports[1]), Daemon(tmp_path, settings) as daemon:
+        lost = daemon.until_told("recorded_stream_lost")
+        assert str(ports[0]) in lost["problem"]
+        with camera(large, ports[0]):
+            daemon.until(lambda: segments(out) and play(segments(out)[0]).times[-1] > 1)
+            daemon.until(lambda: '"image":{"w":320,"h":192}' in told.read_text().splitlines()[-1])
+            daemon.until_told("recorded_stream_lost", 2)
+        assert daemon.told("source_lost") == []
+        daemon.stop()
+    assert '"image":{"w":160,"h":96}' in told.read_text().splitlines()[0], "before its size was known"
+    films = [play(path) for path in segments(out)]
+    assert {(film.width, film.height) for film in films} == {(320, 192)}
+    shown = [number for path in segments(out) for number in numbers(path)]
+    assert shown == list(range(shown[0], 250))
+    assert any(lines(path) for path in segments(out) if path.with_suffix(".jsonl").exists())
+
+
+def test_a_small_stream_is_of_use_beside_a_recorded_one_only(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    settings |= {"EDGED_SOURCE": "tcp://127.0.0.1:9", "EDGED_DETECT_SOURCE": "synthetic:?fps=5"}
+    del settings["EDGED_RECORD"]
+    for command in ("check", "run"):
+        done = edged(command, settings=settings, cwd=tmp_path)
+        assert done.returncode == 78
+        assert "EDGED_DETECT_SOURCE is for EDGED_RECORD=copy" in done.stdout + done.stderr
