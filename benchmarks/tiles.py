@@ -19,20 +19,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import cv2
 import numpy as np
 
 from edged.model import detector
-from edged.pipeline.regions import Tiles
+from edged.pipeline.admission import Admission
+from edged.pipeline.follow import Follower
+from edged.pipeline.regions import Attention, Tiles
 from edged.pipeline.seams import merged
-from edged.records import Box
+from edged.records import Box, Frame
+from edged.scene import Scene, SceneRules
+from edged.scene.motion import Background
 from edged.settings.declared import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from edged.imaging.geometry import Region
     from edged.model.detector import Detector
+    from edged.pipeline.regions import Regions
     from edged.records import Detection, Image
 
 MODELS = ("yolov8n_416_full_integer_quant", "yolov8n_640_full_integer_quant")
@@ -42,6 +48,10 @@ LAYOUTS = {(4, 4): 6, (1, 1): 16}
 """Photos beside and below each other, and frames of that kind."""
 WAYS = {"whole": (None, True), "3x2": ((3, 2), False), "3x2 and whole": ((3, 2), True)}
 """Tiles, and whether all of the frame is looked at, too."""
+CLIP = "clips/people_walking_720p30_h264.mp4"
+_RATE, _STEP, _FRAMES = 30, 6, 50
+BEGINS = 0.4
+"""EDGED_SCORE_THRESHOLD as it is by default."""
 SMALL = 32
 """Pixels, as the square root of the area, below which COCO calls an object small."""
 _SURE = 0.5
@@ -103,6 +113,63 @@ def main() -> None:
                     count(look(finds, image, tiles, whole=whole, tally=tally), known, tally)
                 print(row(columns * rows, name, kind, tally))
             finds.close()
+    on_clip(shared)
+
+
+def on_clip(shared: Path) -> None:
+    """Crops around what moves and what is followed, beside the other ways, on a clip as a camera gives it."""
+    print(f"\n{CLIP}, every {_STEP}th frame, {MODELS[-1]}, scores from {BEGINS}.")
+    print("There is what 3x2 and whole finds in a frame; the first second is left out.\n")
+    print("| looks | small found | larger | boxes | twice | pieces | invokes a frame |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    finds = load(shared, MODELS[-1], _SCORE)
+    ways: dict[str, Regions | None] = {
+        "3x2 and whole": Tiles(3, 2),
+        "whole": None,
+        "auto": Attention(Background(), watches=True),
+    }
+    known: list[list[tuple[str, Box]]] = []
+    for kind, regions in ways.items():
+        tally, follower, invokes = Tally(), Follower(Scene(SceneRules(begins=BEGINS, continues=_SCORE))), []
+        admission = Admission(regions=regions)
+        for number, frame in enumerate(frames(shared / CLIP)):
+            seen, looks = look_as_daemon(finds, frame, admission, follower)
+            strong = [one for one in seen if one.score >= BEGINS]
+            if len(known) <= number:
+                known.append([(one.label, one.box) for one in strong])
+            if frame.pts >= 1:
+                count(strong, known[number], tally)
+                invokes.append(looks)
+        shares = [f"{tally.found[size]} of {tally.there[size]}" for size in ("small", "large")]
+        figures = [tally.boxes, tally.twice, tally.pieces, f"{statistics.mean(invokes):.1f}"]
+        print("| " + " | ".join([kind, *shares, *map(str, figures)]) + " |")
+    finds.close()
+
+
+def look_as_daemon(
+    finds: Detector, frame: Frame, admission: Admission, follower: Follower
+) -> tuple[Sequence[Detection], int]:
+    """What the scene makes of all looks at a frame, and how many there were."""
+    preprocess, base = finds.preprocess, finds.preprocess.geometry(frame.width, frame.height).region
+    parts = admission.parts(frame, base, preprocess.size, follower.places)
+    tensor, looks = preprocess.new_input(), []
+    for part in parts:
+        geometry = preprocess(frame.pixels, tensor, part)
+        looks.append((geometry.region, finds.decoder.decode(finds.engines[0].invoke(tensor), geometry)))
+    known = None if admission.complete else follower.places
+    found = merged(looks, base, known=known)
+    return follower.look(frame, found).detections, len(parts)
+
+
+def frames(path: Path) -> Iterator[Frame]:
+    """Some of a clip's."""
+    with av.open(str(path)) as clip:
+        for number, picture in enumerate(clip.decode(video=0)):
+            if number >= _STEP * _FRAMES:
+                break
+            if number % _STEP == 0:
+                image = picture.to_ndarray(format="bgr24").astype(np.uint8)
+                yield Frame(number, image, 1e9 + number / _RATE, number / _RATE, number / _RATE)
 
 
 def read(path: Path) -> Image:

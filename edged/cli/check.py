@@ -160,8 +160,10 @@ def _model(settings: Settings) -> str:
         took_ms = 1e3 * (time.perf_counter() - started)
         classes = len(loaded.decoder.labels)
         looks = ""
-        if admitting is not None and admitting.most > 1:
-            looks = f" and {admitting.most} invokes a frame ({took_ms * admitting.most:.0f} ms)"
+        if admitting is not None and admitting.looks != (1, 1):
+            least, most = admitting.looks
+            count = f"{most}" if least == most else f"{least} to {most}"
+            looks = f" and {count} invokes a frame ({took_ms * most:.0f} ms at the most)"
         return (
             f"{loaded.model.name} on {engine.device} with {engine.runtime}, {took_ms:.1f} ms an invoke"
             f"{looks}, {classes or 'no'} labels" + (f"; {engine.degraded}" if engine.degraded else "")

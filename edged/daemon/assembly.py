@@ -19,7 +19,7 @@ from edged.model import detector
 from edged.pipeline import Intake, Outlet
 from edged.pipeline.admission import Admission
 from edged.pipeline.follow import Follower
-from edged.pipeline.regions import Tiles
+from edged.pipeline.regions import Attention, Tiles
 from edged.scene import Scene, SceneRules
 from edged.scene.motion import Background
 from edged.settings.reading import Reading
@@ -312,11 +312,14 @@ def admission(settings: Settings) -> Admission | None:
     Another source shows another background: it is read, too.
     """
     _ = settings.source, settings.rotate
-    regions = Tiles(*settings.tiles) if settings.tiles else None
-    if settings.motion == "off":
-        return Admission(regions=regions) if regions is not None else None
+    gated = settings.motion != "off"
+    regions: Tiles | Attention | None = Tiles(*settings.tiles) if settings.tiles else None
     background = Background(settings.mask, settings.roi)
-    return Admission(background, check_s=settings.motion_check, regions=regions)
+    if settings.regions == "auto":
+        regions = Attention(background, watches=not gated)
+    if gated:
+        return Admission(background, check_s=settings.motion_check, regions=regions)
+    return Admission(regions=regions) if regions is not None else None
 
 
 def _nothing() -> None:

@@ -173,11 +173,7 @@ def _detector(
     decoder = decoder_class(model)(
         model, score_threshold=_least_score(settings), iou_threshold=settings.iou_threshold
     )
-    if settings.tiles and decoder.task == "classify":
-        raise ConfigError(
-            f"EDGED_TILES looks at parts of a frame, and the model {model.name!r} says what all of it shows",
-            hint="Give a model that finds objects, or take EDGED_TILES out",
-        )
+    _check_looks(settings, model.name, decoder.task)
     keep = frozenset(settings.classes)
     if unknown := sorted(keep - set(decoder.labels)):
         raise ConfigError(
@@ -186,6 +182,27 @@ def _detector(
         )
     preprocess = Preprocessor(model.inputs[0], decoder.encoding, settings.roi)
     return Detector(model, pool, preprocess, decoder, keep, give_back, _finer(settings, decoder.labels))
+
+
+def _check_looks(settings: Settings, model: str, task: str) -> None:
+    """Find out whether the model, and the other settings, go with looks at parts of a frame."""
+    auto = settings.regions == "auto"
+    if auto and settings.tiles:
+        raise ConfigError(
+            "EDGED_REGIONS=auto and EDGED_TILES are two ways to look closer",
+            hint="Take one of them out",
+        )
+    if auto and not settings.track:
+        raise ConfigError(
+            "EDGED_REGIONS=auto looks at objects that are followed, and EDGED_TRACK is off",
+            hint="Set EDGED_TRACK=true, or use EDGED_TILES",
+        )
+    if task == "classify" and (auto or settings.tiles):
+        name = "EDGED_REGIONS=auto" if auto else "EDGED_TILES"
+        raise ConfigError(
+            f"{name} looks at parts of a frame, and the model {model!r} says what all of it shows",
+            hint="Give a model that finds objects, or take the setting out",
+        )
 
 
 def _finer(settings: Settings, labels: Sequence[str]) -> dict[str, Finer]:

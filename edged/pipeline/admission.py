@@ -53,9 +53,14 @@ class Admission:
         return self._background is not None
 
     @property
-    def most(self) -> int:
-        """Looks at one frame at the most."""
-        return self._regions.most if self._regions is not None else 1
+    def looks(self) -> tuple[int, int]:
+        """Looks at one frame that is wanted, at the least and at the most."""
+        return (self._regions.least, self._regions.most) if self._regions is not None else (1, 1)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the looks at a frame show every part of it."""
+        return self._regions is None or self._regions.complete
 
     def parts(
         self, frame: Frame, base: Region, size: tuple[int, int], tracked: Sequence[Box]

@@ -28,13 +28,23 @@ class Findings:
         follower: makes tracks and events of detections; None: they stay what they are.
         waits: whether every frame counts.
         gated: whether frames may be told that the model was not shown.
+        complete: whether the looks at a frame show every part of it.
     """
 
-    def __init__(self, detector: Detector, follower: Follower | None, *, waits: bool, gated: bool) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        follower: Follower | None,
+        *,
+        waits: bool,
+        gated: bool,
+        complete: bool = True,
+    ) -> None:
         self._detector = detector
         self._follower = follower
         self._waits = waits
         self._gated = gated
+        self._complete = complete
         self._last: tuple[Detection, ...] | None = None
         """What is told on while nothing moves; None: the next frame is looked at, whatever it shows."""
 
@@ -80,10 +90,11 @@ class Findings:
             if keep:
                 detections = [detection for detection in detections if detection.label in keep]
             looks.append((look.geometry.region, detections))
-        if len(looks) == 1:
-            return looks[0][1]
         base = self._detector.preprocess.geometry(job.frame.width, job.frame.height).region
-        return merged(looks, base, exact=decoder.task == "obb")
+        if len(looks) == 1 and looks[0][0] == base:
+            return looks[0][1]
+        known = None if self._complete else self.places
+        return merged(looks, base, exact=decoder.task == "obb", known=known)
 
     def carry(self, job: FrameJob) -> Result:
         """Nothing moves: what was there still is."""

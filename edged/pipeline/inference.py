@@ -76,7 +76,8 @@ class Inference:
         self._detector = detector
         self._admission = admission
         gated = admission is not None and admission.gated
-        self._findings = Findings(detector, follower, waits=waits, gated=gated)
+        complete = admission is None or admission.complete
+        self._findings = Findings(detector, follower, waits=waits, gated=gated, complete=complete)
         self._emit = emit
         self._max_age_s = max_age_s
         self._meter = meter
@@ -90,7 +91,7 @@ class Inference:
         """Why the output for some frame was not believed; None while all was."""
         self.problem = ""
         """The same of the last frame; empty when it was believed."""
-        several = admission is not None and admission.most > 1
+        several = admission is not None and admission.looks != (1, 1)
         self._workers = Workers(detector, spare=1 if waits or several else 0, failed=self._fail)
         self._guest = Guest(weight)
         self._ordered: Channel[FrameJob] = Channel(self._workers.buffers + 1)
@@ -209,7 +210,7 @@ class Inference:
                 self._intake.rest(frame.frame_id, quiet=not wanted)
             if not wanted:
                 return ()
-        if admission.most == 1:
+        if admission.looks == (1, 1):
             return _ONE_LOOK
         preprocess = self._detector.preprocess
         base = preprocess.geometry(frame.width, frame.height).region

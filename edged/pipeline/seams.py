@@ -56,7 +56,11 @@ class _Piece:
 
 
 def merged(
-    looks: Sequence[tuple[Region, Sequence[Detection]]], base: Region, *, exact: bool = False
+    looks: Sequence[tuple[Region, Sequence[Detection]]],
+    base: Region,
+    *,
+    exact: bool = False,
+    known: Sequence[Box] | None = None,
 ) -> list[Detection]:
     """The objects of a frame, best score first, of the detections of each look.
 
@@ -64,6 +68,8 @@ def merged(
         looks: each region in pixels of the frame with what was found in it, in pixels of the frame, too.
         base: what could be looked at: its edges are no seams.
         exact: whether outlines of four corners are oriented boxes: they overlap less than what encloses them.
+        known: where objects are expected, if the looks leave parts of the frame out: what is cut and at none
+            of these places is a piece of something that nobody has seen whole. None: pieces are kept.
 
     Returns:
         At most ``MOST_DETECTIONS``.
@@ -74,10 +80,21 @@ def merged(
             piece = _Piece(found, number, _cut(found.box, region.box, base.box))
             by_label.setdefault(f"{found.class_id} {found.label}", []).append(piece)
     kept: list[Detection] = []
-    for pieces in by_label.values():
-        kept += _distinct(_united(pieces), exact=exact)
+    for of_label in by_label.values():
+        pieces = _united(of_label)
+        if known is not None:
+            pieces = [piece for piece in pieces if piece.whole or _is_known(piece.found.box, known)]
+        kept += _distinct(pieces, exact=exact)
     kept.sort(key=lambda found: -found.score)
     return kept[:MOST_DETECTIONS]
+
+
+def _is_known(box: Box, known: Sequence[Box]) -> bool:
+    if not known:
+        return False
+    common = _common(np.array([box, *known], np.float64))
+    sizes = common.diagonal()
+    return bool((common[0, 1:] > _SAME * (sizes[0] + sizes[1:] - common[0, 1:])).any())
 
 
 def _cut(box: Box, region: Box, base: Box) -> Sides:
@@ -171,6 +188,8 @@ def _hull(
 
 def _distinct(pieces: list[_Piece], *, exact: bool) -> Iterable[Detection]:
     """Each object once: whole ones before cut ones, then the best score first."""
+    if not pieces:
+        return
     pieces = sorted(pieces, key=lambda piece: (not piece.whole, -piece.found.score))
     boxes = np.array([piece.found.box for piece in pieces], np.float64)
     looks = np.array([piece.look for piece in pieces])

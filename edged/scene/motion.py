@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from edged.pixels import Planes
+from edged.records import Box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,9 +86,25 @@ class Background:
         """1 where something may move."""
         self._noise = 0.0
         self._now = 0.0
+        self.change = Change.NONE
+        """What the last look came to."""
+        self._moved: list[Box] = []
+        """Of that look, in small pixels."""
+
+    @property
+    def things(self) -> tuple[Box, ...]:
+        """What moved in the last picture, in its pixels."""
+        if self.change is not Change.PART:
+            return ()
+        height, width = self._shape[0] / self._known.shape[0], self._shape[1] / self._known.shape[1]
+        return tuple(Box(x1 * width, y1 * height, x2 * width, y2 * height) for x1, y1, x2, y2 in self._moved)
 
     def look(self, pixels: Pixels, now: float) -> Change:
         """Compare a picture with what is known, and learn it; ``now`` is its time in seconds."""
+        self.change = self._look(pixels, now)
+        return self.change
+
+    def _look(self, pixels: Pixels, now: float) -> Change:
         luminance = _small(pixels)
         # Softened, so that what is left of the noise is spread.
         seen, reach = (_soft(table[luminance]) for table in (_LEVELS, _REACH))
@@ -118,7 +135,9 @@ class Background:
         if pixels > _ALL * cv2.countNonZero(self._counts):
             return Change.ALL
         _, _, stats, _ = cv2.connectedComponentsWithStats(moved, connectivity=8)
-        return Change.PART if stats[1:, cv2.CC_STAT_AREA].max() >= _THING else Change.NONE
+        things = stats[1:][stats[1:, cv2.CC_STAT_AREA] >= _THING].tolist()
+        self._moved = [Box(x, y, x + width, y + height) for x, y, width, height, _ in things]
+        return Change.PART if things else Change.NONE
 
     def _where(self, full_width: int, small: _Mask) -> _Mask:
         height, width = small.shape

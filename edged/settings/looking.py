@@ -27,6 +27,12 @@ class LookSettings(BaseModel):
         le=3600,
         allow_inf_nan=False,
     )
+    regions: Literal["off", "auto"] = setting(
+        "off",
+        "Scene",
+        "auto: the model looks at crops around what moves and what is followed, and at the whole frame once "
+        "a second; for what is small or far",
+    )
     tiles: Annotated[tuple[int, int] | None, BeforeValidator(written.tiles)] = setting(
         None,
         "Scene",
