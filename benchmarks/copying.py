@@ -70,7 +70,7 @@ def main() -> None:
     none, copy = [], []
     sent = kept = 0
     with tempfile.TemporaryDirectory() as name:
-        clip = quiet_clip(options.shared.resolve() / CLIP, Path(name) / "quiet.ts")
+        clip = quiet_clip(options.shared.resolve() / CLIP, Path(name) / "quiet.ts", "constant")
         for number in range(options.rounds):
             none.append(feed(clip, None)[0])
             share, one_sent, one_kept = recorded(clip, Path(name) / str(number))
