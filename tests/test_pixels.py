@@ -6,11 +6,10 @@ import threading
 from itertools import product
 from typing import TYPE_CHECKING
 
-import av
 import cv2
 import numpy as np
 import pytest
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from planes import encoded, planes_of
 
 from edged.imaging.drawing import annotate, class_colour
 from edged.imaging.picture import Picture
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 KINDS = list(product((BT601, BT709), (False, True)))
 """Matrices and ranges."""
-SPACES = {BT601: Colorspace.ITU601, BT709: Colorspace.ITU709}
 FOUND = Detection(0, "person", 0.9, Box(40, 60, 150, 200))
 
 
@@ -33,26 +31,6 @@ def scene(width: int = 320, height: int = 240) -> Image:
     """Something of every colour, soft as pictures of cameras are."""
     coarse = np.random.default_rng(5).integers(0, 256, (height // 40, width // 40, 3), np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
-
-
-def encoded(image: Image, matrix: int, *, full: bool, pixel_format: str = "yuv420p") -> av.VideoFrame:
-    """As a decoder gives it."""
-    wanted = ColorRange.JPEG if full else ColorRange.MPEG
-    frame = VideoReformatter().reformat(
-        av.VideoFrame.from_ndarray(image, format="bgr24"),
-        format=pixel_format,
-        dst_colorspace=SPACES[matrix],
-        dst_color_range=wanted,
-    )
-    frame.colorspace, frame.color_range = SPACES[matrix], wanted
-    return frame
-
-
-def planes_of(image: Image, matrix: int = BT709, *, full: bool = False) -> Planes:
-    planes = Upright()(encoded(image, matrix, full=full), 0)
-    assert isinstance(planes, Planes)
-    assert (planes.matrix, planes.full_range) == (matrix, full)
-    return planes
 
 
 def apart(one: Image, other: Image) -> float:

@@ -13,9 +13,11 @@ import cv2
 import numpy as np
 import pytest
 from made import START, picture
+from planes import planes_of
 from recording import into_file, record
 
 from edged.imaging.picture import Picture
+from edged.pixels import BT601, BT709
 from edged.records import Frame, Result
 from edged.video.encoder import (
     CLOCK_HZ,
@@ -31,6 +33,7 @@ from edged.video.encoder import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edged.pixels import Pixels
     from edged.records import Image
 
 SPS, PPS, IDR = 7, 8, 5
@@ -172,6 +175,37 @@ def test_colours_and_pixels_are_tagged_and_as_tagged(
     for number, colour in enumerate(COLOURS):
         middle = shown[height // 2, (2 * number + 1) * width // 14].astype(int)
         assert np.abs(middle - colour).max() <= 6, (colour, middle)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
+@pytest.mark.parametrize("matrix", [BT601, BT709])
+@pytest.mark.parametrize("full", [False, True])
+def test_planes_are_recorded_in_their_own_colours(
+    tmp_path: Path,
+    size: tuple[int, int],
+    matrix: int,
+    full: bool,  # noqa: FBT001
+) -> None:
+    """What the camera has encoded is tagged as the camera meant it, whatever its size; no other video is."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed (package ffmpeg)")
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    for number, colour in enumerate(COLOURS):
+        image[:, number * size[0] // 7 : (number + 1) * size[0] // 7] = colour
+    camera = planes_of(image, matrix, full=full)
+    other = planes_of(image, BT601 + BT709 - matrix, full=not full)
+    path = tmp_path / "out.mp4"
+    shots: list[Pixels] = [camera, other, image]
+    frames = [Frame(n, pixels, START + n, 0.0, n / 10) for n, pixels in enumerate(shots)]
+    record(into_file(path), [Result(f, "m", (), {}, Picture(f.pixels, ()), waits=True) for f in frames])
+    probe = ["ffprobe", "-v", "error", "-show_entries", "stream=color_space,color_range", "-of", "csv=p=0"]
+    said = subprocess.run([*probe, str(path)], check=True, capture_output=True, text=True).stdout.strip()
+    assert said == f"tv,{'bt709' if matrix == BT709 else 'smpte170m'}"
+    for second in ("0", "0.1", "0.2"):
+        shown = shown_by_ffmpeg(path, "-ss", second)
+        for number, colour in enumerate(COLOURS):
+            middle = shown[size[1] // 2, (2 * number + 1) * size[0] // 14].astype(int)
+            assert np.abs(middle - colour).max() <= 8, (second, colour, middle)
 
 
 def test_a_size_that_cannot_be_encoded_is_told_in_words() -> None:
