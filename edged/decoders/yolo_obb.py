@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _MOST_CANDIDATES = 1000
 """Boxes that suppression looks at, best first: its cost grows with their square."""
 _TINY = 1e-7
+_ROUNDING = 1.01
+"""Keeps pairs at the very limit."""
 _CORNERS = np.array(((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)), np.float32)
 
 
@@ -87,32 +89,56 @@ def turned(rectangles: Floats, angles: Floats) -> Floats:
 def _kept(found: Candidates, iou_threshold: float) -> Integers:
     """Indices of the boxes that overlap no better one of their class too much, best score first."""
     best = np.argsort(-found.scores, kind="stable")[:_MOST_CANDIDATES]
-    overlaps = alike(found.boxes[best], found.extras[best, 0])
-    same_class = found.class_ids[best][:, np.newaxis] == found.class_ids[best]
+    rectangles, angles = found.boxes[best].astype(np.float64), found.extras[best, 0]
     # Each against those before it: suppressed ones count, too, as in Ultralytics' fast suppression.
-    gone = np.triu((overlaps >= iou_threshold) & same_class, k=1).any(axis=0)
+    better, worse = _near(rectangles, found.class_ids[best], iou_threshold)
+    gone = np.zeros(len(best), bool)
+    gone[worse[alike(rectangles, angles, better, worse) >= iou_threshold]] = True
     kept: Integers = best[~gone]
     return kept[: boxes.MOST_DETECTIONS]
 
 
-def alike(rectangles: Floats, angles: Floats) -> Floats:
-    """How much each turned rectangle is like each other, 0..1, ``[n, n]``.
+def _near(rectangles: Floats, class_ids: Integers, least: float) -> tuple[Integers, Integers]:
+    """Pairs of one class that may be that much alike, the earlier first: few of all, and quickly found.
+
+    Two distributions are the less alike the further their centres are apart, whatever their shape; how far
+    they may be grows with the longer side of both.
+    """
+    centres = rectangles[:, :2].astype(np.float32)
+    reach = (rectangles[:, 2:].max(axis=1) ** 2 / 12).astype(np.float32)
+    furthest = -4 * np.log(1 - (1 - min(least, 1 - 1e-6)) ** 2) * _ROUNDING
+    dx, dy = (np.subtract.outer(part, part) for part in centres.T)
+    near = dx * dx + dy * dy <= furthest * np.add.outer(reach, reach)
+    near &= np.equal.outer(class_ids, class_ids)
+    better, worse = np.nonzero(near)
+    first = better < worse
+    return better[first], worse[first]
+
+
+def alike(rectangles: Floats, angles: Floats, first: Integers, second: Integers) -> Floats:
+    """How much turned rectangles are like others, 0..1, ``[pairs]``.
 
     Rectangles stand for normal distributions of the same spread: 1 less the Hellinger distance of two of
     them, which needs no polygons. Source: Llerena et al., "Gaussian Bounding Boxes and Probabilistic
     Intersection-over-Union", arXiv 2106.06072.
+
+    Args:
+        rectangles: centre x and y, width and height before turning, ``[n, 4]``.
+        angles: ``[n]``, radians.
+        first: index of one of each pair.
+        second: index of the other.
     """
     x, y, width, height = rectangles.astype(np.float64).T
     along, across = width**2 / 12, height**2 / 12
     cosine, sine = np.cos(angles), np.sin(angles)
     a, b = along * cosine**2 + across * sine**2, along * sine**2 + across * cosine**2
     c = (along - across) * cosine * sine
-    a_both, b_both, c_both = (np.add.outer(part, part) for part in (a, b, c))
-    dx, dy = np.subtract.outer(x, x), np.subtract.outer(y, y)
+    a_both, b_both, c_both = (part[first] + part[second] for part in (a, b, c))
+    dx, dy = x[first] - x[second], y[first] - y[second]
     spread = a_both * b_both - c_both**2 + _TINY
     apart = (a_both * dy**2 + b_both * dx**2) / 4 - c_both * dx * dy / 2
     own = np.sqrt(np.maximum(a * b - c**2, 0))
-    shape = np.log(spread / (4 * np.multiply.outer(own, own) + _TINY) + _TINY) / 2
+    shape = np.log(spread / (4 * own[first] * own[second] + _TINY) + _TINY) / 2
     distance = np.clip(apart / spread + shape, _TINY, 100)
     overlap: Floats = 1 - np.sqrt(1 - np.exp(-distance) + _TINY)
     return overlap

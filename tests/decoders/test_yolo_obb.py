@@ -11,7 +11,8 @@ import pytest
 from tensors import SIZE, WHOLE, decoder, model, spec, store
 
 from edged.decoders import decoder_class
-from edged.decoders.yolo_obb import YoloObb, alike, turned
+from edged.decoders.heads import Candidates
+from edged.decoders.yolo_obb import YoloObb, _kept, alike, turned
 from edged.errors import ModelError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def test_likeness_grows_with_the_overlap() -> None:
     """1 with itself, 0 far away, in the order of what OpenCV's polygons have in common."""
     rectangles = np.array([(100, 100, 80, 30)] * 5 + [(400, 400, 80, 30)], np.float32)
     angles = np.array((0.3, 0.35, 0.5, 0.9, 1.5, 0.3), np.float32)
-    likeness = alike(rectangles, angles)[0]
+    likeness = alike(rectangles, angles, np.zeros(6, int), np.arange(6))
     first, *others = turned(rectangles, angles)
     common = [cv2.intersectConvexConvex(first, other)[0] for other in others]
     assert likeness[0] == pytest.approx(1, abs=0.01)
@@ -103,3 +104,28 @@ def test_likeness_grows_with_the_overlap() -> None:
         np.argsort(-np.array(common), kind="stable")
     )
     assert likeness[-1] == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("iou_threshold", [0.05, 0.45, 0.7])
+def test_pairs_that_are_too_far_apart_would_not_have_counted(
+    iou_threshold: float,
+) -> None:
+    """Every pair compared gives the same boxes: of long and short ones, in a crowd."""
+    random = np.random.default_rng(5)
+    count = 300
+    centres, sizes = random.uniform(100, 500, (count, 2)), random.uniform(4, 150, (count, 2))
+    found = Candidates(
+        np.concatenate((centres, sizes), axis=1).astype(np.float32),
+        np.sort(random.uniform(0.3, 0.9, count))[::-1].astype(np.float32),
+        random.integers(0, 2, count),
+        random.uniform(-2, 2, (count, 1)).astype(np.float32),
+    )
+    one, other = np.triu_indices(count, k=1)
+    too_much = alike(found.boxes, found.extras[:, 0], one, other) >= iou_threshold
+    gone = {*other[too_much & (found.class_ids[one] == found.class_ids[other])].tolist()}
+    assert 0 < len(gone) < count
+    assert suppressed(found, iou_threshold) == gone
+
+
+def suppressed(found: Candidates, iou_threshold: float) -> set[int]:
+    return {*range(len(found.scores))} - {*_kept(found, iou_threshold).tolist()}
