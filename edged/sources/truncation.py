@@ -33,7 +33,7 @@ def is_cut_short(path: Path) -> bool:
         if head[:4] == b"RIFF":
             return _riff_end(stream, length) > length
         if head[:4] == _EBML:
-            return _matroska_end(stream) > length
+            return _matroska_end(stream, length) > length
         if head[:2] == b"\xff\xd8":
             data = stream.read()
             return not _jpeg_ends(data) and not _has_all_pixels(data)
@@ -72,12 +72,14 @@ def _riff_end(stream: BinaryIO, length: int) -> int:
     return at
 
 
-def _matroska_end(stream: BinaryIO) -> int:
+def _matroska_end(stream: BinaryIO, length: int) -> int:
     """Where the segment ends (Matroska, WebM); 0 where it was written without knowing."""
     stream.seek(4)
     header = _vint(stream)
     if header is None:
         return 0
+    if stream.tell() + header > length:  # perhaps by more than a file can have
+        return stream.tell() + header
     stream.seek(header, 1)
     if stream.read(4) != _SEGMENT:
         return 0
