@@ -139,7 +139,7 @@ class Event:
     best_box: Box
     """Where it was in the best picture of it."""
     width: int
-    """Of the frame, in pixels."""
+    """The frame's, in pixels."""
     height: int
     ts: float
     """UTC of the frame that brought the news."""

@@ -387,6 +387,17 @@ def test_no_room_is_a_lumber_room() -> None:
     assert [name for name in names if name != systemd] == []
 
 
+def test_no_sentence_begins_with_of() -> None:
+    """Say who does what, and what it is for."""
+    begins = re.compile(r'(?:^\s*#|"""|[.:;!?]|- )\s*Of [a-z:`]', re.MULTILINE)
+    found = [
+        f"{module}:{path.read_text(encoding='utf-8').count(chr(10), 0, match.start()) + 1}"
+        for module, path in MODULES.items()
+        for match in begins.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
 def test_every_command_has_a_module_and_every_module_is_a_command() -> None:
     modules = {module.removeprefix("cli.") for module in MODULES if module.startswith("cli.")}
     assert modules == set(COMMANDS)

@@ -332,7 +332,7 @@ def _working(parts: Assembly) -> State:
 
 
 def _broken_promise(pipeline: Pipeline) -> SinkError | None:
-    """Of a file every result was promised; what a live run has recovered from is no failure of it."""
+    """A file is promised every result; what a live run has recovered from is no failure of it."""
     for outlet in pipeline.outlets:
         if outlet.lost["failed"] and (pipeline.intake.waits or outlet.failure):
             return SinkError(

@@ -23,7 +23,7 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """syslog's numbers, for ``journalctl -p``."""
 _BURST = 10
 _WINDOW_S = 60.0
-"""Of one event so many lines are told in such a time: what fails again and again must not fill a disk."""
+"""One event may be told so often in so many seconds: what fails again and again must not fill a disk."""
 
 
 def configure(*, log_format: str, level: str, journal: bool = False) -> None:

@@ -99,7 +99,7 @@ class _Service:
         self._settings = settings[0]
         """For what holds for the whole node."""
         self._written = settings
-        """Of every camera, as they were last read."""
+        """Every camera's, as they were last read."""
         self._reading = False
         """Whether a reload reads them again."""
         self._reread = reread

@@ -35,7 +35,7 @@ def keypoints(model: Model, rows: int) -> int:
 
     Rows of a pose are box, classes, and x, y, visibility a point. 4 + 1 + 17 * 3 are those of a person in
     COCO, which every pose model begins with; a detector of 52 classes whose classes nobody can name is by far
-    the rarer thing. Of other counts only labels can tell: the classes that they name are not enough rows.
+    the rarer thing. Other counts only labels can tell: the classes that they name are not enough rows.
     """
     if "task" in model.metadata:
         return 0

@@ -18,7 +18,7 @@ _ROUNDING = 0.01
 _ALONG = 0.5
 """Correlation of x with the place of the cell: near 1 where x is a place, near 0 where it is an offset."""
 _USUAL_CLASSES = 80
-"""Of COCO, which models are of that say nothing else."""
+"""COCO's, which models know that say nothing else."""
 
 
 def values(model: Model, index: int) -> npt.NDArray[np.float32] | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _RANK = 3
 _BINS = (8, 11)
-"""Of NanoDet-m and -Plus (``reg_max`` 7), and of those on EfficientNet-Lite and RepVGG (10)."""
+"""NanoDet-m and -Plus have the first (``reg_max`` 7), those on EfficientNet-Lite and RepVGG the other."""
 _PLUS_STRIDES = 4
 _MEAN, _DEVIATION = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
 

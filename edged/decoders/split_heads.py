@@ -47,7 +47,7 @@ class SplitLayout:
     """Fine levels first."""
     channels_first: bool
     cells: int
-    """Of all levels."""
+    """All levels'."""
     classes: int
 
 
@@ -96,7 +96,7 @@ def _pair(model: Model, outputs: list[tuple[int, int]], width: int) -> tuple[_Pa
         return None, 0
     reach = widths.index(width)
     if widths == [width, width]:
-        # Of an empty picture no class is likely, while some distance always is: the scores are lower.
+        # An empty picture makes no class likely, while some distance always is: the scores are lower.
         seen = [evidence.values(model, index) for index, _ in outputs]
         if seen[0] is None or seen[1] is None:
             return None, 0

@@ -40,14 +40,14 @@ class Wanted:
     workers: int
     """Interpreters side by side, on the CPU."""
     threads: int
-    """Of each engine while all of them run."""
+    """Each engine's while all of them run."""
     twin_threads: int
-    """Of the twin, which runs alone."""
+    """The twin's, which runs alone."""
     access: TpuAccess
     """How an Edge TPU is reached; its device is set from ``devices``."""
     backoff: Callable[[], Backoff] = device_backoff
     editions: tuple[object, ...] = ()
-    """Of the files of model and twin: another file under the same name is another model."""
+    """Tell the files of model and twin from others of the same name, which are other models."""
 
 
 def open_engines(wanted: Wanted) -> list[Engine]:

@@ -29,7 +29,7 @@ _SHOWN = (
     "event_id", "type", "label", "start_time", "end_time", "duration_s", "top_score", "current_zones",
     "entered_zones", "dwell_s", "lines", "stationary", "ended_by",
 )  # fmt: skip
-"""Of the fields of the message, see :mod:`edged.contract.happenings`."""
+"""The fields of the message, see :mod:`edged.contract.happenings`."""
 
 
 @dataclass(slots=True)

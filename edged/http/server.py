@@ -26,7 +26,7 @@ _MOST_CONNECTIONS = 64
 """More than that is no household, and must not take the descriptors that a camera needs."""
 _IDLE_S = 60.0
 _MOST_BYTES = 16 << 10
-"""Of a request: nothing is ever sent to us."""
+"""A request may have this much: nothing is ever sent to us."""
 
 log = structlog.get_logger()
 

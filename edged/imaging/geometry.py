@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _IMAGE_AXES = 4
 CHANNELS = (3, 1)
-"""Of a colour picture, and of a grey one."""
+"""A colour picture's, and a grey one's."""
 
 
 class Region(NamedTuple):
@@ -46,7 +46,7 @@ class Geometry:
     pad_y: int
     """Input pixels above the frame."""
     width: int
-    """Of the part of the source frame that is looked at, pixels."""
+    """The part of the source frame that is looked at, pixels."""
     height: int
     left: int = 0
     """Where that part begins in the source frame, pixels."""

@@ -115,7 +115,7 @@ class Preprocessor:
         spec: the input of the model.
         encoding: what its family wants to find there.
         region: left, top, width and height of the only part of each frame that is looked at, in its pixels;
-            what of it lies outside a frame is left out. Of a frame that has none of it, all is looked at.
+            what of it lies outside a frame is left out. A frame that has none of it is looked at as a whole.
 
     Raises:
         ModelError: no picture fits into the input.
@@ -176,7 +176,7 @@ class Preprocessor:
     def __call__(self, pixels: Pixels, out: Tensor, region: Region | None = None) -> Geometry:
         """Write ``pixels`` into ``out``, which has the input's shape and dtype; tells where they lie.
 
-        Of a ``region`` within the picture nothing else is looked at, whatever else was settled. Several
+        With a ``region`` within the picture nothing else is looked at, whatever else was settled. Several
         ``out`` may take turns. The border of each is written only when size or region of the frames changes:
         between two calls nobody else may write into them.
         """

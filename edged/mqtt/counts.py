@@ -76,7 +76,7 @@ class Counts:
             self._clear(self._counts.keys() - self._possible.keys())
 
     def forget(self, *, seen: bool) -> None:
-        """Of the model, another one, no labels are known: clear what was adopted, and with ``seen`` all.
+        """There is another model, whose labels nobody knows: clear what was adopted, and with ``seen`` all.
 
         Labels that were given at the start stay.
         """

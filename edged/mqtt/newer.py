@@ -77,7 +77,7 @@ class VersionWatch:
             return read(_fetched(self._url))
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            # Of an answer it is not said what it was: it may be anything.
+            # The message says nothing of the answer itself, which may be anything.
             known = f": {reason}" if isinstance(error, OSError) else ""
             return {**before, "problem": f"{server_of(self._url)} gives no version{known}"}
 

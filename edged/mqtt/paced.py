@@ -20,7 +20,7 @@ _CHANGES = 0.2, 6.0
 _ENDS = 0.15, 12.0
 """The same of what comes and goes; beyond it an end waits, so that what flickers is there all the time."""
 _DEBT = 3.0
-"""Of what cannot wait, so many are made up for later."""
+"""Messages that cannot wait go out above the pace, up to this many, and later ones make up for them."""
 _NONE = frozenset({b"0", b"OFF"})
 
 

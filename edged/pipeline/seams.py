@@ -169,7 +169,7 @@ def _together(one: _Piece, other: _Piece, number: int) -> _Piece:
 
 
 def _better_points(one: Sequence[Keypoint], other: Sequence[Keypoint]) -> tuple[Keypoint, ...]:
-    """Of each point of a pose the one that is seen more surely."""
+    """For each point of a pose the one that is seen more surely."""
     if len(one) != len(other):
         return tuple(one or other)
     return tuple(max(pair, key=lambda point: point.visibility) for pair in zip(one, other, strict=True))

@@ -111,7 +111,7 @@ class Scene:
         return len(self._chronicle.open)
 
     def account(self) -> dict[str, int]:
-        """Of the events, and of objects that were refused, for there were too many to follow."""
+        """How many events there were, and how many objects were too many to be followed."""
         refused = self._refused + sum(tracker.refused for tracker in self._trackers.values())
         return {"started": self.started, "ended": self.ended, "open": self.open, "refused": refused}
 

@@ -31,7 +31,7 @@ class Motion:
 
     def __init__(self) -> None:
         self._state: Floats = np.empty((5, 0, 4))
-        """Of each box centre x, centre y, width and height in pixels, the same a second, and the covariance:
+        """For each box centre x, centre y, width and height in pixels, the same a second, and the covariance:
         of the place, of place and speed, of the speed. In one piece, since every step of NumPy costs more
         than what it does for a few boxes."""
 

@@ -68,7 +68,7 @@ class Track:
     seen_s: float
     """When it was last seen."""
     score: float
-    """Of the newest detection, 0..1."""
+    """The newest detection's, 0..1."""
     box: Box
     """x1, y1, x2, y2 in pixels: smoothed while it is seen, else predicted."""
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST))

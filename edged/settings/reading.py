@@ -11,7 +11,7 @@ class Reading:
     """Settings that remember what was read of them.
 
     A part that is built from such settings can be kept across a reload if all that it has read still
-    holds, without anybody having to list what that is. Of files that are read, what is in them counts.
+    holds, without anybody having to list what that is. For files that are read, their content counts.
     """
 
     def __init__(self, settings: Settings) -> None:

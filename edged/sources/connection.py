@@ -34,7 +34,7 @@ class Camera(Protocol):
     hint: str
     """What to look after when it gives no pictures."""
     media_time: float | None
-    """Of a file the time of what was grabbed, seconds since its first picture; None of a camera, where the
+    """For a file the time of what was grabbed, seconds since its first picture; None of a camera, where the
     moment counts."""
     pixel: Fraction
     """Width of a pixel by its height, of what was grabbed."""

@@ -42,7 +42,7 @@ class Readable(Protocol):
 class Container:
     """The video of a file or URL, picture by picture: ``grab``, then ``pixels``.
 
-    Of several streams it takes the one that is marked as the default, else the largest, as FFmpeg does.
+    Among several streams it takes the one that is marked as the default, else the largest, as FFmpeg does.
 
     Args:
         origin: path or URL, or what gives the bytes of one.
@@ -144,7 +144,7 @@ class Container:
 
     @property
     def _rate(self) -> Fraction | None:
-        """Frames per second. Of a bare stream FFmpeg takes 25 for granted, whatever its own header says."""
+        """Frames per second. For a bare stream FFmpeg takes 25 for granted, whatever its own header says."""
         bare = self._container.format.name in _BARE
         return self._stream.guessed_rate if bare else self._stream.average_rate
 

@@ -67,7 +67,7 @@ class Decoding:
         self._kept: deque[_Packet] = deque()
         self._bytes = 0
         self._shown = 0
-        """Of the packets that are kept, those whose picture was given already: the keyframe."""
+        """Packets that are kept though their picture was given already: the keyframe."""
         self._catching_up = False
         self._read: float | None = None
         """Timestamp of the picture that was given last."""

@@ -35,7 +35,7 @@ class FileSource:
     A file that is damaged does not keep the others back: what is wrong is raised after the last one.
 
     Args:
-        spec: a file, a folder, or a pattern such as ``clips/*.mp4`` (``**`` stands for any depth). Of a
+        spec: a file, a folder, or a pattern such as ``clips/*.mp4`` (``**`` stands for any depth). In a
             folder only media files count, by their suffix; ``2.jpg`` comes before ``10.jpg``.
         loop: begin again at the end.
         realtime: give frames at the pace of their timestamps, as a camera would, not as fast as they are

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 _BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-"""Of files with pictures in HEVC (ISO 23008-12, 10.2 and annex B); mif1 and msf1 with any."""
+"""Brands of files with pictures in HEVC (ISO 23008-12, 10.2 and annex B); mif1 and msf1 with any."""
 _AVIF = frozenset({b"avif", b"avis"})
 
 

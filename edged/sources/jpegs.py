@@ -14,7 +14,7 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a length."""
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _NO_FRAME = frozenset({0xC4, 0xC8, 0xCC})
-"""Of the markers C0 to CF those that begin no frame (B.1.1.3)."""
+"""Those among the markers C0 to CF that begin no frame (B.1.1.3)."""
 _MOST = 32 * 1024 * 1024
 """Bytes without the end of a picture after which they are no picture."""
 

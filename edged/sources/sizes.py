@@ -123,7 +123,7 @@ class Sizes:
         self._usual = statistics.median(recent)
         high = sorted(recent)[-len(recent) // 10]
         around = 1.4826 * statistics.median(abs(value - self._usual) for value in recent)
-        # Of sizes that come in two heaps the median knows only one.
+        # Where sizes come in two heaps, the median knows only one.
         self._spread = max(around, (high - self._usual) / 1.2816)
         self._largest = max(self._known)
 

@@ -75,7 +75,7 @@ class StreamCamera:
         self._answer: web.Answer | None = None
         self._media: Container | web.WebPictures | None = None
         self._clock: MediaClock | None = None
-        """Of a file, which has an end that is no fault."""
+        """A file's, which has an end that is no fault."""
         self._strict = True
         self._refused = 0
 

@@ -89,7 +89,7 @@ class Trial:
     workers: int
     threads: int
     fps: float
-    """Of the pipeline, median over all rounds."""
+    """The pipeline's, median over all rounds."""
     predict_ms: float
     """Median of one inference: what a live frame waits for at least."""
 

@@ -47,11 +47,11 @@ class Annotator:
         self._meter = meter
         self._encoder: Encoder | None = None
         self._form: tuple[tuple[int, ...], Fraction, int | None] | None = None
-        """Of the pictures that the encoder is for."""
+        """What the pictures are like that the encoder is for."""
         self._fresh = True
         self._anew = True
         self._delayed: deque[tuple[Note, bool]] = deque()
-        """Of pictures that the encoder has not given back yet, each with whether its source waits."""
+        """Notes of pictures that the encoder has not given back yet, each with whether its source waits."""
 
     def take(self, result: Result, note: Note) -> None:
         """Draw and encode one result.

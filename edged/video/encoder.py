@@ -34,7 +34,7 @@ _TIME_BASE = Fraction(1, CLOCK_HZ)
 _USUAL_RATE = 30
 """Frames a second that encoders plan with; true times are those of the packets."""
 _BITS_A_PIXEL = 0.1
-"""Of the hardware encoder, which knows no constant quality: 2.8 Mbit/s for 720p at 30 frames a second."""
+"""The hardware encoder's, which knows no constant quality: 2.8 Mbit/s for 720p at 30 frames a second."""
 _MOST_DELAY = 60
 """Frames that an encoder may hold back; one that still gives nothing is not going to."""
 
@@ -55,13 +55,13 @@ class Packet:
     """One encoded picture."""
 
     data: bytes
-    """As :attr:`form` says. Of our own encoders Annex B; a keyframe carries the parameter sets, so that a
+    """As :attr:`form` says; our own encoders give Annex B: a keyframe carries the parameter sets, so that a
     file can begin with it."""
     pts: int
     """When it is shown, ticks of :data:`CLOCK_HZ`."""
     keyframe: bool
     dts: int | None = None
-    """When it is decoded, ticks. Of our own encoders None: as there are no B-frames, that is ``pts``."""
+    """When it is decoded, ticks. Our own encoders give None: as there are no B-frames, that is ``pts``."""
     form: PacketForm | None = None
     """What a camera's own packets are of; None of our own encoders, which are H.264."""
 

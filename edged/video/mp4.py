@@ -37,7 +37,7 @@ _COPIED = _OPTIONS | {"movflags": "empty_moov+default_base_moof", "frag_duration
 class Mp4Muxer:
     """One file, as a header and then one fragment for each keyframe with what follows it.
 
-    Of a camera's own packets fragments are about a second long, whatever its keyframes are.
+    Fragments of a camera's own packets are about a second long, whatever its keyframes are.
 
     Args:
         first: the keyframe that the file begins with; it tells the muxer size and parameter sets.

@@ -46,11 +46,11 @@ class Sample:
     seen: bool
     """Whether there are any."""
     first: bool = False
-    """Of its encoder; with those before it shares no file of segments."""
+    """Whether it is the first of its encoder: with those before it shares no segment."""
     pictures: tuple[tuple[str, bytes], ...] = ()
     """Ids of events with the best picture so far, a JPEG, where there is a new one."""
     of: int | None = None
-    """Of a camera's own packets, which do not wait for the model: ticks at which the picture is shown that
+    """For a camera's own packets, which do not wait for the model: ticks at which the picture is shown that
     the line is about. The line then says where in the video that is."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _AHEAD = 150
 """Samples that wait for the disk: five seconds of 30 frames each, some megabytes."""
 _MOST_BYTES = 64 << 20
-"""Of the samples that wait: a camera's own may be large."""
+"""The samples that wait have this much: a camera's own may be large."""
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _CALM_S = 10.0

@@ -98,7 +98,7 @@ class EdgeTpuEngine:
 
     @property
     def pid(self) -> int:
-        """Of the process that owns the device."""
+        """The process that owns the device."""
         return self._process.pid
 
     def invoke(self, tensor: Tensor) -> Sequence[Tensor]:

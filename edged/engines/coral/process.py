@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _F_SETSIG = 10
-"""Of Linux' <fcntl.h>; Python does not know it."""
+"""From Linux' <fcntl.h>; Python does not know it."""
 _HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 """What systemd or a terminal send to all processes at once. The child works until edged needs it no more."""
 _REAP_S = 2.0
@@ -85,7 +85,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Of the child."""
+        """The child's."""
         return self._popen.pid
 
     def send(self, message: bytes) -> None:

@@ -16,7 +16,7 @@ class Message:
     qos: int = 1
     retain: bool = False
     key: str = ""
-    """Of a value: the newer message with the same key replaces this one. Empty for events."""
+    """A newer message with the same key replaces this one, which is a value. Empty for events."""
     made: float = 0.0
     """Monotonic, seconds."""
     captured: float | None = None

@@ -36,7 +36,7 @@ class Earlier:
     model: str | None
     """That it ran; None if it is not known."""
     platforms: Mapping[str, str]
-    """Of every component, by its name."""
+    """Each component's, by the name of the component."""
     device: Mapping[str, Any]
 
 
@@ -62,7 +62,7 @@ class Announcement:
         self._known = False
         """Whether that was read, or there is nothing."""
         self._platforms: dict[str, str] = {}
-        """Of every component that Home Assistant may know of."""
+        """Each component's that Home Assistant may know of."""
         self._published = b""
 
     def tell(self, content: dict[str, Any]) -> None:

@@ -104,7 +104,7 @@ class Sights:
         return found
 
     def while_it_sees(self) -> dict[str, Any]:
-        """Of what is only known while the camera gives pictures."""
+        """For what is only known while the camera gives pictures."""
         return {
             "availability": [{"topic": self.topics.availability}, {"topic": self.topics.status}],
             "availability_mode": "all",
