@@ -158,7 +158,17 @@ def test_contributing_shows_the_rooms_of_this_list() -> None:
     table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     missing = [line for line in rooms_table() if line not in table.splitlines()]
     assert missing == [], "copy these lines into the table of rooms:\n" + "\n".join(missing)
-    assert table.count("\n| `") == sum(len(rooms) for rooms in FLOORS), "no room that is not there any more"
+    assert table.partition("## Where")[0].count("\n| `") == sum(len(rooms) for rooms in FLOORS), (
+        "no room that is not there any more"
+    )
+
+
+def test_contributing_names_places_that_there_are() -> None:
+    """Whoever follows it finds a file."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = {name.removeprefix("edged/") for name in re.findall(r"`((?:edged/)?\w+/[\w/]*\w\.py)`", text)}
+    assert len(named) > 10
+    assert sorted(name for name in named if not (PACKAGE / name).is_file()) == []
 
 
 def rooms_table() -> Iterator[str]:

@@ -113,8 +113,8 @@ def accesses(settings: Settings) -> list[TpuAccess]:
         options=settings.edgetpu_options,
         runtime=settings.runtime,
         threads=settings.threads or default_threads(len(settings.device)),
-        open_timeout=settings.device_timeout,
-        invoke_timeout=settings.invoke_timeout,
+        open_timeout_s=settings.device_timeout,
+        invoke_timeout_s=settings.invoke_timeout,
     )
     numbered = [name for name in settings.device if name not in {device.AUTO, device.CPU}]
     return [replace(access, device=name) for name in numbered] or [access]

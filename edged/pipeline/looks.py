@@ -60,8 +60,8 @@ class FrameJob:
 def timings(job: FrameJob, started: float, ended: float, *, gated: bool) -> dict[str, float]:
     """Milliseconds in each stage, ``motion`` only where a gate looks; ``queue`` is what is left.
 
-    Where a frame is looked at several times, ``preprocess`` is that of the first look; ``predict`` goes from the begin of
-    the first to the end of the last, whatever was made ready meanwhile.
+    Where a frame is looked at several times, ``preprocess`` is that of the first look; ``predict`` goes from
+    the begin of the first to the end of the last, whatever was made ready meanwhile.
     """
     motion = job.admitted - job.begun if gated else 0.0
     preprocess = job.preprocessed - job.begun - motion

@@ -42,10 +42,10 @@ class TpuAccess:
     """As EDGED_RUNTIME."""
     threads: int = 1
     """For the operations that the Edge TPU does not take."""
-    open_timeout: float = 20.0
-    """Seconds for each step of opening: start, library, device, model, first invoke."""
-    invoke_timeout: float = 3.0
-    """Seconds for one invoke."""
+    open_timeout_s: float = 20.0
+    """For each step of opening: start, library, device, model, first invoke."""
+    invoke_timeout_s: float = 3.0
+    """For one invoke."""
 
     def delegate_options(self) -> dict[str, str]:
         """What ``tflite_plugin_create_delegate`` gets."""
@@ -116,12 +116,12 @@ class EdgeTpuEngine:
             number = wire.NUMBER.pack(self._count)
             try:
                 self._process.send(number)
-                answer = self._process.receive(self._access.invoke_timeout, _ANSWER)
+                answer = self._process.receive(self._access.invoke_timeout_s, _ANSWER)
             except Ended as ended:
                 raise self._failed(f"its process {ended} in an invoke") from ended
             except TimeoutError as error:
                 raise self._failed(
-                    f"no answer to an invoke within {self._access.invoke_timeout:g} s"
+                    f"no answer to an invoke within {self._access.invoke_timeout_s:g} s"
                 ) from error
             if answer != number:
                 raise self._failed(_complaint(answer))
@@ -203,7 +203,7 @@ def _ready(process: Process, access: TpuAccess) -> dict[str, Any]:
     facts: dict[str, str] = {}
     try:
         while True:
-            message = wire.parse(process.receive(access.open_timeout, wire.LONGEST))
+            message = wire.parse(process.receive(access.open_timeout_s, wire.LONGEST))
             if "stage" not in message:
                 break
             stage = message.pop("stage")
@@ -216,7 +216,8 @@ def _ready(process: Process, access: TpuAccess) -> dict[str, Any]:
         ) from ended
     except TimeoutError as error:
         raise DeviceError(
-            f"{access.device} does not open: {wire.STAGES[stage]} took longer than {access.open_timeout:g} s",
+            f"{access.device} does not open: "
+            f"{wire.STAGES[stage]} took longer than {access.open_timeout_s:g} s",
             hint="Unplug it and plug it in again; on a slow machine raise EDGED_DEVICE_TIMEOUT",
         ) from error
     if "failed" in message:

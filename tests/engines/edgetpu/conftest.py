@@ -32,4 +32,4 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plug:
 def access(library: Path, plug: Plug) -> TpuAccess:
     """How the device is reached."""
     assert plug.path.exists()
-    return TpuAccess(library=str(library), invoke_timeout=2.0)
+    return TpuAccess(library=str(library), invoke_timeout_s=2.0)

@@ -130,7 +130,7 @@ def test_what_keeps_a_device_from_opening_is_told(
     plug.put(words)
     before = children()
     with pytest.raises(DeviceError, match=reason):
-        EdgeTpuEngine(model, replace(access, open_timeout=1.0))
+        EdgeTpuEngine(model, replace(access, open_timeout_s=1.0))
     assert children() == before
 
 
@@ -266,7 +266,7 @@ def test_nothing_is_left_behind(model: Path, plug: Plug, access: TpuAccess) -> N
     for words in ["", "abort=2", "hang=2", "refuse=2", "crash=open", "hang=1"]:
         plug.put(words)
         try:
-            engine = EdgeTpuEngine(model, replace(access, invoke_timeout=0.3, open_timeout=1.0))
+            engine = EdgeTpuEngine(model, replace(access, invoke_timeout_s=0.3, open_timeout_s=1.0))
             engine.invoke(_picture(engine, 0))
             engine.close()
         except EdgedError:
@@ -300,7 +300,7 @@ def test_other_threads_run_while_a_device_opens_for_5_seconds(
 def test_closing_ends_an_invoke_that_hangs(model: Path, plug: Plug, access: TpuAccess) -> None:
     """A stop does not wait for the deadline of an invoke."""
     plug.put("hang=2")
-    engine = EdgeTpuEngine(model, replace(access, invoke_timeout=60.0))
+    engine = EdgeTpuEngine(model, replace(access, invoke_timeout_s=60.0))
     ends: list[str] = []
 
     def invoke() -> None:

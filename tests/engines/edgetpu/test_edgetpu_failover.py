@@ -47,7 +47,7 @@ def wanted(shared: Path, access: TpuAccess) -> Wanted:
         workers=1,
         threads=1,
         twin_threads=1,
-        access=replace(access, invoke_timeout=1.0, open_timeout=5.0),
+        access=replace(access, invoke_timeout_s=1.0, open_timeout_s=5.0),
         backoff=SOON,
     )
 
