@@ -405,7 +405,7 @@ def test_no_sentence_begins_with_of() -> None:
         for module, path in MODULES.items()
         for match in begins.finditer(path.read_text(encoding="utf-8"))
     ]
-    assert found == []
+    assert found == [], "say who does what: For a file ..., A camera has ..., Each ... is ..."
 
 
 def test_every_command_has_a_module_and_every_module_is_a_command() -> None:

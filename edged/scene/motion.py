@@ -89,7 +89,7 @@ class Background:
         self.change = Change.NONE
         """What the last look came to."""
         self._moved: list[Box] = []
-        """Of that look, in small pixels."""
+        """Where that look saw it, in small pixels."""
 
     @property
     def things(self) -> tuple[Box, ...]:
