@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 
 from edged.contract import happenings, payloads
-from edged.errors import ConfigError, OutputError
+from edged.errors import ConfigError, EdgedError, OutputError
+from edged.model import detector
 from edged.model.finer import Finer
 from edged.pipeline.follow import Follower
 from edged.records import Box, Detection, Frame
 from edged.scene import Scene, SceneRules
+from edged.settings.declared import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +95,31 @@ def test_a_classifier_whose_output_is_none_costs_no_event(shared: Path) -> None:
 def test_a_detector_is_no_classifier(shared: Path) -> None:
     with pytest.raises(ConfigError, match="a model to detect, not to classify"):
         Finer(shared / "models" / "yolov8n_224_full_integer_quant.tflite", runtime="auto")
+
+
+@pytest.mark.parametrize(
+    ("label", "second", "more", "message"),
+    [
+        ("person", "away.tflite", {}, "away.tflite"),
+        ("person", "does_not_load.tflite", {}, "does_not_load"),
+        ("person", "mobilenet_v1_0.25_128_quant_edgetpu.tflite", {}, "compiled for the Edge TPU"),
+        ("parcel", "mobilenet_v1_0.25_128_quant.tflite", {}, "names 'parcel', which the model cannot find"),
+        ("person", "mobilenet_v1_0.25_128_quant.tflite", {"track": False}, "EDGED_TRACK is off"),
+    ],
+)
+def test_what_cannot_say_more_is_refused_at_the_start_with_what_to_do(
+    label: str, second: str, more: dict[str, Any], message: str, shared: Path
+) -> None:
+    """The model is missing, damaged or for another chip; nothing has its label, or nothing is followed."""
+    settings = Settings(
+        model=shared / "models" / "yolov8n_224_full_integer_quant.tflite",
+        source="-",
+        classify=((label, shared / "models" / second),),
+        **more,
+    )
+    with pytest.raises(EdgedError, match=message) as caught:
+        detector.load(settings)
+    assert caught.value.hint
 
 
 def test_the_version_of_payloads_stays() -> None:
