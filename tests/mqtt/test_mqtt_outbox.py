@@ -285,6 +285,19 @@ def test_a_file_does_not_wait_for_ever_for_a_broker_that_has_gone() -> None:
     assert take_all(box) == [b"2"]
 
 
+def test_a_file_does_not_wait_for_ever_for_a_broker_that_was_never_there() -> None:
+    clock = Clock()
+    box = Outbox(limit=1, wake=lambda: None, orders=Numbers(1), clock=clock)
+    box.put("t", b"0")
+    box.detach()
+    clock.now += 11
+    ended = threading.Thread(target=box.put, args=("t", b"1"), kwargs={"waits": True}, daemon=True)
+    ended.start()
+    ended.join(5)
+    assert not ended.is_alive()
+    assert box.delivery().dropped == {"queue_full": 1}
+
+
 def test_each_loss_of_a_broker_that_was_there_gives_a_grace_of_its_own() -> None:
     clock = Clock()
     box = Outbox(limit=1, wake=lambda: None, orders=Numbers(1), clock=clock)
