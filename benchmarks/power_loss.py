@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,8 +166,8 @@ class Trial:
             times, lines = play(path), path.with_suffix(".jsonl")
             if not times:
                 one.problems.append(f"{path.name} does not play ({path.stat().st_size} bytes)")
-            elif lines.exists() and (written := lines.read_bytes().splitlines()):
-                last = max(last, json.loads(written[0])["ts_capture"] + times[-1])
+            else:
+                last = max(last, _begins(path, lines) + times[-1])
         for path in left[:-3]:  # room for what comes
             path.unlink()
             path.with_suffix(".jsonl").unlink(missing_ok=True)
@@ -217,6 +218,15 @@ class Trial:
         time.sleep(1)
         self.judge(rounds)
         return rounds
+
+
+def _begins(path: Path, lines: Path) -> float:
+    """When a segment begins: by the detections beside it; where those are lost, by its name (seconds)."""
+    if lines.exists() and (written := lines.read_bytes().splitlines()) and written[0].endswith(b"}"):
+        begins: float = json.loads(written[0])["ts_capture"]
+        return begins
+    named = datetime.strptime(path.stem[:20], "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=UTC)
+    return named.timestamp()
 
 
 def table(rounds: list[Round], events: int) -> str:
