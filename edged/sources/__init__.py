@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from edged.settings.declared import Settings
     from edged.sources.beside import PassingStream
 
+_COPYING_AV = 15
+"""PyAV before that cannot make a file of packets that it has not encoded itself."""
+
 
 class Source(Protocol):
     """A blocking stream of frames, read by one thread.
@@ -146,6 +149,13 @@ def require_packets(settings: Settings) -> None:
     """
     if settings.output is None or settings.record != "copy":
         return
+    import av  # noqa: PLC0415  # FFmpeg is slow to import
+
+    if int(av.__version__.partition(".")[0]) < _COPYING_AV:
+        raise ConfigError(
+            f"EDGED_RECORD=copy needs PyAV {_COPYING_AV} or newer, and {av.__version__} is installed",
+            hint=f"Install a newer one (pip install 'av>={_COPYING_AV}'), or set EDGED_RECORD=annotated",
+        )
     source = source_class(settings.source)
     if not (hasattr(source, "gives_packets") and source.gives_packets(settings)):
         raise ConfigError(
