@@ -61,6 +61,13 @@ def test_a_value_is_what_was_posted() -> None:
     ]
 
 
+def test_an_event_is_what_was_put() -> None:
+    box = outbox()
+    box.attach()
+    box.put("edged/a", b"0", captured=999.5)
+    assert take(box) == Message(1, "edged/a", b"0", made=1000.0, captured=999.5)
+
+
 def test_what_is_due_again_is_a_new_message_of_now() -> None:
     now = 1000.0
     box = Outbox(limit=6, wake=lambda: None, orders=Numbers(1), clock=lambda: now)
