@@ -98,13 +98,16 @@ def rtsp(*options: str, user: str = "", password: str = "") -> Server:
     return Server(command, f"rtsp://{login}127.0.0.1:{{port}}/camera", ready=True)
 
 
-def ffmpeg(kind: str) -> Server:
-    """``mpjpeg`` or ``mpegts`` over HTTP by FFmpeg, which serves one client and ends."""
+def ffmpeg(kind: str, *, group: int = 25) -> Server:
+    """``mpjpeg`` or ``mpegts`` over HTTP by FFmpeg, which serves one client and ends.
+
+    ``group`` is how many pictures there are from one keyframe to the next.
+    """
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed (package ffmpeg)")
     codec = {
         "mpjpeg": ["-c:v", "mjpeg"],
-        "mpegts": ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25"],
+        "mpegts": ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", str(group)],
     }[kind]
     pattern = ["-re", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25"]
     listen = ["-f", kind, "-listen", "1", "http://127.0.0.1:{port}/"]

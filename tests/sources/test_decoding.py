@@ -16,6 +16,7 @@ from edged.sources.connection import Damaged, Spared
 from edged.sources.container import Container
 from edged.sources.file import FileSource
 from edged.sources.pace import Pace
+from edged.sources.tap import Tap
 from edged.sources.thrift import Thrift
 from edged.sources.upright import Upright
 
@@ -59,11 +60,13 @@ def all_pictures(clip: Path) -> Pictures:
     return {float(picture.time or 0): bgr(Upright()(picture, 0)).tobytes() for picture in pictures}
 
 
-def given(clip: Path, thrift: Thrift, after: dict[str, object] | None = None) -> Pictures:
+def given(
+    clip: Path, thrift: Thrift, after: dict[str, object] | None = None, tap: Tap | None = None
+) -> Pictures:
     """What a container gives; after each step, and after each picture, ``after`` may say what was found."""
     found: Pictures = {}
     steps = after or {}
-    with Container(str(clip), name="the clip", hint="", thrift=thrift) as container:
+    with Container(str(clip), name="the clip", hint="", thrift=thrift, tap=tap) as container:
         while True:
             try:
                 if container.grab():
@@ -195,3 +198,25 @@ def test_a_quiet_scene_with_noise_is_decoded_at_its_keyframes_only_once_its_size
     late = [time for time in found if time > min(found) + 6.5]
     assert 9 <= len(late) <= 12
     assert len(found) + skipped["quiet"] == 30 * seconds
+
+
+class Listener:
+    """Counts the packets that it is handed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def packet(self, _packet: object, _form: object) -> None:
+        self.count += 1
+
+    def connection_ended(self) -> None:
+        """Nothing to do."""
+
+
+def test_who_records_packets_gets_those_that_are_not_decoded(clips: dict[str, Path]) -> None:
+    thrift, skipped = watching()
+    listener, tap = Listener(), Tap()
+    tap.hand_to([listener])
+    found = given(clips["a camera"], thrift, {"picture": lambda _: thrift.rest(0, quiet=True)}, tap)
+    assert skipped["quiet"] > len(found)
+    assert listener.count == FRAMES

@@ -117,6 +117,30 @@ def test_frozen_and_killed_camera_comes_back(kind: str) -> None:
         assert sum(thread.name == "camera" for thread in threading.enumerate()) == 1
 
 
+def test_a_camera_whose_packets_are_not_decoded_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.sources.decoding._BLIND_S", 1000.0)
+    deadlines = Deadlines(8, 2)
+    with (
+        cameras.running(cameras.ffmpeg("mpegts", group=1000)) as server,
+        stream(server.url, deadlines=deadlines) as source,
+    ):
+        source.thrift.watch_packets(1000.0)
+        camera = StreamCamera(server.url, transport="tcp", deadlines=deadlines, thrift=source.thrift)
+        source._connect = lambda: camera  # noqa: SLF001  # as create() does it
+        source.open()
+        assert source.properties()["motion"] == "packets"
+        watch = Watch(source)
+        watch.more(3, within_s=8)
+        source.rest(watch.frames[-1].frame_id, quiet=True)
+        time.sleep(deadlines.read_s + 1.5)  # no picture comes, and nothing else is to happen
+        assert source.problem == ""
+        last = watch.frames[-1].frame_id
+        source.rest(last, quiet=False)
+        watch.more(1, within_s=5)
+        assert source.reconnects == 0
+        assert source.skipped["quiet"] > 20 * deadlines.read_s
+
+
 def test_stop_does_not_wait_for_a_frozen_camera() -> None:
     """The exit is not held up by a read that is under way."""
     with cameras.running(cameras.mjpeg()) as server, stream(server.url, deadlines=Deadlines(8, 5)) as source:
