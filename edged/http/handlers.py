@@ -164,7 +164,7 @@ class Overview(Page):
 
     def get(self) -> None:
         """Name, health, rate and what is there, of each."""
-        views = list(self.hall.views.items())
+        views = sorted(self.hall.views.items())  # not as they came: each card has its place
         cameras = [{"name": name, **view.kept.figures.short()} for name, view in views]
         self.send_json({"title": self.hall.title, "cameras": cameras})
 

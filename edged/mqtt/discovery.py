@@ -146,7 +146,7 @@ class Discovery:
             "identifiers": [self._node],
             "name": named(self._topics.camera if self._several else self._topics.node),
             "manufacturer": "edged",
-            "model": f"{state.model} on {state.device}",
+            "model": f"Detection on {state.device}",
             "model_id": state.model,
             "sw_version": state.version,
         }

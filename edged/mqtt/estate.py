@@ -76,9 +76,10 @@ class Estate:
             if not named or camera in named:
                 return False
             self._cameras.discard(camera)
+            # First its device: Home Assistant must not read what is cleared below.
+            self._leftovers.forget(camera, named=named)
             for topic in self._outbox.retained(f"{self._names.topics.base}/{camera}/"):
                 self._outbox.post(topic, b"")
-            self._leftovers.forget(camera, named=named)
         return True
 
     def end(self) -> bytes:

@@ -128,7 +128,8 @@ class Happenings:
         with self._lock:
             for zone, counts in presence.zones.items():
                 labels = self._zone_labels.setdefault(zone, set())
-                labels.update(counts)
+                # What is seen elsewhere is known not to be in the zone.
+                labels.update(counts, presence.counts)
                 for label in labels:
                     self._set(self._topics.zone_count(zone, slug(label)), b"%d" % counts.get(label, 0))
                 self._set(self._topics.zone_occupancy(zone), b"ON" if any(counts.values()) else b"OFF")

@@ -23,16 +23,16 @@ def filters(topics: NodeTopics) -> tuple[str, ...]:
 def of_camera(topics: NodeTopics, camera: str, ha_prefix: str) -> Iterator[str]:
     """Topics of a camera that are retained whatever it has seen, and its device at Home Assistant."""
     its = Topics(topics.prefix, topics.node, camera)
-    yield from (its.status, its.camera_state, its.snapshot)
     if ha_prefix:
         yield config_topic(ha_prefix, f"{node_id(topics)}--{slug(camera)}")
+    yield from (its.status, its.camera_state, its.snapshot)
 
 
 def of_node(topics: NodeTopics, ha_prefix: str) -> Iterator[str]:
     """Topics of a node itself, and its device at Home Assistant."""
-    yield from (topics.availability, topics.state)
     if ha_prefix:
         yield config_topic(ha_prefix, node_id(topics))
+    yield from (topics.availability, topics.state)
 
 
 class Leftovers:

@@ -80,7 +80,9 @@ class PacedValues:
             before = self._told.get(topic)
             if before == payload:
                 self._waiting.pop(topic, None)
-            elif at_once or not self.limited or before is None or (before in _NONE and payload not in _NONE):
+            elif at_once or not self.limited or before is None:
+                self._post(topic, payload)
+            elif before in _NONE and payload not in _NONE:
                 self._ends.spend(anyway=True)
                 self._post(topic, payload)
             else:

@@ -16,6 +16,10 @@ cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 chroot "$root" python3 -m venv /opt/ha
 chroot "$root" env PIP_CERT=/etc/ssl/certs/ca-certificates.crt /opt/ha/bin/pip install --quiet homeassistant paho-mqtt
+# The frontend that this very core wants, for the pictures that the test makes.
+constraints=$(cd "$root" && echo opt/ha/lib/python3.*/site-packages/homeassistant/package_constraints.txt)
+chroot "$root" env PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
+  /opt/ha/bin/pip install --quiet --no-deps --constraint "/$constraints" home-assistant-frontend
 # Voice needs a compiler and is not used here; Home Assistant wants it to be there all the same.
 for site in "$root"/opt/ha/lib/python3.*/site-packages; do
   printf 'class MicroVad:\n    pass\n' >"$site/pymicro_vad.py"

