@@ -44,7 +44,9 @@ def check(cameras: Sequence[Settings]) -> None:
         unnumbered = _ANY & {*one.device, *other.device}
         if differs and (shared or unnumbered):
             which = f"Edge TPU {min(shared - _ANY)}" if shared - _ANY else "an Edge TPU, and none says which"
-            names = ", ".join(f"EDGED_{name.upper()}" for name in differs if name != "device" or not shared)
+            # Sharing some of several Edge TPUs is only told where nothing else differs.
+            others = [name for name in differs if name != "device" or not shared] or ["device"]
+            names = ", ".join(f"EDGED_{name.upper()}" for name in others)
             raise ConfigError(
                 f"the cameras {one.camera!r} and {other.camera!r} want {which}, with another {names}",
                 hint="An Edge TPU serves cameras that want the same of it. Give both the same, or each an "
