@@ -25,6 +25,7 @@ def parsed(text: bytes) -> EventMessage | None:
         content = json.loads(text)
         is_one = (
             all(isinstance(content[name], str) for name in _TEXTS)
+            and isinstance(content.get("sub_label", ""), str)
             and all(_is_time(content[name]) for name in _NUMBERS)
             and all(isinstance(content[name], list) for name in _LISTS)
             and all(isinstance(name, str) for name in [*content["changes"], *content["entered_zones"]])

@@ -20,8 +20,8 @@ _CHANGES = {
 
 
 def title(event: EventMessage) -> str:
-    """What it is about: ``person at front``."""
-    return f"{event['label']} at {event['camera']}"
+    """What it is about: ``person at front``, ``bird (robin) at front``."""
+    return f"{_what(event)} at {event['camera']}"
 
 
 def sentence(event: EventMessage) -> str:
@@ -52,12 +52,17 @@ def span(seconds: float) -> str:
 def line(event: EventMessage) -> str:
     """One line of a list: when, by the clock of this machine, which camera, what, and what has happened."""
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["ts"]))
-    return printable(f"{when}  {event['camera']}  {event['label']}  {sentence(event)}")
+    return printable(f"{when}  {event['camera']}  {_what(event)}  {sentence(event)}")
 
 
 def printable(text: str) -> str:
     """A text as a terminal may show it: what others have sent must not drive it."""
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _what(event: EventMessage) -> str:
+    finer = event.get("sub_label")
+    return f"{event['label']} ({finer})" if finer else event["label"]
 
 
 def _change(change: str) -> str:

@@ -27,7 +27,7 @@ _SLOT_S = 900
 _DAY_SLOTS = 86400 // _SLOT_S
 _SHOWN = (
     "event_id", "type", "label", "start_time", "end_time", "duration_s", "top_score", "current_zones",
-    "entered_zones", "dwell_s", "lines", "stationary", "ended_by",
+    "entered_zones", "dwell_s", "lines", "stationary", "ended_by", "sub_label", "sub_score",
 )  # fmt: skip
 """The fields of the message, see :mod:`edged.contract.happenings`."""
 
@@ -70,7 +70,7 @@ class EventLog:
                         self._known.popitem(last=False)
                     if begins:
                         self._count(event, "")
-                known.shown = {name: shown[name] for name in _SHOWN}  # type: ignore[literal-required]
+                known.shown = {name: value for name, value in shown.items() if name in _SHOWN}
                 known.changed_us = now_us()
                 known.picture = small if small is not None else known.picture
                 if event.kind == "end" and known.picture is not None:

@@ -194,6 +194,7 @@ def _objects(seen: _Seen) -> dict[str, Any]:
             "score": round(float(found.score), 3),
             "box": [round(float(corner), 1) for corner in found.box],
             "track": found.track,
+            **({"sub_label": found.sub_label} if found.sub_label else {}),
         }
         for found in seen.detections
     ]

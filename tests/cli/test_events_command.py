@@ -57,6 +57,18 @@ def test_lines_are_printed_as_a_person_reads_them_the_oldest_first(tmp_path: Pat
     ]
 
 
+def test_what_it_is_more_exactly_stands_behind_the_label(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    named = {**json.loads(message("start", label="bird")), "sub_label": "robin", "sub_score": 0.8}
+    of_others = [{**named, "sub_label": 7}, {**named, "sub_label": "\x1b[2J"}]
+    path.write_text("".join(json.dumps(one) + "\n" for one in [named, *of_others]))
+    done = edged("events", str(path), settings={"TZ": "UTC"})
+    assert done.stdout.splitlines() == [
+        "2001-09-09 01:46:40  front  bird (robin)  has come, in porch",
+        "2001-09-09 01:46:40  front  bird (?[2J)  has come, in porch",
+    ]
+
+
 def test_a_file_is_followed_while_it_grows_and_where_it_was_moved_away(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     tail = Tail(path)

@@ -286,6 +286,17 @@ def test_labels_stay_inside_the_frame(box: tuple[int, ...]) -> None:
     assert label_rows(*box) >= label_rows(200, 200, 240, 240) > 10
 
 
+def test_the_tag_says_what_it_is_more_exactly() -> None:
+    bird = detection(0, 200, 150, 400, 300, label="bird")
+    drawn = []
+    for one in (replace(bird, sub_label="robin"), replace(bird, label="robin"), bird):
+        image = np.zeros((360, 640, 3), np.uint8)
+        annotate(image, [one])
+        drawn.append(image)
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+
+
 def test_draws_the_box_where_it_is() -> None:
     """The outline runs along the box and leaves the inside and the rest of the frame alone."""
     image = np.zeros((360, 640, 3), np.uint8)

@@ -250,6 +250,14 @@ def test_what_happens_comes_as_events_with_what_an_automation_needs(ran: Ran) ->
     assert left["dwell_s"] > 3
     assert 0.5 < left["score"] <= 1
     assert left["event_id"] == told["front_activity"][-1]["event_id"]
+    assert (left["sub_label"], left["sub_score"]) == (None, None)
+
+
+def test_an_event_says_what_a_second_model_says_of_it(ran: Ran) -> None:
+    template = ran.content["components"]["front_activity"]["value_template"]
+    named = json.loads(ran.events[0]) | {"sub_label": "robin", "sub_score": 0.8}
+    told = json.loads(rendered(template, json.dumps(named).encode()))
+    assert (told["sub_label"], told["sub_score"]) == ("robin", 0.8)
 
 
 def test_names_have_one_rule_of_capitals_and_what_few_want_is_off(ran: Ran) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 from browser import open_browser
 from daemon import Daemon
+from made import START, result
+from test_live_view import RUNNING, serving
+from test_recordings import event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,3 +92,19 @@ def test_an_event_has_a_picture_and_plays_from_its_second(
         assert browser.run(SHOWN) == 0
         assert browser.console() == []
         assert daemon.stop() == 0
+
+
+def test_the_pages_say_what_a_second_model_says() -> None:
+    with serving() as sink, open_browser() as browser:
+        sink.state(RUNNING)
+        seen = result(0, pts=0.0, ts=START, seen=True)
+        named = [replace(found, sub_label="robin", sub_score=0.8) for found in seen.detections]
+        sink.send(replace(seen, detections=tuple(named)))
+        sink.tell([replace(event(1), sub_label="robin", sub_score=0.8), event(2)])
+        browser.go(sink.url)
+        browser.wait_for("return document.getElementById('objects').textContent.includes('person (robin)')")
+        browser.go(f"{sink.url}events")
+        browser.wait_for(f"{SHOWN} === 2")
+        assert "person (robin)" in browser.text("events")
+        assert "car (" not in browser.text("events")
+        assert browser.console() == []

@@ -262,6 +262,17 @@ def test_health_tells_whether_detection_goes_on(sink: HttpSink) -> None:
     assert health() == (503, "failed")
 
 
+def test_objects_say_what_they_are_more_exactly(sink: HttpSink) -> None:
+    """The field is there where a second model has said something, as in the messages."""
+    sink.state(RUNNING)
+    seen = result(0, pts=0.0, ts=START, seen=True)
+    (found,) = seen.detections
+    named = dataclasses.replace(found, sub_label="robin", sub_score=0.8)
+    sink.send(dataclasses.replace(seen, detections=(named, found)))
+    items = json.loads(get(sink, "/live.json")[2])["objects"]["items"]
+    assert [item.get("sub_label") for item in items] == ["robin", None]
+
+
 def test_metrics_are_what_prometheus_reads(sink: HttpSink) -> None:
     sink.state(RUNNING)
     sink.report(REPORT)

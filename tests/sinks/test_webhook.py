@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import email.policy
 import json
 import threading
@@ -140,6 +141,15 @@ def test_every_event_comes_once_and_in_order_with_the_best_picture_so_far() -> N
     assert told[0]["title"] == "person at front"
     assert told[3]["message"] == "has left after 40 s; was in porch; crossed gate in"
     assert {target for target, _, _ in server.got} == {f"/{SECRET}/send?chat_id=7"}
+
+
+def test_the_title_says_what_it_is_more_exactly() -> None:
+    with Server(200) as server:
+        taker = sink(server.url)
+        tell(taker, [dataclasses.replace(event(1, "start", label="bird"), sub_label="robin", sub_score=0.8)])
+        taker.close()
+    (told,) = server.events()
+    assert (told["title"], told["sub_label"], told["sub_score"]) == ("bird (robin) at front", "robin", 0.8)
 
 
 def test_as_a_form_it_is_what_telegram_and_gotify_take() -> None:

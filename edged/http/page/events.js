@@ -1,4 +1,4 @@
-import { ask, base, clock, element, find, poll, showStatus } from "./page.js";
+import { ask, base, clock, element, find, named, poll, showStatus } from "./page.js";
 
 const PERIOD_MS = 2000;
 const MOST = 300;
@@ -47,7 +47,7 @@ function line(event) {
   }
   const where = event.camera && Object.keys(recorded).length > 1 ? `${event.camera}: ` : "";
   button.append(
-    element("strong", `${where}${event.label || "object"}`),
+    element("strong", `${where}${named(event)}`),
     element("span", new Date(event.start_time * 1000).toLocaleString([], { weekday: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" })),
     element("small", sentence(event)),
   );
@@ -61,7 +61,7 @@ async function play(event) {
   const player = find("player");
   player.hidden = false;
   player.scrollIntoView({ block: "nearest" });
-  find("playing").textContent = `${event.label || "object"} at ${clock(event.start_time)}`;
+  find("playing").textContent = `${named(event)} at ${clock(event.start_time)}`;
   const video = find("video");
   try {
     const moment = await ask(`${event.below}moment.json?at=${event.start_time}`);

@@ -76,6 +76,12 @@ export function stream(image) {
   };
 }
 
+/** What something is called, with what EDGED_CLASSIFY's model says of it. */
+export function named(object) {
+  const label = object.label || "object";
+  return object.sub_label ? `${label} (${object.sub_label})` : label;
+}
+
 /** How many of what, by label, in words. */
 export function counted(counts) {
   return Object.entries(counts).map(([label, count]) => `${count} ${label || "object"}`).join(", ");

@@ -1,4 +1,4 @@
-import { clock, condition, counted, element, find, poll, row, showStatus, stream } from "./page.js";
+import { clock, condition, counted, element, find, named, poll, row, showStatus, stream } from "./page.js";
 
 const MOST_OBJECTS = 8;
 
@@ -25,7 +25,7 @@ function showStages(stages) {
 function showObjects(objects, sightings) {
   const items = objects ? objects.items.slice(0, MOST_OBJECTS) : [];
   find("objects").replaceChildren(...(items.length
-    ? items.map((item) => row("li", [item.label || "object", item.score.toFixed(2)]))
+    ? items.map((item) => row("li", [named(item), item.score.toFixed(2)]))
     : [row("li", objects ? ["nothing", clock(objects.ts)] : ["–", ""])]));
   find("sightings").replaceChildren(...sightings.slice().reverse().map((sighting) => {
     const [since, until] = [clock(sighting.since), clock(sighting.until)];

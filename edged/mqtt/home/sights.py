@@ -16,7 +16,8 @@ _FRESH_S = 300
 """How old an event may be to be told as one: what waited in the spool is history."""
 _ABOUT = (
     "'label': value_json.label, 'score': value_json.top_score, 'event_id': value_json.event_id, "
-    "'duration_s': value_json.duration_s"
+    "'duration_s': value_json.duration_s, "
+    "'sub_label': value_json.sub_label | default(none), 'sub_score': value_json.sub_score | default(none)"
 )
 
 
