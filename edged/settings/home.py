@@ -30,7 +30,7 @@ class HomeSettings(BaseModel):
 
     @field_validator("update_url")
     @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
+    def _is_update_address(cls, value: str | None) -> str | None:
         if value is not None and (problem := problem_of(value)):
             raise ValueError(problem)
         return value

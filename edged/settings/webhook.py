@@ -37,7 +37,7 @@ class WebhookSettings(BaseModel):
 
     @field_validator("webhook_url")
     @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
+    def _is_webhook_address(cls, value: str | None) -> str | None:
         if value is not None and (problem := problem_of(value)):
             raise ValueError(problem)
         return value

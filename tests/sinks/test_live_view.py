@@ -560,7 +560,7 @@ def test_several_cameras_have_pages_below_their_names() -> None:
         assert b"view.js" in get(front, "/front/")[2]
         assert b"stream.mjpg" in get(front, "/front/page.js")[2]
         overview = json.loads(get(front, "/cameras.json")[2])
-        assert [camera["name"] for camera in overview["cameras"]] == ["front", "back"]
+        assert [camera["name"] for camera in overview["cameras"]] == ["back", "front"]
         assert json.loads(get(front, "/back/live.json")[2])["title"] == "back"
         assert get(front, "/side/live.json")[0] == get(front, "/live.json")[0] == 404
         metrics = get(front, "/metrics")[2].decode()
