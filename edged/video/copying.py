@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 600
 """Packets whose time is known when a result comes: ten seconds of 60 a second."""
-_NOTES = 100
-"""Results that wait for a packet to go with; there is one for each while the camera sends any."""
+_NOTES = 600
+"""Results that wait for a packet to go with, which takes all of them along."""
 _JUMP = 10 * CLOCK_HZ
 """Ticks by which one step of a stream may differ from the clock; beyond that its times were set anew."""
 _BACK = CLOCK_HZ // 2
@@ -105,7 +105,9 @@ class Copier:
         self._times = Timeline()
         self._came: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
         """When packets came, monotonic seconds, and when they are decoded, ticks."""
-        self._notes: deque[tuple[Note, int | None]] = deque(maxlen=_NOTES)
+        self._notes: deque[tuple[Note, int]] = deque(maxlen=_NOTES)
+        self._ended: float | None = None
+        """When the connection ended, monotonic seconds, if no packet has come since."""
         self._form: PacketForm | None = None
         self._first = True
         """Whether the next packet that is recorded is the first of its form."""
@@ -113,14 +115,15 @@ class Copier:
         """Whether nothing but a keyframe is of use."""
 
     def note(self, note: Note, frame: Frame) -> None:
-        """Keep what was found in a frame, with the next packet."""
+        """Keep what was found in a frame, with the next packet; not if no video came when it was taken."""
         # The thread that reads the camera decodes a packet before it asks for the next one, so the frame is
         # of the last packet that had come when it was decoded. A decoder that puts pictures in order gives
         # with each packet the one that is shown when that packet is decoded.
         decoded = frame.captured - frame.capture_ms / 1e3
         with self._lock:
             before = bisect_right(self._came, decoded, key=lambda came: came[0])
-            self._notes.append((note, self._came[max(0, before - 1)][1] if self._came else None))
+            if before and (self._ended is None or decoded <= self._ended):
+                self._notes.append((note, self._came[before - 1][1]))
 
     def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
         """Take a packet, in the thread of the camera."""
@@ -135,20 +138,22 @@ class Copier:
                 return
             dts, pts = self._times.follow(packet, now, anew=anew)
             self._came.append((now, dts))
-            note, of = self._notes.popleft() if self._notes else (None, None)
+            self._ended = None
+            notes = list(self._notes)
+            self._notes.clear()
             if self._waits and not packet.is_keyframe:
                 self.dropped += bool(self.problem)
                 return
             copy = Packet(bytes(packet), pts, packet.is_keyframe, dts, form)
-            if note is None:
-                sample = Sample(copy, ts, b"", seen=False, first=self._first)
-            else:
-                place = dts if of is None else of
-                sample = Sample(copy, ts, note.line, note.seen, self._first, note.pictures, place)
-            self._put(sample)
+            seen = any(note.seen for note, _ in notes)
+            pictures = tuple(picture for note, _ in notes for picture in note.pictures)
+            placed = tuple((note.line, of) for note, of in notes)
+            self._put(Sample(copy, ts, b"", seen, self._first, pictures, placed))
 
     def connection_ended(self) -> None:
         """Have stored what there is: who knows when the camera is found again."""
+        with self._lock:
+            self._ended = time.monotonic()
         self._writer.rest()
 
     def _put(self, sample: Sample) -> None:

@@ -75,4 +75,5 @@ class PreRoll:
 
 
 def _size(sample: Sample) -> int:
-    return len(sample.packet.data) + len(sample.line) + sum(len(jpeg) for _, jpeg in sample.pictures)
+    lines = len(sample.line) + sum(len(line) for line, _ in sample.placed)
+    return len(sample.packet.data) + lines + sum(len(jpeg) for _, jpeg in sample.pictures)

@@ -49,9 +49,9 @@ class Sample:
     """Whether it is the first of its encoder: with those before it shares no segment."""
     pictures: tuple[tuple[str, bytes], ...] = ()
     """Ids of events with the best picture so far, a JPEG, where there is a new one."""
-    of: int | None = None
-    """For a camera's own packets, which do not wait for the model: ticks at which the picture is shown that
-    the line is about. The line then says where in the video that is."""
+    placed: tuple[tuple[bytes, int], ...] = ()
+    """For a camera's own packets, which do not wait for the model: lines about pictures that came before, and
+    ticks at which those are shown. Each line then says where in the video that is."""
 
 
 class Segment:
@@ -96,9 +96,8 @@ class Segment:
             OSError: it could not be stored.
         """
         self._save(self._muxer.add(sample.packet))
-        self._pending.append(
-            sample.line if sample.of is None else _placed(sample.line, (sample.of - self._origin) / CLOCK_HZ)
-        )
+        self._pending.append(sample.line)
+        self._pending += [_placed(line, (of - self._origin) / CLOCK_HZ) for line, of in sample.placed]
         self._pictures.update(sample.pictures)
 
     def finish(self) -> None:
@@ -137,7 +136,7 @@ class Segment:
 
 def _placed(line: bytes, at: float) -> bytes:
     """A line that says at which second of the video its picture is; below 0 it is in the file before."""
-    return line and b'%s,"at":%.3f}\n' % (line.rstrip()[:-1], at)
+    return b'%s,"at":%.3f}\n' % (line.rstrip()[:-1], at)
 
 
 def own_name(name: str) -> str | None:

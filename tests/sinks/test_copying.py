@@ -158,6 +158,29 @@ def test_a_line_says_where_its_picture_is(tmp_path: Path) -> None:
     assert after_s == pytest.approx(line["at"])
 
 
+def test_more_results_than_packets_are_all_kept_and_those_without_video_are_not(tmp_path: Path) -> None:
+    """As of a small stream that is looked at while the large one is slower, or is not there."""
+    clip = make(tmp_path / "clip.ts", frames=20, b_frames=0)
+    sink = copying(tmp_path / "out", length=60)
+    sink.open()
+    count = itertools.count()
+    for _ in range(3):
+        look(sink, 1000 + next(count), seen=True)
+    begun = next(count)
+    feed(taker(sink), clip, each=lambda _: (look(sink, next(count)), look(sink, next(count))))
+    last = next(count)
+    look(sink, 1000 + last, seen=True)
+    feed(taker(sink), clip)
+    sink.close()
+    first, second = segments(tmp_path / "out")
+    # The last packet has two results that nothing follows in its connection.
+    kept = [line["frame_id"] for line in lines(first)]
+    assert kept == list(range(begun + 1, last - 2))
+    assert [line["at"] for line in lines(first)][::2] == [line["at"] for line in lines(first)][1::2]
+    assert [line["frame_id"] for line in lines(second)] == [last - 2, last - 1]
+    assert all(line["at"] < 0 for line in lines(second))
+
+
 def test_events_begin_on_the_keyframe_before_their_pre_roll(tmp_path: Path) -> None:
     clip = make(tmp_path / "clip.ts", frames=140, b_frames=0)
     sink = copying(tmp_path / "out", length=60, events=Events(0.6, 0.4))
