@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from source_clips import make
 
 from edged import bridge, registry
 from edged.daemon import assembly
@@ -19,6 +20,7 @@ from edged.errors import ConfigError, EdgedError, ModelError, SinkError, SourceE
 from edged.metrics import Ledger, Meter
 from edged.settings import loading
 from edged.sinks import NoControl
+from edged.sources.tap import Tapped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -292,3 +294,44 @@ def test_a_class_that_the_model_does_not_know_is_refused_with_those_it_knows(wor
     with pytest.raises(ConfigError, match="'person'") as caught:
         asyncio.run(world.build({"EDGED_CLASSES": "person"}))
     assert "face" in caught.value.hint
+
+
+def test_a_reload_leaves_no_gap_in_the_packets_of_a_camera_that_it_keeps(
+    world: World, tmp_path: Path
+) -> None:
+    clip = make(tmp_path / "clip.ts", frames=50, b_frames=0)
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"udp://127.0.0.1:{probe.getsockname()[1]}"
+    sent = [
+        "-stream_loop",
+        "-1",
+        "-re",
+        "-i",
+        str(clip),
+        "-c",
+        "copy",
+        "-f",
+        "mpegts",
+        f"{url}?pkt_size=1316",
+    ]
+    world.settings |= {"EDGED_SOURCE": url, "EDGED_OUTPUT": str(tmp_path / "out"), "EDGED_RECORD": "copy"}
+
+    async def live() -> None:
+        present = await world.build()
+        present.connect()
+        following = await world.build({"EDGED_IOU_THRESHOLD": "0.4"}, previous=present)
+        source = following.intake.source
+        assert source is present.intake.source
+        assert isinstance(source, Tapped)
+        present.disconnect(but=following)
+        assert source.tap.heard
+        following.connect()
+        await world.close(present, but=following)
+        await world.close(following)
+
+    with subprocess.Popen(["ffmpeg", "-v", "quiet", *sent], stdin=subprocess.DEVNULL) as server:
+        try:
+            asyncio.run(live())
+        finally:
+            server.kill()

@@ -26,7 +26,7 @@ from edged.settings.reading import Reading
 from edged.sinks import Context
 from edged.sinks.lending import Lender
 from edged.sources.tap import Tapped
-from edged.video.copying import Copier, PacketTaker
+from edged.video.copying import PacketTaker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from edged.settings.declared import Settings
     from edged.sinks import Control, Sink
     from edged.sources.beside import PassingStream
+    from edged.sources.tap import Tap
 
     _Opened = tuple[Any, Callable[[], None]]
 
@@ -148,18 +149,25 @@ class Assembly:
         self.intake.beside = self.beside
         sinks = (outlet.sink for outlet in self.outlets)
         takers = (sink.copier for sink in sinks if isinstance(sink, PacketTaker))
-        self._hand_to([taker for taker in takers if taker is not None])
+        copiers = [taker for taker in takers if taker is not None]
+        for number, tap in enumerate(self._taps()):
+            tap.hand_to([] if number else copiers)
 
-    def disconnect(self) -> None:
-        """The camera's packets go to nobody any more."""
-        self._hand_to([])
+    def disconnect(self, *, but: Assembly) -> None:
+        """The packets of cameras that are not taken over go to nobody any more.
 
-    def _hand_to(self, copiers: list[Copier]) -> None:
-        if self.beside is not None:
-            self.beside.hand_to(copiers)
-            copiers = []
-        if isinstance(self.intake.source, Tapped):
-            self.intake.source.tap.hand_to(copiers)
+        Those of others are handed on without a gap: who records them would wait for a keyframe after it.
+        """
+        kept = but._taps()
+        for tap in self._taps():
+            if not any(tap is other for other in kept):
+                tap.hand_to([])
+
+    def _taps(self) -> list[PassingStream | Tap]:
+        """Where packets are to be had; those of the first are recorded."""
+        source = self.intake.source
+        own = [source.tap] if isinstance(source, Tapped) else []
+        return [self.beside, *own] if self.beside is not None else [*own]
 
     def closers(
         self, *, but: Assembly | None = None, stuck: tuple[str, ...] = ()

@@ -251,7 +251,7 @@ class CameraRun:
             await self.discard(following)
             raise
         self.settings, self.assembly = following.settings, following
-        present.disconnect()
+        present.disconnect(but=following)
         following.connect()
         self._follow_pause(following)  # it may have been changed meanwhile
         for reporter in self._reporters():

@@ -80,6 +80,10 @@ def render(segment: Path, out: Path, *, rotate: int = 0) -> int:
         SinkError: the copy cannot be written.
         ConfigError: there is nothing to be drawn that is not drawn already.
     """
+    if out.resolve() == segment.resolve():
+        raise ConfigError(
+            f"the copy cannot take the place of {str(segment)!r} itself", hint="Give another file with -o"
+        )
     findings = LinesBeside(segment.with_suffix(LINES))
     recorder, count = FileRecorder(out), 0
     try:

@@ -167,7 +167,12 @@ def test_more_results_than_packets_are_all_kept_and_those_without_video_are_not(
     for _ in range(3):
         look(sink, 1000 + next(count), seen=True)
     begun = next(count)
-    feed(taker(sink), clip, each=lambda _: (look(sink, next(count)), look(sink, next(count))))
+
+    def twice(_: int) -> None:
+        look(sink, next(count))
+        look(sink, next(count))
+
+    feed(taker(sink), clip, each=twice)
     last = next(count)
     look(sink, 1000 + last, seen=True)
     feed(taker(sink), clip)

@@ -65,3 +65,7 @@ def test_what_is_drawn_already_or_not_there_is_told(tmp_path: Path) -> None:
     path = segment(tmp_path)
     done = edged("render", str(path), "-o", str(tmp_path / "no" / "folder.mp4"))
     assert done.returncode == 73
+    done = edged("render", str(path), "-o", str(tmp_path / "." / path.name))
+    assert done.returncode == 78
+    assert "cannot take the place" in done.stderr
+    assert len(pictures(path)) == 40
