@@ -74,7 +74,8 @@ class Background:
 
     Args:
         masks: where nothing is looked for; those for some labels only do not count.
-        region: left, top, width and height, in pixels, of the only part of a picture that counts; None: all.
+        region: left, top, width and height, in pixels, of the only part of a picture that counts; None, or
+            none of it within the picture: all.
     """
 
     def __init__(self, masks: Sequence[Area] = (), region: tuple[int, int, int, int] | None = None) -> None:
@@ -111,7 +112,7 @@ class Background:
         elapsed_s, self._now = max(0.0, now - self._now), now
         if pixels.shape != self._shape:
             self._shape, self._noise = pixels.shape, 0.0
-            self._counts = self._where(pixels.shape[1], luminance)
+            self._counts = self._where(pixels.shape, luminance)
             self._known = seen
             return Change.ALL
         light = _light((seen - self._known) * self._counts, reach * self._counts)
@@ -139,11 +140,12 @@ class Background:
         self._moved = [Box(x, y, x + width, y + height) for x, y, width, height, _ in things]
         return Change.PART if things else Change.NONE
 
-    def _where(self, full_width: int, small: _Mask) -> _Mask:
+    def _where(self, full: tuple[int, ...], small: _Mask) -> _Mask:
         height, width = small.shape
         counts = np.ones((height, width), np.uint8)
-        if self._region is not None:
-            left, top, across, down = (round(edge * width / full_width) for edge in self._region)
+        # Of a frame that has nothing of the region the model gets all, too.
+        if self._region is not None and self._region[0] < full[1] and self._region[1] < full[0]:
+            left, top, across, down = (round(edge * width / full[1]) for edge in self._region)
             counts[:] = 0
             counts[top : top + down, left : left + across] = 1
         for mask in self._masks:

@@ -135,6 +135,7 @@ def test_masks_and_what_lies_outside_the_region_do_not_count() -> None:
     assert set(watch(sign, 30, known=Background([Area("sign", corner)]))) == {NONE}
     assert PART in watch(sign, 30, known=Background([Area("sign", corner, frozenset({"car"}))]))
     assert set(watch(sign, 30, known=Background(region=(0, 90, 640, 270)))) == {NONE}
+    assert PART in watch(sign, 30, known=Background(region=(700, 400, 100, 100))), "nothing of it is left"
     assert PART in watch(lambda n: shot(crossing(n)), 30, known=Background([Area("sign", corner)]))
 
 
