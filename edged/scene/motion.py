@@ -143,7 +143,7 @@ class Background:
     def _where(self, full: tuple[int, ...], small: _Mask) -> _Mask:
         height, width = small.shape
         counts = np.ones((height, width), np.uint8)
-        # Of a frame that has nothing of the region the model gets all, too.
+        # The model, too, gets all of a frame that has nothing of the region.
         if self._region is not None and self._region[0] < full[1] and self._region[1] < full[0]:
             left, top, across, down = (round(edge * width / full[1]) for edge in self._region)
             counts[:] = 0

@@ -158,6 +158,8 @@ class Encoder:
                 )
             # OpenCV knows BT.601 only, and converts faster than FFmpeg's scaler.
             yuv = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)  # type: ignore[assignment]  # uint8 as given
+        if self.height % 4:  # PyAV would round it down, and look for the colours in the wrong place
+            return av.VideoFrame.from_ndarray(yuv, format="yuv420p")
         # The array is not copied.
         return av.VideoFrame.from_numpy_buffer(yuv, format="yuv420p")
 

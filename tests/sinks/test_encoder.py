@@ -208,6 +208,19 @@ def test_planes_are_recorded_in_their_own_colours(
             assert np.abs(middle - colour).max() <= 8, (second, colour, middle)
 
 
+@pytest.mark.parametrize(("height", "as_planes"), [(240, True), (242, True), (242, False), (241, False)])
+def test_colours_lie_where_they_belong_in_every_size(height: int, as_planes: bool) -> None:  # noqa: FBT001
+    """A red belt on blue: colours that are a few lines off show. PyAV takes a height for a multiple of 4."""
+    image = np.full((height, 322, 3), (200, 40, 40), np.uint8)
+    image[100:140] = (40, 40, 200)
+    encoder = Encoder(SOFTWARE, 322, height + height % 2)
+    frame = encoder._converted(planes_of(image, BT601) if as_planes else image)  # noqa: SLF001  # before any loss
+    shown = frame.to_ndarray(format="bgr24")
+    assert len(shown) == encoder.height
+    clear = np.r_[0:98, 102:138, 142:height]  # of the edges, whose colours are shared
+    np.testing.assert_allclose(shown[clear, 160], image[clear, 160], atol=8)
+
+
 def test_a_size_that_cannot_be_encoded_is_told_in_words() -> None:
     with pytest.raises(EncoderError, match="for pictures of 20000x16 pixels: ") as caught:
         Encoder(SOFTWARE, 20000, 16)
