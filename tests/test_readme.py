@@ -34,6 +34,16 @@ def test_the_readme_can_be_read_in_five_minutes() -> None:
     assert README.count("\n") <= MOST_LINES
 
 
+def test_fields_that_only_some_messages_have_are_told() -> None:
+    told = (ROOT / "docs" / "mqtt.md").read_text(encoding="utf-8")
+    found = schema.document()["components"]["schemas"]
+    for name in ("DetectionItem", "events", "detections", "state", "timings"):
+        for field in found[name]["properties"].keys() - found[name].get("required", ()):
+            assert f"`{field}`" in told, (name, field)
+    for field in found["DetectionItem"]["required"]:
+        assert f"`{field}`" in told, field
+
+
 def test_the_readme_leads_to_every_chapter() -> None:
     for chapter in ROOT.glob("docs/*.md"):
         assert f"](docs/{chapter.name})" in README, chapter.name
