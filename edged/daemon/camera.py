@@ -85,6 +85,8 @@ class CameraRun:
         self.state = _starting(settings)
         self.pipeline: Pipeline | None = None
         self.assembly: Assembly | None = None
+        self._beside: Assembly | None = None
+        """The parts beside which others are prepared; they may be closed meanwhile."""
         self._daemon = daemon
         self._stopping = False
         self._around = assembly.Surroundings(
@@ -219,14 +221,15 @@ class CameraRun:
             EdgedError: a part does not open; everything is as it was.
         """
         settings = self.switches.over(settings)
-        following = await assembly.build(settings, self._around, previous=self.assembly)
+        self._beside = self.assembly
+        following = await assembly.build(settings, self._around, previous=self._beside)
         self._follow_pause(following)
         return following
 
     async def discard(self, following: Assembly) -> None:
         """Close what was prepared in vain."""
-        if self.assembly is not None:
-            await self._around.close(following.closers(but=self.assembly))
+        await self._around.close(following.closers(but=self._beside))
+        self._beside = None
 
     async def exchange(self, following: Assembly) -> None:
         """Go on with what was prepared, at a frame boundary.
@@ -234,7 +237,7 @@ class CameraRun:
         Raises:
             EdgedError: the run has come to its end; everything is as it was.
         """
-        present, pipeline = self.assembly, self.pipeline
+        present, pipeline = self._beside, self.pipeline
         assert present is not None  # noqa: S101  # it was prepared beside this
         assert pipeline is not None  # noqa: S101
         try:
@@ -250,7 +253,7 @@ class CameraRun:
         except BaseException:
             await self.discard(following)
             raise
-        self.settings, self.assembly = following.settings, following
+        self.settings, self.assembly, self._beside = following.settings, following, None
         present.disconnect(but=following)
         following.connect()
         self._follow_pause(following)  # it may have been changed meanwhile

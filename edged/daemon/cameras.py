@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edged.daemon.camera import CameraRun
+from edged.daemon.ending import Stopped
 from edged.daemon.outcome import Outcome, together
 from edged.errors import DeviceError, EdgedError, SinkError, SourceError
 from edged.model import claims
@@ -49,6 +50,7 @@ class Cameras:
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._failed: Exception | None = None
+        self._stopping = False
 
     async def open(self) -> None:
         """Open the cameras side by side.
@@ -68,7 +70,7 @@ class Cameras:
         for camera, result in zip(cameras, results, strict=True):
             if isinstance(result, EdgedError):
                 camera.failure = result
-                self._try_again(camera)
+                self._try_again(camera, good_s=0.0)
 
     async def run(self) -> None:
         """Until no camera runs any more; one that waits to be tried again does not run."""
@@ -76,6 +78,12 @@ class Cameras:
             self._begin(camera)
         while running := [run for run in self._runs.values() if not run.done()]:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+
+    def stop(self) -> None:
+        """End all sources, of cameras that begin just now, too; what was taken drains."""
+        self._stopping = True
+        for camera in self.there.values():
+            camera.stop()
 
     def outcome(self, *, stopped: bool) -> Outcome:
         """What the runs came to.
@@ -102,7 +110,12 @@ class Cameras:
             self.there[name].stop()  # its run closes what is its own
             self.there.pop(name)
         for name, parts in renewal.kept.items():
-            await self.there[name].exchange(parts)
+            try:
+                await self.there[name].exchange(parts)
+            except EdgedError:
+                if not name:
+                    raise
+                # It has ended meanwhile: the others go on, and it is tried again with what is written now.
         for name, camera in renewal.fresh.items():
             self.there[name] = camera
             self._begin(camera)
@@ -122,7 +135,14 @@ class Cameras:
                 await camera.open()
             except EdgedError as error:
                 failed.failure = error
-                self._try_again(failed)
+                self._try_again(failed, good_s=0.0)  # however long it ran before
+                continue
+            except Stopped:
+                raise
+            except Exception as error:  # what nobody foresaw must not end the others
+                log.exception("camera_broken", camera=name)
+                failed.failure = EdgedError(f"a mistake in edged keeps it from beginning: {error!r}")
+                self._try_again(failed, good_s=0.0)
                 continue
             self.there[name] = camera
             self._begin(camera)
@@ -130,6 +150,8 @@ class Cameras:
 
     def _begin(self, camera: CameraRun) -> None:
         if camera.failure is None:
+            if self._stopping:
+                camera.stop()
             self._runs[camera.name] = asyncio.create_task(self._live(camera), name=f"camera-{camera.name}")
 
     async def _live(self, camera: CameraRun) -> None:
@@ -144,13 +166,13 @@ class Cameras:
             camera.closed()
             if camera.failure is None:
                 self._failed = self._failed or failed
-            self._try_again(camera)
+            self._try_again(camera, camera.good_s)
 
-    def _try_again(self, camera: CameraRun) -> None:
-        """Tell that a camera has failed, and when it is tried again."""
+    def _try_again(self, camera: CameraRun, good_s: float) -> None:
+        """Tell that a camera has failed that worked for ``good_s``, and when it is tried again."""
         if camera.failure is None or not camera.name:
             return
         again_in_s = None
         if camera.may_recover:
-            again_in_s = round(self._revival.failed(camera.name, camera.good_s), 1)
+            again_in_s = round(self._revival.failed(camera.name, good_s), 1)
         log.error("camera_failed", camera=camera.name, error=str(camera.failure), again_in_s=again_in_s)

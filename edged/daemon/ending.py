@@ -20,6 +20,10 @@ _LEAST_S = 0.5
 log = structlog.get_logger()
 
 
+class Stopped(Exception):  # noqa: N818  # a signal, not an error
+    """A stop was asked for before there was anything to stop."""
+
+
 class StopBudget:
     """Closes parts, each within a limit; once the daemon stops, all of them share one.
 

@@ -43,7 +43,8 @@ async def prepare(
             if present is not None and not present.over and present.failure is None:
                 renewal.kept[name] = await present.prepare(settings)
             elif present is None or present.switches.written != settings:
-                camera = CameraRun(settings, daemon)
+                # A pause holds, and the account goes on, as for those that run.
+                camera = CameraRun(settings, daemon, before=present)
                 await camera.open()
                 renewal.fresh[name] = camera
     except BaseException:

@@ -15,7 +15,7 @@ import structlog
 from edged import bridge
 from edged.daemon import logs
 from edged.daemon.cameras import Cameras
-from edged.daemon.ending import StopBudget
+from edged.daemon.ending import StopBudget, Stopped
 from edged.daemon.notify import Notifier
 from edged.daemon.outcome import Outcome
 from edged.daemon.renewal import prepare
@@ -62,10 +62,6 @@ async def serve(
 
 def _each(settings: Settings | Sequence[Settings]) -> Sequence[Settings]:
     return (settings,) if isinstance(settings, Settings) else settings
-
-
-class _Stopped(Exception):  # noqa: N818  # a signal, not an error
-    """A stop was asked for before there was anything to stop."""
 
 
 @contextmanager
@@ -123,7 +119,7 @@ class _Service:
         with _signals(self._loop, actions):
             try:
                 await self._cameras.open()
-            except _Stopped:
+            except Stopped:
                 return Outcome(next(iter(self._cameras.there.values())).ledger.counts(), {}, 0.0)
             except EdgedError as error:
                 await self._leave_word(error)
@@ -163,14 +159,14 @@ class _Service:
             stop.cancel()
         if not work.done():
             work.cancel()
-            raise _Stopped
+            raise Stopped
         return work.result()
 
     async def _leave_word(self, failure: EdgedError) -> None:
         """Have the broker remember why nothing has begun."""
         from edged.mqtt import last_word  # noqa: PLC0415  # paho is slow to import, and seldom needed here
 
-        with suppress(_Stopped):
+        with suppress(Stopped):
             await self.run_unless_stopped("last-word", partial(last_word.leave, self._written, failure))
 
     async def _drive(self) -> None:
@@ -199,8 +195,7 @@ class _Service:
         self._notifier.stopping()
         timeout_s = self._settings.stop_timeout
         self._budget.close_within(2 * timeout_s)  # once to drain, once to close
-        for camera in self._cameras.there.values():
-            camera.stop()
+        self._cameras.stop()
         await asyncio.sleep(timeout_s)
         log.warning("stop_forced", after_s=timeout_s)
         for camera in self._cameras.there.values():
@@ -218,7 +213,7 @@ class _Service:
                     self._reload_asked = False
                     await self._reload_and_tell()
                 await self._cameras.revive()
-        except _Stopped:
+        except Stopped:
             return
 
     async def _reload_and_tell(self) -> None:
@@ -230,7 +225,7 @@ class _Service:
         except EdgedError as error:
             refused = f"reload refused: {error}"
             log.error("reload_refused", error=str(error))
-        except _Stopped:
+        except Stopped:
             raise
         except Exception as error:  # what nobody foresaw must not end what works
             refused = f"reload failed: {type(error).__name__}: {error}"

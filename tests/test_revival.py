@@ -1,0 +1,192 @@
+"""Cameras that have failed while others run: tried again, less and less often, whatever it is that fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from edged import bridge
+from edged.daemon.camera import CameraRun
+from edged.daemon.cameras import Cameras
+from edged.daemon.ending import StopBudget
+from edged.daemon.renewal import Renewal, prepare
+from edged.daemon.revival import Revival
+from edged.engines.pool import EnginePools
+from edged.errors import SourceError
+from edged.settings import loading
+from edged.sinks.lending import Lender
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+
+    from edged.settings.declared import Settings
+
+T = TypeVar("T")
+
+
+class Around:
+    """What cameras need of a daemon."""
+
+    boot_id = "a" * 32
+
+    def __init__(self) -> None:
+        self.pools = EnginePools()
+        self.lender = Lender("test")
+        self.closed: list[str] = []
+        self._budget = StopBudget(10.0)
+
+    async def run_unless_stopped(self, name: str, function: Callable[[], T], /) -> T:
+        """Run it in a thread."""
+        return await bridge.run(name, function)
+
+    async def close(self, closers: list[tuple[str, Callable[[], None]]], /) -> Exception | None:
+        """Close and remember."""
+        self.closed += [name for name, _ in closers]
+        return await self._budget.close(closers)
+
+    def reload(self) -> str:
+        """Nobody asks for it."""
+        raise AssertionError
+
+    def adjust(self) -> None:
+        """Nor for this."""
+        raise AssertionError
+
+    def soon(self, do: Callable[[], None]) -> None:
+        """In the event loop."""
+        asyncio.get_running_loop().call_soon(do)
+
+
+class Noting(Revival):
+    """Remembers how long those ran that have failed."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+        self.ran_s: list[float] = []
+
+    def failed(self, name: str, good_s: float) -> float:
+        """Note it."""
+        self.ran_s.append(good_s)
+        return super().failed(name, good_s)
+
+
+def two(model: Path, **more: str) -> dict[str, Settings]:
+    """Settings of two cameras by name; ``front`` has no source, unless it is given."""
+    environ = {
+        "EDGED_CAMERAS": "front,back",
+        "EDGED_MODEL": str(model),
+        "EDGED_DEVICE": "cpu",
+        "EDGED_SCORE_THRESHOLD": "0.5",
+        "EDGED_FRONT_SOURCE": "/nowhere.mp4",
+        "EDGED_BACK_SOURCE": "synthetic:?width=64&height=64",
+        **more,
+    }
+    return {one.camera: one for one in loading.load_all(environ=environ)}
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for it, a minute at the most."""
+    for _ in range(6000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+async def opened(settings: dict[str, Settings]) -> tuple[Cameras, Noting, Around]:
+    """Cameras of which as many as can are open."""
+    revival, around = Noting(), Around()
+    cameras = Cameras(list(settings.values()), around, revival, lambda *_: None)
+    await cameras.open()
+    return cameras, revival, around
+
+
+def test_a_camera_that_ran_for_long_is_tried_again_less_and_less_often(
+    demo_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the failure that ended the run may begin the waits anew."""
+
+    async def scenario() -> list[float]:
+        cameras, revival, around = await opened(two(demo_model))
+        monkeypatch.setattr(CameraRun, "good_s", property(lambda _: 3600.0))
+        for _ in range(3):
+            cameras.hurry()
+            await cameras.revive()
+        await around.close(cameras.there["back"].closers())
+        return revival.ran_s
+
+    assert asyncio.run(scenario()) == [0.0] * 4
+
+
+def test_a_mistake_when_a_camera_is_tried_again_does_not_end_the_others(
+    demo_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: Any) -> None:
+        raise ZeroDivisionError("nobody foresaw it")
+
+    async def scenario() -> str:
+        cameras, revival, around = await opened(two(demo_model))
+        monkeypatch.setattr(CameraRun, "open", broken)
+        cameras.hurry()
+        await cameras.revive()
+        await around.close(cameras.there["back"].closers())
+        assert len(revival.ran_s) == 2
+        return str(cameras.there["front"].failure)
+
+    assert "ZeroDivisionError" in asyncio.run(scenario())
+
+
+def test_a_camera_that_ends_while_a_reload_is_prepared_keeps_nothing_open(demo_model: Path) -> None:
+    """The others go on with their new parts."""
+
+    async def scenario() -> None:
+        cameras, _, around = await opened(two(demo_model, EDGED_FRONT_SOURCE="synthetic:?width=64&height=64"))
+        runs = asyncio.create_task(cameras.run())
+        there = list(cameras.there.values())
+        await until(lambda: all(one.pipeline is not None and one.pipeline.running for one in there))
+        wanted = two(
+            demo_model, EDGED_FRONT_SOURCE="synthetic:?width=96&height=96", EDGED_SCORE_THRESHOLD="0.6"
+        )
+        renewal = await prepare(wanted, cameras.there, around)
+        front = cameras.there["front"]
+        front.stop()
+        await until(lambda: front.assembly is None)
+        around.closed.clear()
+        await cameras.renew(renewal, wanted)
+        assert around.closed == ["source", "detector", "detector"], "those of the front and an old one"
+        assert cameras.there["back"].settings.score_threshold == 0.6
+        cameras.stop()
+        await asyncio.wait_for(runs, 60)
+
+    asyncio.run(scenario())
+
+
+def test_a_camera_that_begins_in_a_stop_ends_with_the_others(demo_model: Path) -> None:
+    async def scenario() -> None:
+        settings = two(demo_model)
+        cameras, _, around = await opened(settings)
+        cameras.stop()
+        late = CameraRun(settings["back"], around)
+        await late.open()
+        await cameras.renew(Renewal({}, {"late": late}), {"front", "back"})
+        await asyncio.wait_for(cameras.run(), 60)
+        assert late.over
+
+    asyncio.run(scenario())
+
+
+def test_a_pause_outlives_a_reload_of_a_camera_that_has_failed(demo_model: Path) -> None:
+    async def scenario() -> None:
+        cameras, _, around = await opened(two(demo_model))
+        assert isinstance(cameras.there["front"].failure, SourceError)
+        cameras.there["front"].switches.pause(True)
+        wanted = two(demo_model, EDGED_FRONT_SOURCE="synthetic:?width=64&height=64")
+        renewal = await prepare({"front": wanted["front"]}, cameras.there, around)
+        assert renewal.fresh["front"].switches.paused
+        for camera in (renewal.fresh["front"], cameras.there["back"]):
+            await around.close(camera.closers())
+
+    asyncio.run(scenario())
