@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _DAY_S = 86400.0
 _GRACE_S = _DAY_S
 """Nothing is too old before we have run so long: we may have been off for a season, or the clock be wrong."""
+_OLDEST = 1.5e9
+"""UTC, 2017: there was no edged before. A machine without a clock of its own begins in 1970."""
 
 
 class LabelAges:
@@ -41,11 +43,13 @@ class LabelAges:
         self._began = uptime()
         self._lock = threading.Lock()
         self._seen: dict[str, float] = {}
-        """UTC by slug."""
+        """By slug, by the uptime: the clock of a machine that has just started may be years behind."""
+        self._recalled: dict[str, float] = {}
+        """What an earlier start has left, by slug, UTC."""
 
     def see(self, counts: Mapping[str, int]) -> None:
         """These labels are there."""
-        now = self._now()
+        now = self._uptime()
         with self._lock:
             for label, count in counts.items():
                 if count:
@@ -57,14 +61,20 @@ class LabelAges:
             seen = datetime.fromisoformat(payload.decode("ascii")).timestamp()
         except ValueError:
             return
-        with self._lock:
-            self._seen.setdefault(topic.rpartition("/")[2], seen)
+        if seen > _OLDEST:
+            with self._lock:
+                self._recalled.setdefault(topic.rpartition("/")[2], seen)
 
     def over(self, keys: Iterable[str]) -> set[str]:
         """Those of the slugs that are too old; one that nobody knows anything of begins to age now."""
-        now = self._now()
+        now, uptime = self._now(), self._uptime()
         with self._lock:
-            ages = {key: now - self._seen.setdefault(key, now) for key in keys}
-        if not self.limited or self._uptime() - self._began < _GRACE_S:
+            ages = {
+                key: now - self._recalled[key]
+                if key in self._recalled and key not in self._seen
+                else uptime - self._seen.setdefault(key, uptime)
+                for key in keys
+            }
+        if not self.limited or uptime - self._began < _GRACE_S:
             return set()
         return {key for key, age_s in ages.items() if age_s > self._limit_s}

@@ -59,6 +59,21 @@ def test_who_was_off_for_a_season_gives_its_labels_a_day() -> None:
     assert ages.over(["person", "dog"]) == {"person"}
 
 
+def test_a_clock_that_begins_in_1970_makes_nothing_old() -> None:
+    """What was seen before the clock was set has its days, as has what nobody remembers."""
+    clocks = Clocks()
+    set_later, clocks.now = clocks.now, 60.0
+    ages = clocks.ages(30)
+    ages.recall("edged/lab1/front/last_seen/dog", b"1970-01-01T00:00:30Z")
+    ages.see({"person": 1})
+    assert ages.over(["person", "dog", "cat"]) == set()
+    clocks.now = set_later
+    clocks.on(29)
+    assert ages.over(["person", "dog", "cat"]) == set()
+    clocks.on(1.1)
+    assert ages.over(["person", "dog", "cat"]) == {"person", "dog", "cat"}
+
+
 def test_everything_of_a_label_that_is_too_old_goes(mosquitto: Mosquitto, boot_id: str) -> None:
     """Of the one that EDGED_CLASSES names nothing does."""
     clocks = Clocks()
