@@ -77,6 +77,8 @@ class VersionWatch:
             return read(_fetched(self._url))
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            if isinstance(error, urllib.error.HTTPError):
+                reason = f"HTTP {error.code}"
             # The message says nothing of the answer itself, which may be anything.
             known = f": {reason}" if isinstance(error, OSError) else ""
             return {**before, "problem": f"{server_of(self._url)} gives no version{known}"}
@@ -110,12 +112,13 @@ def _fetched(url: str) -> bytes:
     """
     until = time.monotonic() + _ANSWER_S
     parts = urlsplit(url)
-    headers = {"User-Agent": f"edged/{edged.__version__}"}
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    request = urllib.request.Request(bare)  # noqa: S310  # the settings take http and https only
+    request.add_header("User-Agent", f"edged/{edged.__version__}")
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310  # the settings take http and https only
+        basic = base64.b64encode(pair.encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {basic}")  # whoever else is asked next
     content = b""
     with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:  # noqa: S310
         while piece := answer.read1(_MOST_BYTES):

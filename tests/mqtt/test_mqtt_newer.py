@@ -87,6 +87,33 @@ def test_the_newest_version_is_told_and_asked_for_once(mosquitto: Mosquitto, boo
     }
 
 
+def test_who_is_asked_next_does_not_get_the_password(mosquitto: Mosquitto, boot_id: str) -> None:
+    """A redirection may lead to anybody."""
+    heard: list[str | None] = []
+
+    class Redirect(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name is the library's
+            heard.append(self.headers["Authorization"])
+            there = self.path == "/there"
+            self.send_response(200 if there else 302)
+            self.send_header("Location", f"http://localhost:{self.server.server_port}/there")  # type: ignore[attr-defined]
+            self.end_headers()
+            self.wfile.write(GOOD if there else b"")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Redirect) as server, Subscriber(mosquitto.port) as subscriber:
+        bridge.start("answering", server.serve_forever)
+        sink = open_sink(mosquitto, boot_id, update_url=f"http://user:secret@127.0.0.1:{server.server_port}/")
+        sink.state(rig.state())
+        assert rig.until(lambda: "newest" in state(subscriber))
+        sink.close()
+        server.shutdown()
+    assert state(subscriber)["newest"]["version"] == "99.1.0"
+    assert heard == ["Basic dXNlcjpzZWNyZXQ=", None]
+
+
 @pytest.mark.parametrize(
     ("content", "status"), [(b"", 404), (b"no", 200), (b'{"version": 3}', 200), (b"[" * 70_000, 200)]
 )
