@@ -148,6 +148,15 @@ def test_what_a_unit_may_do_is_asked_of_systemd_run(name: str, file: str) -> Non
     assert f"--setenv=EDGED_MQTT_PASSWORD_FILE=/run/credentials/{alias}/mqtt_password" in command
 
 
+def test_a_container_that_sees_the_run_of_the_machine_has_no_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no systemctl in it."""
+    monkeypatch.setattr(unit, "_BOOTED", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert unit.of(Path("/etc/edged/edged.env")) is None
+
+
 def test_a_unit_with_another_env_file_is_another_service() -> None:
     text = (FOLDER / "edged.service").read_text()
     assert unit.parse("edged.service", text, Path("/root/trial.env")) is None

@@ -19,6 +19,9 @@ _LIFE = re.compile(
 )
 """Properties about how a service lives; all others are about what it may do."""
 
+_BOOTED = Path("/run/systemd/system")
+_PATIENCE_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -51,16 +54,20 @@ class Unit:
 
 def of(env_file: Path) -> Unit | None:
     """The installed unit that runs with ``env_file``; None without systemd, or if there is none."""
-    if not Path("/run/systemd/system").is_dir():
+    if not _BOOTED.is_dir():
         return None
     for name in ("edged.service", f"edged@{env_file.stem}.service"):
         # Comments, continued lines and drop-ins are in it as they are on the disk.
-        shown = subprocess.run(  # noqa: S603  # the name is ours, or that of the env file
-            ["systemctl", "cat", "--no-pager", "--", name],  # noqa: S607  # from the administrator's PATH
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            shown = subprocess.run(  # noqa: S603  # the name is ours, or that of the env file
+                ["systemctl", "cat", "--no-pager", "--", name],  # noqa: S607  # from the administrator's PATH
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_PATIENCE_S,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None  # a container that sees the machine's /run has no systemctl, or one that nobody hears
         if shown.returncode == 0 and (unit := parse(name, shown.stdout, env_file)) is not None:
             return unit
     return None
