@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -166,8 +166,12 @@ class _Service:
         """Have the broker remember why nothing has begun."""
         from edged.mqtt import last_word  # noqa: PLC0415  # paho is slow to import, and seldom needed here
 
-        with suppress(Stopped):
+        try:
             await self.run_unless_stopped("last-word", partial(last_word.leave, self._written, failure))
+        except Stopped:
+            pass
+        except Exception:  # a mistake of ours must not hide the reason itself
+            log.exception("mqtt_last_word_lost")
 
     async def _drive(self) -> None:
         """Let the cameras run with the tasks that look after them."""

@@ -46,8 +46,10 @@ def test_a_camera_that_is_missing_at_the_start_is_in_the_state(
     assert "edged devices" in reason
 
 
-def test_without_a_broker_the_reason_is_the_camera_all_the_same(settings: dict[str, str]) -> None:
-    settings["EDGED_MQTT_URL"] = f"mqtt://127.0.0.1:{free_port()}"
+@pytest.mark.parametrize("host", ["127.0.0.1", "a..b"])
+def test_without_a_broker_the_reason_is_the_camera_all_the_same(settings: dict[str, str], host: str) -> None:
+    """The second one can be the name of no host."""
+    settings["EDGED_MQTT_URL"] = f"mqtt://{host}:{free_port()}"
     done = edged("run", settings=settings)
     assert done.returncode == 69
     assert "mqtt_last_word_lost" in done.stderr

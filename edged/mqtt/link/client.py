@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,10 +97,13 @@ def connect(client: paho.Client, access: BrokerAccess) -> None:
     if five:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.MaximumPacketSize = PACKET_LIMIT
-    client.connect(
-        access.broker.host,
-        access.broker.port,
-        access.keepalive_s,
-        clean_start=True if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
-        properties=properties,
-    )
+    try:
+        client.connect(
+            access.broker.host,
+            access.broker.port,
+            access.keepalive_s,
+            clean_start=True if five else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=properties,
+        )
+    except UnicodeError as error:  # a part of the name is empty, or longer than 63 letters
+        raise socket.gaierror(socket.EAI_NONAME, "no host can have this name") from error
