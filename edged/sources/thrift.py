@@ -86,8 +86,9 @@ class Thrift:
 
     def left_out(self, cause: str, count: int = 1) -> None:
         """Count pictures that were not read."""
-        self._skipped[cause] += count
-        self._pace.passed(count)
+        if count:  # or a cause that this source does not know would come up while another thread reads
+            self._skipped[cause] += count
+            self._pace.passed(count)
 
 
 __all__ = ["QUIET", "RATE", "Thrift", "Thrifty"]

@@ -166,6 +166,16 @@ def test_a_quiet_file_is_looked_at_now_and_then_and_at_keyframes(clips: dict[str
     assert len(found[0.4]) >= 2 * 5
 
 
+def test_who_decodes_everything_counts_nothing_as_quiet(clips: dict[str, Path]) -> None:
+    """A key that came up later would come up while another thread reads."""
+    source = FileSource(str(clips["B-frames"]))
+    causes = set(source.skipped)
+    source.open()
+    assert sum(1 for _ in source.frames()) == FRAMES
+    source.close()
+    assert set(source.skipped) == causes == {"rate", "corrupt"}
+
+
 def test_a_file_waits_for_what_was_found_in_its_frames(clips: dict[str, Path]) -> None:
     source = FileSource(str(clips["a camera"]))
     source.thrift.watch_packets(1000.0)
