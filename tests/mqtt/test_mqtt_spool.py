@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from edged.mqtt.delivery.message import Message
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.delivery.spool import Spool, SpoolError, SpoolFullError
+from edged.mqtt.delivery.spool import Spool, SpoolError, SpoolFullError, set_aside
 from edged.mqtt.delivery.spooler import Spooler, SpoolFile
 from edged.mqtt.delivery.succession import Numbers
 
@@ -454,3 +454,54 @@ def test_small_messages_make_no_room_for_large_ones_at_once(path: Path) -> None:
         assert first == following
         assert 1 <= count < 12
         assert not spool.oversized
+
+
+def test_a_spool_may_take_what_it_may_to_the_byte(path: Path) -> None:
+    with contextlib.closing(open_spool(path)) as spool:
+        spool.write(messages(100))
+    with contextlib.closing(open_spool(path, max_bytes=1)) as spool:
+        pages = spool._size()  # noqa: SLF001  # what it takes now, which no file says while it is open
+    for most, dropped in ((pages, False), (pages - 1, True)):
+        with contextlib.closing(open_spool(path, max_bytes=most)) as spool:
+            assert spool.oversized == dropped
+            assert bool(spool.trim(1)[0]) == dropped
+
+
+def test_nothing_is_left_to_drop_from_an_empty_spool(path: Path) -> None:
+    """Its pages alone may be more than it may take."""
+    with contextlib.closing(open_spool(path, max_bytes=1)) as spool:
+        assert spool.trim(1) == ({}, None)
+
+
+def test_what_is_set_aside_leaves_nothing_that_the_next_file_would_take_for_its_own(path: Path) -> None:
+    path.parent.mkdir()
+    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        name.write_bytes(b"of the old file")
+    with capture_logs():
+        set_aside(path, "it is damaged")
+    assert [left.name for left in path.parent.iterdir()] == ["spool.sqlite3.damaged"]
+    with pytest.raises(SpoolError, match="it is damaged, and it cannot be set aside: No such file"):
+        set_aside(path, "it is damaged")
+
+
+def test_a_disk_without_room_takes_all_of_a_batch_or_nothing(path: Path) -> None:
+    """SQLite is told that the disk ends where the file does."""
+    with contextlib.closing(open_spool(path)) as spool:
+        spool.write(messages(3))
+        (pages,) = spool._db.execute("PRAGMA page_count").fetchone()  # noqa: SLF001
+        spool._db.execute(f"PRAGMA max_page_count = {pages}")  # noqa: SLF001
+        with pytest.raises(SpoolFullError, match="there is no room left on the disk"):
+            spool.write(messages(100, first=4))
+        assert spool.extent() == (3, 1, 3)
+        spool.remove([1, 2, 3])
+        assert spool.extent() == (0, None, 0)
+
+
+def test_the_log_of_the_file_stays_small(path: Path) -> None:
+    """A megabyte, in SQLite's own numbers: what an SD card is asked to keep beside the messages."""
+    with contextlib.closing(open_spool(path)) as spool:
+        found = [
+            spool._db.execute(f"PRAGMA {name}").fetchone()[0]  # noqa: SLF001
+            for name in ("page_size", "wal_autocheckpoint", "journal_size_limit")
+        ]
+    assert found == [4096, 256, 1 << 20]
