@@ -505,3 +505,17 @@ def test_the_log_of_the_file_stays_small(path: Path) -> None:
             for name in ("page_size", "wal_autocheckpoint", "journal_size_limit")
         ]
     assert found == [4096, 256, 1 << 20]
+
+
+def test_a_row_of_other_values_than_were_written_is_damage(path: Path) -> None:
+    """Nor is the row before it published a second time in its place."""
+    with contextlib.closing(open_spool(path)) as spool:
+        spool.write(messages(5))
+    with contextlib.closing(sqlite3.connect(path)) as stored, stored:
+        stored.execute("UPDATE messages SET topic = NULL WHERE id = 2")
+        stored.execute("UPDATE messages SET topic = X'FF' WHERE id = 3")
+        stored.execute("UPDATE messages SET payload = NULL WHERE id = 4")
+    with contextlib.closing(open_spool(path)) as spool:
+        found, following, damaged = spool.read(1, 10)
+        assert ([message.order for message in found], following, damaged) == ([1, 5], None, 3)
+        assert spool.extent()[0] == 2
