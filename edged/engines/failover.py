@@ -223,7 +223,7 @@ class FailoverEngine:
             try:
                 outputs = slot.invoke(tensor)
             except DeviceError as error:
-                failure = failure or error
+                failure = error if slot is self._own else failure
             else:
                 self.diverted += slot is not self._own
                 return outputs

@@ -519,3 +519,15 @@ def test_a_row_of_other_values_than_were_written_is_damage(path: Path) -> None:
         found, following, damaged = spool.read(1, 10)
         assert ([message.order for message in found], following, damaged) == ([1, 5], None, 3)
         assert spool.extent()[0] == 2
+
+
+def test_folders_that_are_missing_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "of" / "these" / "spool.sqlite3"
+    open_spool(path).close()
+    assert path.exists()
+
+
+def test_of_two_messages_that_are_too_much_the_older_goes(path: Path) -> None:
+    with contextlib.closing(open_spool(path, max_bytes=60_000)) as spool:
+        spool.write(messages(2, size=40_000))
+        assert spool.trim(1) == ({"spool_full": 1}, 2)
