@@ -81,7 +81,7 @@ def merged(
             by_label.setdefault(f"{found.class_id} {found.label}", []).append(piece)
     kept: list[Detection] = []
     for of_label in by_label.values():
-        pieces = _united(of_label)
+        pieces = _united(of_label, exact=exact)
         if known is not None:
             pieces = [piece for piece in pieces if piece.whole or _is_known(piece.found.box, known)]
         kept += _distinct(pieces, exact=exact)
@@ -108,7 +108,7 @@ def _cut(box: Box, region: Box, base: Box) -> Sides:
     return left, top, right, bottom
 
 
-def _united(pieces: list[_Piece]) -> list[_Piece]:
+def _united(pieces: list[_Piece], *, exact: bool) -> list[_Piece]:
     """The pieces, with the two ends of an object that lies across a seam put together, again and again."""
     whole = [piece for piece in pieces if piece.whole]
     cut = sorted((piece for piece in pieces if not piece.whole), key=lambda piece: -piece.found.score)
@@ -122,7 +122,7 @@ def _united(pieces: list[_Piece]) -> list[_Piece]:
             done.append(one)
         else:
             cut.remove(other)
-            cut.insert(0, _together(one, other, next(numbers)))
+            cut.insert(0, _together(one, other, next(numbers), exact=exact))
     return whole + done
 
 
@@ -147,7 +147,7 @@ def _are_ends(one: _Piece, other: _Piece) -> bool:
     return False
 
 
-def _together(one: _Piece, other: _Piece, number: int) -> _Piece:
+def _together(one: _Piece, other: _Piece, number: int, *, exact: bool) -> _Piece:
     """Two ends of one object as one."""
     a, b = one.found, other.found
     better = a if a.score >= b.score else b
@@ -163,7 +163,7 @@ def _together(one: _Piece, other: _Piece, number: int) -> _Piece:
         better,
         box=box,
         keypoints=_better_points(a.keypoints, b.keypoints),
-        outline=_hull(a.outline, b.outline),
+        outline=_hull(a.outline, b.outline, exact=exact),
     )
     return _Piece(found, number, (cut[0], cut[1], cut[2], cut[3]))
 
@@ -176,14 +176,15 @@ def _better_points(one: Sequence[Keypoint], other: Sequence[Keypoint]) -> tuple[
 
 
 def _hull(
-    one: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]]
+    one: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]], *, exact: bool
 ) -> tuple[tuple[float, float], ...]:
-    """What encloses both outlines."""
+    """What encloses both outlines; ``exact``: the least oriented box that does."""
     points = [*one, *other]
     if not one or not other:
         return tuple(points)
-    hull = cv2.convexHull(np.array(points, np.float32)).reshape(-1, 2)
-    return tuple((x, y) for x, y in hull.tolist())
+    corners = np.array(points, np.float32)
+    around = cv2.boxPoints(cv2.minAreaRect(corners)) if exact else cv2.convexHull(corners).reshape(-1, 2)
+    return tuple((x, y) for x, y in around.tolist())
 
 
 def _distinct(pieces: list[_Piece], *, exact: bool) -> Iterable[Detection]:

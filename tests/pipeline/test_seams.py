@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,26 @@ def test_oriented_boxes_side_by_side_stay_two() -> None:
     ]
     assert len(merged(looks, BASE, exact=True)) == 2
     assert len(merged(looks, BASE)) == 1
+
+
+def ship(left: float, top: float, length: float, **more: Any) -> Detection:
+    """Turned by a quarter of its length, 20 wide; its box ends where the tile does, its outline does not."""
+    outline = ((left, top), (left + length, top + length / 4), (left + length - 5, top + length / 4 + 20))
+    corners = (*outline, (left - 5, top + 20))
+    most = more.pop("most", BASE.box)
+    enclosing = (left - 5, top, left + length, top + length / 4 + 20)
+    ends = (max, max, min, min)
+    return found(
+        *(end(a, b) for end, a, b in zip(ends, enclosing, most, strict=True)), outline=corners, **more
+    )
+
+
+def test_an_oriented_box_that_is_put_together_is_one_and_takes_nothing_from_its_neighbour() -> None:
+    long = [(LEFT, [ship(230, 140, 360, most=LEFT.box)]), (RIGHT, [ship(350, 173, 360, most=RIGHT.box)])]
+    alone = merged(long, BASE, exact=True)
+    assert [len(one.outline) for one in alone] == [4]
+    beside = ship(260, 220, 410, score=0.9)
+    assert len(merged([(BASE, [beside]), *long], BASE, exact=True)) == 2
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(3, 2), (2, 1), (1, 4), (4, 4)])
