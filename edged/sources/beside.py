@@ -135,6 +135,8 @@ class PassingStream:
                     self._read(camera)
                 finally:
                     camera.close()
+                # Only now: what came is stored, and the camera need not keep a connection that has failed.
+                self._pause()
         finally:
             self._ended.set()
 
@@ -162,6 +164,8 @@ class PassingStream:
         tell = log.debug if problem == self.problem else log.warning
         tell("recorded_stream_lost", source=camera.name, problem=problem)
         self.problem, self._lost = problem, True
+
+    def _pause(self) -> None:
         good_s = 0.0 if self._since is None else time.monotonic() - self._since
         self._since = None
         self._stopped.wait(self._backoff.after(good_s))

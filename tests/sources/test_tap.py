@@ -9,7 +9,10 @@ import cameras
 import pytest
 from source_clips import make, numbered
 
+from edged.backoff import Backoff
+from edged.errors import SourceError
 from edged.imaging.jpeg import encoded
+from edged.sources.beside import PassingStream
 from edged.sources.container import Container
 from edged.sources.jpegs import jpeg_size
 from edged.sources.reader import Deadlines
@@ -41,6 +44,34 @@ class Listener:
 
     def connection_ended(self) -> None:
         self.ended += 1
+
+
+class ClipCamera:
+    """Gives the packets of a clip, and fails at its end."""
+
+    name = "the clip"
+
+    def __init__(self, clip: Path) -> None:
+        self.tap = Tap()
+        self._clip = clip
+        self._media: Container | None = None
+
+    def open(self) -> None:
+        self._media = Container(str(self._clip), name=self.name, hint="", tap=self.tap)
+
+    def pass_on(self) -> None:
+        assert self._media is not None
+        try:
+            self._media.pass_on()
+        except EOFError:
+            raise SourceError("the clip has ended") from None
+
+    def interrupt(self) -> None:
+        """It never waits."""
+
+    def close(self) -> None:
+        assert self._media is not None
+        self._media.close()
 
 
 def heard(origin: str) -> tuple[Listener, int]:
@@ -106,3 +137,22 @@ def test_the_size_of_a_picture_is_read_off_its_header() -> None:
     assert jpeg_size(jpeg[:2] + b"\xff" + jpeg[2:]) == (64, 48), "filling may come before a marker"
     assert jpeg_size(jpeg[:20]) is None
     assert jpeg_size(b"\xff\xd8\xff\xe0\0\0") is None
+
+
+def test_a_stream_that_is_lost_is_hung_up_before_the_wait_for_the_next_attempt(tmp_path: Path) -> None:
+    """Who records it stores what it has when it hears of the end."""
+    clip = make(tmp_path / "clip.ts", frames=20)
+    ended = threading.Event()
+
+    class Ending(Listener):
+        def connection_ended(self) -> None:
+            ended.set()
+
+    stream = PassingStream(lambda: ClipCamera(clip), backoff=Backoff(3600.0, 3600.0, spread=0.0))
+    stream.hand_to([Ending()])
+    stream.open()
+    try:
+        assert ended.wait(30.0)
+        assert "the clip has ended" in stream.problem
+    finally:
+        stream.close()
