@@ -47,6 +47,12 @@ def test_a_point_is_in_a_convex_polygon_if_it_is_on_the_inner_side_of_every_edge
         assert inside(point, corners) == all(side(point, edge) > 0 for edge in edges)
 
 
+def test_a_point_as_high_as_a_corner_is_in_a_polygon_or_not_like_any_other() -> None:
+    corners = ((0.5, 0.25), (0.75, 0.5), (0.5, 0.75), (0.25, 0.5))
+    assert [inside((x, 0.5), corners) for x in (0.125, 0.375, 0.625, 0.875)] == [False, True, True, False]
+    assert not any(inside((x, y), corners) for x in (0.25, 0.75) for y in (0.25, 0.75))
+
+
 def test_the_side_of_a_line_is_its_distance_times_its_length() -> None:
     line = ((0.1, 0.2), (0.4, 0.6))  # 0.5 long
     assert side((0.1 - 0.8 * 0.3, 0.2 + 0.6 * 0.3), line) == pytest.approx(0.3 * 0.5)

@@ -7,11 +7,13 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from film import segments
@@ -24,6 +26,9 @@ from edged.video.encoder import SOFTWARE, Encoder
 from edged.video.recorder import FolderRecorder
 from edged.video.retention import Retention
 from edged.video.segments import Sample, own_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FOREIGN = ("holiday.mp4", "2026-11-23.mp4", "2026-11-23T03-01-22Z.mkv", "notes.jsonl", ".hidden", "x")
 
@@ -219,6 +224,17 @@ def test_a_link_in_the_place_of_a_video_is_neither_counted_nor_deleted(tmp_path:
     assert film.stat().st_size == 5000
 
 
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own time is 14 hours ahead of UTC."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "EAST-14")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
 def test_up_to_a_day_ahead_is_no_wrong_clock(tmp_path: Path) -> None:
     """The oldest go first, that of yesterday and that of tonight last."""
     names = [
