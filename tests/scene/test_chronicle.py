@@ -224,3 +224,11 @@ def test_the_longest_path_is_kept_whole() -> None:
     for n in range(64):
         told.see(float(n), moved(10.0 * (n % 20)))
     assert len(told.end(99.0)[0].path) == 64
+
+
+def test_what_follows_a_start_is_an_update() -> None:
+    told = Told()
+    assert [event.kind for now in (1.0, 2.0) for event in told.see(now, score=0.4 + now / 10)] == [
+        "start",
+        "update",
+    ]
