@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ from structlog.testing import capture_logs
 
 from edged.contract.topics import Topics
 from edged.metrics import Meter
+from edged.mqtt.link import probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edged.mqtt.link.client import BrokerAccess
     from edged.sinks.mqtt import MqttSink
 
 pytest_plugins = ("mqtt_fixtures",)
@@ -44,13 +47,16 @@ def as_user(user: str) -> tuple[str, ...]:
     return ("-V", "5", "-u", user, "-P", WORD)
 
 
-def node_sink(broker: Mosquitto, boot_id: str, topics: Topics = TOPICS, **options: Any) -> MqttSink:
-    target = rig.access(broker.broker)
-    target = dataclasses.replace(
+def _account(broker: Mosquitto) -> BrokerAccess:
+    target: BrokerAccess = rig.access(broker.broker)
+    return dataclasses.replace(
         target, broker=dataclasses.replace(target.broker, username="lab1", password=WORD)
     )
+
+
+def node_sink(broker: Mosquitto, boot_id: str, topics: Topics = TOPICS, **options: Any) -> MqttSink:
     sink: MqttSink = rig.sink(
-        target,
+        _account(broker),
         topics,
         meter=Meter(),
         boot_id=boot_id,
@@ -106,6 +112,26 @@ def test_a_node_may_do_all_that_it_does(strict: Mosquitto, boot_id: str) -> None
     assert sink.delivery().lost == 0
     assert not [entry for entry in logs if "refused" in entry["event"]]
     assert "Denied" not in strict.log
+
+
+def test_a_check_costs_a_running_node_a_moment(tmp_path: Path, boot_id: str) -> None:
+    """The broker takes the account for the client id, and so the one for the other: for no more than that."""
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "lab1", WORD], check=True)
+    lines = (f"password_file {passwords}", "use_username_as_clientid true")
+    with Mosquitto(tmp_path / "strict", *lines, anonymous=False) as broker, capture_logs() as logs:
+        sink = node_sink(broker, boot_id)
+        sink.open()
+        for times in range(1, 4):
+            assert rig.until(partial(_connected, logs, times), 10)
+            assert "takes us" in probe.probe(_account(broker), timeout_s=5.0)
+        assert rig.until(partial(_connected, logs, 4), 15)
+        assert rig.until(lambda: not sink.problem)
+        sink.close()
+
+
+def _connected(logs: list[Any], times: int) -> bool:
+    return len([entry for entry in logs if entry["event"] == "mqtt_connected"]) == times
 
 
 def test_a_node_may_not_speak_for_another(strict: Mosquitto, boot_id: str) -> None:

@@ -28,8 +28,11 @@ _STABLE_S = 10.0
 """A session that ends sooner is no success: two clients with one id throw each other out for ever."""
 _REFUSED_S = 60.0
 """A broker that said no needs somebody to mend it; asking more often only fills its log."""
-_TAKEN, _TAKEN_S = 3, 300.0
-"""So many sessions taken over, or ended early without a word, in so many seconds are a trouble."""
+_TAKEN, _TAKEN_S = 4, 60.0
+"""So many sessions taken over, or ended early without a word, in so many seconds are a trouble: a broker that
+takes the user name for the client id ends ours for each `edged check`, too, and that is none."""
+_TWINS_S = 300.0
+"""How long after the last of them it is still one: from then on we try seldom."""
 _GOODBYE_S = 2.0
 """How much of the time to stop is kept for ``offline`` and its acknowledgement."""
 
@@ -61,6 +64,7 @@ class Connection:
         self._told = ""
         self._fault = ""
         self._taken: deque[float] = deque(maxlen=_TAKEN)
+        self._twins_until = 0.0
 
     @property
     def problem(self) -> str:
@@ -77,8 +81,7 @@ class Connection:
     @property
     def _twins(self) -> str:
         """That sessions end early again and again, as two clients with one id do it; empty if they do not."""
-        taken = list(self._taken)
-        if len(taken) < _TAKEN or time.monotonic() - taken[0] > _TAKEN_S:
+        if time.monotonic() > self._twins_until:
             return ""
         return (
             f"The broker {self._access.broker} ends sessions again and again, as if another client had our "
@@ -109,7 +112,8 @@ class Connection:
         refused = Backoff(_REFUSED_S, _REFUSED_S, spread=0.5)
         while not (self._ending.asked.is_set() and self._tried):
             fault, good_s = self._attempt()
-            self._ending.asked.wait((refused if fault.refused else lost).after(good_s))
+            seldom = fault.refused or (fault.twin and self._twins)
+            self._ending.asked.wait((refused if seldom else lost).after(good_s))
 
     def _attempt(self) -> tuple[faults.Fault, float]:
         """One session from its beginning to its end; why it has ended, and how many seconds it was good."""
@@ -141,11 +145,17 @@ class Connection:
             maybe_taken=self._access.client_id if brief else "",
         )
         if fault.twin or (brief and session.fault is None and not self._ending.asked.is_set()):
-            self._taken.append(time.monotonic())
+            self._take_over(time.monotonic())
         if not (session.established and self._ending.asked.is_set()):
             self._tell(fault, lost=session.established)
         self._tried = True
         return fault, good_s
+
+    def _take_over(self, now: float) -> None:
+        """Another client may have our id: if not for the first time, it is a trouble for a while."""
+        self._taken.append(now)
+        if self._twins or (len(self._taken) == _TAKEN and now - self._taken[0] <= _TAKEN_S):
+            self._twins_until = now + _TWINS_S
 
     def _tell(self, fault: faults.Fault, *, lost: bool) -> None:
         """Say why there is no session: once, not after every attempt."""

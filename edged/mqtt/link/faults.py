@@ -111,8 +111,7 @@ def refused(broker: Broker, reason: ReasonCode) -> Fault:
     if name == _TAKEN_OVER:
         return Fault(
             f"the broker {broker} ended the session: another client came with our id",
-            "Give every daemon an EDGED_NODE of its own",
-            refused=True,
+            "It is tried again; if this goes on, give every daemon an EDGED_NODE of its own",
             twin=True,
         )
     if name in _BAD_LOGIN:
