@@ -53,7 +53,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "decoders": "one file a model family: output tensors to detections",
         "engines": "what runs a model: CPU, Edge TPU (coral/), going on when one fails",
-        "sources": "where frames come from, one file a kind",
+        "sources": "where frames come from, one file a kind, over what all share: packets, decoding",
         "scene": "what a camera knows beyond one frame: tracks, zones and lines, events; pure",
         "video": "encoding, segments and retention",
         "mqtt": "delivery/ over link/, commands, counts, discovery",
