@@ -17,7 +17,7 @@ from edged.records import Frame
 from edged.sources.pace import Pace
 from edged.sources.reader import Deadlines, Reader
 from edged.sources.tap import Tap, Tapped
-from edged.sources.thrift import Thrift
+from edged.sources.thrift import Sparing, Thrift
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,6 +159,8 @@ class LiveSource:
             self._camera = self._connect()
             if isinstance(self._camera, Tapped):
                 self._camera.tap = self.tap
+            if isinstance(self._camera, Sparing):
+                self._camera.thrift = self.thrift
             self._reader = Reader(
                 self._camera,
                 deadlines=self._deadlines,

@@ -43,7 +43,6 @@ class StreamCamera:
         deadlines: FFmpeg ends what takes longer by itself, so that no thread stays behind.
         poll_s: seconds between requests, where the server gives a picture for each.
         loop: whether a file begins again at its end.
-        thrift: what need not be decoded; None: everything is.
         choice: what decodes; None: FFmpeg, on the CPU.
     """
 
@@ -55,7 +54,6 @@ class StreamCamera:
         deadlines: Deadlines,
         poll_s: float = _POLL_S,
         loop: bool = False,
-        thrift: Thrift | None = None,
         choice: DecoderChoice | None = None,
     ) -> None:
         self.name = f"the stream {without_credentials(url)!r}"
@@ -70,7 +68,8 @@ class StreamCamera:
         self._deadlines = deadlines
         self._poll_s = poll_s
         self._loop = loop
-        self._thrift = thrift
+        self.thrift: Thrift | None = None
+        """What need not be decoded; None: everything is."""
         self._choice = choice
         self._answer: web.Answer | None = None
         self._media: Container | web.WebPictures | None = None
@@ -202,7 +201,7 @@ class StreamCamera:
             timeouts_s=timeouts_s,
             strict=self._strict,
             tap=self.tap,
-            thrift=self._thrift,
+            thrift=self.thrift,
             choice=self._choice,
         )
 
@@ -266,6 +265,8 @@ class StreamSource(LiveSource):
         # A picture that is asked for seldom comes seldom.
         read_s = settings.read_timeout + (poll_s if settings.read_timeout < 2 * poll_s else 0.0)
         deadlines = Deadlines(settings.open_timeout, read_s)
+        choice = DecoderChoice(settings.decoder)
+        # Cameras know nothing of the source: in a circle its memory would wait for the collector.
         source = cls(
             lambda: StreamCamera(
                 url,
@@ -273,8 +274,7 @@ class StreamSource(LiveSource):
                 deadlines=deadlines,
                 poll_s=poll_s,
                 loop=loop,
-                thrift=source.thrift,
-                choice=source.choice,
+                choice=choice,
             ),
             deadlines=deadlines,
             fps=settings.fps,
@@ -282,7 +282,7 @@ class StreamSource(LiveSource):
             waits=settings.policy == "all",
             paced=settings.policy == "latest",
         )
-        source.choice = DecoderChoice(settings.decoder)
+        source.choice = choice
         if settings.motion == "packets":
             source.thrift.watch_packets(settings.motion_check)
         return source

@@ -91,4 +91,11 @@ class Thrift:
             self._pace.passed(count)
 
 
-__all__ = ["QUIET", "RATE", "Thrift", "Thrifty"]
+@runtime_checkable
+class Sparing(Protocol):
+    """A camera that need not decode all that it gets."""
+
+    thrift: Thrift | None
+
+
+__all__ = ["QUIET", "RATE", "Sparing", "Thrift", "Thrifty"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import http.client
 import itertools
@@ -514,7 +515,12 @@ def test_who_hangs_up_leaves_the_line_of_those_who_guess() -> None:
             with socket.create_connection(("127.0.0.1", port(sink))) as guesser:
                 guesser.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n")
         began = time.monotonic()
-        assert get(sink, "/", Authorization=f"Bearer {TOKEN}")[0] == 200
+        while (
+            True
+        ):  # there are no more connections than so many at a time, and it takes a moment to see them gone
+            with contextlib.suppress(ConnectionError):
+                assert get(sink, "/", Authorization=f"Bearer {TOKEN}")[0] == 200
+                break
         assert time.monotonic() - began < 10  # 200 turns would be 50 s
 
 

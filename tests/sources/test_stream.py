@@ -125,7 +125,7 @@ def test_a_camera_whose_packets_are_not_decoded_is_not_lost(monkeypatch: pytest.
         stream(server.url, deadlines=deadlines) as source,
     ):
         source.thrift.watch_packets(1000.0)
-        camera = StreamCamera(server.url, transport="tcp", deadlines=deadlines, thrift=source.thrift)
+        camera = StreamCamera(server.url, transport="tcp", deadlines=deadlines)
         source._connect = lambda: camera  # noqa: SLF001  # as create() does it
         source.open()
         assert source.properties()["motion"] == "packets"
