@@ -218,7 +218,7 @@ def test_it_takes_over_from_the_installer(
     machine.run("install", "-D", "-m", "0600", "/dev/stdin", "/etc/credstore/edged.mqtt_password",
                 data=broker.password("lab1"))  # fmt: skip
     settings(machine, models)
-    machine.run("systemctl", "start", UNIT)
+    machine.run("systemctl", "enable", "--now", UNIT)
     await_state(broker, lifecycle="running")
     kept = machine.run("cat", ENV_FILE)
     apt(machine, "install", "edged")
