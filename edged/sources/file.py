@@ -15,6 +15,7 @@ import structlog
 from edged.errors import SourceError
 from edged.records import Frame
 from edged.sources import media
+from edged.sources.connection import Damaged
 from edged.sources.hardware import DecoderChoice
 from edged.sources.pace import Pace, turned_pixel
 from edged.sources.thrift import Thrift
@@ -112,8 +113,13 @@ class FileSource:
     def frames(self) -> Iterator[Frame]:
         """Every frame of every file, in order."""
         begun = asked = time.monotonic()
-        for number, (picture, pts) in enumerate(self._pictures()):
-            pixels = picture.pixels(self._rotate)
+        number = 0
+        for picture, pts in self._pictures():
+            try:
+                pixels = picture.pixels(self._rotate)
+            except Damaged:
+                self.skipped["corrupt"] += 1
+                continue
             now = time.monotonic()
             capture_ms = 1e3 * (now - asked)
             if self._realtime and self._stopped.wait(max(0.0, begun + pts - now)):
@@ -122,6 +128,7 @@ class FileSource:
             yield Frame(number, pixels, time.time(), time.monotonic(), pts, capture_ms, pixel)
             if self.thrift.resting:  # else it would be through with the file before anybody has looked
                 self.thrift.await_verdict(number)
+            number += 1
             if self._stopped.is_set():
                 return
             asked = time.monotonic()

@@ -77,12 +77,12 @@ def probe(
         while True:
             try:
                 if container.grab():
+                    height, width = container.pixels(rotate).shape[:2]
                     break
             except Damaged:
                 continue
             except EOFError:
                 raise SourceError(f"the source {str(path)!r} has no picture in it", hint=_HINT) from None
-        height, width = container.pixels(rotate).shape[:2]
         return {"kind": "file", "width": width, "height": height, **container.properties()}
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edged.errors import ConfigError, SourceError
 from edged.records import Frame
 from edged.sources import media
+from edged.sources.connection import Damaged
 from edged.sources.container import Container
 from edged.sources.pace import Pace, turned_pixel
 
@@ -87,9 +88,11 @@ class PipeSource:
         self._pictures = media.grabbed(self._container, self._name, self.skipped)
         try:
             self._first = next(self._pictures)
+            height, width = self._first.pixels(self._rotate).shape[:2]
         except SourceError as error:
             raise SourceError(error.problem, hint=_HINT) from None
-        height, width = self._first.pixels(self._rotate).shape[:2]
+        except Damaged:
+            raise SourceError(f"{self._name} begins with a damaged picture", hint=_HINT) from None
         self._properties = {
             "kind": "pipe",
             "width": width,
@@ -103,7 +106,11 @@ class PipeSource:
         for picture in self._remaining():
             if self._pace.due(picture.time):
                 self._pace.given(picture.time)
-                pixels = picture.pixels(self._rotate)
+                try:
+                    pixels = picture.pixels(self._rotate)
+                except Damaged:
+                    self.skipped["corrupt"] += 1
+                    continue
                 now = time.monotonic()
                 pixel = turned_pixel(picture.pixel, self._rotate)
                 yield Frame(number, pixels, time.time(), now, picture.time, 1e3 * (now - asked), pixel)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import av
+import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from edged.pixels import BT601, BT709, Planes
+from edged.sources.connection import Damaged
 from edged.sources.orientation import orientation_of
 from edged.sources.pace import turned
 
 if TYPE_CHECKING:
-    import av
-
     from edged.pixels import Pixels
     from edged.records import Image
 
@@ -35,11 +36,18 @@ class Upright:
         """One for all pictures: making FFmpeg's converter anew takes longer than converting."""
 
     def __call__(self, picture: av.VideoFrame, rotate: int) -> Pixels:
-        """The picture as it is meant to be seen, turned clockwise by so many degrees."""
+        """The picture as it is meant to be seen, turned clockwise by so many degrees.
+
+        Raises:
+            Damaged: FFmpeg cannot convert it.
+        """
         orientation = orientation_of(picture)
         if orientation is None and rotate == 0 and (planes := self._planes(picture)) is not None:
             return planes
-        image: Image = self._reformatter.reformat(picture, format="bgr24").to_ndarray()  # type: ignore[assignment]
+        try:
+            image: Image = self._reformatter.reformat(picture, format="bgr24").to_ndarray()  # type: ignore[assignment]
+        except (av.error.FFmpegError, OSError, ValueError):
+            raise Damaged from None  # colours that only a broken header can ask for
         return turned(image if orientation is None else orientation.upright(image), rotate)
 
     def _planes(self, picture: av.VideoFrame) -> Planes | None:
