@@ -1,7 +1,8 @@
-"""News of an object as a person says them."""
+"""Words as a person says them, news of an object above all, and puts them in order."""
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,11 @@ _CHANGES = {
     "moving": "moves again",
     "picture": "seen better",
 }
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A key to sort by: 2 comes before 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
 def title(event: EventMessage) -> str:

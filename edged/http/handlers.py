@@ -11,6 +11,7 @@ import structlog
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError
 
+from edged.contract.words import natural
 from edged.http import recordings
 from edged.http.answers import Page, Seats
 from edged.http.prometheus import page
@@ -165,16 +166,11 @@ class Overview(Page):
     def get(self) -> None:
         """Name, health, rate and what is there, of each."""
         # Not as they came: each card has its place.
-        views = sorted(self.hall.views.items(), key=lambda named: _natural(named[0]))
+        views = sorted(self.hall.views.items(), key=lambda named: natural(named[0]))
         cameras = [{"name": name, **view.kept.figures.short()} for name, view in views]
         self.send_json({"title": self.hall.title, "cameras": cameras})
 
     head = get
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """For an order in which gate9 comes before gate10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _health(hall: Hall) -> dict[str, Any]:

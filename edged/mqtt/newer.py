@@ -6,7 +6,6 @@ stands in the state and troubles nobody: a house without the internet is no faul
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import random
@@ -15,13 +14,13 @@ import time
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import edged
 from edged import bridge
 from edged.contract.states import NewestVersion
 from edged.settings.secrets import server_of
-from edged.settings.webhook import problem_of
+from edged.settings.webhook import basic_login, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,9 +115,8 @@ def _fetched(url: str) -> bytes:
     request = urllib.request.Request(bare)  # noqa: S310  # the settings take http and https only
     request.add_header("User-Agent", f"edged/{edged.__version__}")
     if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        basic = base64.b64encode(pair.encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {basic}")  # whoever else is asked next
+        login = basic_login(parts.username, parts.password or "")
+        request.add_unredirected_header("Authorization", login)  # whoever else is asked next
     content = b""
     with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:  # noqa: S310
         while piece := answer.read1(_MOST_BYTES):

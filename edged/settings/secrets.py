@@ -45,6 +45,11 @@ def without_addresses(text: str) -> str:
     return re.sub(r"[A-Za-z][\w+.-]*://.*", HIDDEN, text, flags=re.DOTALL)
 
 
+def words_of(error: BaseException) -> str:
+    """What a library's exception may say in a message: its kind and words, without addresses."""
+    return f"{type(error).__name__}: {without_addresses(str(error))}"
+
+
 def has_credentials(text: str) -> bool:
     """Whether a URL has something in it that is not shown."""
     return without_credentials(text) != text

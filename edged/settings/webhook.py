@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, field_validator
 
@@ -55,3 +56,9 @@ def problem_of(url: str) -> str:
     if parts.scheme not in {"http", "https"}:
         return "it does not begin with http:// or https://"
     return "" if parts.hostname and port != 0 else "it names no host that can be reached"
+
+
+def basic_login(user: str, password: str) -> str:
+    """``Authorization`` (RFC 7617) for user and password as they stand in a URL, percent-encoded."""
+    pair = f"{unquote(user)}:{unquote(password)}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
 import math
@@ -11,7 +10,7 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -23,6 +22,7 @@ from edged.contract.notices import BODIES, Notice
 from edged.errors import SinkError
 from edged.imaging.jpeg import encoded
 from edged.settings.secrets import server_of
+from edged.settings.webhook import basic_login
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -75,7 +75,7 @@ class HttpServer:
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._headers = {"User-Agent": f"edged/{edged.__version__}"}
         if parts.username is not None or parts.password is not None:
-            self._headers["Authorization"] = _basic(parts.username or "", parts.password or "")
+            self._headers["Authorization"] = basic_login(parts.username or "", parts.password or "")
 
     def reach(self, timeout_s: float) -> None:
         """Connect, and send nothing.
@@ -331,12 +331,6 @@ def check(settings: Settings) -> str:
     server = HttpServer(settings.webhook_url)
     server.reach(_ANSWER_S)
     return f"{server.name} answers"
-
-
-def _basic(user: str, password: str) -> str:
-    """RFC 7617."""
-    pair = f"{unquote(user)}:{unquote(password)}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 __all__ = ["WebhookSink", "check"]

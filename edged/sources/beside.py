@@ -11,7 +11,7 @@ import structlog
 from edged import bridge
 from edged.backoff import Backoff
 from edged.errors import SourceError
-from edged.settings.secrets import without_addresses
+from edged.settings.secrets import words_of
 from edged.sources.connection import Damaged, Through
 from edged.sources.tap import Tap
 
@@ -153,9 +153,7 @@ class PassingStream:
         except SourceError as error:
             self._lose(camera, error.problem)
         except Exception as error:  # noqa: BLE001  # what a library makes of garbage is one more loss
-            self._lose(
-                camera, f"{camera.name} failed: {type(error).__name__}: {without_addresses(str(error))}"
-            )
+            self._lose(camera, f"{camera.name} failed: {words_of(error)}")
 
     def _lose(self, camera: PacketCamera, problem: str) -> None:
         if self._stopped.is_set():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 import threading
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from edged.contract.words import natural
 from edged.errors import SourceError
 from edged.records import Frame
 from edged.sources import media
@@ -224,9 +224,4 @@ def listed(spec: str) -> list[Path]:
         if not path.exists():
             raise SourceError(f"the source {spec!r} does not exist", hint=_HINT)
         return found
-    return sorted(found, key=_natural)
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    parts = re.split(r"(\d+)", str(path))
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return sorted(found, key=lambda path: natural(str(path)))

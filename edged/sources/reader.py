@@ -14,7 +14,7 @@ from edged import bridge
 from edged.channel import Closed
 from edged.errors import SourceError
 from edged.pixels import bgr
-from edged.settings.secrets import without_addresses
+from edged.settings.secrets import words_of
 from edged.sources.connection import Damaged, Spared, Through
 from edged.sources.pace import turned, turned_pixel
 
@@ -168,7 +168,7 @@ class Reader:
         except Exception as error:  # noqa: BLE001  # told, and the camera counts as lost
             # What a library makes of a camera's garbage must not end the daemon: it is one more lost camera.
             # No traceback: it would repeat the library's own words, and with them the camera's password.
-            words = f"{type(error).__name__}: {without_addresses(str(error))}"
+            words = words_of(error)
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.filename}:{place.lineno}"
             log.error("camera_failed", source=self._camera.name, error=words, where=where)
