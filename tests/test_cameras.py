@@ -119,7 +119,9 @@ def test_a_camera_that_is_away_begins_as_lost_and_the_other_works(
     ):
         daemon.until(lambda: "READY=1" in ear.words)
         daemon.until(lambda: "looked for again" in str(json_of(seen, f"{BASE}/back/state").get("degraded")))
-        assert not json_of(seen, f"{BASE}/back/state")["online"]
+        lost = json_of(seen, f"{BASE}/back/state")
+        assert not lost["online"]
+        assert "Look after the camera and the network" in lost["degraded"][0], "and what to do"
         daemon.until(lambda: any("back: " in word and "127.0.0.1:9" in word for word in ear.words))
         daemon.until(lambda: len(seen.on(f"{BASE}/front/detections")) > 20)
         seen.wait_for(f"{BASE}/back/status", b"offline")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from edged.engines.coral.edgetpu import EdgeTpuEngine
+from edged.engines.coral.edgetpu import EdgeTpuEngine, running
 from edged.engines.cpu import CpuEngine
 from edged.engines.failover import FailoverEngine, Shared, Slot, device_backoff
 from edged.errors import ConfigError, DeviceError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from edged.backoff import Backoff
     from edged.engines import Engine
     from edged.engines.coral.edgetpu import TpuAccess
+
+_GIVING_WAY = threading.Lock()
+"""Held by who looks whether an Edge TPU is free, until it has it."""
 
 log = structlog.get_logger()
 
@@ -134,6 +138,18 @@ def _open_all(slots: Sequence[Slot], twin: Engine | None) -> Engine:
 
 
 def _open(wanted: Wanted, access: TpuAccess, twin: Engine | None) -> Engine:
+    if twin is None or wanted.devices != (device.AUTO,):
+        return _open_now(wanted, access, twin)
+    with _GIVING_WAY:
+        if others := running():
+            raise DeviceError(
+                f"an Edge TPU runs {', '.join(others)}, and it is not taken away from that",
+                hint="Name an Edge TPU for each in EDGED_DEVICE, or set EDGED_DEVICE=cpu for this one",
+            )
+        return _open_now(wanted, access, twin)
+
+
+def _open_now(wanted: Wanted, access: TpuAccess, twin: Engine | None) -> Engine:
     engine = EdgeTpuEngine(wanted.model, access)
     if twin is not None and (difference := _difference(engine, twin)):
         engine.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.engines.coral import hardware
 from edged.errors import ConfigError, EdgedError
 from edged.model import file
 from edged.settings import device
@@ -30,15 +32,25 @@ _WISH = (
 """Settings that must be the same for two cameras to share an Edge TPU."""
 
 
-def check(cameras: Sequence[Settings]) -> None:
+def check(cameras: Sequence[Settings], root: Path = Path("/")) -> None:
     """Refuse what would open one Edge TPU twice: whoever comes second takes it from the first.
+
+    While none is plugged in, who has a model for the CPU and has not asked for an Edge TPU is no obstacle: of
+    one that comes later it takes none away from others.
+
+    Args:
+        cameras: settings of each.
+        root: of the file system in which Edge TPUs are looked for.
 
     Raises:
         ConfigError: two cameras want one Edge TPU in different ways.
     """
     if len(cameras) == 1:
         return
+    plugged_in = bool(hardware.find(root))
     for one, other in combinations([camera for camera in cameras if _wants_edge_tpu(camera)], 2):
+        if not plugged_in and (_gives_way(one) or _gives_way(other)):
+            continue
         differs = [name for name in _WISH if getattr(one, name) != getattr(other, name)]
         shared = set(one.device) & set(other.device)
         unnumbered = _ANY & {*one.device, *other.device}
@@ -52,6 +64,12 @@ def check(cameras: Sequence[Settings]) -> None:
                 hint="An Edge TPU serves cameras that want the same of it. Give both the same, or each an "
                 "Edge TPU with its number (edgetpu:usb:0, edgetpu:usb:1), or one of them EDGED_DEVICE=cpu",
             )
+
+
+def _gives_way(settings: Settings) -> bool:
+    """Whether it leaves an Edge TPU to whoever has it."""
+    stands_in = settings.model_cpu or file.cpu_build(settings.model)
+    return settings.device == (device.AUTO,) and stands_in is not None
 
 
 def _wants_edge_tpu(settings: Settings) -> bool:

@@ -153,9 +153,8 @@ def _twin(settings: Settings) -> Path | None:
     """The model's build for the CPU: the one that is named, or with ``auto`` the one that lies beside it."""
     twin = settings.model_cpu
     if twin is None and settings.device == (device.AUTO,):
-        beside = settings.model.with_name(settings.model.name.replace("_edgetpu.tflite", ".tflite"))
-        if beside != settings.model and beside.is_file():
-            twin = beside
+        twin = file.cpu_build(settings.model)
+        if twin is not None:
             log.info("cpu_twin_found", model=settings.model.name, twin=str(twin))
     # tflite-runtime does not look whether what it loads is whole.
     if twin is not None and file.read(twin).edgetpu:

@@ -60,6 +60,12 @@ class ModelFile:
     """Whether every label says its class id."""
 
 
+def cpu_build(model: Path) -> Path | None:
+    """The same model for the CPU, if it lies beside the one for the Edge TPU under its usual name."""
+    beside = model.with_name(model.name.replace("_edgetpu.tflite", ".tflite"))
+    return beside if beside != model and beside.is_file() else None
+
+
 def read(path: Path, *, labels: Path | None = None) -> ModelFile:
     """Read what a model file says of itself.
 

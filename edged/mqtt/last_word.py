@@ -1,4 +1,7 @@
-"""Why the daemon did not start, left in the retained state: who looks there need not read its log."""
+"""Why the daemon did not start, left in the retained state: who looks there need not read its log.
+
+Another daemon of this name that runs has the word, for it may be that we did not start because of it.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +24,59 @@ from edged.records import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from paho.mqtt.client import Client
+    from paho.mqtt.client import Client, MQTTMessage
 
     from edged.settings.declared import Settings
 
 _LIMIT_S = 5.0
 """How long the broker may take to acknowledge it; the next attempt to start waits for it."""
 
+_QUIET_S = 0.5
+"""What the broker remembers comes with its answer to the question; after so long it remembers nothing."""
+
 log = structlog.get_logger()
 
 
+class _Word:
+    """What is said at the broker, unless somebody of this name is online."""
+
+    def __init__(self, topics: NodeTopics, message: bytes) -> None:
+        self.taken = False
+        """Whether another one has the word."""
+        self._topics = topics
+        self._message = message
+        self._until = time.monotonic() + _LIMIT_S
+        self._silent_at: float | None = None
+        """When it is known that nobody is online."""
+        self._sent: Any = None
+
+    def hear(self, message: MQTTMessage) -> None:
+        """Availability, as it is or as the broker remembers it."""
+        self.taken |= message.payload == b"online"
+
+    def said(self, client: Client) -> bool:
+        """Say it once nobody else is known to; whether there is nothing left to do.
+
+        Raises:
+            SourceError: the broker does not acknowledge it.
+        """
+        now = time.monotonic()
+        if now > self._until:
+            raise SourceError("the broker does not acknowledge in time")
+        if self._silent_at is None:
+            # Whatever has come before this was not asked for: the answer is the next that comes, or late.
+            self._silent_at = now + _LIMIT_S / 2
+            client.on_subscribe = lambda *_: self._answered()
+        if self._sent is None and not self.taken and now > self._silent_at:
+            self._sent = client.publish(self._topics.state, self._message, qos=1, retain=True)
+        return self.taken or (self._sent is not None and bool(self._sent.is_published()))
+
+    def _answered(self) -> None:
+        self._silent_at = time.monotonic() + _QUIET_S
+
+
 def leave(cameras: Sequence[Settings], failure: EdgedError) -> None:
-    """Publish it, if there is a broker; that there is none, or that it refuses, is told in the log.
+    """Publish it, if there is a broker and nobody of this name is online there; else the log says why not.
 
     Args:
         cameras: settings of each; the first says what holds for the whole node.
@@ -41,26 +85,20 @@ def leave(cameras: Sequence[Settings], failure: EdgedError) -> None:
     settings = cameras[0]
     if settings.mqtt_url is None:
         return
-    message = payloads.encode(_message(cameras, failure))
-    topic = NodeTopics(settings.mqtt_prefix, settings.node).state
-    until = time.monotonic() + _LIMIT_S
-    sent: list[Any] = []
-
-    def acknowledged(client: Client) -> bool:
-        if time.monotonic() > until:
-            raise SourceError("the broker does not acknowledge in time")
-        if not sent:
-            sent.append(client.publish(topic, message, qos=1, retain=True))
-        done: bool = sent[0].is_published()
-        return done
-
+    topics = NodeTopics(settings.mqtt_prefix, settings.node)
+    word = _Word(topics, payloads.encode(_message(cameras, failure)))
     try:
         access = credentials.access_for(settings)
         # Under another id: a daemon of this name that runs must not be thrown out.
         access = dataclasses.replace(access, client_id=f"{access.client_id}-start")
-        visit(access, (), lambda _: None, acknowledged)
+        visit(access, (topics.availability,), word.hear, word.said)
     except EdgedError as error:
         log.warning("mqtt_last_word_lost", reason=str(error))
+    if word.taken:
+        log.warning(
+            "mqtt_last_word_kept_back",
+            reason=f"a daemon of the node {settings.node!r} is online, and its state is left alone",
+        )
 
 
 def _message(cameras: Sequence[Settings], failure: EdgedError) -> states.StateMessage:

@@ -151,14 +151,15 @@ class PassingStream:
         except Through:
             self._lose(camera, f"{camera.name} has ended")
         except SourceError as error:
-            self._lose(camera, error.problem)
+            self._lose(camera, error.problem, hint=error.hint)
         except Exception as error:  # noqa: BLE001  # what a library makes of garbage is one more loss
             self._lose(camera, f"{camera.name} failed: {words_of(error)}")
 
-    def _lose(self, camera: PacketCamera, problem: str) -> None:
+    def _lose(self, camera: PacketCamera, problem: str, *, hint: str = "") -> None:
         if self._stopped.is_set():
             return
-        problem = f"{problem}; it is looked for again, and nothing is recorded"
+        told = SourceError(f"{problem}; it is looked for again, and nothing is recorded", hint=hint)
+        problem = str(told)
         tell = log.debug if problem == self.problem else log.warning
         tell("recorded_stream_lost", source=camera.name, problem=problem)
         self.problem, self._lost = problem, True

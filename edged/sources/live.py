@@ -214,7 +214,7 @@ class LiveSource:
         pause = self._backoff.after(reader.good_s)
         if not self.problem:
             self._lost_at = time.monotonic()
-        problem = f"{error.problem}; it is looked for again"
+        problem = str(SourceError(f"{error.problem}; it is looked for again", hint=error.hint))
         # One line for each new reason, not one for each attempt of a year.
         tell = log.debug if problem == self.problem else log.warning
         tell("source_lost", source=self._camera.name, problem=error.problem, again_in_s=round(pause, 1))

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from daemon import edged
+from daemon import Daemon, edged
 from rig import Mosquitto, Subscriber, free_port
 
 if TYPE_CHECKING:
@@ -54,3 +54,23 @@ def test_without_a_broker_the_reason_is_the_camera_all_the_same(settings: dict[s
     assert done.returncode == 69
     assert "mqtt_last_word_lost" in done.stderr
     assert "/dev/video99" in done.stderr.rstrip().splitlines()[-1]
+
+
+def test_a_daemon_of_this_name_that_runs_keeps_its_state(
+    settings: dict[str, str], mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """A second one that fails beside it has no word; its log says why."""
+    settings["EDGED_MQTT_URL"] = f"mqtt://127.0.0.1:{mosquitto.port}"
+    works = settings | {"EDGED_SOURCE": "synthetic:?width=64&height=64&fps=5", "EDGED_STATS_INTERVAL": "600"}
+    with Daemon(tmp_path, works) as daemon:
+        with Subscriber(mosquitto.port) as subscriber:
+            subscriber.wait_for("edged/lab1/availability", b"online")
+            daemon.until(lambda: b'"running"' in b"".join(subscriber.on("edged/lab1/state")))
+        done = edged("run", settings=settings)
+        assert done.returncode == 69
+        assert "mqtt_last_word_kept_back" in done.stderr
+        with Subscriber(mosquitto.port) as subscriber:
+            state = json.loads(subscriber.wait_for("edged/lab1/state"))
+        assert state["lifecycle"] == "running"
+        assert daemon.stop() == 0
+    assert len(daemon.told("mqtt_connected")) == 1

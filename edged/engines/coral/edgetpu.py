@@ -27,6 +27,8 @@ _GOODBYE_S = 2.0
 _SETTLE_S = 1.5
 """A USB device that is opened for the first time gets its firmware and comes back under another id."""
 _TIDY_EVERY = 1000
+_RUNNING: set[EdgeTpuEngine] = set()
+"""Those of this process that answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class EdgeTpuEngine:
 
     def __init__(self, model: Path | str, access: TpuAccess) -> None:
         self.device = access.device
-        self._name = Path(model).name
+        self.model = Path(model).name
         self._access = access
         self._count = 0
         self._over = ""
@@ -95,6 +97,7 @@ class EdgeTpuEngine:
             self._process.end(0)
             raise DeviceError(f"{self.device} does not open: {error}") from error
         self._input, *self._results = wire.views(memory, specs)
+        _RUNNING.add(self)
 
     @property
     def pid(self) -> int:
@@ -152,9 +155,15 @@ class EdgeTpuEngine:
         """End the process, once; ``reason`` is why there is no other invoke."""
         if not self._over:
             self._over = reason
+            _RUNNING.discard(self)
             # With the last view of it the memory goes, too.
             del self._input, self._results
             self._process.end(patience_s)
+
+
+def running() -> list[str]:
+    """The models that run on Edge TPUs of this process."""
+    return sorted(engine.model for engine in tuple(_RUNNING))
 
 
 class DeviceRefusedError(DeviceError):

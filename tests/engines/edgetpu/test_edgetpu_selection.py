@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from coral_rig import DETECTOR, DETECTOR_TWIN, children
+from daemon import until
 
 from edged.engines.pool import EnginePools
 from edged.errors import ConfigError, DeviceError, ModelError
@@ -82,6 +83,23 @@ def test_auto_finds_the_twin_beside_the_model(
     assert "cpu_twin_found" in capsys.readouterr().out
     with pytest.raises(DeviceError):
         detector.load(settings.model_copy(update={"device": ("edgetpu",)}))
+
+
+def test_who_has_not_asked_for_a_device_leaves_it_to_who_has_it(
+    shared: Path, access: TpuAccess, plug: Plug, tmp_path: Path
+) -> None:
+    """Both have models that run on the CPU as well; the second gets the device once the first has gone."""
+    shutil.copy(shared / "models" / DETECTOR, tmp_path / "other_edgetpu.tflite")
+    first = detector.load(_settings(shared, access))
+    second = detector.load(_settings(shared, access, model=str(tmp_path / "other_edgetpu.tflite")))
+    assert [one.engines[0].device for one in (first, second)] == ["edgetpu", "cpu"]
+    assert f"an Edge TPU runs {DETECTOR}, and it is not taken away" in second.engines[0].degraded
+    assert len(plug.opened()) == 1
+    first.close()
+    until(lambda: second.engines[0].device == "edgetpu")
+    assert len(plug.opened()) == 2
+    second.close()
+    assert not children()
 
 
 def test_a_reload_shares_the_device_with_the_detector_in_use(
