@@ -20,7 +20,7 @@ from pathlib import Path
 import av
 from less import CLIP, quiet_clip
 
-from edged.sources.tap import StreamTap, Tap
+from edged.sources.packets.tap import StreamTap, Tap
 from edged.video.copying import Copier
 from edged.video.recorder import FolderRecorder
 from edged.video.retention import Retention

@@ -107,7 +107,7 @@ def inside(told: Path) -> None:
     from edged.cli import main as edged  # noqa: PLC0415  # which one, PYTHONPATH says
     from edged.engines.cpu import CpuEngine  # noqa: PLC0415
     from edged.sinks.video import VideoSink  # noqa: PLC0415
-    from edged.sources.container import Container  # noqa: PLC0415
+    from edged.sources.decoding.container import Container  # noqa: PLC0415
 
     spent: Counter[str] = Counter()
     at_first: Counter[str] = Counter()

@@ -8,7 +8,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from edged.pixels import BT601, BT709, Planes
-from edged.sources.upright import Upright
+from edged.sources.decoding.upright import Upright
 
 if TYPE_CHECKING:
     from edged.records import Image

@@ -20,7 +20,7 @@ from edged.errors import ConfigError, EdgedError, ModelError, SinkError, SourceE
 from edged.metrics import Ledger, Meter
 from edged.settings import loading
 from edged.sinks import NoControl
-from edged.sources.tap import Tapped
+from edged.sources.packets.tap import Tapped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping

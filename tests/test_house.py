@@ -44,8 +44,9 @@ FLOORS: tuple[dict[str, str], ...] = (
         "bridge": "the only maker of threads",
         "channel": "the bounded queue",
         "backoff": "how long to wait before the next attempt",
+        "atomic": "files that are replaced as a whole",
     },
-    {"settings": "declared once, loaded from env file and environment, shown without secrets"},
+    {"settings": "declared once, a file a section; loaded from env file and environment; no secret shown"},
     {
         "contract": "what is published, whoever publishes it: topics, payloads, schema",
         "imaging": "pictures into models, and out with what was found drawn into them",
@@ -53,10 +54,10 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "decoders": "one file a model family: output tensors to detections",
         "engines": "what runs a model: CPU, Edge TPU (coral/), going on when one fails",
-        "sources": "where frames come from, one file a kind, over what all share: packets, decoding",
+        "sources": "where frames come from, one file a kind, over cameras/, decoding/ and packets/",
         "scene": "what a camera knows beyond one frame: tracks, zones and lines, events; pure",
         "video": "encoding, segments and retention",
-        "mqtt": "delivery/ over link/, commands, counts, discovery",
+        "mqtt": "the node: camera/, Home Assistant (home/), retained/; delivery/ over link/; visits/",
         "http": "the live view, its page and metrics",
     },
     {

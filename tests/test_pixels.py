@@ -17,7 +17,7 @@ from edged.imaging.tensors import Encoding, Preprocessor
 from edged.pixels import BT601, BT709, Planes, part
 from edged.records import Box, Detection, Keypoint, TensorSpec
 from edged.scene.motion import Background, Change
-from edged.sources.upright import Upright
+from edged.sources.decoding.upright import Upright
 
 if TYPE_CHECKING:
     from edged.records import Image

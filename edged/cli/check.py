@@ -175,7 +175,7 @@ def _model(settings: Settings) -> str:
 def _source(settings: Settings) -> str:
     from edged import sources  # noqa: PLC0415
     from edged.settings.secrets import shown  # noqa: PLC0415
-    from edged.sources import hardware  # noqa: PLC0415
+    from edged.sources.decoding import hardware  # noqa: PLC0415
 
     sources.require_packets(settings)
     settings = sources.looked_at(settings)

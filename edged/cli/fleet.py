@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from edged.mqtt.fleet import CameraView, FleetStates
     from edged.mqtt.link.client import BrokerAccess
+    from edged.mqtt.visits.fleet import CameraView, FleetStates
 
 _HEADER = ("node", "camera", "is", "rate", "model", "device", "version", "heard", "degraded")
 _RETRY_S = 2.0
@@ -55,7 +55,7 @@ def _seconds(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Show it; 1 if a camera is degraded, silent or offline, or there is none at all."""
-    from edged.mqtt.fleet import FleetStates, listen  # noqa: PLC0415  # 'edged --help' must answer at once
+    from edged.mqtt.visits.fleet import FleetStates, listen  # noqa: PLC0415  # 'edged --help' must answer at once
 
     access = _access(options)
     states = FleetStates(options.prefix)
@@ -93,7 +93,7 @@ def _access(options: argparse.Namespace) -> BrokerAccess:
 
 def _watch(access: BrokerAccess, states: FleetStates, options: argparse.Namespace) -> None:
     """Until somebody interrupts; a lost broker is told and sought again."""
-    from edged.mqtt.fleet import listen  # noqa: PLC0415  # as above
+    from edged.mqtt.visits.fleet import listen  # noqa: PLC0415  # as above
 
     shown = 0.0
 

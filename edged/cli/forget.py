@@ -33,9 +33,9 @@ def run(options: argparse.Namespace) -> int:
             hint="Name the env file of the daemon with --env-file",
         )
 
-    from edged.mqtt.forget import forget  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
     from edged.mqtt.link import credentials  # noqa: PLC0415
-    from edged.mqtt.names import Names  # noqa: PLC0415
+    from edged.mqtt.retained.names import Names  # noqa: PLC0415
+    from edged.mqtt.visits.forget import forget  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
     access = credentials.access_for(settings)
     names = Names(

@@ -25,7 +25,7 @@ from edged.scene.motion import Background
 from edged.settings.reading import Reading
 from edged.sinks import Context
 from edged.sinks.lending import Lender
-from edged.sources.tap import Tapped
+from edged.sources.packets.tap import Tapped
 from edged.video.copying import PacketTaker
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from edged.model.detector import Detector
     from edged.settings.declared import Settings
     from edged.sinks import Control, Sink
-    from edged.sources.beside import PassingStream
-    from edged.sources.tap import Tap
+    from edged.sources.cameras.beside import PassingStream
+    from edged.sources.packets.tap import Tap
 
     _Opened = tuple[Any, Callable[[], None]]
 

@@ -164,7 +164,7 @@ class _Service:
 
     async def _leave_word(self, failure: EdgedError) -> None:
         """Have the broker remember why nothing has begun."""
-        from edged.mqtt import last_word  # noqa: PLC0415  # paho is slow to import, and seldom needed here
+        from edged.mqtt.visits import last_word  # noqa: PLC0415  # paho is slow to import, and seldom needed here
 
         try:
             await self.run_unless_stopped("last-word", partial(last_word.leave, self._written, failure))

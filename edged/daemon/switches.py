@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
+from edged.atomic import replace_file
 from edged.contract.topics import slug
 from edged.errors import ConfigError
-from edged.mqtt.kept import replace_file
 from edged.records import Controls
 from edged.video.segments import FILES
 

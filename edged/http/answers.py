@@ -18,7 +18,7 @@ from edged.http.access import CHALLENGE, KEPT_S, offers
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from edged.http.views import Hall, View
+    from edged.http.views import Display, View
 
 _POLICY = (
     "default-src 'none'; img-src 'self'; media-src 'self'; script-src 'self'; style-src 'self'; "
@@ -33,9 +33,9 @@ log = structlog.get_logger()
 class Page(RequestHandler):
     """Asks for the token, and tells browsers to trust nothing but us."""
 
-    def initialize(self, hall: Hall) -> None:
+    def initialize(self, display: Display) -> None:
         """Take what is shown."""
-        self.hall = hall
+        self.display = display
         self._wait_s = 0
         """After which the token may be tried again."""
         self._trial: asyncio.Task[int] | None = None
@@ -53,12 +53,12 @@ class Page(RequestHandler):
         """Turn away who may not look."""
         await self._let_in()
         self.camera = unquote(str(self.path_kwargs.pop("camera", "")))
-        if self.camera and self.camera not in self.hall.views:
+        if self.camera and self.camera not in self.display.views:
             raise HTTPError(404)
 
     async def _let_in(self) -> None:
         """Ask for the token, or for what this browser was given for it."""
-        guard, headers = self.hall.access, self.request.headers
+        guard, headers = self.display.access, self.request.headers
         left = guard.left(self.get_cookie(guard.cookie, "") or "")
         if left > KEPT_S / 2:
             return
@@ -84,7 +84,7 @@ class Page(RequestHandler):
             return _UNAUTHORIZED
 
     async def _try(self, authorization: str) -> int:
-        guard, guesses, address = self.hall.access, self.hall.guesses, self.request.remote_ip or ""
+        guard, guesses, address = self.display.access, self.display.guesses, self.request.remote_ip or ""
         async with guesses.turn(address):
             problem = guard.problem(host=self.request.headers.get("Host", ""), authorization=authorization)
             if problem == _UNAUTHORIZED and (wait_s := guesses.wrong(address)):
@@ -99,7 +99,7 @@ class Page(RequestHandler):
 
     def _keep(self) -> None:
         """Let this browser in again without the token, for a while."""
-        guard = self.hall.access
+        guard = self.display.access
         self.set_cookie(
             guard.cookie,
             guard.pass_until(int(time.time() + KEPT_S)),
@@ -112,7 +112,7 @@ class Page(RequestHandler):
     @property
     def view(self) -> View:
         """The camera that is asked for."""
-        view = self.hall.views.get(self.camera)
+        view = self.display.views.get(self.camera)
         if view is None:
             raise HTTPError(404 if self.camera else 503)
         return view

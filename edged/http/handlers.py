@@ -17,7 +17,7 @@ from edged.http.answers import Page, Seats
 from edged.http.prometheus import page
 
 if TYPE_CHECKING:
-    from edged.http.views import Hall
+    from edged.http.views import Display
 
 _PAGE = Path(__file__).parent / "page"
 _PAGES = {
@@ -46,33 +46,33 @@ _BOUNDARY = b"\r\n--frame\r\n"
 log = structlog.get_logger()
 
 
-def application(hall: Hall) -> Application:
+def application(display: Display) -> Application:
     """All pages."""
-    seats = Seats(hall.most_viewers)
+    seats = Seats(display.most_viewers)
     # The only camera has its pages at the top, one of several below its name.
-    below = "(?P<camera>[^/]+)/" if hall.several else ""
+    below = "(?P<camera>[^/]+)/" if display.several else ""
     return Application(
         [
-            *_files(hall, "", _GRID if hall.several else _PAGES),
-            *(_files(hall, below, _PAGES) if hall.several else ()),
-            ("/cameras.json", Overview, {"hall": hall}),
-            ("/healthz", Health, {"hall": hall}),
-            ("/metrics", MetricsPage, {"hall": hall}),
-            *recordings.routes(hall, below),
-            (f"/{below}live.json", Live, {"hall": hall}),
-            (f"/{below}setup.json", Setup, {"hall": hall}),
-            (f"/{below}history.json", Hour, {"hall": hall}),
-            (f"/{below}snapshot.jpg", Snapshot, {"hall": hall}),
-            (f"/{below}stream.mjpg", Stream, {"hall": hall, "seats": seats}),
+            *_files(display, "", _GRID if display.several else _PAGES),
+            *(_files(display, below, _PAGES) if display.several else ()),
+            ("/cameras.json", Overview, {"display": display}),
+            ("/healthz", Health, {"display": display}),
+            ("/metrics", MetricsPage, {"display": display}),
+            *recordings.routes(display, below),
+            (f"/{below}live.json", Live, {"display": display}),
+            (f"/{below}setup.json", Setup, {"display": display}),
+            (f"/{below}history.json", Hour, {"display": display}),
+            (f"/{below}snapshot.jpg", Snapshot, {"display": display}),
+            (f"/{below}stream.mjpg", Stream, {"display": display, "seats": seats}),
         ],
         default_handler_class=Nothing,
-        default_handler_args={"hall": hall},
+        default_handler_args={"display": display},
         log_function=lambda _: None,  # who looks at what is nobody's business
     )
 
 
 def _files(
-    hall: Hall, below: str, pages: dict[str, tuple[str, str]]
+    display: Display, below: str, pages: dict[str, tuple[str, str]]
 ) -> list[tuple[str, Any, dict[str, Any]]]:
     """The parts of the page, and the ``pages`` (name and file by URL) that are made of them."""
     frame = (_PAGE / "frame.html").read_bytes()
@@ -92,7 +92,7 @@ def _files(
         if part.suffix in _KINDS and part.suffix != ".html"
     }
     return [
-        (f"/{below}{re.escape(url)}", File, {"hall": hall, "content": content, "kind": kind})
+        (f"/{below}{re.escape(url)}", File, {"display": display, "content": content, "kind": kind})
         for url, (content, kind) in contents.items()
     ]
 
@@ -116,9 +116,9 @@ class Nothing(Page):
 class File(Page):
     """A part of the page."""
 
-    def initialize(self, hall: Hall, content: bytes = b"", kind: str = "") -> None:
+    def initialize(self, display: Display, content: bytes = b"", kind: str = "") -> None:
         """Take what is shown."""
-        super().initialize(hall)
+        super().initialize(display)
         self._content = content
         self._kind = kind
 
@@ -166,17 +166,17 @@ class Overview(Page):
     def get(self) -> None:
         """Name, health, rate and what is there, of each."""
         # Not as they came: each card has its place.
-        views = sorted(self.hall.views.items(), key=lambda named: natural(named[0]))
+        views = sorted(self.display.views.items(), key=lambda named: natural(named[0]))
         cameras = [{"name": name, **view.kept.figures.short()} for name, view in views]
-        self.send_json({"title": self.hall.title, "cameras": cameras})
+        self.send_json({"title": self.display.title, "cameras": cameras})
 
     head = get
 
 
-def _health(hall: Hall) -> dict[str, Any]:
+def _health(display: Display) -> dict[str, Any]:
     """The health of the only camera, or of all: failed if all have, degraded if any is not well."""
-    each = {name: view.kept.figures.health() for name, view in list(hall.views.items())}
-    if not hall.several and each:
+    each = {name: view.kept.figures.health() for name, view in list(display.views.items())}
+    if not display.several and each:
         return next(iter(each.values()))
     states = {health["status"] for health in each.values()}
     failed = not states or states == {"failed"}
@@ -192,7 +192,7 @@ class Health(Page):
 
     def get(self) -> None:
         """The health now."""
-        health = _health(self.hall)
+        health = _health(self.display)
         if health["status"] == "failed":
             self.set_status(503)
         self.send_json(health)
@@ -205,7 +205,7 @@ class MetricsPage(Page):
 
     def get(self) -> None:
         """The metrics now."""
-        metrics = {name: view.kept.metrics for name, view in list(self.hall.views.items())}
+        metrics = {name: view.kept.metrics for name, view in list(self.display.views.items())}
         body, content_type = page(metrics, self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
         self.finish(body)
@@ -214,14 +214,14 @@ class MetricsPage(Page):
 class Looking(Page):
     """A page that waits for pictures; a visitor who leaves ends the waiting."""
 
-    def initialize(self, hall: Hall) -> None:
+    def initialize(self, display: Display) -> None:
         """Nobody waits yet."""
-        super().initialize(hall)
+        super().initialize(display)
         self._waiting: asyncio.Task[bytes | None] | None = None
 
     async def picture(self) -> bytes | None:
         """The next picture; None when there will be none, for us or for this visitor."""
-        self._waiting = asyncio.create_task(self.view.kept.board.next(), name="viewer")
+        self._waiting = asyncio.create_task(self.view.kept.newest.next(), name="viewer")
         try:
             return await self._waiting
         except asyncio.CancelledError:
@@ -255,9 +255,9 @@ class Snapshot(Looking):
 class Stream(Looking):
     """The annotated pictures as multipart JPEG, at the pace of the visitor."""
 
-    def initialize(self, hall: Hall, seats: Seats | None = None) -> None:
+    def initialize(self, display: Display, seats: Seats | None = None) -> None:
         """Take what is shown, and the seats."""
-        super().initialize(hall)
+        super().initialize(display)
         self._seats = seats or Seats(0)
 
     async def get(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Board:
+class NewestPicture:
     """Hands the next picture to all who wait for one. Whoever is still busy with an older one misses it.
 
     So there is no queue, a slow viewer skips pictures, and nobody who waits is nobody to draw for.

@@ -17,7 +17,7 @@ from edged.http.answers import Page, Seats
 from edged.http.events import now_us
 
 if TYPE_CHECKING:
-    from edged.http.views import Hall
+    from edged.http.views import Display
     from edged.video.archive import Archive
 
 _MOST_VIDEOS = 6
@@ -29,9 +29,9 @@ _PATIENCE_S = 60.0
 log = structlog.get_logger()
 
 
-def routes(hall: Hall, below: str) -> list[tuple[str, Any, dict[str, Any]]]:
+def routes(display: Display, below: str) -> list[tuple[str, Any, dict[str, Any]]]:
     """The pages, those of one camera under the pattern ``below``."""
-    arguments = {"hall": hall}
+    arguments = {"display": display}
     seats = {**arguments, "seats": Seats(_MOST_VIDEOS)}
     return [
         *((f"/{place}events.json", Newest, arguments) for place in dict.fromkeys(("", below))),
@@ -50,15 +50,15 @@ class Newest(Page):
         events: list[dict[str, Any]] = []
         bars: list[list[Any]] = []
         recorded = {}
-        for name, view in list(self.hall.views.items()):
+        for name, view in list(self.display.views.items()):
             if self.camera and name != self.camera:
                 continue
-            below = f"{quote(name)}/" if self.hall.several and not self.camera else ""
+            below = f"{quote(name)}/" if self.display.several and not self.camera else ""
             news = view.kept.events.since(after)
             events += [{"camera": name, "below": below, **event} for event in news]
             bars += [[name, *bar] for bar in view.kept.events.bars()]
             recorded[name] = view.archive is not None
-        answer = {"now": now, "began": self.hall.began_us, "recorded": recorded, "events": events}
+        answer = {"now": now, "began": self.display.began_us, "recorded": recorded, "events": events}
         self.send_json(answer | ({"bars": bars} if events or not after else {}))
 
     head = get
@@ -79,9 +79,9 @@ class Best(Page):
 class _Stored(Page):
     """A page that reads the disk, which may take its time."""
 
-    def initialize(self, hall: Hall, seats: Seats | None = None) -> None:
+    def initialize(self, display: Display, seats: Seats | None = None) -> None:
         """Take what is shown, and the seats."""
-        super().initialize(hall)
+        super().initialize(display)
         self._seats = seats or Seats(0)
 
     @property

@@ -11,7 +11,7 @@ import structlog
 from edged.http.access import Guard
 from edged.http.handlers import application
 from edged.http.server import Server
-from edged.http.views import Hall, Kept, View
+from edged.http.views import Display, Kept, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ class Site:
         several: bool = False,
         stop_timeout_s: float = 10.0,
     ) -> None:
-        self.hall = Hall(title, Guard(token), {}, several)
+        self.display = Display(title, Guard(token), {}, several)
         self._address = address
         self._stop_timeout_s = stop_timeout_s
         self._server = Server(address)
@@ -65,13 +65,13 @@ class Site:
         with self._lock:
             if not self._open:
                 self._server.bind()
-                self._server.start(application(self.hall), self._send_home)
+                self._server.start(application(self.display), self._send_home)
                 self._open = True
                 log.info("live_view", url=self.url)
             joined = self._joined.setdefault(camera, [])
             view = View(title, setup, archive, joined[-1].kept if joined else Kept())
             joined.append(view)
-            self.hall.views[camera] = view
+            self.display.views[camera] = view
         return view
 
     def leave(self, camera: str, view: View) -> None:
@@ -80,10 +80,10 @@ class Site:
             joined = self._joined[camera]
             joined[:] = [one for one in joined if one is not view]
             if joined:
-                self.hall.views[camera] = joined[-1]
+                self.display.views[camera] = joined[-1]
                 return
-            del self._joined[camera], self.hall.views[camera]
-        self._server.call(view.kept.board.close)
+            del self._joined[camera], self.display.views[camera]
+        self._server.call(view.kept.newest.close)
 
     def call(self, function: Callable[[], None]) -> None:
         """Run something soon in the event loop of the pages."""
@@ -94,5 +94,5 @@ class Site:
         self._server.close(0.8 * self._stop_timeout_s)
 
     def _send_home(self) -> None:
-        for view in list(self.hall.views.values()):
-            view.kept.board.close()
+        for view in list(self.display.views.values()):
+            view.kept.newest.close()

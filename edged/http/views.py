@@ -9,7 +9,7 @@ from edged.http.events import EventLog, now_us
 from edged.http.guesses import Guesses
 from edged.http.history import History
 from edged.http.live import Figures
-from edged.http.newest import Board
+from edged.http.newest import NewestPicture
 from edged.http.prometheus import CameraMetrics
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Kept:
     """What is known of a camera, whatever its settings: who looks goes on looking over a reload."""
 
-    board: Board = field(default_factory=Board)
+    newest: NewestPicture = field(default_factory=NewestPicture)
     figures: Figures = field(default_factory=Figures)
     metrics: CameraMetrics = field(default_factory=CameraMetrics)
     events: EventLog = field(default_factory=EventLog)
@@ -43,7 +43,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Hall:
+class Display:
     """What there is to show, and who may look."""
 
     title: str

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import edged
 from edged import bridge
 from edged.contract.states import NewestVersion
+from edged.settings.http_url import basic_login, problem_of
 from edged.settings.secrets import server_of
-from edged.settings.webhook import basic_login, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,17 +15,17 @@ import structlog
 from edged import bridge
 from edged.contract import payloads, states
 from edged.contract.topics import Topics
+from edged.mqtt import handover
 from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
-from edged.mqtt.delivery import succession
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import Spooler
-from edged.mqtt.discovery import NodeDiscovery
-from edged.mqtt.estate import Estate
 from edged.mqtt.home.birth import Birth
+from edged.mqtt.home.discovery import NodeDiscovery
 from edged.mqtt.link.connection import Connection
 from edged.mqtt.link.waker import Waker
-from edged.mqtt.names import Names
 from edged.mqtt.newer import VersionWatch
+from edged.mqtt.retained.cleanup import Cleanup
+from edged.mqtt.retained.names import Names
 from edged.records import State
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from edged.mqtt.delivery.spooler import SpoolFile
     from edged.mqtt.link.client import BrokerAccess
     from edged.mqtt.link.session import Session
-    from edged.mqtt.names import Memory
+    from edged.mqtt.retained.names import Memory
 
 log = structlog.get_logger()
 
@@ -123,7 +123,7 @@ class MqttNode:
         """Whether commands are obeyed."""
         self._topics = topics
         self._stop_timeout_s = options.stop_timeout_s
-        self.succession = succession.of(boot_id)
+        self.handover = handover.of(boot_id)
         self._opening = threading.Lock()
         self._begun = False
         self._opened = False
@@ -133,17 +133,17 @@ class MqttNode:
         self._session: Session | None = None
 
         self._waker = Waker()
-        self.outbox = Outbox(limit=options.limit, wake=self._waker.ring, orders=self.succession.orders)
+        self.outbox = Outbox(limit=options.limit, wake=self._waker.ring, orders=self.handover.orders)
         """Takes the messages of all cameras."""
         self._versions = VersionWatch(options.update_url, self.publish_state)
         prefix = options.ha_prefix
         self._birth = Birth(prefix, self.outbox.renew) if prefix else None
         self._discovery = self._announced(options) if prefix and self.several else None
         self._spooler = Spooler(self.outbox.disk, spool, stored=self._stored) if spool is not None else None
-        self.ledger = self.succession.ledger(spool.path.with_suffix(".events.json") if spool else None)
+        self.ledger = self.handover.ledger(spool.path.with_suffix(".events.json") if spool else None)
         """Knows which events are open, with a spool even after a kill."""
         names = Names(topics.prefix, topics.node, prefix)
-        self._estate = Estate(names, self.outbox, self.succession, named=named, memory=memory)
+        self._cleanup = Cleanup(names, self.outbox, self.handover, named=named, memory=memory)
         self._connection = Connection(
             access, self.outbox, self._waker, self, availability=topics.availability
         )
@@ -163,7 +163,7 @@ class MqttNode:
         A broker that is away is no error: it is sought for as long as we run. Where this node replaces
         another one in a reload, it starts when that has said goodbye.
         """
-        self._estate.joined(member.topics.camera)
+        self._cleanup.joined(member.topics.camera)
         with self._lock:
             self._members[member.topics.camera] = member
             session, begun = self._session, self._begun
@@ -183,7 +183,7 @@ class MqttNode:
         if successor is not None:
             successor.repeat()
             return False
-        return not self._estate.left(member.topics.camera)
+        return not self._cleanup.left(member.topics.camera)
 
     def publish_state(self) -> None:
         """Tell what the daemon is doing, with a fresh account of the messages."""
@@ -198,7 +198,7 @@ class MqttNode:
             boot_id=self.boot_id,
             delivery=self.delivery(),
             commands=self.commands.counts() if self.commands else {"accepted": 0, "refused": {}},
-            started=self.succession.started,
+            started=self.handover.started,
             now=time.time(),
             newest=self._versions.newest,
         )
@@ -240,7 +240,7 @@ class MqttNode:
         self._versions.close()
         if self._birth is not None:
             self._birth.close()
-        farewell = self._estate.end()
+        farewell = self._cleanup.end()
         self.outbox.close()
         try:
             if opened:
@@ -250,7 +250,7 @@ class MqttNode:
                     self._spooler.close(0.2 * self._stop_timeout_s)
         finally:
             if opened:
-                self.succession.turn.release()
+                self.handover.turn.release()
         self.outbox.abandon()
         self.ledger.flush()
         self._waker.close()
@@ -267,7 +267,7 @@ class MqttNode:
             members = list(self._members.values())
         for member in members:
             member.connected(session)
-        self._estate.connected(session)
+        self._cleanup.connected(session)
         if self.commands is not None:
             session.subscribe(self._topics.command("+"), self.commands.handle)
         if self._birth is not None:
@@ -277,7 +277,7 @@ class MqttNode:
 
     def acknowledged(self, message: Message) -> None:
         """Let the camera that a message is of measure how long it took."""
-        self._estate.acknowledged(message)
+        self._cleanup.acknowledged(message)
         if self._discovery is not None:
             self._discovery.acknowledged(message)
         self._stored([message])
@@ -307,9 +307,9 @@ class MqttNode:
         for camera, payload in self.ledger.leftovers(self.boot_id):
             self.outbox.put(Topics(self._topics.prefix, self._topics.node, camera).events, payload)
         self.outbox.post(self._topics.availability, b"online")
-        self._estate.begin()
+        self._cleanup.begin()
         self._versions.open()
-        if self.succession.turn.acquire(blocking=False):
+        if self.handover.turn.acquire(blocking=False):
             self._start()
         else:
             bridge.start("mqtt-turn", self._start_later)
@@ -317,7 +317,7 @@ class MqttNode:
     def _start(self) -> None:
         with self._opening:
             if self._closing.is_set():
-                self.succession.turn.release()
+                self.handover.turn.release()
                 return
             self._opened = True
             if self._spooler is not None:
@@ -326,7 +326,7 @@ class MqttNode:
 
     def _start_later(self) -> None:
         while not self._closing.is_set():
-            if self.succession.turn.acquire(timeout=0.2):
+            if self.handover.turn.acquire(timeout=0.2):
                 self._start()
                 return
 

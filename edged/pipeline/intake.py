@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from edged.channel import Channel, Closed
-from edged.sources.thrift import Thrifty
+from edged.sources.decoding.skipping import MotionAware
 
 if TYPE_CHECKING:
     from edged.metrics import Ledger
@@ -82,7 +82,7 @@ class Intake:
 
     def rest(self, frame_id: int, *, quiet: bool) -> None:
         """Let the source know whether anything moves in a frame, so that it may do less."""
-        if isinstance(self.source, Thrifty):
+        if isinstance(self.source, MotionAware):
             self.source.rest(frame_id, quiet=quiet)
 
     def stop(self) -> None:

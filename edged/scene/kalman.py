@@ -21,7 +21,7 @@ SPEED = 1.0
 """What speed a new object may have, in heights a second."""
 
 
-class Motion:
+class BoxFilter:
     """Centre and size of ``n`` boxes with their speeds; each of the four is a filter of its own.
 
     Noise grows with the time between two frames and is told in heights of the box, so that neither the

@@ -15,7 +15,7 @@ import numpy as np
 
 from edged.records import Box
 from edged.scene.assignment import assign
-from edged.scene.kalman import Motion
+from edged.scene.kalman import BoxFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,7 @@ class Tracker:
         """Objects that were not followed, for there were too many."""
         self._rules = rules
         self._ids = ids
-        self._motion = Motion()
+        self._filter = BoxFilter()
         self._now: float | None = None
 
     def update(self, now: float, boxes: Floats, scores: Floats) -> list[Track | None]:
@@ -122,11 +122,11 @@ class Tracker:
         self._now = now
         out_of_sight = np.array([now - track.seen_s for track in self.tracks])
         resting = np.array([track.patience_s is not None for track in self.tracks], dtype=bool)
-        self._motion.predict(elapsed_s, out_of_sight <= elapsed_s + 1e-6, resting)
+        self._filter.predict(elapsed_s, out_of_sight <= elapsed_s + 1e-6, resting)
         found = self._match(boxes, scores, out_of_sight - elapsed_s)
         self._take(now, found, boxes, scores)
         began = self._begin(now, found, boxes, scores)
-        for track, box in zip(self.tracks, self._motion.boxes().tolist(), strict=True):
+        for track, box in zip(self.tracks, self._filter.boxes().tolist(), strict=True):
             track.box = Box(*box)
         self._forget(now)
         return [began.get(number) for number in range(len(boxes))]
@@ -140,7 +140,7 @@ class Tracker:
         for track in self.tracks:
             if track.seen_s == before:
                 track.seen_s = now
-        self._motion.rest()
+        self._filter.rest()
         self._forget(now)
 
     def _match(self, boxes: Floats, scores: Floats, missed_s: Floats) -> dict[int, int]:
@@ -148,7 +148,7 @@ class Tracker:
         found: dict[int, int] = {}
         if not self.tracks or not len(boxes):
             return found
-        predicted = self._motion.boxes()
+        predicted = self._filter.boxes()
         known = np.array([track.known for track in self.tracks])
         free = np.ones(len(self.tracks), dtype=bool)
         sure = scores >= self._rules.begins
@@ -175,7 +175,7 @@ class Tracker:
     def _take(self, now: float, found: dict[int, int], boxes: Floats, scores: Floats) -> None:
         """Give every track what was seen of it, or that it was not."""
         columns = [*found]
-        self._motion.correct([found[column] for column in columns], boxes[columns].reshape(-1, 4))
+        self._filter.correct([found[column] for column in columns], boxes[columns].reshape(-1, 4))
         of_row = {row: float(scores[column]) for column, row in found.items()}
         for row, track in enumerate(self.tracks):
             score = of_row.get(row)
@@ -200,7 +200,7 @@ class Tracker:
         if not new[:room]:
             return of
         new = new[:room]
-        self._motion.add(boxes[new].reshape(-1, 4))
+        self._filter.add(boxes[new].reshape(-1, 4))
         for column in new:
             score = float(scores[column])
             track = Track(next(self._ids), now, now, score, _NOWHERE)
@@ -215,7 +215,7 @@ class Tracker:
         if not new:
             return new
         if found:
-            overlap = buffered_iou(self._motion.boxes()[[*found.values()]], boxes[new], 0.0).max(axis=0)
+            overlap = buffered_iou(self._filter.boxes()[[*found.values()]], boxes[new], 0.0).max(axis=0)
             new = [column for column, most in zip(new, overlap.tolist(), strict=True) if most < _SAME]
         new.sort(key=lambda column: -scores[column])
         same = buffered_iou(boxes[new], boxes[new], 0.0) >= _SAME
@@ -235,7 +235,7 @@ class Tracker:
         self.gone = [track for track, kept in zip(self.tracks, stays, strict=True) if not kept]
         if self.gone:
             self.tracks = [track for track, kept in zip(self.tracks, stays, strict=True) if kept]
-            self._motion.keep(np.array(stays))
+            self._filter.keep(np.array(stays))
 
 
 def _median(scores: deque[float]) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edged.settings.declared import PREFIX, Settings
-from edged.settings.scene import NAMED
+from edged.settings.sections.scene import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

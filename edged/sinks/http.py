@@ -102,14 +102,14 @@ class HttpSink:
         """Count the result, and draw it for whoever waits for a picture."""
         kept = self._kept
         kept.figures.take(result)
-        if not kept.board.wanted:
+        if not kept.newest.wanted:
             return
         now = time.monotonic()
         if now < self._due:
             return
         # From when it was due, not from now: else 30 frames a second become ten and not fifteen.
         self._due = max(self._due + 1 / _MOST_FPS, now)
-        self._site.call(partial(kept.board.put, encoded(result.picture(), _QUALITY, _MOST_WIDTH)))
+        self._site.call(partial(kept.newest.put, encoded(result.picture(), _QUALITY, _MOST_WIDTH)))
 
     def tell(self, events: Sequence[Event]) -> None:
         """Remember the newest events."""

@@ -13,19 +13,19 @@ from urllib.parse import quote
 
 from edged.contract import payloads, states
 from edged.contract.topics import NodeTopics, Topics, slug
-from edged.mqtt.ages import LabelAges
+from edged.mqtt.camera.ages import LabelAges
+from edged.mqtt.camera.counts import Counts
+from edged.mqtt.camera.happenings import Happenings
+from edged.mqtt.camera.paced import PacedValues
+from edged.mqtt.camera.snapshots import Snapshots
 from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
-from edged.mqtt.counts import Counts
 from edged.mqtt.delivery.spooler import SpoolFile
-from edged.mqtt.discovery import Discovery, Offers
-from edged.mqtt.happenings import Happenings
-from edged.mqtt.introduction import Introduction
+from edged.mqtt.home.discovery import Discovery, Offers
+from edged.mqtt.home.introduction import Introduction
 from edged.mqtt.link import credentials
 from edged.mqtt.link.probe import check
-from edged.mqtt.names import Memory
 from edged.mqtt.node import MqttNode, NodeOptions
-from edged.mqtt.paced import PacedValues
-from edged.mqtt.snapshots import Snapshots
+from edged.mqtt.retained.names import Memory
 from edged.settings.listener import parse
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class MqttSink:
         self._give_back = give_back
         self._empty = extent.empty
         self._outbox = node.outbox
-        self._seq = node.succession.seqs[topics.camera]
+        self._seq = node.handover.seqs[topics.camera]
         self._snapshots = Snapshots(extent.snapshot_interval_s)
         self._values = PacedValues(node.outbox)
         self._counts = Counts(self._publish_count, extent.labels)

@@ -21,8 +21,8 @@ from edged.contract import happenings
 from edged.contract.notices import BODIES, Notice
 from edged.errors import SinkError
 from edged.imaging.jpeg import encoded
+from edged.settings.http_url import basic_login
 from edged.settings.secrets import server_of
-from edged.settings.webhook import basic_login
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

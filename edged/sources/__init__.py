@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from edged.records import Frame
     from edged.settings.declared import Settings
-    from edged.sources.beside import PassingStream
+    from edged.sources.cameras.beside import PassingStream
 
 _COPYING_AV = 15
 """PyAV before that cannot make a file of packets that it has not encoded itself."""

@@ -14,7 +14,7 @@ class Damaged(Exception):  # noqa: N818  # a picture that does not count, not an
     """A picture is broken or incomplete; the next one may be whole."""
 
 
-class Spared(Exception):  # noqa: N818  # no error
+class Skipped(Exception):  # noqa: N818  # no error
     """Something came that nobody needs a picture of now: nothing moves."""
 
 
@@ -26,7 +26,7 @@ class Camera(Protocol):
     """One connection to a camera, used once, by one thread: ``open``, ``grab`` and ``retrieve``, ``close``.
 
     ``close`` is also called when ``open`` has failed. What is lost is not looked for again here: the
-    :class:`~edged.sources.live.LiveSource` makes a new one.
+    :class:`~edged.sources.cameras.live.LiveSource` makes a new one.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Camera(Protocol):
 
         Raises:
             Damaged: a picture came and is broken.
-            Spared: something came, and there is no need of a picture.
+            Skipped: something came, and there is no need of a picture.
             Through: it was a file, which is through.
             SourceError: the connection is over.
         """

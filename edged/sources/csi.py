@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edged.errors import ConfigError
-from edged.sources.live import LiveSource
-from edged.sources.reader import Deadlines
-from edged.sources.rpicam import RpicamCamera, rpicam_program
+from edged.sources.cameras.live import LiveSource
+from edged.sources.cameras.reader import Deadlines
+from edged.sources.cameras.rpicam import RpicamCamera, rpicam_program
 
 if TYPE_CHECKING:
     from edged.settings.declared import Settings
@@ -53,7 +53,7 @@ class CsiSource(LiveSource):
 def _camera(number: int, size: tuple[int, int], fps: float, pixel_format: str) -> Camera:
     """The connection of choice; imports only what it needs."""
     if _by_picamera2():
-        from edged.sources.picamera import PicameraCamera  # noqa: PLC0415
+        from edged.sources.cameras.picamera import PicameraCamera  # noqa: PLC0415
 
         return PicameraCamera(number, size=size, fps=fps)
     return RpicamCamera(number, size=size, fps=fps, pixel_format=pixel_format)

@@ -14,11 +14,11 @@ import structlog
 from edged.contract.words import natural
 from edged.errors import SourceError
 from edged.records import Frame
-from edged.sources import media
 from edged.sources.connection import Damaged
-from edged.sources.hardware import DecoderChoice
+from edged.sources.decoding import media
+from edged.sources.decoding.hardware import DecoderChoice
+from edged.sources.decoding.skipping import Skipping
 from edged.sources.pace import Pace, turned_pixel
-from edged.sources.thrift import Thrift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ class FileSource:
         self._loop = loop
         self._realtime = realtime
         self._pace = Pace(fps)
-        self.thrift = Thrift(self._pace, self.skipped)
+        self.skipping = Skipping(self._pace, self.skipped)
         self.choice = DecoderChoice()
         self._rotate = rotate
         self._stopped = threading.Event()
@@ -84,7 +84,7 @@ class FileSource:
         )
         source.choice = DecoderChoice(settings.decoder)
         if settings.motion == "packets":
-            source.thrift.watch_packets(settings.motion_check)
+            source.skipping.watch_packets(settings.motion_check)
         return source
 
     @property
@@ -99,7 +99,7 @@ class FileSource:
         first: SourceError | None = None
         for path in self._paths:
             try:
-                self._properties = media.probe(path, self._rotate, self.thrift, self.choice)
+                self._properties = media.probe(path, self._rotate, self.skipping, self.choice)
             except SourceError as error:
                 first = first or error
                 continue
@@ -126,8 +126,8 @@ class FileSource:
                 return
             pixel = turned_pixel(picture.pixel, self._rotate)
             yield Frame(number, pixels, time.time(), time.monotonic(), pts, capture_ms, pixel)
-            if self.thrift.resting:  # else it would be through with the file before anybody has looked
-                self.thrift.await_verdict(number)
+            if self.skipping.resting:  # else it would be through with the file before anybody has looked
+                self.skipping.await_verdict(number)
             number += 1
             if self._stopped.is_set():
                 return
@@ -139,7 +139,7 @@ class FileSource:
 
     def rest(self, frame_id: int, *, quiet: bool) -> None:
         """Decode less while nothing moves."""
-        self.thrift.rest(frame_id, quiet=quiet)
+        self.skipping.rest(frame_id, quiet=quiet)
 
     def stop(self) -> None:
         """End after the current frame."""
@@ -158,7 +158,7 @@ class FileSource:
             for path in self._paths:
                 end = offset
                 try:
-                    for picture in media.pictures(path, self.skipped, self.thrift, self.choice):
+                    for picture in media.pictures(path, self.skipped, self.skipping, self.choice):
                         pts = offset + picture.time
                         end = pts + picture.frame_time
                         if media.is_image(path):

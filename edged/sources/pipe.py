@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from edged.errors import ConfigError, SourceError
 from edged.records import Frame
-from edged.sources import media
 from edged.sources.connection import Damaged
-from edged.sources.container import Container
+from edged.sources.decoding import media
+from edged.sources.decoding.container import Container
 from edged.sources.pace import Pace, turned_pixel
 
 if TYPE_CHECKING:

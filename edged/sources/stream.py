@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from edged.errors import SourceError
 from edged.settings.secrets import PERCENT_ENCODE, has_credentials, without_credentials
-from edged.sources import web
-from edged.sources.beside import PassingStream
+from edged.sources.cameras import web
+from edged.sources.cameras.beside import PassingStream
+from edged.sources.cameras.live import LiveSource
+from edged.sources.cameras.reader import Deadlines
 from edged.sources.connection import Damaged, Through
-from edged.sources.container import Container
-from edged.sources.hardware import DecoderChoice
-from edged.sources.live import LiveSource
+from edged.sources.decoding.container import Container
+from edged.sources.decoding.hardware import DecoderChoice
 from edged.sources.pace import MediaClock
-from edged.sources.reader import Deadlines
-from edged.sources.tap import Tap
+from edged.sources.packets.tap import Tap
 
 if TYPE_CHECKING:
     from edged.pixels import Pixels
     from edged.settings.declared import Settings
-    from edged.sources.thrift import Thrift
+    from edged.sources.decoding.skipping import Skipping
 
 _DOUBTFUL = 10
 """Pictures that a strict decoder may refuse, with none that it accepts, before a lenient one is tried."""
@@ -34,7 +34,7 @@ _FROM_ITS_BEGINNING = (
 
 
 class StreamCamera:
-    """One connection, by FFmpeg or, to Motion JPEG and pictures by request, by :mod:`edged.sources.web`.
+    """One connection: by FFmpeg, or to Motion JPEG pictures by request (:mod:`edged.sources.cameras.web`).
 
     Args:
         url: with user and password, if any.
@@ -68,7 +68,7 @@ class StreamCamera:
         self._deadlines = deadlines
         self._poll_s = poll_s
         self._loop = loop
-        self.thrift: Thrift | None = None
+        self.skipping: Skipping | None = None
         """What need not be decoded; None: everything is."""
         self._choice = choice
         self._answer: web.Answer | None = None
@@ -201,7 +201,7 @@ class StreamCamera:
             timeouts_s=timeouts_s,
             strict=self._strict,
             tap=self.tap,
-            thrift=self.thrift,
+            skipping=self.skipping,
             choice=self._choice,
         )
 
@@ -284,5 +284,5 @@ class StreamSource(LiveSource):
         )
         source.choice = choice
         if settings.motion == "packets":
-            source.thrift.watch_packets(settings.motion_check)
+            source.skipping.watch_packets(settings.motion_check)
         return source

@@ -15,9 +15,9 @@ import structlog
 from edged.backoff import Backoff
 from edged.errors import SourceError
 from edged.settings import sandbox
+from edged.sources.cameras.live import LiveSource
+from edged.sources.cameras.reader import Deadlines
 from edged.sources.connection import Damaged
-from edged.sources.live import LiveSource
-from edged.sources.reader import Deadlines
 
 if TYPE_CHECKING:
     from edged.records import Image

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import structlog
 
-from edged.sources.tap import COPIED
+from edged.sources.packets.tap import COPIED
 from edged.video.encoder import CLOCK_HZ, Packet
 from edged.video.segments import Sample
 from edged.video.writer import BehindError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import av
 
     from edged.records import Frame
-    from edged.sources.tap import PacketForm
+    from edged.sources.packets.tap import PacketForm
     from edged.video.writer import Writer
 
 _REMEMBERED = 600

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from edged.pixels import Pixels
     from edged.records import Image
-    from edged.sources.tap import PacketForm
+    from edged.sources.packets.tap import PacketForm
 
 CLOCK_HZ = 90_000
 """Ticks a second of all timestamps: the clock of MPEG, which every usual frame rate divides well enough."""

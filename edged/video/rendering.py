@@ -10,7 +10,7 @@ from edged.errors import ConfigError, SinkError, SourceError
 from edged.imaging.picture import Picture
 from edged.records import Box, Detection, Keypoint
 from edged.sources.connection import Damaged
-from edged.sources.container import Container
+from edged.sources.decoding.container import Container
 from edged.video.encoder import SOFTWARE, Encoder, EncoderError
 from edged.video.recorder import FileRecorder
 from edged.video.segments import LINES, Sample

@@ -28,7 +28,7 @@ from edged.model import file as modelfile
 from edged.model.labels import parse
 from edged.mqtt.commands import Commands
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.delivery.succession import Numbers
+from edged.mqtt.handover import Numbers
 from edged.mqtt.link.client import BrokerAccess
 from edged.mqtt.link.experience import Ending, Experience
 from edged.mqtt.link.session import Session
@@ -39,7 +39,7 @@ from edged.settings.loading import load_all
 from edged.sinks.http import HttpSink
 from edged.sources.connection import Damaged
 from edged.sources.file import FileSource
-from edged.sources.jpegs import JpegSplitter
+from edged.sources.packets.jpegs import JpegSplitter
 from edged.video.archive import Archive
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing_extensions import TypeVar
 from edged.contract import schema
 from edged.contract.topics import NodeTopics, Topics
 from edged.metrics import FrameCounts, Meter, StageStats
-from edged.mqtt.discovery import Discovery, Offers
+from edged.mqtt.home.discovery import Discovery, Offers
 from edged.mqtt.link.client import BrokerAccess
 from edged.mqtt.node import MqttNode, NodeOptions
 from edged.records import Box, Detection, Frame, Report, Result, State

@@ -19,7 +19,7 @@ from edged.errors import ConfigError
 from edged.metrics import Meter
 from edged.mqtt.commands import Commands
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.delivery.succession import Numbers
+from edged.mqtt.handover import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

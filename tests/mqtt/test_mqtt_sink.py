@@ -25,7 +25,7 @@ import edged
 from edged.metrics import Meter
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import SpoolFile
-from edged.mqtt.delivery.succession import Numbers
+from edged.mqtt.handover import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

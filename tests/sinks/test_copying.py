@@ -16,7 +16,7 @@ from source_clips import make, number_of
 
 from edged.metrics import Meter
 from edged.sinks.video import VideoSink
-from edged.sources.tap import JpegTap, StreamTap, Tap
+from edged.sources.packets.tap import JpegTap, StreamTap, Tap
 from edged.video.archive import Archive
 from edged.video.copying import Copier, Timeline
 from edged.video.recorder import Events, FolderRecorder

@@ -19,7 +19,7 @@ from edged.metrics import Ledger, Meter
 from edged.model.detector import Detector
 from edged.pipeline import Intake, Outlet, Pipeline
 from edged.records import Detection, Model, TensorSpec
-from edged.sources.reader import Deadlines
+from edged.sources.cameras.reader import Deadlines
 from edged.sources.stream import StreamCamera, StreamSource
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edged.metrics import FrameCounts
     from edged.records import Result, Tensor
     from edged.sinks import Sink
-    from edged.sources.live import LiveSource
+    from edged.sources.cameras.live import LiveSource
 
 READ_S = 2.0
 BACKOFF_S = 1.0

@@ -18,8 +18,8 @@ from edged.backoff import Backoff
 from edged.errors import ConfigError, SourceError
 from edged.settings.declared import Settings
 from edged.sources import create
+from edged.sources.cameras.picamera import PicameraCamera
 from edged.sources.csi import CsiSource
-from edged.sources.picamera import PicameraCamera
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from source_clips import nothing_left_to_the_collector
 
 from edged.backoff import Backoff
 from edged.errors import SourceError
-from edged.sources.reader import Deadlines
+from edged.sources.cameras.reader import Deadlines
 from edged.sources.stream import StreamCamera, StreamSource
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ def test_frozen_and_killed_camera_comes_back(kind: str) -> None:
 
 
 def test_a_camera_whose_packets_are_not_decoded_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edged.sources.decoding._BLIND_S", 1000.0)
+    monkeypatch.setattr("edged.sources.decoding.decoder._BLIND_S", 1000.0)
     deadlines = Deadlines(8, 2)
     with (
         cameras.running(cameras.ffmpeg("mpegts", group=1000)) as server,
         stream(server.url, deadlines=deadlines) as source,
     ):
-        source.thrift.watch_packets(1000.0)
+        source.skipping.watch_packets(1000.0)
         camera = StreamCamera(server.url, transport="tcp", deadlines=deadlines)
         source._connect = lambda: camera  # noqa: SLF001  # as create() does it
         source.open()

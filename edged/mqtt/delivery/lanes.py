@@ -10,7 +10,7 @@ from edged.mqtt.delivery.latest import Values
 
 if TYPE_CHECKING:
     from edged.mqtt.delivery.message import Message
-    from edged.mqtt.delivery.succession import Numbers
+    from edged.mqtt.handover import Numbers
 
 
 class Lanes:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edged.mqtt.delivery.message import Message
-    from edged.mqtt.delivery.succession import Numbers
+    from edged.mqtt.handover import Numbers
 
 
 class Values:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable
 
-    from edged.mqtt.delivery.succession import Numbers
+    from edged.mqtt.handover import Numbers
 
 log = structlog.get_logger()
 

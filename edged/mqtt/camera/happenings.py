@@ -1,0 +1,208 @@
+"""What happens before a camera: its events, its zones and lines, and the best picture of each label."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from edged.contract import happenings, payloads
+from edged.contract.topics import slug
+from edged.imaging.jpeg import encoded
+from edged.mqtt.camera.paced import Budget, PacedValues
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from edged.contract.topics import Topics
+    from edged.mqtt.camera.ledger import EventLedger
+    from edged.mqtt.delivery.outbox import Outbox
+    from edged.records import Event, Image, Presence
+
+_QUALITY = 85
+_PLACES = ("zone_", "line_")
+_DIGITS = 19
+"""So many are no total any more."""
+_SEEN_S = 60.0
+"""How often it is told that something is still there."""
+
+
+class Happenings:
+    """Publishes events as they are, and what is retained when it changes. Thread-safe.
+
+    Args:
+        topics: of the camera.
+        outbox: takes the messages.
+        ledger: notes them before, and has the totals.
+        boot_id: identity of this run.
+        zones: names of the zones there are.
+        lines: names of the lines there are.
+        tracks: whether there will be objects over time at all.
+        values: tells what is retained; None: at once.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        outbox: Outbox,
+        *,
+        ledger: EventLedger,
+        boot_id: str,
+        zones: Iterable[str] = (),
+        lines: Iterable[str] = (),
+        tracks: bool = False,
+        values: PacedValues | None = None,
+    ) -> None:
+        self._topics = topics
+        self._outbox = outbox
+        self._ledger = ledger
+        self._boot_id = boot_id
+        self.zones = tuple(zones)
+        self.lines = tuple(lines)
+        self._tracks = tracks
+        self._values = values or PacedValues(outbox)
+        self._seen: dict[str, float] = {}
+        """When the labels that are there were last told to be, UTC."""
+        self._crops: dict[str, Image] = {}
+        """The best picture of a label that has not been told yet."""
+        self._of_pictures, self._of_places, self._of_comings = (
+            Budget(0.1, 2),
+            Budget(0.1, 5),
+            Budget(0.05, 4),
+        )
+        self._lock = threading.Lock()
+        self._told: dict[str, bytes] = {}
+        """Retained values by topic."""
+        self._zone_labels: dict[str, set[str]] = {zone: set() for zone in self.zones}
+        self._line_base = f"{topics.base}/{topics.camera}/line/"
+
+    def start(self) -> None:
+        """Nothing is seen yet; tell the totals from before, and clear those of lines that are gone."""
+        with self._lock:
+            if self._tracks:
+                self._set(self._topics.occupancy, b"OFF")
+            for topic, total in self._ledger.totals.under(self._line_base).items():
+                if topic.removeprefix(self._line_base).split("/")[0] in self.lines:
+                    self._set(topic, b"%d" % total)
+                else:
+                    self._ledger.totals.forget(topic)
+                    self._outbox.post(topic, b"")
+        self._ledger.flush()
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Publish events, each once; with the first and with a better picture what it looks like."""
+        for event in events:
+            message = happenings.event(event, camera=self._topics.camera, boot_id=self._boot_id)
+            if not self._is_calm(event):
+                message["calm"] = False
+            self._ledger.note(message)  # as it is sent, for it is found again by its text
+            self._outbox.put(self._topics.events, payloads.encode(message), waits=True)
+            self._cross(event)
+            if event.crop is not None:
+                self._crops[event.label] = event.crop
+        self._show()
+
+    def _is_calm(self, event: Event) -> bool:
+        """Whether who records every event can take this one, too."""
+        places = any(change.startswith(_PLACES) for change in event.changes)
+        if not places and event.kind == "update":
+            return True  # nobody records it
+        return (self._of_places if places else self._of_comings).spend()
+
+    def _show(self) -> None:
+        """Publish the best pictures that wait, as far as the pace allows it."""
+        while self._crops and self._of_pictures.spend():
+            label = next(iter(self._crops))
+            jpeg = encoded(self._crops.pop(label), _QUALITY)
+            self._outbox.post(self._topics.best(slug(label)), jpeg, qos=0)
+
+    def see(self, presence: Presence, ts: float) -> None:
+        """Tell whether anything is there, and when labels were last seen; ``ts`` is UTC of the frame."""
+        self._show()
+        with self._lock:
+            self._set(self._topics.occupancy, b"ON" if any(presence.counts.values()) else b"OFF")
+            self._see({slug(label) for label, count in presence.counts.items() if count}, ts)
+
+    def update(self, presence: Presence) -> None:
+        """Publish what has changed in zones."""
+        self._ledger.flush()
+        with self._lock:
+            for zone, counts in presence.zones.items():
+                labels = self._zone_labels.setdefault(zone, set())
+                # What is seen elsewhere is known not to be in the zone.
+                labels.update(counts, presence.counts)
+                for label in labels:
+                    self._set(self._topics.zone_count(zone, slug(label)), b"%d" % counts.get(label, 0))
+                self._set(self._topics.zone_occupancy(zone), b"ON" if any(counts.values()) else b"OFF")
+
+    def recall(self, topic: str, payload: bytes) -> None:
+        """The broker remembers what has happened: totals of lines go on, what no longer exists is cleared."""
+        kind, *rest = topic.removeprefix(f"{self._topics.base}/{self._topics.camera}/").split("/")
+        if not rest:  # "zone/#" stands for "zone" as well
+            if topic == self._topics.occupancy and not self._tracks:
+                self._outbox.post(topic, b"")
+            return
+        is_total = payload.isdigit() and len(payload) < _DIGITS
+        with self._lock:
+            if kind == "line" and rest[0] in self.lines and is_total:
+                self._told.setdefault(topic, payload)
+                self._set(topic, b"%d" % self._ledger.totals.recall(topic, int(payload)), at_once=True)
+            elif topic in self._told:
+                return
+            elif kind == "zone" and rest[0] in self.zones and rest[1:2] == ["count"]:
+                self._set(topic, b"0")
+            elif kind != "zone" or rest[0] not in self.zones:
+                self._outbox.post(topic, b"")
+
+    def drop(self, keys: Collection[str]) -> None:
+        """Clear everything that was retained of these labels, which are given as slugs."""
+        with self._lock:
+            totals = self._ledger.totals.under(self._line_base)
+            for topic in [one for one in self._told.keys() | totals.keys() if one.split("/")[-1] in keys]:
+                self._told.pop(topic, None)
+                self._ledger.totals.forget(topic)
+                self._values.clear(topic)
+            for labels in self._zone_labels.values():
+                labels -= {label for label in labels if slug(label) in keys}
+            for key in keys:
+                self._seen.pop(key, None)
+                for topic in (self._topics.last_seen(key), self._topics.best(key)):
+                    self._outbox.post(topic, b"")
+        self._ledger.flush()
+
+    def repeat(self) -> None:
+        """Go on with the totals as they are now; the sink before this one has counted till the end."""
+        with self._lock:
+            for topic, total in self._ledger.totals.under(self._line_base).items():
+                self._set(topic, b"%d" % total)
+
+    def ask(self) -> tuple[str, ...]:
+        """Topics of which the broker may remember some from before our time; asked for in every session."""
+        self._ledger.totals.ask(self._line_base)
+        asked = f"{self._topics.base}/{self._topics.camera}/zone/#", f"{self._line_base}#"
+        return asked if self._tracks else (*asked, self._topics.occupancy)
+
+    def _see(self, there: set[str], ts: float) -> None:
+        """Tell when labels were last seen: when they come and go, and once a minute."""
+        for key in there | self._seen.keys():
+            told = self._seen.get(key)
+            if told is None or key not in there or not 0 <= ts - told < _SEEN_S:
+                self._set(self._topics.last_seen(key), happenings.moment(ts))
+                self._seen[key] = ts
+        for key in self._seen.keys() - there:
+            del self._seen[key]
+
+    def _cross(self, event: Event) -> None:
+        """Count the lines that an object has crossed now."""
+        for change in event.changes:
+            kind, _, crossing = change.partition(":")
+            if kind == "line_crossed":
+                line, direction = crossing.split(":")
+                topic = self._topics.line_total(line, direction, slug(event.label))
+                with self._lock:
+                    self._set(topic, b"%d" % self._ledger.totals.add(topic))
+        self._ledger.flush()
+
+    def _set(self, topic: str, value: bytes, *, at_once: bool = False) -> None:
+        if self._told.get(topic) != value:
+            self._told[topic] = value
+            self._values.put(topic, value, at_once=at_once)

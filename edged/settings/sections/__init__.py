@@ -1,0 +1,1 @@
+"""The settings, declared: a file a section."""

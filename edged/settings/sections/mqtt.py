@@ -1,0 +1,121 @@
+"""The settings of MQTT: the broker, names, what is kept while it is away, Home Assistant."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path  # noqa: TC003  # pydantic reads the annotations
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, field_validator
+
+from edged.errors import ConfigError
+from edged.settings import syntax
+from edged.settings.broker import parse_url
+from edged.settings.field import setting
+from edged.settings.http_url import problem_of
+
+
+def _node() -> str:
+    return socket.gethostname().split(".")[0] or "edged"
+
+
+_TopicLevel = Annotated[str, AfterValidator(syntax.topic_level)]
+
+
+class MqttSettings(BaseModel):
+    """What is published where, obeyed, and kept while nobody takes it."""
+
+    mqtt_url: str | None = setting(
+        None, "MQTT", "mqtt://user@host:1883 or mqtts://user@host:8883", shown="none"
+    )
+    mqtt_password_file: Path | None = setting(
+        None, "MQTT", "file that holds the password", shown="none", read=True
+    )
+    mqtt_version: Literal["5", "3.1.1"] = setting("5", "MQTT", "protocol version: 5 or 3.1.1")
+    mqtt_prefix: _TopicLevel = setting("edged", "MQTT", "first topic level")
+    mqtt_empty: bool = setting(True, "MQTT", "publish frames without detections, too")
+    mqtt_queue: int = setting(
+        1000, "MQTT", "messages kept in memory while the broker is away", ge=1, le=1_000_000
+    )
+    mqtt_keepalive: int = setting(
+        15, "MQTT", "seconds after which a silent broker counts as gone", ge=1, le=65535
+    )
+    mqtt_ca: Path | None = setting(
+        None, "MQTT", "CA certificates (PEM) for mqtts", shown="the system's", read=True
+    )
+    mqtt_cert: Path | None = setting(
+        None, "MQTT", "client certificate (PEM) for mqtts", shown="none", read=True
+    )
+    mqtt_key: Path | None = setting(
+        None, "MQTT", "key of the client certificate (PEM)", shown="none", read=True
+    )
+    node: _TopicLevel = Field(
+        default_factory=_node,
+        description="node id in topics",
+        json_schema_extra={"section": "MQTT", "shown": "the host name"},
+    )
+    camera: _TopicLevel = setting("camera", "MQTT", "camera id in topics")
+    spool: Path | None = setting(
+        None,
+        "MQTT",
+        "folder that keeps detections and events on disk while the broker is away, and over a kill which "
+        "events are open and how often lines were crossed",
+        shown="none",
+    )
+    spool_max_mb: int = setting(100, "MQTT", "megabytes the spool may take; the oldest goes first", ge=1)
+    spool_max_age: float = setting(
+        604800.0,
+        "MQTT",
+        "seconds of running after which spooled messages are dropped",
+        gt=0,
+        allow_inf_nan=False,
+    )
+    snapshot_interval: float = setting(
+        0.0,
+        "MQTT",
+        "seconds between snapshots (annotated JPEG) while something is seen; 0: none",
+        ge=0,
+        allow_inf_nan=False,
+    )
+    commands: bool = setting(
+        False,
+        "MQTT",
+        "obey commands under <base>/cmd/: snapshot, pause, resume, reload, and detection, recording, "
+        "threshold and model, which take a value",
+    )
+    ha_discovery: bool = setting(False, "MQTT", "announce entities to Home Assistant")
+    ha_prefix: _TopicLevel = setting("homeassistant", "MQTT", "Home Assistant's discovery prefix")
+    label_days: float = setting(
+        30.0,
+        "MQTT",
+        "days after which a label that was not seen again has no topics and entities any more, unless "
+        "EDGED_CLASSES names it; 0: they stay",
+        ge=0,
+        le=36500,
+        allow_inf_nan=False,
+    )
+    update_url: str | None = setting(
+        None,
+        "MQTT",
+        "http:// or https:// address of a JSON object with the newest version of edged (version, and url "
+        "of its notes), asked once a day; Home Assistant then has an update entity",
+        shown="none: nobody is asked",
+    )
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def _is_broker(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_url(value)
+            except ConfigError as error:
+                # Only a ValueError is collected together with what else is wrong.
+                raise ValueError(error.problem) from error
+        return value
+
+    @field_validator("update_url")
+    @classmethod
+    def _is_update_address(cls, value: str | None) -> str | None:
+        if value is not None and (problem := problem_of(value)):
+            raise ValueError(problem)
+        return value

@@ -1,0 +1,43 @@
+"""The settings of the webhook."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, field_validator
+
+from edged.settings import syntax
+from edged.settings.field import setting
+from edged.settings.http_url import problem_of
+
+Kind = Literal["start", "update", "end"]
+
+
+class WebhookSettings(BaseModel):
+    """What of one camera's settings the webhook reads."""
+
+    webhook_url: str | None = setting(
+        None,
+        "Webhook",
+        "http:// or https:// address to which every event is sent by POST, with the best picture",
+        shown="none",
+    )
+    webhook_body: Literal["json", "form", "picture"] = setting(
+        "json",
+        "Webhook",
+        "json: the event with title, message and picture (base64); form: the same as multipart form "
+        "(Telegram, Gotify); picture: a JPEG with title and message as headers (ntfy)",
+    )
+    webhook_events: Annotated[tuple[Kind, ...], BeforeValidator(syntax.comma_separated)] = setting(
+        ("start", "update", "end"),
+        "Webhook",
+        "which news of an object are sent, comma separated: start, update, end",
+        shown="start,update,end",
+    )
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_webhook_address(cls, value: str | None) -> str | None:
+        if value is not None and (problem := problem_of(value)):
+            raise ValueError(problem)
+        return value

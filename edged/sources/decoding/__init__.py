@@ -1,0 +1,1 @@
+"""From packets to upright pictures: what is decoded, and by what."""

@@ -1,0 +1,238 @@
+"""Which packets of a stream are decoded: all, or only those in which something seems to move.
+
+While nothing moves, keyframes only: what follows one is kept, as it came. When the size of a packet stands
+out, the decoder takes up where it stopped, at what it has decoded last or at the last keyframe, and catches
+up. No packet is ever left out that a later picture needs, and none is decoded twice but a keyframe.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import av
+import av.error
+import structlog
+
+from edged.sources.connection import Skipped
+from edged.sources.decoding.skipping import QUIET, RATE
+from edged.sources.packets.nal import Headers
+from edged.sources.packets.sizes import Sizes
+
+if TYPE_CHECKING:
+    from edged.sources.decoding.hardware import DecoderChoice
+    from edged.sources.decoding.skipping import Skipping
+
+    _Packet = av.Packet[av.VideoStream]
+
+log = structlog.get_logger()
+
+WATCHED = frozenset({"h264", "hevc"})
+"""Codecs whose packets can be watched."""
+_MOST_BYTES = 32 * 1024 * 1024
+_MOST_PACKETS = 600
+"""What is kept of one group of pictures at the most: 20 s of 30 pictures a second."""
+_AT_ONCE = 60
+"""Packets that are decoded in one go, so that whoever waits for us hears of us in between."""
+_DOUBTFUL = 10
+"""Packets in a row of which a device makes nothing but errors, before it is given up."""
+_BLIND_S = 0.5
+"""Seconds between looks where sizes tell nothing."""
+
+
+class Decoding:
+    """The decoder of one connection. Belongs to one thread.
+
+    Args:
+        own: FFmpeg's decoder, not yet in use.
+        choice: says what decodes in its place.
+        skipping: what need not be decoded; None: everything is.
+        name: how messages call the stream.
+    """
+
+    def __init__(
+        self, own: av.VideoCodecContext, choice: DecoderChoice, skipping: Skipping | None, *, name: str
+    ) -> None:
+        self._own = own
+        self._choice = choice
+        self._context = context = choice.context(own)
+        context.thread_count = 1
+        self._errors = 0
+        self._skipping = skipping
+        self._name = name
+        self._headers = Headers(own.name, own.extradata)
+        self._watches = skipping is not None and skipping.check_s is not None and own.name in WATCHED
+        self._sizes = Sizes()
+        self._kept: deque[_Packet] = deque()
+        self._bytes = 0
+        self._shown = 0
+        """Packets that are kept though their picture was given already: the keyframe."""
+        self._catching_up = False
+        self._read: float | None = None
+        """Timestamp of the picture that was given last."""
+        self._looked = 0.0
+        """When the last packet was decoded, by the time of the stream."""
+        self._told = False
+        if skipping is not None:
+            skipping.wake()  # whatever another connection has seen
+
+    @property
+    def watches(self) -> bool:
+        """Whether packets are left alone while nothing moves."""
+        return self._watches
+
+    def read(self, picture_s: float | None) -> None:
+        """A picture is given on, with this timestamp in seconds."""
+        self._read = picture_s
+
+    def pictures(self, packet: _Packet | None) -> list[av.VideoFrame]:
+        """What the decoder makes of the next packet; of None, or an empty one: what it still holds back.
+
+        Raises:
+            Skipped: nobody needs a picture of it now.
+            FFmpegError: it is damaged.
+        """
+        skipping = self._skipping
+        if skipping is None:
+            return self._decode(packet)
+        if packet is None or not packet.size:
+            return [*self._last(skipping), *self._decode(packet)]
+        if not self._watches or not (skipping.resting or self._kept):
+            self._sizes.passed(key=packet.is_keyframe)
+            return self._wanted(packet, skipping)
+        if skipping.resting and packet.is_keyframe and self._headers.begins_anew(memoryview(packet)):
+            return self._begin_anew(packet, skipping)
+        unusual = skipping.resting and self._is_unusual(packet, skipping)
+        self._keep(packet)
+        if unusual:
+            skipping.wake()
+        if not skipping.resting or self._is_time(packet, skipping):
+            self._catching_up = True
+        if not self._catching_up:
+            raise Skipped
+        return self._catch_up(skipping, _AT_ONCE)
+
+    def close(self) -> None:
+        """Count what was kept and will never be decoded."""
+        if self._skipping is not None:
+            self._forget(self._skipping)
+
+    def _wanted(self, packet: _Packet, skipping: Skipping) -> list[av.VideoFrame]:
+        """Decode a packet, unless nobody looks at its picture and no other picture needs it."""
+        moment = self._looked = _moment(packet)
+        early = self._read is not None and not skipping.is_wanted(moment - self._read)
+        if early and packet.pts is not None and self._headers.is_spare(memoryview(packet)):
+            skipping.left_out(RATE)
+            return []
+        return self._decode(packet)
+
+    def _decode(self, packet: _Packet | None) -> list[av.VideoFrame]:
+        """What the decoder makes of a packet; a device that makes nothing of many is given up."""
+        try:
+            pictures = self._context.decode(packet)
+        except (av.error.FFmpegError, RuntimeError) as error:
+            self._errors += 1
+            if self._context is not self._own and self._errors >= _DOUBTFUL:
+                self._choice.failed(getattr(error, "strerror", None) or type(error).__name__)
+                self._context = self._own
+            if isinstance(error, RuntimeError):  # PyAV's word for what a device cannot do
+                raise av.error.InvalidDataError(1, str(error)) from None
+            raise
+        if pictures:
+            self._errors = 0
+        return pictures
+
+    def _is_unusual(self, packet: _Packet, skipping: Skipping) -> bool:
+        if packet.is_keyframe:  # one that begins nothing anew
+            self._sizes.passed(key=True)
+            return False
+        if skipping.moved:
+            skipping.moved = False
+            self._sizes.moved()
+        return self._sizes.stands_out(packet.size)
+
+    def _is_time(self, packet: _Packet, skipping: Skipping) -> bool:
+        """Whether what is kept is to be looked at although nothing stands out."""
+        if self._bytes >= _MOST_BYTES or len(self._kept) >= _MOST_PACKETS:
+            if not self._told:
+                log.info("packets_many", source=self._name, packets=len(self._kept), bytes=self._bytes)
+            self._told = True
+            return True
+        moment = _moment(packet)
+        check_s = skipping.check_s or 0.0
+        limit_s = check_s if self._sizes.tell else min(_BLIND_S, check_s)
+        due = self._read is None or skipping.is_wanted(moment - self._read)
+        return due and abs(moment - self._looked) >= limit_s
+
+    def _begin_anew(self, packet: _Packet, skipping: Skipping) -> list[av.VideoFrame]:
+        """Look at a keyframe; what was kept before it is of no use any more."""
+        self._forget(skipping)
+        self._sizes.passed(key=True)
+        self._looked = _moment(packet)
+        self._context.flush_buffers()
+        pictures = self._decode(packet)
+        if not pictures:
+            # The decoder waits for pictures that are shown earlier: to have this one now it must be emptied,
+            # and then it begins at the keyframe once more.
+            pictures = self._drain(packet)
+            self._context.flush_buffers()
+            self._keep(packet)
+            self._shown = len(pictures)
+        return pictures[-1:]
+
+    def _drain(self, last: _Packet) -> list[av.VideoFrame]:
+        """What the decoder still holds back."""
+        end = cast("_Packet", av.Packet())
+        end.time_base = last.time_base  # the pictures have theirs from it
+        return self._decode(end)
+
+    def _keep(self, packet: _Packet) -> None:
+        self._kept.append(packet)
+        self._bytes += packet.size
+
+    def _forget(self, skipping: Skipping) -> None:
+        skipping.left_out(QUIET, len(self._kept) - self._shown)
+        self._kept.clear()
+        self._bytes = self._shown = 0
+        self._catching_up = False
+
+    def _last(self, skipping: Skipping) -> list[av.VideoFrame]:
+        """At the end of a stream: what is worth a look of what was kept."""
+        if not skipping.resting and self._kept:
+            return self._catch_up(skipping, len(self._kept))
+        self._forget(skipping)
+        return []
+
+    def _catch_up(self, skipping: Skipping, most: int) -> list[av.VideoFrame]:
+        """Decode what was kept, so many packets at the most; only the newest picture is given.
+
+        Raises:
+            Skipped: not all of it is decoded yet.
+        """
+        pictures: list[av.VideoFrame] = []
+        count = min(most, len(self._kept))
+        for _ in range(count):
+            packet = self._kept.popleft()
+            self._bytes -= packet.size
+            if self._kept and self._headers.is_spare(memoryview(packet)):
+                continue
+            try:
+                pictures = self._decode(packet) or pictures
+            except av.error.FFmpegError:
+                pictures = []
+        done = not self._kept
+        skipping.left_out(QUIET, max(0, count - self._shown - (1 if done and pictures else 0)))
+        self._shown = 0
+        if not done:
+            raise Skipped
+        self._catching_up = False
+        self._looked = _moment(packet)
+        return pictures[-1:]
+
+
+def _moment(packet: _Packet) -> float:
+    """When a packet's picture is shown, in seconds: by its timestamp, or now where it has none."""
+    if packet.pts is None:
+        return time.monotonic()
+    return float(packet.pts * packet.time_base)

@@ -1,0 +1,101 @@
+"""Which pictures need not be decoded: source, connections and pipeline agree on it here."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from edged.sources.pace import Pace
+
+_VERDICT_S = 5.0
+"""How long a file waits to hear what a picture showed: a frame that was lost on its way gets no verdict."""
+
+QUIET = "quiet"
+"""Counts pictures that were left out because nothing moved."""
+RATE = "rate"
+"""Counts pictures that were left out because they were too many."""
+
+
+@runtime_checkable
+class MotionAware(Protocol):
+    """A source that is told whether anything moves, and decodes less while nothing does."""
+
+    def rest(self, frame_id: int, *, quiet: bool) -> None:
+        """Take note of what was found in a frame; from the thread that found it.
+
+        Args:
+            frame_id: number of the frame.
+            quiet: nothing moves in it, and nothing that was seen is unsettled.
+        """
+        ...
+
+
+class Skipping:
+    """Lives as long as a source, through all its connections. Thread-safe.
+
+    Args:
+        pace: of the source; which pictures are given.
+        skipped: of the source; counts what was left out. Only the reading thread counts.
+    """
+
+    def __init__(self, pace: Pace, skipped: Counter[str]) -> None:
+        self.check_s: float | None = None
+        """Seconds of a stream after which a quiet scene is decoded nevertheless; None: it always is."""
+        self._pace = pace
+        self._skipped = skipped
+        self.moved = False
+        """Whether something moved indeed, since :meth:`wake`."""
+        self._resting = False
+        self._judged = -1
+        self._changed = threading.Condition()
+
+    def watch_packets(self, check_s: float) -> None:
+        """Have a quiet scene not decoded, but for a look every ``check_s`` seconds."""
+        self.check_s = check_s
+        self._skipped[QUIET] = 0  # another thread may read while the reader counts
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing moves, as far as anybody knows."""
+        return self._resting
+
+    def rest(self, frame_id: int, *, quiet: bool) -> None:
+        """As :meth:`MotionAware.rest`."""
+        with self._changed:
+            self._judged = frame_id
+            self._resting = quiet and self.check_s is not None
+            self.moved = self.moved or not quiet
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Something stands out: all is decoded, until a picture has been found quiet."""
+        self.moved = False
+        self._resting = False
+
+    def await_verdict(self, frame_id: int) -> None:
+        """Wait until it is known what a frame showed: who reads faster than the clock would read past it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._judged >= frame_id, _VERDICT_S)
+
+    def is_wanted(self, later_s: float) -> bool:
+        """Whether a picture so many seconds after the last that was read may be given."""
+        return self._pace.may_be_due(later_s)
+
+    def left_out(self, cause: str, count: int = 1) -> None:
+        """Count pictures that were not read."""
+        if count:  # or a cause that this source does not know would come up while another thread reads
+            self._skipped[cause] += count
+            self._pace.passed(count)
+
+
+@runtime_checkable
+class CanSkip(Protocol):
+    """A camera that need not decode all that it gets."""
+
+    skipping: Skipping | None
+
+
+__all__ = ["QUIET", "RATE", "CanSkip", "MotionAware", "Skipping"]

@@ -1,0 +1,1 @@
+"""Packets and pictures as they come, before anybody decodes them."""

@@ -1,0 +1,196 @@
+"""Where a camera's own packets are handed on, encoded as they came: to who records or measures them."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import av
+import av.error
+
+from edged.sources.packets.jpegs import jpeg_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COPIED = ("h264", "hevc", "mjpeg")
+"""Codecs whose packets can be put into MP4 as they are."""
+
+_HEAD = 4096
+"""Bytes of a keyframe among which its parameter sets are."""
+_SEQUENCE = {
+    # Sequence parameter sets, NAL types 7 (H.264, 7.4.1) and 33 (H.265, 7.4.2.2), up to the next start code.
+    "h264": re.compile(rb"\x00\x00\x01[\x07\x27\x47\x67].*?(?=\x00\x00[\x00\x01])", re.DOTALL),
+    "hevc": re.compile(rb"\x00\x00\x01\x42.*?(?=\x00\x00[\x00\x01])", re.DOTALL),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PacketForm:
+    """What packets are of, until the codec or the size changes: each connection has a form of its own."""
+
+    codec: str
+    """FFmpeg's name: ``h264``, ``hevc``, ``mjpeg`` ..."""
+    width: int
+    """Pixels, as the stream says; 0 where it does not."""
+    height: int
+    template: av.VideoStream | None
+    """For ``add_stream_from_template``, with the parameter sets. It has nothing of the connection in it any
+    more, so that it may be kept and used in any thread. None for codecs other than :data:`COPIED`."""
+
+
+class PacketListener(Protocol):
+    """Takes packets in the thread that reads the camera: must neither block nor raise."""
+
+    def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
+        """Take a packet before it is decoded, in decoding order.
+
+        Args:
+            packet: valid until this returns; whoever keeps it keeps a copy of its bytes. Its times are in
+                its own ``time_base``, and are None where the camera sends none, as with pictures over HTTP.
+            form: the same object as long as nothing has changed.
+        """
+        ...
+
+    def connection_ended(self) -> None:
+        """No packet follows until the camera is found again, with another form."""
+        ...
+
+
+class Tap:
+    """Hands on what passes. Belongs to a source and outlives its connections."""
+
+    def __init__(self) -> None:
+        self._listeners: tuple[PacketListener, ...] = ()
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens; if not, a camera need not make packets of what it has."""
+        return bool(self._listeners)
+
+    def hand_to(self, listeners: Iterable[PacketListener]) -> None:
+        """From the next packet on hand all of them to these, and to nobody else. From any thread."""
+        self._listeners = tuple(listeners)
+
+    def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
+        """Hand on a packet."""
+        for listener in self._listeners:
+            listener.packet(packet, form)
+
+    def end_connection(self) -> None:
+        """Say that no packet follows of this connection."""
+        for listener in self._listeners:
+            listener.connection_ended()
+
+
+class StreamTap:
+    """Hands on what is demuxed.
+
+    Args:
+        tap: gets it.
+        stream: what the packets are of.
+    """
+
+    def __init__(self, tap: Tap, stream: av.VideoStream) -> None:
+        self._tap = tap
+        self._stream = stream
+        self._form: PacketForm | None = None
+        self._told: object = None
+        """What the last keyframe said of its size."""
+
+    def packet(self, packet: av.Packet[Any]) -> None:
+        """Hand on a packet, if anybody listens."""
+        if not self._tap.heard:
+            self._form = self._told = None
+            return
+        if self._form is None:
+            self._form = form_of(self._stream)
+        if packet.is_keyframe:
+            self._form = self._now(self._form, bytes(packet))
+        self._tap.packet(packet, self._form)
+
+    def _now(self, form: PacketForm, keyframe: bytes) -> PacketForm:
+        """The form, or another one: a camera that is set to another size may go on in the same connection."""
+        told = _sequence(form.codec, keyframe)
+        if told is None or told == self._told:
+            return form
+        changed, self._told = self._told is not None, told
+        return (form_of_data(form.codec, keyframe) or form) if changed else form
+
+    def end(self) -> None:
+        """Say that no packet follows of this connection."""
+        if self._form is not None:
+            self._form = None
+            self._tap.end_connection()
+
+
+class JpegTap:
+    """Makes packets of pictures that come as JPEGs without times.
+
+    Args:
+        tap: gets them.
+    """
+
+    def __init__(self, tap: Tap) -> None:
+        self._tap = tap
+        self._form: PacketForm | None = None
+        self._size: tuple[int, int] | None = None
+
+    def jpeg(self, data: bytes) -> None:
+        """Hand on a picture, if anybody listens and it is one."""
+        if not self._tap.heard:
+            return
+        size = jpeg_size(data)
+        if self._form is None or size != self._size:
+            self._form, self._size = form_of_data("mjpeg", data), size
+        if self._form is not None:
+            packet = av.Packet(data)
+            packet.is_keyframe = True
+            self._tap.packet(packet, self._form)
+
+    def end(self) -> None:
+        """Say that no picture follows of this connection."""
+        if self._form is not None:
+            self._form = None
+            self._tap.end_connection()
+
+
+@runtime_checkable
+class Tapped(Protocol):
+    """A camera, or a source, whose packets can be had."""
+
+    tap: Tap
+
+
+def form_of(stream: av.VideoStream) -> PacketForm:
+    """The form of what a container gives."""
+    context = stream.codec_context
+    template = _detached(stream) if context.name in COPIED else None
+    return PacketForm(context.name, context.width, context.height, template)
+
+
+def form_of_data(codec: str, data: bytes) -> PacketForm | None:
+    """The form that a keyframe tells itself, a JPEG or Annex B with parameter sets; None if it does not."""
+    try:
+        with av.open(io.BytesIO(data), format=codec) as sample:
+            form = form_of(sample.streams.video[0])
+    except (av.error.FFmpegError, ValueError, IndexError):
+        return None
+    return form if form.width else None
+
+
+def _sequence(codec: str, keyframe: bytes) -> object:
+    """What a keyframe says of the pictures' size, to be compared; None where it says nothing."""
+    if codec == "mjpeg":
+        return jpeg_size(keyframe)
+    if codec not in _SEQUENCE or not keyframe.startswith((b"\x00\x00\x01", b"\x00\x00\x00\x01")):
+        return None
+    found = _SEQUENCE[codec].search(keyframe, 0, _HEAD)
+    return found and found.group()
+
+
+def _detached(stream: av.VideoStream) -> av.VideoStream:
+    # The stream of a muxer that is never started: nothing is written, and nobody closes it under our hands.
+    return av.open(io.BytesIO(), "w", format="mp4").add_stream_from_template(stream, opaque=True)

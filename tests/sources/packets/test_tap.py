@@ -1,0 +1,158 @@
+"""Packets as cameras send them, handed on before they are decoded."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import cameras
+import pytest
+from source_clips import make, numbered
+
+from edged.backoff import Backoff
+from edged.errors import SourceError
+from edged.imaging.jpeg import encoded
+from edged.sources.cameras.beside import PassingStream
+from edged.sources.cameras.reader import Deadlines
+from edged.sources.decoding.container import Container
+from edged.sources.packets.jpegs import jpeg_size
+from edged.sources.packets.tap import Tap
+from edged.sources.stream import StreamCamera, StreamSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import av
+
+    from edged.sources.packets.tap import PacketForm
+
+
+class Listener:
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.packets: list[tuple[bytes, bool]] = []
+        self.forms: list[PacketForm] = []
+        self.threads: set[str] = set()
+        self.ended = 0
+
+    def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
+        self.packets.append((bytes(packet), packet.is_keyframe))
+        self.threads.add(threading.current_thread().name)
+        if form not in self.forms:
+            self.forms.append(form)
+
+    def connection_ended(self) -> None:
+        self.ended += 1
+
+
+class ClipCamera:
+    """Gives the packets of a clip, and fails at its end."""
+
+    name = "the clip"
+
+    def __init__(self, clip: Path) -> None:
+        self.tap = Tap()
+        self._clip = clip
+        self._media: Container | None = None
+
+    def open(self) -> None:
+        self._media = Container(str(self._clip), name=self.name, hint="", tap=self.tap)
+
+    def pass_on(self) -> None:
+        assert self._media is not None
+        try:
+            self._media.pass_on()
+        except EOFError:
+            raise SourceError("the clip has ended") from None
+
+    def interrupt(self) -> None:
+        """It never waits."""
+
+    def close(self) -> None:
+        assert self._media is not None
+        self._media.close()
+
+
+def heard(origin: str) -> tuple[Listener, int]:
+    """What a listener hears of a file, and how many pictures were decoded."""
+    listener, tap, pictures = Listener(), Tap(), 0
+    tap.hand_to([listener])
+    with Container(origin, name="it", hint="", tap=tap) as container:
+        while True:
+            try:
+                pictures += container.grab()
+            except EOFError:
+                break
+    return listener, pictures
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mjpeg"])
+def test_every_packet_is_handed_on_and_every_picture_decoded(tmp_path: Path, codec: str) -> None:
+    listener, pictures = heard(str(make(tmp_path / "clip.mkv", codec=codec)))
+    assert (len(listener.packets), pictures, listener.ended) == (50, 50, 1)
+    assert listener.packets[0][1]
+    (form,) = listener.forms
+    assert (form.width, form.height) == (160, 96)
+    assert form.template is not None
+    assert form.template.codec_context.name == form.codec
+
+
+def test_a_stream_that_goes_on_in_another_size_has_another_form(tmp_path: Path) -> None:
+    parts = [
+        make(tmp_path / f"{n}.h264", frames=20, size=size) for n, size in enumerate([(160, 96), (320, 192)])
+    ]
+    both = tmp_path / "both.h264"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    listener, _ = heard(str(both))
+    assert [(form.width, form.height) for form in listener.forms] == [(160, 96), (320, 192)]
+    assert len(listener.packets) == 40
+
+
+@pytest.mark.parametrize("kind", ["mjpeg", "rtsp"])
+def test_a_camera_hands_on_its_packets_from_its_own_thread(kind: str) -> None:
+    server = cameras.mjpeg() if kind == "mjpeg" else cameras.rtsp()
+    deadlines, listener = Deadlines(8.0, 1.0), Listener()
+    with cameras.running(server):
+        source = StreamSource(
+            lambda: StreamCamera(server.url, transport="tcp", deadlines=deadlines), deadlines=deadlines
+        )
+        source.tap.hand_to([listener])
+        source.open()
+        for frame in source.frames():
+            if frame.frame_id == 10:
+                break
+        source.close()
+    assert len(listener.packets) > 10
+    assert listener.threads == {"camera"}
+    assert [(form.codec, form.width, form.height) for form in listener.forms] == [
+        ("mjpeg" if kind == "mjpeg" else "h264", 320, 240)
+    ]
+    assert listener.ended == 1
+
+
+def test_the_size_of_a_picture_is_read_off_its_header() -> None:
+    jpeg = encoded(numbered(1, (64, 48)), 80)
+    assert jpeg_size(jpeg) == (64, 48)
+    assert jpeg_size(jpeg[:2] + b"\xff" + jpeg[2:]) == (64, 48), "filling may come before a marker"
+    assert jpeg_size(jpeg[:20]) is None
+    assert jpeg_size(b"\xff\xd8\xff\xe0\0\0") is None
+
+
+def test_a_stream_that_is_lost_is_hung_up_before_the_wait_for_the_next_attempt(tmp_path: Path) -> None:
+    """Who records it stores what it has when it hears of the end."""
+    clip = make(tmp_path / "clip.ts", frames=20)
+    ended = threading.Event()
+
+    class Ending(Listener):
+        def connection_ended(self) -> None:
+            ended.set()
+
+    stream = PassingStream(lambda: ClipCamera(clip), backoff=Backoff(3600.0, 3600.0, spread=0.0))
+    stream.hand_to([Ending()])
+    stream.open()
+    try:
+        assert ended.wait(30.0)
+        assert "the clip has ended" in stream.problem
+    finally:
+        stream.close()
