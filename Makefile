@@ -13,7 +13,9 @@ SYSTEM_CACHE ?= /var/tmp/edged-system
 
 DEB := $(foreach suite,bookworm trixie,$(foreach arch,amd64 arm64,deb-$(suite)-$(arch)))
 
-.PHONY: demo test test-system test-arm64 test-home-assistant deb $(DEB) image image-amd64 image-arm64 sbom fuzz mutants check format clean
+.PHONY: environment demo test test-system test-arm64 test-home-assistant deb $(DEB) image image-amd64 image-arm64 sbom fuzz mutants check format clean
+
+environment: $(READY)
 
 demo: $(READY)
 	$(BIN)/edged demo

@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).parent.parent.parent / "benchmarks" / "kill_segments.py"
 
 def test_what_was_recorded_plays_up_to_two_seconds_before_a_kill(demo_model: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--moments", "5", "--longest", "6", "--model", str(demo_model)],
+        [sys.executable, str(SCRIPT), "--moments", "5", "--longest", "4", "--model", str(demo_model)],
         capture_output=True,
         text=True,
         check=False,
