@@ -241,6 +241,7 @@ class MqttNode:
         if self._birth is not None:
             self._birth.close()
         farewell = self._cleanup.end()
+        self.ledger.settle(0.1 * self._stop_timeout_s)
         self.outbox.close()
         try:
             if opened:
@@ -252,7 +253,7 @@ class MqttNode:
             if opened:
                 self.handover.turn.release()
         self.outbox.abandon()
-        self.ledger.flush()
+        self.ledger.settle(0.1 * self._stop_timeout_s)
         self._waker.close()
         account = self.delivery()
         tell = log.error if not account.closes else log.warning if account.lost else log.info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edged.contract import happenings, payloads
@@ -86,7 +87,7 @@ class Happenings:
                 else:
                     self._ledger.totals.forget(topic)
                     self._outbox.post(topic, b"")
-        self._ledger.flush()
+        self._ledger.keep()
 
     def tell(self, events: Sequence[Event]) -> None:
         """Publish events, each once; with the first and with a better picture what it looks like."""
@@ -94,8 +95,9 @@ class Happenings:
             message = happenings.event(event, camera=self._topics.camera, boot_id=self._boot_id)
             if not self._is_calm(event):
                 message["calm"] = False
-            self._ledger.note(message)  # as it is sent, for it is found again by its text
-            self._outbox.put(self._topics.events, payloads.encode(message), waits=True)
+            payload = payloads.encode(message)
+            send = partial(self._outbox.put, self._topics.events, payload, waits=True)
+            self._ledger.note(message, send)
             self._cross(event)
             if event.crop is not None:
                 self._crops[event.label] = event.crop
@@ -124,7 +126,7 @@ class Happenings:
 
     def update(self, presence: Presence) -> None:
         """Publish what has changed in zones."""
-        self._ledger.flush()
+        self._ledger.keep()
         with self._lock:
             for zone, counts in presence.zones.items():
                 labels = self._zone_labels.setdefault(zone, set())
@@ -167,7 +169,7 @@ class Happenings:
                 self._seen.pop(key, None)
                 for topic in (self._topics.last_seen(key), self._topics.best(key)):
                     self._outbox.post(topic, b"")
-        self._ledger.flush()
+        self._ledger.keep()
 
     def repeat(self) -> None:
         """Go on with the totals as they are now; the sink before this one has counted till the end."""
@@ -200,7 +202,7 @@ class Happenings:
                 topic = self._topics.line_total(line, direction, slug(event.label))
                 with self._lock:
                     self._set(topic, b"%d" % self._ledger.totals.add(topic))
-        self._ledger.flush()
+        self._ledger.keep()
 
     def _set(self, topic: str, value: bytes, *, at_once: bool = False) -> None:
         if self._told.get(topic) != value:

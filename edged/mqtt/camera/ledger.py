@@ -2,7 +2,8 @@
 
 One file beside the spool, replaced as a whole at every change, so that it is always one of the two. A message
 is noted before it is sent, and is safe once the broker has acknowledged it or the spool has it: so the next
-start knows of every start that somebody may have seen, and gives it its end.
+start knows of every start that somebody may have seen, and gives it its end. Nobody but a message itself
+waits for the disk, which may take a second for what is to outlive a loss of power.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from edged import bridge
 from edged.atomic import replace_file
 from edged.contract import happenings, payloads
 from edged.mqtt.camera.totals import Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edged.contract.happenings import EventMessage
@@ -41,7 +44,11 @@ class EventLedger:
         self._path = path
         self._writing = threading.Lock()
         """Held while the disk is at work, and taken before the other."""
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
+        self._at_work = False
+        """Whether there is a thread that writes; it ends when there is nothing to write."""
+        self._sends: list[Callable[[], None]] = []
+        """How to send what was noted and is not on disk yet, in order."""
         self._open: dict[str, str] = {}
         """The last message by event."""
         self._unsafe: dict[str, str] = {}
@@ -76,13 +83,35 @@ class EventLedger:
         self.flush()
         return left
 
-    def note(self, event: EventMessage) -> None:
-        """An event's message is about to be sent."""
+    def note(self, event: EventMessage, send: Callable[[], None]) -> None:
+        """Have an event's message sent once it is on disk, or known that it cannot be: in the order of notes.
+
+        Waits only where the disk has not kept up for hundreds of messages.
+
+        Args:
+            event: the message.
+            send: sends it; called from the ledger's own thread where there is a file.
+        """
         if self._path is None:
+            send()
             return
         with self._lock:
+            self._lock.wait_for(lambda: len(self._sends) < _MOST)
             self._note(event)
-        self.flush()
+            self._sends.append(send)
+            self._work()
+
+    def keep(self) -> None:
+        """Have what has changed written soon, without waiting for it."""
+        with self._lock:
+            self._work()
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait until everything is on disk and on its way, if the disk takes it within so many seconds."""
+        with self._lock:
+            self._work()
+            if not self._lock.wait_for(lambda: not self._at_work, timeout_s):
+                log.error("mqtt_ledger_stuck", path=str(self._path), messages=len(self._sends))
 
     def safe(self, payload: bytes) -> None:
         """A message is with the broker or on disk. Touches no disk, see :meth:`flush`."""
@@ -90,8 +119,8 @@ class EventLedger:
             self._changed |= self._unsafe.pop(payload.decode(), None) is not None
 
     def flush(self) -> None:
-        """Write what has changed since; whoever must not wait for the disk leaves this to others."""
-        if self._path is None or not (self._changed or self._turns > self._kept_turns):
+        """Write what has changed since, now; whoever must not wait for the disk has :meth:`keep`."""
+        if self._path is None or not self._due:
             return
         with self._writing:
             with self._lock:
@@ -103,6 +132,36 @@ class EventLedger:
                 }
             self._write(self._path, payloads.encode(content), lasting=turns > self._kept_turns)
             self._kept_turns = turns
+
+    @property
+    def _due(self) -> bool:
+        """Whether the file is behind."""
+        return self._changed or self._turns > self._kept_turns
+
+    def _work(self) -> None:
+        """See that somebody writes; with the lock held."""
+        if self._path is not None and not self._at_work and (self._due or self._sends):
+            self._at_work = True
+            bridge.start("mqtt-ledger", self._run)
+
+    def _run(self) -> None:
+        """Write until there is nothing to write, and send what is safe to be sent."""
+        while (sends := self._begin()) is not None:
+            self.flush()
+            for send in sends:
+                send()
+            with self._lock:
+                del self._sends[: len(sends)]
+                self._lock.notify_all()
+
+    def _begin(self) -> list[Callable[[], None]] | None:
+        """What waits for the next writing; None if there is nothing to write."""
+        with self._lock:
+            if self._due or self._sends:
+                return list(self._sends)
+            self._at_work = False
+            self._lock.notify_all()
+            return None
 
     def _note(self, event: EventMessage) -> None:
         text = payloads.encode(event).decode()

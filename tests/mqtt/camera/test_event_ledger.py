@@ -62,6 +62,7 @@ class World:
             TOPICS, self._outbox, ledger=self.ledger, boot_id=boot_id, lines=("gate",), zones=("porch",)
         )
         self._happenings.start()
+        self.ledger.settle(10)  # whatever is killed, no thread of an earlier life goes on writing
         for _, payload in self.ledger.leftovers(boot_id):
             self._outbox.put(TOPICS.events, payload)
         self._flight: list[Message] = []
@@ -82,9 +83,11 @@ class World:
             view = self._scene.update(frame, found)
             self._tell(view.events)
             self._happenings.update(view.presence)
+            self.ledger.settle(10)
 
     def _tell(self, events: tuple[Event, ...]) -> None:
         self._happenings.tell(events)
+        self.ledger.settle(10)
         for event in events:
             self.crossed.update(change for change in event.changes if change.startswith("line_crossed"))
 
@@ -219,6 +222,45 @@ def test_an_acknowledgement_does_not_wait_for_a_disk_that_hangs(tmp_path: Path) 
     assert not writer.is_alive()
 
 
+def test_a_disk_that_hangs_holds_up_the_message_and_nobody_else(tmp_path: Path) -> None:
+    """What is said of an event is on disk before; the frames of the camera go on, and so does the stop."""
+    path = tmp_path / "edged-lab1.events.json"
+    ledger = EventLedger(path)
+    outbox = Outbox(limit=100, wake=lambda: None, orders=Numbers(1))
+    outbox.attach()
+    happenings = before(ledger, outbox)
+    fifo = path.with_name(path.name + ".new")
+    os.mkfifo(fifo)
+    happenings.tell([news(1, "start"), news(2, "start")])
+    ledger.settle(0.2)
+    assert not [one for one in taken(outbox) if one.topic == TOPICS.events]
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        happenings.tell([news(1, "end")])
+        ledger.settle(10)
+    finally:
+        os.close(reader)
+    said = [json.loads(one.payload) for one in taken(outbox) if one.topic == TOPICS.events]
+    assert [(one["type"], int(one["event_id"], 16)) for one in said] == [
+        ("start", 1),
+        ("start", 2),
+        ("end", 1),
+    ]
+    fifo.unlink()
+    happenings.tell([news(2, "update")])
+    ledger.settle(10)
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    assert [int(json.loads(one)["event_id"], 16) for one in kept["open"]] == [2]
+
+
+def taken(outbox: Outbox) -> list[Message]:
+    """All that is to be sent now."""
+    found = []
+    while (message := outbox.take()) is not None:
+        found.append(message)
+    return found
+
+
 def news(number: int, kind: str) -> Event:
     box = Box(0, 0, 9, 9)
     return Event(
@@ -238,6 +280,7 @@ def test_what_comes_too_fast_for_a_recorder_is_safe_once_it_is_acknowledged(tmp_
     outbox.attach()
     happenings = before(ledger, outbox)
     happenings.tell([news(number, kind) for number in range(20) for kind in ("start", "end")])
+    ledger.settle(10)
     calm = []
     while (message := outbox.take()) is not None:
         if message.topic == TOPICS.events:
