@@ -1,11 +1,13 @@
 """Run the daemon at full speed for a long time while things break around it, and watch its memory.
 
     python benchmarks/soak.py --minutes 30
+    python benchmarks/soak.py --minutes 20 --cameras 16 --fps 2
 
 Every few seconds one of these: the broker freezes, the broker is killed and comes back, the output disk is
-filled and freed, a visitor of the live view stops reading. In the end resident memory must be flat, the frame
-ledger and the message account must close, and every segment must play. Exit code 1 if one of that fails.
-With root the output disk is a tmpfs of 40 MB; without, it is a folder and is not filled.
+filled and freed, a visitor of the live view stops reading, and of several cameras the last one, which is a
+real one, freezes. In the end resident memory must be flat, the frame ledgers and the message account must
+close, and every segment must play. Exit code 1 if one of that fails. With root the output disk is a tmpfs of
+40 MB; without, it is a folder and is not filled.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "sources"))
+import cameras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,11 +152,21 @@ def full_disk(disk: Path) -> Iterator[None]:
 
 
 @contextmanager
-def stuck_viewer(port: int) -> Iterator[None]:
+def stuck_viewer(port: int, path: str) -> Iterator[None]:
     """Asks for the stream and does not read it."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         yield
+
+
+@contextmanager
+def frozen_camera(camera: cameras.Server) -> Iterator[None]:
+    """Its connection stays, and nothing comes."""
+    camera.freeze()
+    try:
+        yield
+    finally:
+        camera.thaw()
 
 
 def free_port() -> int:
@@ -175,30 +190,39 @@ def output_disk(folder: Path) -> Iterator[bool]:
             subprocess.call(["umount", "-l", str(folder)])
 
 
-def event(log: Path, name: str) -> dict[str, Any]:
-    """The last line of the log about something."""
-    for line in reversed(log.read_text().splitlines()):
+def events(log: Path, name: str) -> dict[str, dict[str, Any]]:
+    """The last line of the log about something, of each camera."""
+    last = {}
+    for line in log.read_text().splitlines():
         with suppress(ValueError):
             found = json.loads(line)
             if isinstance(found, dict) and found.get("event") == name:
-                return found
-    return {}
+                last[found.get("camera", "")] = found
+    return last
 
 
-def verdicts(watch: Watch, log: Path, code: int, video: Path) -> dict[str, bool]:
+def accounted(ledger: dict[str, Any]) -> bool:
+    """Whether every frame has its end."""
+    ended = ledger["inferred"] + ledger["still"] + sum(ledger["dropped"].values())
+    return bool(ledger["in_flight"] == 0 and ledger["captured"] == ended)
+
+
+def verdicts(watch: Watch, log: Path, code: int, video: Path, count: int) -> dict[str, bool]:
     """What must hold in the end."""
-    ledger, delivery = event(log, "ledger"), event(log, "mqtt_delivery")
-    print(f"ledger    {ledger}\nmessages  {delivery}")
+    ledgers, delivery = events(log, "ledger"), events(log, "mqtt_delivery").get("", {})
+    for ledger in ledgers.values():
+        print(f"ledger    {ledger}")
+    print(f"messages  {delivery}")
     early, growth = watch.growth_mb()
     print(f"memory    {early:.1f} MB in the second quarter, {growth:+.1f} MB in the last")
-    accounted = ledger.get("inferred", 0) + ledger.get("still", 0) + sum(ledger.get("dropped", {}).values())
-    unplayable = [path.name for path in sorted(video.glob("*.mp4")) if not plays(path)]
-    print(f"segments  {len(list(video.glob('*.mp4')))}, of which do not play: {unplayable or 'none'}")
+    segments = sorted(video.rglob("*.mp4"))
+    unplayable = [path.name for path in segments if not plays(path)]
+    print(f"segments  {len(segments)}, of which do not play: {unplayable or 'none'}")
     # 73: results were refused while the disk was full.
     return {
         "edged ended as it should": code in {0, 73},
         "memory is flat": growth <= max(_MOST_GROWTH_MB, _MOST_GROWTH * early),
-        "the frame ledger closes": ledger.get("in_flight") == 0 and ledger.get("captured") == accounted,
+        "the frame ledgers close": len(ledgers) == count and all(map(accounted, ledgers.values())),
         "every message is accounted for": bool(delivery.get("closes")),
         "every segment plays": not unplayable,
     }
@@ -222,9 +246,13 @@ def soak(options: argparse.Namespace, model: Path, scratch: Path, stack: ExitSta
     broker.start()
     stack.callback(broker.stop)
     view = free_port()
+    names = [f"c{number:02}" for number in range(options.cameras)] if options.cameras > 1 else []
     faults: list[tuple[str, Callable[[], Any]]] = [
         ("broker frozen", lambda: frozen_broker(broker)),
-        ("visitor stuck", lambda: stuck_viewer(view)),
+        (
+            "visitor stuck",
+            lambda: stuck_viewer(view, f"/{names[0]}/stream.mjpg" if names else "/stream.mjpg"),
+        ),
         ("broker killed", lambda: killed_broker(broker)),
     ]
     if small:
@@ -235,7 +263,7 @@ def soak(options: argparse.Namespace, model: Path, scratch: Path, stack: ExitSta
         "EDGED_MODEL": str(model),
         "EDGED_OUTPUT": f"{disk}/video",
         "EDGED_SEGMENT": "5",
-        "EDGED_OUTPUT_MAX_GB": str(_BUDGET_MB / 1000),
+        "EDGED_OUTPUT_MAX_GB": str(max(_BUDGET_MB, options.cameras) / 1000),
         "EDGED_DISK_FREE_GB": "0",
         "EDGED_HTTP": f"127.0.0.1:{view}",
         "EDGED_MQTT_URL": f"mqtt://127.0.0.1:{broker.port}",
@@ -243,6 +271,14 @@ def soak(options: argparse.Namespace, model: Path, scratch: Path, stack: ExitSta
         "EDGED_STATS_INTERVAL": "5",
         "EDGED_LOG_FORMAT": "json",
     }
+    if names:
+        real = stack.enter_context(cameras.running(cameras.mjpeg("--fps", str(options.fps))))
+        faults.append(("camera frozen", lambda: frozen_camera(real)))
+        environment |= {
+            "EDGED_CAMERAS": ",".join(names),
+            f"EDGED_{names[-1].upper()}_SOURCE": real.url,
+            "EDGED_READ_TIMEOUT": "2",
+        }
     log = scratch / "edged.log"
     with log.open("wb") as stream:
         daemon = subprocess.Popen([sys.executable, "-m", "edged", "run"], env=environment, stderr=stream)
@@ -270,13 +306,14 @@ def soak(options: argparse.Namespace, model: Path, scratch: Path, stack: ExitSta
     code = daemon.wait(60)
     if options.log:
         shutil.copy(log, options.log)
-    return verdicts(watch, log, code, disk / "video")
+    return verdicts(watch, log, code, disk / "video", options.cameras)
 
 
 def main() -> int:
     """Run it, and tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0, metavar="N")
+    parser.add_argument("--cameras", type=int, default=1, metavar="N")
     parser.add_argument("--fault-every", type=float, default=6.0, metavar="SECONDS")
     parser.add_argument("--fps", type=float, default=200.0, metavar="N", help="more than the model can take")
     parser.add_argument("--width", type=int, default=640, metavar="PIXELS")
