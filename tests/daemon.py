@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -54,6 +57,35 @@ def until(
     while not true():
         assert time.monotonic() < deadline, why() or "it never became true"
         time.sleep(0.02)
+
+
+class NarrowPipe:
+    """A pipe that nobody reads, with room for some lines and not for minutes of them.
+
+    Args:
+        path: where to make it.
+    """
+
+    _BYTES = 4096
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        # Held open for reading, so that opening it for writing does not wait.
+        self._end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        fcntl.fcntl(self._end, fcntl.F_SETPIPE_SZ, self._BYTES)
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another line, as far as one can tell from outside."""
+        waiting = array.array("i", [0])
+        fcntl.ioctl(self._end, termios.FIONREAD, waiting)
+        return waiting[0] > self._BYTES - 600
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._end)
 
 
 class Daemon:

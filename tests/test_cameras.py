@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -17,7 +16,7 @@ from typing import Any
 import av
 import cameras as servers
 import pytest
-from daemon import Daemon, Ear, edged
+from daemon import Daemon, Ear, NarrowPipe, edged
 from rig import Mosquitto, Subscriber, publish
 
 from edged.contract.topics import Topics
@@ -247,21 +246,15 @@ def test_every_camera_has_a_folder_in_the_output(settings: dict[str, str], tmp_p
 def test_a_second_signal_ends_at_once(settings: dict[str, str], tmp_path: Path) -> None:
     stuck = settings | {"EDGED_STOP_TIMEOUT": "60", "EDGED_JSONL": str(tmp_path / "pipe")}
 
-    os.mkfifo(tmp_path / "pipe")
-    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        with Daemon(tmp_path, stuck, environ=NO_CAMERA) as daemon:
-            daemon.until_told("running")
-            time.sleep(10)  # by then nothing fits into the pipe any more
-            daemon.send(signal.SIGTERM)
-            time.sleep(2)
-            assert daemon.process.poll() is None
-            started = time.monotonic()
-            daemon.send(signal.SIGTERM)
-            assert daemon.wait() in {0, 73}
-            assert time.monotonic() - started < 5
-    finally:
-        os.close(reader)
+    with NarrowPipe(tmp_path / "pipe") as pipe, Daemon(tmp_path, stuck, environ=NO_CAMERA) as daemon:
+        daemon.until(lambda: pipe.full)
+        daemon.send(signal.SIGTERM)
+        time.sleep(2)
+        assert daemon.process.poll() is None
+        started = time.monotonic()
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait() in {0, 73}
+        assert time.monotonic() - started < 5
 
 
 def test_eight_cameras_stop_in_time_though_two_of_them_hang(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from daemon import PATIENCE_S, Daemon, Ear, until
+from daemon import PATIENCE_S, Daemon, Ear, NarrowPipe, until
 from rig import Mosquitto, Subscriber, publish
 
 if TYPE_CHECKING:
@@ -163,11 +163,10 @@ def test_a_camera_that_freezes_does_not_hold_up_the_stop(settings: dict[str, str
 def test_a_sink_that_is_stuck_does_not_hold_up_the_stop_for_longer_than_the_limit(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    with Fifo(tmp_path / "fifo"):
+    with NarrowPipe(tmp_path / "fifo") as pipe:
         changed = {"EDGED_JSONL": str(tmp_path / "fifo"), "EDGED_SOURCE": FAST_FILE.format(0)}
         with Daemon(tmp_path, settings | changed | {"EDGED_STOP_TIMEOUT": "2"}) as daemon:
-            daemon.until_told("running")
-            time.sleep(4)  # the pipe is full
+            daemon.until(lambda: pipe.full)
             started = time.monotonic()
             assert daemon.stop() == 0
             assert 2 <= time.monotonic() - started < 12

@@ -18,7 +18,7 @@ pytest_plugins = ("mqtt_fixtures",)
 FOLDER = Path(os.environ.get("EDGED_SHARED", ROOT.parent / "shared")) / "clips"
 CLIPS = sorted(path.name for path in FOLDER.glob("*")) if FOLDER.is_dir() else []
 SHORTEST = "pedestrians_626x360_h264.mp4"
-YOLO = "yolov8n_640_full_integer_quant"
+YOLO = "yolov8n_416_full_integer_quant"
 SSD = "coco_ssd_mobilenet_v1_1.0_quant_300"
 SLOW = find_spec("ai_edge_litert") is None
 """tflite-runtime takes up to ten times as long for quantised models: there it has to do with fewer clips."""

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from uuid import uuid4
 
@@ -31,7 +32,6 @@ from edged.sinks.mqtt import Extent, MqttSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from jsonschema import Draft202012Validator
 
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 SCHEMAS = schema.schemas()
 TOPICS = Topics("edged", "lab1", "front")
+_MEMORY = Path("/dev/shm")  # noqa: S108  # nobody but this run gets at folders of tempfile
+QUICK_DISK = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+"""For tests that sync files thousands of times, in every order of steps; None stands for the usual place."""
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 

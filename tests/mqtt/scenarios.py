@@ -194,8 +194,8 @@ def freeze(folder: Path, *, rate: float, frozen_s: float, spool: bool, keepalive
         listener = Listener(broker)
         sink = _sink(broker, meter, outcome.boot_id, spool=file, keepalive_s=keepalive_s)
         sink.open()
-        warm = 3.0
-        sending = threading.Thread(target=_drive, args=(sink, rate, warm + frozen_s + 3.0, outcome))
+        warm = 1.5
+        sending = threading.Thread(target=_drive, args=(sink, rate, warm + frozen_s + 1.5, outcome))
         sending.start()
         time.sleep(warm)
         memory = Memory()
@@ -221,7 +221,9 @@ def killed(folder: Path, *, rate: float, outage_s: float) -> Outcome:
         command = [sys.executable, __file__, str(broker.port), str(spool), outcome.boot_id, str(rate)]
         environment = os.environ | {"PYTHONPATH": str(Path(edged.__file__).parent.parent)}
         first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        time.sleep(2)
+        assert first.stdout is not None
+        first.stdout.readline()  # it publishes
+        time.sleep(1)
         broker.stop()
         time.sleep(outage_s)
         first.send_signal(signal.SIGKILL)

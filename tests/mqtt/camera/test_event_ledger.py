@@ -16,7 +16,7 @@ from uuid import uuid4
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rig import TOPICS
+from rig import QUICK_DISK, TOPICS
 
 from edged.mqtt.camera.happenings import Happenings
 from edged.mqtt.camera.ledger import EventLedger
@@ -164,7 +164,7 @@ COURSES = st.lists(st.sampled_from((*STEPS, "reload", "lose_camera", "restart_br
 def test_starts_are_ends_and_open_events_over_any_course_of_kills_reloads_and_losses(
     course: list[str], seed: int
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=QUICK_DISK) as folder:
         world = World(Path(folder), seed)
         for step in course:
             getattr(world, step)()
@@ -175,7 +175,7 @@ def test_starts_are_ends_and_open_events_over_any_course_of_kills_reloads_and_lo
 def test_a_long_course_with_a_thousand_accidents_closes() -> None:
     chance = Random(7)  # noqa: S311  # a repeatable course
     accidents = ("kill", "kill", "reload", "lose_camera", "restart_broker")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=QUICK_DISK) as folder:
         world = World(Path(folder), 7)
         for _ in range(1000):
             world.connect()

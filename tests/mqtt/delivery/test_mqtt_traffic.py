@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from rig import QUICK_DISK
 
 from edged.mqtt.delivery.message import Message
 from edged.mqtt.delivery.outbox import Outbox
@@ -45,7 +46,7 @@ class Traffic(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self.folder = Path(tempfile.mkdtemp(dir=QUICK_DISK))
         self.path = self.folder / "s"
         self.made = 0
         self.left: list[int] = []
