@@ -49,8 +49,11 @@ def make(
     size: tuple[int, int] = (160, 96),
     gop: int = 10,
     options: dict[str, str] | None = None,
+    scene_cuts: bool = True,
 ) -> Path:
     """Encode pictures, numbered from ``first``, into ``path``; its suffix chooses the container.
+
+    x264 takes this noise for many scenes, each with a keyframe of its own, unless it is told otherwise.
 
     ``rotated`` is for MP4, as phones write it that are held upright: a quarter turn to the left when shown.
     """
@@ -63,6 +66,8 @@ def make(
         stream.codec_context.gop_size = gop
         if codec == "libx264":
             stream.codec_context.max_b_frames = b_frames
+            if not scene_cuts:
+                stream.options = {"sc_threshold": "0"}
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(numbered(first + number, size), format="bgr24")
             frame.pts = number

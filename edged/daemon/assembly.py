@@ -25,8 +25,7 @@ from edged.scene.motion import Background
 from edged.settings.reading import Reading
 from edged.sinks import Context
 from edged.sinks.lending import Lender
-from edged.sources.packets.tap import Tapped
-from edged.video.copying import PacketTaker
+from edged.sources.packets.tap import PacketTaker, Tapped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -148,10 +147,10 @@ class Assembly:
         """From now on the camera's packets go to whoever wants them."""
         self.intake.beside = self.beside
         sinks = (outlet.sink for outlet in self.outlets)
-        takers = (sink.copier for sink in sinks if isinstance(sink, PacketTaker))
-        copiers = [taker for taker in takers if taker is not None]
+        wanted = (sink.listener for sink in sinks if isinstance(sink, PacketTaker))
+        listeners = [listener for listener in wanted if listener is not None]
         for number, tap in enumerate(self._taps()):
-            tap.hand_to([] if number else copiers)
+            tap.hand_to([] if number else listeners)
 
     def disconnect(self, *, but: Assembly) -> None:
         """The packets of cameras that are not taken over go to nobody any more.
@@ -164,7 +163,7 @@ class Assembly:
                 tap.hand_to([])
 
     def _taps(self) -> list[PassingStream | Tap]:
-        """Where packets are to be had; those of the first are recorded."""
+        """Where packets are to be had; those of the first are recorded and shown."""
         source = self.intake.source
         own = [source.tap] if isinstance(source, Tapped) else []
         return [self.beside, *own] if self.beside is not None else [*own]
@@ -292,6 +291,7 @@ class _Builder:
             around.boot_id,
             starting=self._previous is None,
             lender=around.lender,
+            gives_packets=sources.gives_packets,
         )
         sink: Sink = sink_class.create(settings, context)
         sink.open()

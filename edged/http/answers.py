@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from edged.http.views import Display, View
 
-_POLICY = (
-    "default-src 'none'; img-src 'self'; media-src 'self'; script-src 'self'; style-src 'self'; "
+_POLICY = (  # blob: is for video that the page's own script puts together
+    "default-src 'none'; img-src 'self'; media-src 'self' blob:; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 

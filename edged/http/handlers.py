@@ -17,6 +17,8 @@ from edged.http.answers import Page, Seats
 from edged.http.prometheus import page
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from edged.http.views import Display
 
 _PAGE = Path(__file__).parent / "page"
@@ -41,6 +43,10 @@ _PICTURE_S = 5.0
 """How long a snapshot waits for a frame."""
 _PATIENCE_S = 10.0
 """How long a viewer may take for one picture; one that takes longer is gone."""
+_MOST_WATCHING = 32
+"""Viewers of cameras' own video, which costs little."""
+_KEYFRAME_S = 20.0
+"""How long the first keyframe is waited for; hardly any camera has them as seldom."""
 _BOUNDARY = b"\r\n--frame\r\n"
 
 log = structlog.get_logger()
@@ -63,6 +69,8 @@ def application(display: Display) -> Application:
             (f"/{below}setup.json", Setup, {"display": display}),
             (f"/{below}history.json", Hour, {"display": display}),
             (f"/{below}snapshot.jpg", Snapshot, {"display": display}),
+            (f"/{below}now.json", Now, {"display": display}),
+            (f"/{below}stream.mp4", OwnStream, {"display": display, "seats": Seats(_MOST_WATCHING)}),
             (f"/{below}stream.mjpg", Stream, {"display": display, "seats": seats}),
         ],
         default_handler_class=Nothing,
@@ -135,7 +143,21 @@ class Live(Page):
 
     def get(self) -> None:
         """The figures now."""
-        self.send_json({"title": self.view.title, **self.view.kept.figures.live()})
+        view = self.view
+        self.send_json({"title": view.title, "has_video": view.has_video, **view.kept.figures.live()})
+
+    head = get
+
+
+class Now(Page):
+    """What was found last, to be drawn over the camera's own video."""
+
+    def get(self) -> None:
+        """It as JSON, and what time it is in the video."""
+        kept = self.view.kept
+        clock = kept.relay.clock
+        video = clock and {"at": round(clock[0], 3), "ts": round(clock[1], 3)}
+        self.send_json({"objects": kept.figures.objects(), "video": video})
 
     head = get
 
@@ -212,7 +234,7 @@ class MetricsPage(Page):
 
 
 class Looking(Page):
-    """A page that waits for pictures; a visitor who leaves ends the waiting."""
+    """A page that waits for something to show; a visitor who leaves ends the waiting."""
 
     def initialize(self, display: Display) -> None:
         """Nobody waits yet."""
@@ -221,7 +243,11 @@ class Looking(Page):
 
     async def picture(self) -> bytes | None:
         """The next picture; None when there will be none, for us or for this visitor."""
-        self._waiting = asyncio.create_task(self.view.kept.newest.next(), name="viewer")
+        return await self.coming(self.view.kept.newest.next())
+
+    async def coming(self, data: Coroutine[Any, Any, bytes | None]) -> bytes | None:
+        """What is waited for; None when it will not come, for us or for this visitor."""
+        self._waiting = asyncio.create_task(data, name="viewer")
         try:
             return await self._waiting
         except asyncio.CancelledError:
@@ -277,3 +303,38 @@ class Stream(Looking):
                 log.debug("viewer_stuck", after_s=_PATIENCE_S)
                 self.detach().close()
                 return
+
+
+class OwnStream(Looking):
+    """The camera's own video as fragmented MP4, from a keyframe on."""
+
+    def initialize(self, display: Display, seats: Seats | None = None) -> None:
+        """Take what is shown, and the seats."""
+        super().initialize(display)
+        self._seats = seats or Seats(0)
+
+    async def get(self) -> None:
+        """Video until the camera's connection ends, or somebody leaves; 204 where there is none."""
+        view = self.view
+        if not view.has_video:
+            self.set_status(204)
+            return
+        with self._seats, view.kept.relay.watched() as receiver:
+            try:
+                piece = await asyncio.wait_for(self.coming(receiver.next()), _KEYFRAME_S)
+            except TimeoutError:
+                piece = None
+            if piece is None:
+                self.set_status(204)
+                return
+            self.set_header("Content-Type", receiver.kind)
+            try:
+                while piece is not None:
+                    self.write(piece)
+                    await asyncio.wait_for(self.flush(), _PATIENCE_S)
+                    piece = await self.coming(receiver.next())
+            except StreamClosedError:
+                return
+            except TimeoutError:
+                log.debug("viewer_stuck", after_s=_PATIENCE_S)
+                self.detach().close()

@@ -71,10 +71,8 @@ class Figures:
         with self._lock:
             recent = [timed for timed in self._recent if now - timed.at <= _WINDOW_S]
             results, frame_id = self._results, self._frame_id
-            # In a pause, what was seen last says nothing of now.
-            seen = None if _is_paused(self._state) else self._seen
             sightings = [sighting.as_json() for sighting in self._sightings]
-        report, state = self._report, self._state
+        report, state, seen = self._report, self._state, self._now
         return {
             "ts": round(time.time(), 3),
             "health": self.health(),
@@ -88,6 +86,16 @@ class Figures:
             "state": _state(state),
             "report": _report(report),
         }
+
+    def objects(self) -> dict[str, Any] | None:
+        """What was found last, as JSON has it."""
+        seen = self._now
+        return _objects(seen) if seen else None
+
+    @property
+    def _now(self) -> _Seen | None:
+        """What was seen last; in a pause, that says nothing of now."""
+        return None if _is_paused(self._state) else self._seen
 
     def short(self) -> dict[str, Any]:
         """One line of the page of all cameras: health, rate, and how many of what are there now."""

@@ -12,6 +12,7 @@ from edged.http.access import Guard
 from edged.http.handlers import application
 from edged.http.server import Server
 from edged.http.views import Display, Kept, View
+from edged.video.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +57,15 @@ class Site:
         """Where a browser on this machine finds the page, once it is open."""
         return replace(self._address, port=self._server.port).url
 
-    def join(self, camera: str, title: str, setup: Mapping[str, Any], archive: Archive | None = None) -> View:
+    def join(
+        self,
+        camera: str,
+        title: str,
+        setup: Mapping[str, Any],
+        archive: Archive | None = None,
+        *,
+        has_video: bool = False,
+    ) -> View:
         """Show a camera; the first one opens the site. One that is shown already goes on with new settings.
 
         Raises:
@@ -69,7 +78,8 @@ class Site:
                 self._open = True
                 log.info("live_view", url=self.url)
             joined = self._joined.setdefault(camera, [])
-            view = View(title, setup, archive, joined[-1].kept if joined else Kept())
+            kept = joined[-1].kept if joined else Kept(Relay(self.call))
+            view = View(title, setup, archive, kept, has_video)
             joined.append(view)
             self.display.views[camera] = view
         return view
@@ -83,7 +93,7 @@ class Site:
                 self.display.views[camera] = joined[-1]
                 return
             del self._joined[camera], self.display.views[camera]
-        self._server.call(view.kept.newest.close)
+        self._server.call(view.kept.close)
 
     def call(self, function: Callable[[], None]) -> None:
         """Run something soon in the event loop of the pages."""
@@ -95,4 +105,4 @@ class Site:
 
     def _send_home(self) -> None:
         for view in list(self.display.views.values()):
-            view.kept.newest.close()
+            view.kept.close()

@@ -17,17 +17,24 @@ if TYPE_CHECKING:
 
     from edged.http.access import Guard
     from edged.video.archive import Archive
+    from edged.video.relay import Relay
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What is known of a camera, whatever its settings: who looks goes on looking over a reload."""
 
+    relay: Relay
     newest: NewestPicture = field(default_factory=NewestPicture)
     figures: Figures = field(default_factory=Figures)
     metrics: CameraMetrics = field(default_factory=CameraMetrics)
     events: EventLog = field(default_factory=EventLog)
     history: History = field(default_factory=History)
+
+    def close(self) -> None:
+        """Send everybody home. In the event loop."""
+        self.newest.close()
+        self.relay.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ class View:
     archive: Archive | None
     """What is recorded of it; None where that is no folder."""
     kept: Kept
+    has_video: bool = False
+    """Whether the camera may have video of its own to show; browsers do not play all of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from edged.errors import ConfigError
 from edged.sinks.lending import Lender
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edged.metrics import Meter
     from edged.records import Event, Report, Result, State
@@ -147,6 +147,10 @@ class NoControl:
         return self.pause()
 
 
+def _none(_settings: Settings) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the daemon lends to its sinks."""
@@ -159,6 +163,8 @@ class Context:
     """At a start a faulty disk is no reason not to detect. A reload keeps what works."""
     lender: Lender = field(default_factory=Lender)
     """Has what the sinks of several cameras share."""
+    gives_packets: Callable[[Settings], bool] = _none
+    """Whether a source with these settings may give packets that can be made a file of."""
 
 
 def create(settings: Settings, context: Context) -> list[Sink]:

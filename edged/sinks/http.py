@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edged.settings.declared import Settings
     from edged.sinks import Context
     from edged.video.archive import Archive
+    from edged.video.relay import Relay
 
 _MOST_FPS = 15.0
 """Pictures a second: enough to aim a camera, and JPEG is not free."""
@@ -37,6 +38,7 @@ class HttpSink:
         title: what its page is called.
         setup: what its settings say of where to look.
         archive: what is recorded of it.
+        has_video: whether it may have video of its own to show.
         give_back: lets the site go; None: it is this camera's own.
     """
 
@@ -52,6 +54,7 @@ class HttpSink:
         title: str = "edged",
         setup: Mapping[str, Any] | None = None,
         archive: Archive | None = None,
+        has_video: bool = False,
         give_back: Callable[[], None] | None = None,
     ) -> None:
         self._site = site
@@ -60,6 +63,7 @@ class HttpSink:
         self._title = title
         self._setup = setup or {}
         self._archive = archive
+        self._has_video = has_video
         self._view: View | None = None
         self._due = 0.0
 
@@ -78,6 +82,8 @@ class HttpSink:
             title=f"{settings.camera} on {settings.node}",
             setup=where(settings),
             archive=_archive(settings),
+            # Turned pictures are shown as they are looked at.
+            has_video=not settings.rotate and context.gives_packets(settings),
             give_back=partial(context.lender.give_back, site),
         )
 
@@ -86,6 +92,11 @@ class HttpSink:
         """Where a browser on this machine finds the page, once it is open."""
         return self._site.url
 
+    @property
+    def listener(self) -> Relay | None:
+        """Shows the camera's packets, if there are any."""
+        return self._kept.relay if self._has_video else None
+
     def open(self) -> None:
         """Show the camera; the first one listens.
 
@@ -93,7 +104,9 @@ class HttpSink:
             SinkError: the port is in use, or not ours to take.
         """
         try:
-            self._view = self._site.join(self._camera, self._title, self._setup, self._archive)
+            self._view = self._site.join(
+                self._camera, self._title, self._setup, self._archive, has_video=self._has_video
+            )
         except BaseException:
             self._give_back()
             raise
@@ -125,6 +138,7 @@ class HttpSink:
         """Take what the daemon is doing."""
         self._kept.figures.state(state)
         self._kept.metrics.state(state)
+        self._site.call(partial(self._kept.relay.pause, state.lifecycle == "paused"))
 
     def close(self) -> None:
         """Show it no more; the last one hangs up."""

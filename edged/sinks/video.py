@@ -146,6 +146,11 @@ class VideoSink:
             return ""
         return problem if self._writer.problem == "" else str(self._error(self._writer.problem))
 
+    @property
+    def listener(self) -> Copier | None:
+        """Records the camera's packets, if they are."""
+        return self.copier
+
     def report(self, report: Report) -> None:
         """Nothing of it is recorded."""
 

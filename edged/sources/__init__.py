@@ -149,21 +149,35 @@ def require_packets(settings: Settings) -> None:
     """
     if settings.output is None or settings.record != "copy":
         return
-    import av  # noqa: PLC0415  # FFmpeg is slow to import
-
-    if int(av.__version__.partition(".")[0]) < _COPYING_AV:
+    version = _av_version()
+    if int(version.partition(".")[0]) < _COPYING_AV:
         raise ConfigError(
-            f"EDGED_RECORD=copy needs PyAV {_COPYING_AV} or newer, and {av.__version__} is installed",
+            f"EDGED_RECORD=copy needs PyAV {_COPYING_AV} or newer, and {version} is installed",
             hint=f"Install a newer one (pip install 'av>={_COPYING_AV}'), or set EDGED_RECORD=annotated",
         )
-    source = source_class(settings.source)
-    if not (hasattr(source, "gives_packets") and source.gives_packets(settings)):
+    if not _has_packets(settings):
         raise ConfigError(
             f"EDGED_RECORD=copy cannot record the source {shown(settings.source)}: it gives pictures, no "
             "encoded video that comes by itself",
             hint="Set EDGED_RECORD=annotated. Copied are network cameras (rtsp, http, rtmp, tcp, udp), and "
             "csi: as MJPG by rpicam-vid",
         )
+
+
+def gives_packets(settings: Settings) -> bool:
+    """Whether there may be packets to show, and whether what is installed can make a file of them."""
+    return _has_packets(settings) and int(_av_version().partition(".")[0]) >= _COPYING_AV
+
+
+def _has_packets(settings: Settings) -> bool:
+    source = source_class(settings.source)
+    return bool(hasattr(source, "gives_packets") and source.gives_packets(settings))
+
+
+def _av_version() -> str:
+    import av  # noqa: PLC0415  # FFmpeg is slow to import
+
+    return av.__version__
 
 
 def passing(settings: Settings) -> PassingStream:

@@ -7,7 +7,7 @@ import time
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -94,6 +94,8 @@ class Copier:
     """
 
     def __init__(self, writer: Writer) -> None:
+        self.listens = True
+        """Whether it wants packets: always."""
         self.copied = 0
         """Packets handed to the disk's thread, since the start."""
         self.dropped = 0
@@ -184,19 +186,9 @@ class Copier:
             log.error("packets_refused", codec=form.codec, takes=COPIED)
 
 
-@runtime_checkable
-class PacketTaker(Protocol):
-    """What may want a camera's packets."""
-
-    @property
-    def copier(self) -> Copier | None:
-        """Takes them; None if none are wanted."""
-        ...
-
-
 def _ticks(packet: av.Packet[Any], time_: int | None) -> int | None:
     base = packet.time_base
     return None if time_ is None or not base else round(time_ * base * CLOCK_HZ)
 
 
-__all__ = ["Copier", "Note", "PacketTaker", "Timeline"]
+__all__ = ["Copier", "Note", "Timeline"]

@@ -32,6 +32,8 @@ _OPTIONS = {
 }
 _COPIED = _OPTIONS | {"movflags": "empty_moov+default_base_moof", "frag_duration": "1000000"}
 """Cameras have keyframes as seldom as they like, or nothing else: here a fragment is a second long."""
+_LIVE = _OPTIONS | {"movflags": "frag_every_frame+empty_moov+default_base_moof"}
+"""For who watches: nobody waits for more than the next picture."""
 
 
 class Mp4Muxer:
@@ -41,19 +43,20 @@ class Mp4Muxer:
 
     Args:
         first: the keyframe that the file begins with; it tells the muxer size and parameter sets.
+        live: whether each packet is a fragment of its own, given with the one that follows.
 
     Raises:
         OSError: it is no such keyframe.
     """
 
-    def __init__(self, first: Packet) -> None:
+    def __init__(self, first: Packet, *, live: bool = False) -> None:
         self._origin = first.order
         self._last = first.order
         self._left_out = 0
         """Ticks that FFmpeg's muxer does not know of, because they were in gaps too long for it."""
         self._pipe = _Pipe()
         with _translated():
-            options = _COPIED if first.form else _OPTIONS
+            options = _LIVE if live else _COPIED if first.form else _OPTIONS
             self._container = av.open(self._pipe, "w", format="mp4", container_options=options)
             self._stream = self._new_stream(first)
             self._stream.time_base = _TIME_BASE
@@ -103,6 +106,12 @@ class Mp4Muxer:
         index = next((offset for kind, offset in boxes(rest) if kind == b"mfra"), len(rest))
         # The index has the times of the muxer: without one, players read those of the fragments.
         return _later(rest[:index], self._left_out), b"" if self._left_out else rest[index:]
+
+
+def mime_type(header: bytes) -> str:
+    """What browsers are told of H.264 that begins so: profile and level (RFC 6381, 3.3); empty for others."""
+    at = header.find(b"avcC")
+    return f'video/mp4; codecs="avc1.{header[at + 5 : at + 8].hex()}"' if at >= 0 else ""
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, int]]:

@@ -479,10 +479,22 @@ def own_address() -> str:
     return address
 
 
+PATHS = (
+    "/",
+    "/live.json",
+    "/now.json",
+    "/stream.mjpg",
+    "/stream.mp4",
+    "/snapshot.jpg",
+    "/metrics",
+    "/healthz",
+)
+
+
 def test_from_elsewhere_nothing_is_shown_without_the_token() -> None:
     with serving("0.0.0.0:0", TOKEN) as sink, Camera(sink):  # that is the case
         outside = own_address()
-        for path in ("/", "/live.json", "/stream.mjpg", "/snapshot.jpg", "/metrics", "/healthz", "/nothing"):
+        for path in (*PATHS, "/nothing"):
             status, headers, body = get(sink, path, host=outside)
             assert status == 401
             assert headers["Www-Authenticate"].startswith("Basic")

@@ -1,3 +1,4 @@
+import { ownVideo } from "./own.js";
 import { clock, condition, counted, element, find, named, poll, row, showStatus, stream } from "./page.js";
 
 const MOST_OBJECTS = 8;
@@ -63,7 +64,7 @@ function show(live) {
   showStatus(condition(live.health), live.health.problems);
   const paused = live.health.lifecycle === "paused";
   find("paused").hidden = !paused;
-  watch(!paused);
+  watch(!paused, live.has_video);
   showStages(live.stages);
   showObjects(live.objects, live.sightings);
   showPlaces(live.presence);
@@ -75,5 +76,5 @@ function show(live) {
   }
 }
 
-const watch = stream(find("picture"));
+const watch = ownVideo(stream(find("picture")));
 poll("live.json", show);

@@ -109,6 +109,11 @@ class PassingStream:
 
     # To its own tap, in its own thread.
 
+    @property
+    def listens(self) -> bool:
+        """Whether it wants packets: always."""
+        return True
+
     def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
         """Note that packets come, and of what size."""
         del packet

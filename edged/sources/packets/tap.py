@@ -44,6 +44,11 @@ class PacketForm:
 class PacketListener(Protocol):
     """Takes packets in the thread that reads the camera: must neither block nor raise."""
 
+    @property
+    def listens(self) -> bool:
+        """Whether it wants packets now; if not, it may get some all the same."""
+        ...
+
     def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
         """Take a packet before it is decoded, in decoding order.
 
@@ -68,7 +73,7 @@ class Tap:
     @property
     def heard(self) -> bool:
         """Whether anybody listens; if not, a camera need not make packets of what it has."""
-        return bool(self._listeners)
+        return any(listener.listens for listener in self._listeners)
 
     def hand_to(self, listeners: Iterable[PacketListener]) -> None:
         """From the next packet on hand all of them to these, and to nobody else. From any thread."""
@@ -99,11 +104,14 @@ class StreamTap:
         self._form: PacketForm | None = None
         self._told: object = None
         """What the last keyframe said of its size."""
+        self._missed = False
+        """Whether packets went by of which the container, which knows how they began, has not told."""
 
     def packet(self, packet: av.Packet[Any]) -> None:
         """Hand on a packet, if anybody listens."""
         if not self._tap.heard:
             self._form = self._told = None
+            self._missed = True
             return
         if self._form is None:
             self._form = form_of(self._stream)
@@ -116,7 +124,8 @@ class StreamTap:
         told = _sequence(form.codec, keyframe)
         if told is None or told == self._told:
             return form
-        changed, self._told = self._told is not None, told
+        changed, self._told = self._told is not None or self._missed, told
+        self._missed = False
         return (form_of_data(form.codec, keyframe) or form) if changed else form
 
     def end(self) -> None:
@@ -162,6 +171,16 @@ class Tapped(Protocol):
     """A camera, or a source, whose packets can be had."""
 
     tap: Tap
+
+
+@runtime_checkable
+class PacketTaker(Protocol):
+    """What may want a camera's packets."""
+
+    @property
+    def listener(self) -> PacketListener | None:
+        """Takes them; None if none are wanted."""
+        ...
 
 
 def form_of(stream: av.VideoStream) -> PacketForm:

@@ -215,6 +215,8 @@ def test_a_quiet_scene_with_noise_is_decoded_at_its_keyframes_only_once_its_size
 class Listener:
     """Counts the packets that it is handed."""
 
+    listens = True
+
     def __init__(self) -> None:
         self.count = 0
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 class Listener:
     """Keeps what it hears."""
 
+    listens = True
+
     def __init__(self) -> None:
         self.packets: list[tuple[bytes, bool]] = []
         self.forms: list[PacketForm] = []

@@ -1,0 +1,213 @@
+"""A camera's own video for whoever watches it, as it came: nothing is decoded or encoded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from edged.video.copying import Timeline
+from edged.video.encoder import CLOCK_HZ, Packet
+from edged.video.mp4 import Mp4Muxer, mime_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import av
+
+    from edged.sources.packets.tap import PacketForm
+
+_CODEC = "h264"
+"""What browsers play, all of them."""
+_MOST_WAITING = 100
+"""Packets between the camera's thread and ours. More than that, and ours has no time for video."""
+_MOST_BYTES = 4 << 20
+"""For one viewer who is slow: some seconds of 1080p."""
+
+
+class Receiver:
+    """What one viewer has not taken yet. Belongs to the event loop.
+
+    A viewer who is slow loses what has waited, and goes on with the next keyframe; nobody waits for them.
+    """
+
+    def __init__(self) -> None:
+        self.kind = ""
+        """Media type of what comes, with the codec; empty as long as nothing has come."""
+        self._pieces: deque[bytes] = deque()
+        self._bytes = 0
+        self._waits = True
+        """Whether nothing but a keyframe is of use."""
+        self._ended = False
+        self._news = asyncio.Event()
+
+    def put(self, fragment: bytes, header: bytes, kind: str, *, keyframe: bool) -> None:
+        """Take a fragment of one picture, behind the ``header`` of its file if it is the first."""
+        if self._bytes > _MOST_BYTES:
+            self._pieces.clear()
+            self._bytes = 0
+            self._waits = True
+        if self._ended or (self._waits and not keyframe):
+            return
+        piece = fragment if self.kind else header + fragment
+        self.kind, self._waits = kind, False
+        self._pieces.append(piece)
+        self._bytes += len(piece)
+        self._news.set()
+
+    def end(self) -> None:
+        """Nothing follows."""
+        self._ended = True
+        self._news.set()
+
+    async def next(self) -> bytes | None:
+        """What has come since the last call; None when nothing will come any more."""
+        await self._news.wait()
+        if not self._pieces:
+            return None
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        self._bytes = 0
+        if not self._ended:
+            self._news.clear()
+        return taken
+
+
+class Relay:
+    """Takes packets in the camera's thread and gives fragments of MP4 in the event loop of the pages.
+
+    While nobody watches it wants no packets. All viewers share one muxer, which begins with a keyframe and
+    ends with the last of them, or with the camera's connection: what comes then is another file.
+
+    Args:
+        call: runs something soon in the event loop; from any thread.
+    """
+
+    def __init__(self, call: Callable[[Callable[[], None]], None]) -> None:
+        self.listens = False
+        """Whether anybody watches. Set by the event loop, read by the camera's thread."""
+        self.clock: tuple[float, float] | None = None
+        """Second of the video that is decoded now, and when that is: UTC, seconds since the epoch. A frame
+        that was captured then shows the picture of that second. None while there is no video."""
+        self._call = call
+        self._receivers: set[Receiver] = set()
+        self._paused = False
+        self._muxer: Mp4Muxer | None = None
+        self._kind = ""
+        self._form: PacketForm | None = None
+        """What is muxed."""
+        self._held: Packet | None = None
+        """Is in the muxer, and comes out with the packet that follows."""
+        self._origin = 0
+        self._taken = 0
+        # What follows belongs to the camera's thread.
+        self._times = Timeline()
+        self._last_form: PacketForm | None = None
+        self._waits = True
+        self._given = 0
+
+    @contextmanager
+    def watched(self) -> Iterator[Receiver]:
+        """For as long as somebody watches. In the event loop."""
+        receiver = Receiver()
+        if self._paused:
+            receiver.end()
+        self._receivers.add(receiver)
+        self._heed()
+        try:
+            yield receiver
+        finally:
+            self._receivers.discard(receiver)
+            self._heed()
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001  # a value
+        """Show nothing, or go on. In the event loop."""
+        self._paused = paused
+        if paused:
+            self.close()
+        self._heed()
+
+    def close(self) -> None:
+        """Send everybody home. In the event loop."""
+        for receiver in self._receivers:
+            receiver.end()
+        self._forget()
+
+    # In the camera's thread.
+
+    def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
+        """Take a packet, if anybody watches."""
+        behind = self._given - self._taken >= _MOST_WAITING
+        if not self.listens or behind:
+            self._waits = True
+            return
+        anew = form is not self._last_form
+        self._last_form = form
+        self._waits = self._waits or anew
+        if self._waits and not packet.is_keyframe:
+            return
+        self._waits = False
+        dts, pts = self._times.follow(packet, time.monotonic(), anew=anew)
+        copy = Packet(bytes(packet), pts, packet.is_keyframe, dts, form)
+        self._given += 1
+        self._call(partial(self._take, copy, time.time()))
+
+    def connection_ended(self) -> None:
+        """What comes next is another file."""
+        self._call(self._end_file)
+
+    # In the event loop.
+
+    def _take(self, packet: Packet, ts: float) -> None:
+        self._taken += 1
+        if not self.listens:
+            return
+        if packet.form is not self._form:
+            self._end_file()
+        try:
+            if self._muxer is None and not self._begun(packet):
+                return
+            assert self._muxer is not None  # noqa: S101  # it has begun
+            held, self._held = self._held, packet
+            fragment = self._muxer.add(packet)
+        except OSError:  # this packet is of no use; perhaps the next keyframe is
+            self._end_file()
+            return
+        self.clock = (packet.order - self._origin) / CLOCK_HZ, ts
+        if fragment and held is not None:
+            for receiver in self._receivers:
+                receiver.put(fragment, self._muxer.header, self._kind, keyframe=held.keyframe)
+
+    def _begun(self, first: Packet) -> bool:
+        """Whether a file begins with this packet; nobody waits for one that no browser plays."""
+        if not first.keyframe:
+            return False
+        assert first.form is not None  # noqa: S101  # it is a camera's
+        if first.form.codec == _CODEC and first.form.template is not None:
+            muxer = Mp4Muxer(first, live=True)
+            if kind := mime_type(muxer.header):
+                self._muxer, self._kind, self._form, self._origin = muxer, kind, first.form, first.order
+                return True
+        self.close()
+        return False
+
+    def _end_file(self) -> None:
+        """Who has seen something of it comes again, who has seen nothing goes on waiting."""
+        for receiver in self._receivers:
+            if receiver.kind:
+                receiver.end()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._muxer = self._form = self._held = self.clock = None
+
+    def _heed(self) -> None:
+        self.listens = bool(self._receivers) and not self._paused
+        if not self.listens:
+            self._forget()
+
+
+__all__ = ["Receiver", "Relay"]
