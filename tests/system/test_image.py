@@ -144,3 +144,48 @@ def test_it_detects_and_says_that_it_is_healthy(
     environment["EDGED_HTTP"] = f"127.0.0.1:{rig.free_port()}"
     assert inside("/usr/bin/edged-health").returncode == 1, "nobody is there"
     assert process.poll() is None
+
+
+def test_buildah_runs_the_demos_clip_in_it(archive: Path, data: Path, tmp_path: Path) -> None:
+    """A container of what was built, from the archive that everybody loads: the faces, and nothing else."""
+    places = [
+        "--root",
+        str(tmp_path / "store"),
+        "--runroot",
+        str(tmp_path / "run"),
+        "--storage-driver",
+        "vfs",
+    ]
+
+    def buildah(*arguments: str) -> str:
+        done = subprocess.run(
+            ["buildah", *places, *arguments], capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    settings = {
+        "EDGED_SOURCE": "demo.mp4",
+        "EDGED_MODEL": "face_detection_full_range_sparse.tflite",
+        "EDGED_OUTPUT": "out.mp4",
+        "EDGED_JSONL": "lines.jsonl",
+        "EDGED_HTTP": f"127.0.0.1:{rig.free_port()}",
+    }
+    container = buildah("from", f"docker-archive:{archive}")
+    try:
+        options = ["--isolation", "chroot", "--volume", f"{data}:/var/lib/edged"]
+        options += [f"--env={name}={value}" for name, value in settings.items()]
+        buildah("run", *options, container, "--", "/usr/bin/edged", "run")
+    finally:
+        buildah("rm", container)
+    lines = [json.loads(line) for line in (data / "lines.jsonl").read_text().splitlines()]
+    found = [len(line["detections"]) for line in lines]
+    assert len(found) == 200
+    assert all(found[36:169])
+    assert not any(found[:32])
+    assert (data / "out.mp4").stat().st_uid == int(USER)
+    probe = ["ffprobe", "-v", "error", "-count_packets", "-show_entries", "stream=nb_read_packets"]
+    counted = subprocess.run(
+        [*probe, "-of", "csv=p=0", str(data / "out.mp4")], capture_output=True, text=True, check=True
+    )
+    assert counted.stdout.strip() == "200"
