@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from system.machine import until
 from system.packaging import build
 from system.roots import HERE, PROJECT
 from system.test_service import DATA, ENV_FILE, UNIT, await_state, configure, files, install, main_pid, models
@@ -97,6 +98,11 @@ def version(suite: str, upstream: str) -> str:
     return f"edged={upstream}-1+deb{DEBIAN[suite]}"
 
 
+def upstream(machine: Machine) -> str:
+    """The version of this checkout."""
+    return machine.run("sh", "-c", "sed -n 's/__version__ = \"\\(.*\\)\"/\\1/p' /src/edged/__init__.py")
+
+
 @pytest.fixture(scope="module")
 def lintian(suite: str, packages: dict[str, Path]) -> Iterator[subprocess.Popen[str] | None]:
     """It takes more than a minute, and there is other work meanwhile. One is enough, that of this machine."""
@@ -119,7 +125,7 @@ def test_apt_installs_what_waits_for_its_settings(
 ) -> None:
     """After the installation nothing runs, nothing is enabled, and nothing fails."""
     del models, lintian
-    current = machine.run("sh", "-c", "sed -n 's/__version__ = \"\\(.*\\)\"/\\1/p' /src/edged/__init__.py")
+    current = upstream(machine)
     apt(machine, "install", version(suite, current))
     assert machine.run("edged", "--version") == f"edged {current}"
     assert machine.call("systemctl", "is-enabled", UNIT).stdout.strip() == "disabled"
@@ -156,6 +162,7 @@ def settings(machine: Machine, models: dict[str, str]) -> None:
         POLICY="latest",
         MODEL=models["sparse"],
         OUTPUT=f"{DATA}/video",
+        SPOOL=f"{DATA}/spool",
         MQTT_URL="mqtts://lab1@127.0.0.1",
         MQTT_CA="/etc/edged/broker.crt",
         MQTT_PASSWORD_FILE="/run/credentials/edged.service/mqtt_password",  # noqa: S106  # a path
@@ -172,6 +179,23 @@ def test_an_upgrade_while_the_camera_runs(machine: Machine, broker: Broker) -> N
     assert machine.run("cat", ENV_FILE) == kept
     broker.detections()
     assert machine.run("dpkg", "--verify", "edged").endswith(ENV_FILE), "only the settings were changed"
+
+
+def test_the_way_back_while_the_broker_is_away(machine: Machine, suite: str, broker: Broker) -> None:
+    """The version before in the place of the later one: with its settings, its video and what is unsent."""
+    kept, process = machine.run("cat", ENV_FILE), main_pid(machine)
+    recorded = set(machine.run("find", f"{DATA}/video", "-name", "*.mp4").splitlines())
+    machine.run("systemctl", "stop", "mosquitto")
+    until(lambda: "mqtt_disconnected" in machine.journal(UNIT), "the loss of the broker")
+    apt(machine, "install", "--allow-downgrades", version(suite, upstream(machine)))
+    until(lambda: "mqtt_spool_recovered" in machine.journal(UNIT), "what the later version has not sent")
+    machine.run("systemctl", "start", "mosquitto")
+    assert await_state(broker, lifecycle="running", version=upstream(machine))
+    assert main_pid(machine) != process
+    assert machine.run("cat", ENV_FILE) == kept
+    assert recorded
+    assert recorded <= set(machine.run("find", f"{DATA}/video", "-name", "*.mp4").splitlines())
+    broker.detections()
 
 
 def test_remove_leaves_settings_and_data(machine: Machine, before: set[str]) -> None:
