@@ -119,8 +119,9 @@ class Scene:
         """Take in one frame."""
         now = self._clock(frame)
         by_label: dict[str, list[Detection]] = {label: [] for label in self._trackers}
+        picks = bool(self._areas or self._rules.masks)
         for found in detections:
-            if self._concerns(found, frame):
+            if not picks or self._concerns(found, frame):
                 by_label.setdefault(found.label, []).append(found)
         kept: list[Detection] = []
         events: list[Event] = []
@@ -211,7 +212,8 @@ class Scene:
         if tracker is None:
             rules = TrackRules(begins=begins, continues=min(self._rules.continues, begins))
             tracker = self._trackers[label] = Tracker(rules, self._ids)
-        boxes = np.array([found.box for found in group], dtype=float).reshape(-1, 4)
+        corners = itertools.chain.from_iterable([found.box for found in group])
+        boxes = np.fromiter(corners, float, 4 * len(group)).reshape(-1, 4)
         scores = np.array([found.score for found in group], dtype=float)
         for found, track in zip(group, tracker.update(now, boxes, scores), strict=True):
             if track is not None and track.known:

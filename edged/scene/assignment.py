@@ -5,6 +5,7 @@ SciPy solves the same for 113 MB on disk and half a second of import; a few doze
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -27,11 +28,15 @@ def assign(cost: Matrix, limit: float) -> list[tuple[int, int]]:
         limit: the price of leaving a row and a column alone.
     """
     pairs: list[tuple[int, int]] = []
-    for rows, columns in _groups(cost < limit):
-        if len(rows) == 1 and len(columns) == 1:
-            pairs.append((rows[0], columns[0]))
+    possible = cost < limit
+    ends = np.nonzero(possible)
+    joined = list(zip(ends[0].tolist(), ends[1].tolist(), strict=True))
+    price = dict(zip(joined, cost[possible].tolist(), strict=True))
+    for rows, columns in _groups(joined):
+        if len(rows) == 1 or len(columns) == 1:
+            pairs.append(min(itertools.product(rows, columns), key=price.__getitem__))
             continue
-        part = [[min(float(cost[row, column]), limit) for column in columns] for row in rows]
+        part = [[price.get((row, column), limit) for column in columns] for row in rows]
         if len(rows) <= len(columns):
             chosen = list(enumerate(_shortest_paths(part)))
         else:
@@ -41,11 +46,11 @@ def assign(cost: Matrix, limit: float) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def _groups(possible: npt.NDArray[np.bool_]) -> list[tuple[list[int], list[int]]]:
-    """Rows and columns that are joined by possible pairs."""
+def _groups(pairs: list[tuple[int, int]]) -> list[tuple[list[int], list[int]]]:
+    """Rows and columns that are joined by pairs."""
     by_row: dict[int, list[int]] = {}
     by_column: dict[int, list[int]] = {}
-    for row, column in np.argwhere(possible).tolist():
+    for row, column in pairs:
         by_row.setdefault(row, []).append(column)
         by_column.setdefault(column, []).append(row)
     seen: set[int] = set()

@@ -87,7 +87,7 @@ class Chronicle:
         story.seen_ts = frame.ts_capture
         story.top_score = max(story.top_score, track.score)
         where = place(box, width, height)
-        changes = self._ground.follow(now, label, where, (box.y2 - box.y1) / height, story.where)
+        changes = self._ground.follow(now, label, where, (box[3] - box[1]) / height, story.where)
         changes += self._rest(now, story, box)
         if _is_better(story, track.score, box, width, height):
             changes.append("picture")
@@ -128,7 +128,10 @@ class Chronicle:
 
 def _is_better(story: Story, score: float, box: Box, width: int, height: int) -> bool:
     """Whether this is a better picture than the one so far, which it replaces then."""
-    better = score >= story.best_score + _BETTER_SCORE or _area(box) >= _BETTER_AREA * _area(story.best_box)
+    x1, y1, x2, y2 = story.best_box
+    least = _BETTER_AREA * ((x2 - x1) * (y2 - y1))
+    x1, y1, x2, y2 = box
+    better = (x2 - x1) * (y2 - y1) >= least or score >= story.best_score + _BETTER_SCORE
     if not better and not story.best_cut:
         return False
     cut = is_cut(box, width, height)
@@ -140,8 +143,10 @@ def _is_better(story: Story, score: float, box: Box, width: int, height: int) ->
 
 def _walk(story: Story, where: tuple[float, float]) -> None:
     path = story.path
-    if path and abs(where[0] - path[-1][0]) < _STEP and abs(where[1] - path[-1][1]) < _STEP:
-        return
+    if path:
+        x, y = path[-1]
+        if -_STEP < where[0] - x < _STEP and -_STEP < where[1] - y < _STEP:
+            return
     path = (*path, (round(where[0], 4), round(where[1], 4)))
     if len(path) > _LONGEST_PATH:  # the older half gets coarser
         path = path[: _LONGEST_PATH // 2 : 2] + path[_LONGEST_PATH // 2 :]
@@ -189,10 +194,6 @@ def is_cut(box: Box, width: int, height: int) -> bool:
     x1, y1, x2, y2 = box
     beside, above = _EDGE * width, _EDGE * height
     return x1 < beside or y1 < above or x2 > width - beside or y2 > height - above
-
-
-def _area(box: Box) -> float:
-    return max(0.0, box.x2 - box.x1) * max(0.0, box.y2 - box.y1)
 
 
 def _overlap(first: Box, second: Box) -> float:

@@ -30,33 +30,34 @@ class BoxFilter:
     """
 
     def __init__(self) -> None:
-        self._state: Floats = np.empty((5, 0, 4))
-        """For each box centre x, centre y, width and height in pixels, the same a second, and the covariance:
-        of the place, of place and speed, of the speed. In one piece, since every step of NumPy costs more
-        than what it does for a few boxes."""
+        self._state: Floats = np.empty((11, 0))
+        """A column a box: centre x, centre y, width and height in pixels, the same a second, and the
+        covariance, which is one for all four: of the place, of place and speed, of the speed. In one piece,
+        since every step of NumPy costs more than what it does for a few boxes."""
 
     def add(self, boxes: Floats) -> None:
         """Begin with boxes (x1, y1, x2, y2) that were seen for the first time."""
-        new = np.zeros((5, len(boxes), 4))
-        new[0] = centred(boxes)
-        unit = new[0, :, 3:]
-        new[2] = (2 * MEASURED * unit) ** 2
-        new[4] = (SPEED * unit) ** 2
+        new = np.zeros((11, len(boxes)))
+        new[:4] = centred(boxes.T)
+        new[8] = (2 * MEASURED * new[3]) ** 2
+        new[10] = (SPEED * new[3]) ** 2
         self._state = np.concatenate([self._state, new], axis=1)
 
-    def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
+    def keep(self, chosen: list[int]) -> None:
         """Forget all others."""
         self._state = self._state[:, chosen]
 
-    def predict(self, elapsed_s: float, seen: npt.NDArray[np.bool_], resting: npt.NDArray[np.bool_]) -> None:
-        """Go ``elapsed_s`` ahead; boxes out of sight keep their size, ``resting`` ones their place."""
-        place, speed, spread, both, pace = self._state
-        if not seen.all():
-            speed[~seen, 2:] = 0.0
-            speed[~seen & resting] = 0.0
+    def predict(self, elapsed_s: float, missed: list[int], resting: list[int]) -> None:
+        """Go ``elapsed_s`` ahead; boxes ``missed`` keep their size, those of them ``resting`` their place."""
+        state = self._state
+        place, speed, spread, both, pace = state[:4], state[4:8], state[8], state[9], state[10]
+        if missed:
+            speed[2:, missed] = 0.0
+        if resting:
+            speed[:, resting] = 0.0
         place += elapsed_s * speed
-        np.maximum(place[:, 2:], 1.0, out=place[:, 2:])
-        unit = place[:, 3:]
+        np.maximum(place[2:], 1.0, out=place[2:])
+        unit = place[3]
         spread += 2 * elapsed_s * both + elapsed_s**2 * pace + elapsed_s * (WANDERS * unit) ** 2
         both += elapsed_s * pace
         pace += elapsed_s * (TURNS * unit) ** 2
@@ -66,37 +67,30 @@ class BoxFilter:
         if not rows:
             return
         seen = self._state[:, rows]
-        place, speed, spread, both, pace = seen
-        total = spread + (MEASURED * place[:, 3:]) ** 2
+        place, speed, spread, both, pace = seen[:4], seen[4:8], seen[8], seen[9], seen[10]
+        total = spread + (MEASURED * place[3]) ** 2
         gain, drift = spread / total, both / total
-        error = centred(boxes) - place
+        error = centred(boxes.T) - place
         pace -= both * drift
         both -= spread * drift
         spread -= spread * gain
         place += gain * error
         speed += drift * error
-        np.maximum(place[:, 2:], 1.0, out=place[:, 2:])
+        np.maximum(place[2:], 1.0, out=place[2:])
         self._state[:, rows] = seen
 
     def rest(self) -> None:
         """Nothing moves."""
-        self._state[1] = 0.0
+        self._state[4:8] = 0.0
 
     def boxes(self) -> Floats:
         """Corners x1, y1, x2, y2 in pixels, shape (n, 4)."""
-        place = self._state[0]
-        corners: Floats = np.empty_like(place)
-        half = place[:, 2:] / 2
-        np.subtract(place[:, :2], half, out=corners[:, :2])
-        np.add(place[:, :2], half, out=corners[:, 2:])
-        return corners
+        centre = self._state[:2]
+        half = self._state[2:4] / 2
+        return np.concatenate((centre - half, centre + half)).T
 
 
-def centred(boxes: Floats) -> Floats:
-    """Corners to centre and size."""
-    placed: Floats = np.empty_like(boxes)
-    np.add(boxes[:, :2], boxes[:, 2:], out=placed[:, :2])
-    placed[:, :2] /= 2
-    np.subtract(boxes[:, 2:], boxes[:, :2], out=placed[:, 2:])
-    np.maximum(placed[:, 2:], 1.0, out=placed[:, 2:])
-    return placed
+def centred(corners: Floats) -> Floats:
+    """Corners to centre and size, a column a box."""
+    first, second = corners[:2], corners[2:]
+    return np.concatenate(((first + second) / 2, np.maximum(second - first, 1.0)))

@@ -120,16 +120,22 @@ class Tracker:
         """
         elapsed_s = max(0.0, now - self._now) if self._now is not None else 0.0
         self._now = now
-        out_of_sight = np.array([now - track.seen_s for track in self.tracks])
-        resting = np.array([track.patience_s is not None for track in self.tracks], dtype=bool)
-        self._filter.predict(elapsed_s, out_of_sight <= elapsed_s + 1e-6, resting)
-        found = self._match(boxes, scores, out_of_sight - elapsed_s)
-        self._take(now, found, boxes, scores)
-        began = self._begin(now, found, boxes, scores)
-        for track, box in zip(self.tracks, self._filter.boxes().tolist(), strict=True):
-            track.box = Box(*box)
+        seen_s = [track.seen_s for track in self.tracks]
+        missed = [row for row, then in enumerate(seen_s) if now - then > elapsed_s + 1e-6]
+        resting = [row for row in missed if self.tracks[row].patience_s is not None]
+        self._filter.predict(elapsed_s, missed, resting)
+        surely = scores.tolist()
+        found = self._match(boxes, surely, [now - then - elapsed_s > _WEAK_S for then in seen_s])
+        self._filter.correct([*found.values()], boxes[[*found]] if found else boxes)
+        self._take(now, found, surely)
+        placed = self._filter.boxes()
+        began = self._begin(now, found, boxes, surely, placed)
+        if len(placed) < len(self.tracks):
+            placed = self._filter.boxes()
+        for track, box in zip(self.tracks, placed.tolist(), strict=True):
+            track.box = Box._make(box)
         self._forget(now)
-        return [began.get(number) for number in range(len(boxes))]
+        return [began.get(number) for number in range(len(surely))]
 
     def carry(self, now: float) -> None:
         """Take in a frame in which nothing moves: who was in sight still is, who was not is still missed.
@@ -143,40 +149,41 @@ class Tracker:
         self._filter.rest()
         self._forget(now)
 
-    def _match(self, boxes: Floats, scores: Floats, missed_s: Floats) -> dict[int, int]:
+    def _match(self, boxes: Floats, scores: list[float], late: list[bool]) -> dict[int, int]:
         """Detection by detection the row of its track: ByteTrack's two stages, then the new-born."""
         found: dict[int, int] = {}
-        if not self.tracks or not len(boxes):
+        if not self.tracks or not scores:
             return found
         predicted = self._filter.boxes()
-        known = np.array([track.known for track in self.tracks])
-        free = np.ones(len(self.tracks), dtype=bool)
-        sure = scores >= self._rules.begins
-        weak = ~sure & (scores >= self._rules.continues)
+        begins, continues = self._rules.begins, self._rules.continues
+        sure = [column for column, score in enumerate(scores) if score >= begins]
+        weak = [column for column, score in enumerate(scores) if continues <= score < begins]
+        known = [row for row, track in enumerate(self.tracks) if track.known]
+        free = set(range(len(self.tracks)))
 
-        def stage(rows: Indices, columns: Indices, buffer: float, least: float, weight: Floats) -> None:
-            if not len(rows) or not len(columns):
+        def stage(rows: list[int], columns: list[int], buffer: float, least: float, *, scored: bool) -> None:
+            if not rows or not columns:
                 return
-            likeness = buffered_iou(predicted[rows], boxes[columns], buffer) * weight[columns]
+            likeness = buffered_iou(predicted[rows], boxes[columns], buffer)
+            if scored:
+                likeness *= [scores[column] for column in columns]
             for row, column in assign(1.0 - likeness, 1.0 - least):
-                found[int(columns[column])] = int(rows[row])
-                free[rows[row]] = False
+                found[columns[column]] = rows[row]
+                free.discard(rows[row])
 
-        stage(np.flatnonzero(known), np.flatnonzero(sure), _BUFFERS[0], _SURE, scores)
-        if weak.any():
-            even = np.ones(len(scores))
-            late = missed_s > _WEAK_S
-            stage(np.flatnonzero(known & free & ~late), np.flatnonzero(weak), _BUFFERS[1], _WEAK, even)
-        if not known.all():
-            sure[[*found]] = False
-            stage(np.flatnonzero(~known & free), np.flatnonzero(sure), _BUFFERS[1], _YOUNG, scores)
+        stage(known, sure, _BUFFERS[0], _SURE, scored=True)
+        left = [row for row in known if row in free and not late[row]]
+        stage(left, weak, _BUFFERS[1], _WEAK, scored=False)
+        if len(known) < len(self.tracks):
+            young = sorted(free.difference(known))
+            left = [column for column in sure if column not in found]
+            stage(young, left, _BUFFERS[1], _YOUNG, scored=True)
         return found
 
-    def _take(self, now: float, found: dict[int, int], boxes: Floats, scores: Floats) -> None:
+    def _take(self, now: float, found: dict[int, int], scores: list[float]) -> None:
         """Give every track what was seen of it, or that it was not."""
-        columns = [*found]
-        self._filter.correct([found[column] for column in columns], boxes[columns].reshape(-1, 4))
-        of_row = {row: float(scores[column]) for column, row in found.items()}
+        begins, confirmed_s = self._rules.begins, self._rules.confirmed_s
+        of_row = {row: scores[column] for column, row in found.items()}
         for row, track in enumerate(self.tracks):
             score = of_row.get(row)
             track.scores.append(score or 0.0)
@@ -186,23 +193,27 @@ class Tracker:
             track.trust += (score - track.trust) / _TRUSTED
             track.seen_s = now
             track.sightings += 1
-            long_enough = now - track.born_s >= self._rules.confirmed_s
-            if not track.confirmed and long_enough and _median(track.scores) >= self._rules.begins:
-                track.confirmed = True
+            if not track.confirmed and now - track.born_s >= confirmed_s:
+                track.confirmed = _median(track.scores) >= begins
 
-    def _begin(self, now: float, found: dict[int, int], boxes: Floats, scores: Floats) -> dict[int, Track]:
+    def _begin(
+        self, now: float, found: dict[int, int], boxes: Floats, scores: list[float], placed: Floats
+    ) -> dict[int, Track]:
         """Begin tracks for sure detections that are nobody's; gives the track of every detection."""
         of = {column: self.tracks[row] for column, row in found.items()}
-        new = [column for column in np.flatnonzero(scores >= self._rules.begins).tolist() if column not in of]
-        new = self._first_boxes(new, found, boxes, scores)
+        begins = self._rules.begins
+        new = [column for column, score in enumerate(scores) if score >= begins and column not in of]
+        if not new:
+            return of
+        new = self._first_boxes(new, boxes, scores, placed[[*found.values()]])
         room = max(0, self._rules.most - len(self.tracks))
         self.refused += len(new[room:])
         if not new[:room]:
             return of
         new = new[:room]
-        self._filter.add(boxes[new].reshape(-1, 4))
+        self._filter.add(boxes[new])
         for column in new:
-            score = float(scores[column])
+            score = scores[column]
             track = Track(next(self._ids), now, now, score, _NOWHERE)
             track.scores.append(score)
             track.trust = score
@@ -210,13 +221,14 @@ class Tracker:
             of[column] = track
         return of
 
-    def _first_boxes(self, new: list[int], found: dict[int, int], boxes: Floats, scores: Floats) -> list[int]:
+    @staticmethod
+    def _first_boxes(new: list[int], boxes: Floats, scores: list[float], seen: Floats) -> list[int]:
         """Those of ``new`` that are no second box of an object in sight, nor of a better one of their own."""
-        if not new:
-            return new
-        if found:
-            overlap = buffered_iou(self._filter.boxes()[[*found.values()]], boxes[new], 0.0).max(axis=0)
+        if len(seen):
+            overlap = buffered_iou(seen, boxes[new], 0.0).max(axis=0)
             new = [column for column, most in zip(new, overlap.tolist(), strict=True) if most < _SAME]
+        if len(new) < 2:  # noqa: PLR2004  # one has no other beside it
+            return new
         new.sort(key=lambda column: -scores[column])
         same = buffered_iou(boxes[new], boxes[new], 0.0) >= _SAME
         first: list[int] = []
@@ -229,13 +241,17 @@ class Tracker:
         """Give up what was out of sight for too long."""
         rules = self._rules
         stays = [
-            now - track.seen_s <= (track.patience_s or rules.lost_s if track.known else _YOUNG_S)
-            for track in self.tracks
+            row
+            for row, track in enumerate(self.tracks)
+            if now - track.seen_s <= (track.patience_s or rules.lost_s if track.known else _YOUNG_S)
         ]
-        self.gone = [track for track, kept in zip(self.tracks, stays, strict=True) if not kept]
-        if self.gone:
-            self.tracks = [track for track, kept in zip(self.tracks, stays, strict=True) if kept]
-            self._filter.keep(np.array(stays))
+        if len(stays) == len(self.tracks):
+            self.gone = []
+            return
+        kept = set(stays)
+        self.gone = [track for row, track in enumerate(self.tracks) if row not in kept]
+        self.tracks = [self.tracks[row] for row in stays]
+        self._filter.keep(stays)
 
 
 def _median(scores: deque[float]) -> float:
@@ -255,23 +271,25 @@ def buffered_iou(first: Floats, second: Floats, buffer: float) -> Floats:
         Shape (n, m), 0..1.
     """
     ours, theirs = _grown(first, buffer), _grown(second, buffer)
-    left, top, right, bottom = ours.T[:, :, None]
-    x1, y1, x2, y2 = theirs.T[:, None, :]
-    wide = np.minimum(right, x2) - np.maximum(left, x1)
-    both: Floats = np.minimum(bottom, y2) - np.maximum(top, y1)
-    np.maximum(wide, 0.0, out=wide)
-    np.maximum(both, 0.0, out=both)
-    both *= wide
-    union = ((right - left) * (bottom - top) + (x2 - x1) * (y2 - y1)) - both
-    both /= np.maximum(union, 1e-9)
+    sides = np.minimum(ours[2:, :, None], theirs[2:, None, :])
+    sides -= np.maximum(ours[:2, :, None], theirs[:2, None, :])
+    np.maximum(sides, 0.0, out=sides)
+    both: Floats = sides[0] * sides[1]
+    union = _area(ours)[:, None] + _area(theirs) - both
+    both /= np.maximum(union, 1e-9, out=union)
     return both
 
 
 def _grown(boxes: Floats, buffer: float) -> Floats:
+    """A column a box."""
+    corners = boxes.T
     if not buffer:
-        return boxes
-    margin = (boxes[:, 2:] - boxes[:, :2]) * buffer
-    grown: Floats = boxes.copy()
-    grown[:, :2] -= margin
-    grown[:, 2:] += margin
-    return grown
+        return corners
+    margin = (corners[2:] - corners[:2]) * buffer
+    return np.concatenate((corners[:2] - margin, corners[2:] + margin))
+
+
+def _area(corners: Floats) -> Floats:
+    wide, high = corners[2:] - corners[:2]
+    area: Floats = wide * high
+    return area

@@ -22,8 +22,10 @@ _CLEAR = 0.05
 
 def place(box: Sequence[float], width: int, height: int) -> Point:
     """Where a box (x1, y1, x2, y2 in pixels) stands, as fractions of a frame of this size, within it."""
-    x = (box[0] + box[2]) / 2 / width
-    y = box[3] / height
+    x1, _, x2, y2 = box
+    x, y = (x1 + x2) / 2 / width, y2 / height
+    if 0.0 <= x <= 1.0 and 0.0 <= y <= 1.0:
+        return x, y
     return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
 
 
