@@ -221,7 +221,7 @@ class Scene:
                 yield found.followed(track.id, story.path if story is not None else ())
                 continue
             if track is not None:
-                self._born[track.id] = frame.ts_capture
+                self._born.setdefault(track.id, frame.ts_capture)
             if found.score >= begins:
                 yield found
 

@@ -83,6 +83,9 @@ class Chronicle:
                 self._new_id(), track, label, first_ts, first_ts, box, now, box, track.score,
                 is_cut(box, width, height), max(track.scores), now,
             )  # fmt: skip
+            first = track.first_box
+            tall = (first.y2 - first.y1) / height
+            self._ground.begin(label, place(first, width, height), tall, story.where)
             self.started += 1
         story.seen_ts = frame.ts_capture
         story.top_score = max(story.top_score, track.score)

@@ -34,7 +34,7 @@ _WEAK_S = 0.5
 _YOUNG_S = 0.3
 """Seconds out of sight after which an object that was seen once is forgotten."""
 _SAME = 0.4
-"""A detection that overlaps so much with an object in sight is a second box of it, and begins nothing."""
+"""A detection that overlaps so much with an object in sight is a second box of it until they part."""
 _TRUSTED = 20
 """Sightings over which the mean of the scores is taken."""
 _NOWHERE = Box(0.0, 0.0, 0.0, 0.0)
@@ -69,8 +69,10 @@ class Track:
     """When it was last seen."""
     score: float
     """The newest detection's, 0..1."""
+    first_box: Box
+    """x1, y1, x2, y2 in pixels: where it was first seen."""
     box: Box
-    """x1, y1, x2, y2 in pixels: smoothed while it is seen, else predicted."""
+    """The same of now: smoothed while it is seen, else predicted."""
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST))
     """The last scores, 0 for a missed frame."""
     trust: float = 0.0
@@ -78,6 +80,8 @@ class Track:
     sightings: int = 1
     confirmed: bool = False
     """Whether it counts: seen for long enough, and most of its last scores are good. It stays so."""
+    double: bool = False
+    """Whether it was only seen where another one is, too: a second box of that, or somebody behind it."""
     patience_s: float | None = None
     """Seconds out of sight after which it is gone, if not as the rules say: for one that stands still."""
 
@@ -127,8 +131,9 @@ class Tracker:
         surely = scores.tolist()
         found = self._match(boxes, surely, [now - then - elapsed_s > _WEAK_S for then in seen_s])
         self._filter.correct([*found.values()], boxes[[*found]] if found else boxes)
-        self._take(now, found, surely)
         placed = self._filter.boxes()
+        self._part(found, boxes, placed)
+        self._take(now, found, surely)
         began = self._begin(now, found, boxes, surely, placed)
         if len(placed) < len(self.tracks):
             placed = self._filter.boxes()
@@ -180,6 +185,16 @@ class Tracker:
             stage(young, left, _BUFFERS[1], _YOUNG, scored=True)
         return found
 
+    def _part(self, found: dict[int, int], boxes: Floats, placed: Floats) -> None:
+        """Find out who was only seen with another one, and now stands beside it."""
+        doubles = {column: row for column, row in found.items() if self.tracks[row].double}
+        if not doubles:
+            return
+        others = [row for row in found.values() if not self.tracks[row].double]
+        overlap = buffered_iou(placed[others], boxes[[*doubles]], 0.0).max(axis=0, initial=0.0)
+        for row, most in zip(doubles.values(), overlap.tolist(), strict=True):
+            self.tracks[row].double = most >= _SAME
+
     def _take(self, now: float, found: dict[int, int], scores: list[float]) -> None:
         """Give every track what was seen of it, or that it was not."""
         begins, confirmed_s = self._rules.begins, self._rules.confirmed_s
@@ -192,8 +207,10 @@ class Tracker:
             track.score = score
             track.trust += (score - track.trust) / _TRUSTED
             track.seen_s = now
+            if track.double:
+                continue
             track.sightings += 1
-            if not track.confirmed and now - track.born_s >= confirmed_s:
+            if not track.confirmed and track.known and now - track.born_s >= confirmed_s:
                 track.confirmed = _median(track.scores) >= begins
 
     def _begin(
@@ -205,37 +222,43 @@ class Tracker:
         new = [column for column, score in enumerate(scores) if score >= begins and column not in of]
         if not new:
             return of
-        new = self._first_boxes(new, boxes, scores, placed[[*found.values()]])
+        doubles = self._sorted_out(new, boxes, scores, [*found.values()], placed)
         room = max(0, self._rules.most - len(self.tracks))
-        self.refused += len(new[room:])
-        if not new[:room]:
+        self.refused += len(doubles[room:])
+        new = [column for column, _ in doubles[:room]]
+        if not new:
             return of
-        new = new[:room]
         self._filter.add(boxes[new])
-        for column in new:
+        for column, double in doubles[:room]:
             score = scores[column]
-            track = Track(next(self._ids), now, now, score, _NOWHERE)
+            track = Track(next(self._ids), now, now, score, Box._make(boxes[column].tolist()), _NOWHERE)
             track.scores.append(score)
             track.trust = score
+            track.sightings, track.double = int(not double), double
             self.tracks.append(track)
             of[column] = track
         return of
 
-    @staticmethod
-    def _first_boxes(new: list[int], boxes: Floats, scores: list[float], seen: Floats) -> list[int]:
-        """Those of ``new`` that are no second box of an object in sight, nor of a better one of their own."""
-        if len(seen):
-            overlap = buffered_iou(seen, boxes[new], 0.0).max(axis=0)
-            new = [column for column, most in zip(new, overlap.tolist(), strict=True) if most < _SAME]
-        if len(new) < 2:  # noqa: PLR2004  # one has no other beside it
-            return new
-        new.sort(key=lambda column: -scores[column])
-        same = buffered_iou(boxes[new], boxes[new], 0.0) >= _SAME
-        first: list[int] = []
-        for number in range(len(new)):
-            if not same[number, first].any():
-                first.append(number)
-        return sorted(new[number] for number in first)
+    def _sorted_out(
+        self, new: list[int], boxes: Floats, scores: list[float], rows: list[int], placed: Floats
+    ) -> list[tuple[int, bool]]:
+        """Those of ``new`` that begin something, and whether that stands where an object is already.
+
+        The better ones come first. Of one place there is one second box and no third.
+        """
+        if not rows and len(new) == 1:
+            return [(new[0], False)]
+        new = sorted(new, key=lambda column: -scores[column])
+        fresh = boxes[new]
+        there = np.concatenate((placed[rows], fresh))
+        taken = [(number, self.tracks[row].double) for number, row in enumerate(rows)]
+        begun = []
+        for number, overlap in enumerate(buffered_iou(fresh, there, 0.0).tolist()):
+            beside = [double for other, double in taken if overlap[other] >= _SAME]
+            if not any(beside):
+                taken.append((len(rows) + number, bool(beside)))
+                begun.append((new[number], bool(beside)))
+        return sorted(begun)
 
     def _forget(self, now: float) -> None:
         """Give up what was out of sight for too long."""

@@ -113,6 +113,11 @@ class Ground:
         self._lines = [(line, math.dist(*line.points)) for line in lines]
         self._of_label: dict[str, tuple[list[Area], list[tuple[Area, float]]]] = {}
 
+    def begin(self, label: str, where: Point, height: float, known: Whereabouts) -> None:
+        """Take in where an object was first seen: by the time it counts it may have crossed a line."""
+        for line, length in self._concerned(label)[1]:
+            self._cross(line, where, _CLEAR * height * length, known)
+
     def follow(self, now: float, label: str, where: Point, height: float, known: Whereabouts) -> list[str]:
         """Take in where an object is.
 
@@ -126,18 +131,21 @@ class Ground:
         Returns:
             What happened: ``zone_entered:porch``, ``zone_left:porch``, ``line_crossed:gate:in``.
         """
-        if label not in self._of_label:
-            self._of_label[label] = (
-                [zone for zone in self._zones if zone.concerns(label)],
-                [(line, length) for line, length in self._lines if line.concerns(label)],
-            )
-        zones, lines = self._of_label[label]
+        zones, lines = self._concerned(label)
         news = [told for zone in zones if (told := self._visit(now, zone, where, known))]
         for line, length in lines:
             if told := self._cross(line, where, _CLEAR * height * length, known):
                 news.append(told)
         known.seen = True
         return news
+
+    def _concerned(self, label: str) -> tuple[list[Area], list[tuple[Area, float]]]:
+        if label not in self._of_label:
+            self._of_label[label] = (
+                [zone for zone in self._zones if zone.concerns(label)],
+                [(line, length) for line, length in self._lines if line.concerns(label)],
+            )
+        return self._of_label[label]
 
     @staticmethod
     def _visit(now: float, zone: Area, where: Point, known: Whereabouts) -> str:

@@ -27,7 +27,7 @@ class Told:
         porch: Any = zones({"porch": "0,0 1,0 1,1 0,1"})
         names = map(str, itertools.count(1))
         self.chronicle = Chronicle(Ground(porch, ()), stationary_s, names.__next__)
-        self.track = Track(7, 0.0, 0.0, score, box)
+        self.track = Track(7, 0.0, 0.0, score, box, box)
         self.track.scores.append(score)
 
     def see(self, now: float, box: Box = HOME, score: float | None = None) -> list[Event]:

@@ -298,3 +298,15 @@ def test_who_stands_on_the_line_for_a_frame_has_crossed_it_if_it_goes_on_and_not
         ground, known = Ground((), gate), Whereabouts()
         news = [one for x in way for one in ground.follow(0.0, "person", (x, 0.5), 0.1, known)]
         assert news == told
+
+
+def test_who_crosses_a_line_before_it_counts_has_crossed_it() -> None:
+    """It comes in behind another one, goes through the line beside it and only then is seen apart."""
+    watched = scene(lines=lines(MIDDLE))
+    shots = [[person(380 - 8 * n, score=0.9)] for n in range(5)]
+    shots += [[person(380 - 8 * n, score=0.9), person(380 - 8 * n - 12 - (n - 5) ** 2)] for n in range(5, 14)]
+    events, there = play(watched, shots)
+    assert there[-1].lines == {"gate": {("in", "person"): 2}}
+    second = [event for event in events if event.kind == "start"][1]
+    assert second.start_ts == 1e9 + 0.5
+    assert second.lines == (("gate", "in"),)

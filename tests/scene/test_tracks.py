@@ -95,7 +95,8 @@ def test_a_second_box_of_one_object_begins_nothing() -> None:
     for n in range(10):
         x1, y1, x2, y2 = walker(n / 10)
         feed(follower, n / 10, ((x1, y1, x2, y2), 0.9), ((x1 + 6, y1 + 4, x2 + 6, y2), 0.6))
-    assert len(follower.tracks) == 1
+    assert [track.known for track in follower.tracks] == [True, False]
+    assert not follower.tracks[1].confirmed
 
 
 def test_objects_beyond_the_bound_are_refused_and_counted() -> None:
@@ -137,3 +138,32 @@ def test_assignment_costs_what_scipys_costs() -> None:
         cost = random.random((size, size + 5))
         rows, columns = optimize.linear_sum_assignment(cost)
         assert sum(cost[pair] for pair in assign(cost, 2.0)) == pytest.approx(cost[rows, columns].sum())
+
+
+def test_who_comes_into_sight_behind_another_is_one_of_their_own_once_they_part() -> None:
+    follower = tracker()
+    for n in range(10):
+        feed(follower, n / 10, (walker(n / 10), 0.9))
+    ids = []
+    for n in range(10, 30):
+        now = n / 10
+        behind = walker(now, start=50 + 8 + 1.5 * (n - 10))
+        ids.append(feed(follower, now, (walker(now), 0.9), (behind, 0.8)))
+        other = follower.tracks[1]
+        if n <= 15 or n >= 20:
+            assert (other.double, other.known) == ((True, False) if n <= 15 else (False, True))
+    assert {first for first, _ in ids} == {1}
+    assert {second for _, second in ids} == {2}
+    assert other.confirmed
+    assert other.born_s == 1.0
+    assert other.first_box == walker(1.0, start=58)
+
+
+def test_of_one_place_there_is_no_third_box() -> None:
+    follower = tracker()
+    x1, y1, x2, y2 = walker(0.0)
+    same = [((x1 + shift, y1, x2 + shift, y2), 0.9 - shift / 100) for shift in (0, 3, 6)]
+    assert feed(follower, 0.0, *same) == [1, 2, None]
+    assert [track.double for track in follower.tracks] == [False, True]
+    assert feed(follower, 0.1, *same) == [1, 2, None]
+    assert [track.known for track in follower.tracks] == [True, False]
