@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import math
 import ssl
 import threading
 import time
 from collections import Counter, OrderedDict, deque
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,16 +19,18 @@ import structlog
 import edged
 from edged import bridge
 from edged.backoff import Backoff
-from edged.contract import happenings
+from edged.contract import happenings, payloads
 from edged.contract.notices import BODIES, Notice
 from edged.errors import SinkError
 from edged.imaging.jpeg import encoded
+from edged.mqtt.camera.ledger import EventLedger
 from edged.settings.http_url import basic_login
 from edged.settings.secrets import server_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from edged.contract.happenings import EventMessage
     from edged.contract.notices import Body
     from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
@@ -135,11 +139,13 @@ class Courier:
     Args:
         server: where they go.
         body: the form in which it wants them.
+        done: hears of every event that needs to be brought no more, whatever became of it.
     """
 
-    def __init__(self, server: HttpServer, body: str) -> None:
+    def __init__(self, server: HttpServer, body: str, done: Callable[[EventMessage], None]) -> None:
         self.counts: Counter[str] = Counter(delivered=0, refused=0, lost=0)
         self._server = server
+        self._done = done
         self._body = BODIES[body]
         self._waiting: deque[Notice] = deque()
         self._due = threading.Condition()
@@ -164,7 +170,9 @@ class Courier:
             self._waiting.append(notice)
             if len(self._waiting) > _QUEUE:
                 kinds = [one.event["type"] for one in self._waiting][1:]  # the first is under way
-                del self._waiting[1 + (kinds.index("update") if "update" in kinds else 0)]
+                given_way = 1 + (kinds.index("update") if "update" in kinds else 0)
+                self._done(self._waiting[given_way].event)
+                del self._waiting[given_way]
                 self.counts["lost"] += 1
                 if time.monotonic() - self._overflowed > _RECENT_S:
                     log.warning("webhook_overflow", server=self._server.name, waiting=_QUEUE)
@@ -179,6 +187,8 @@ class Courier:
         self._thread.join(within_s)
         with self._due:
             self.counts["lost"] += len(self._waiting)
+            for notice in self._waiting:
+                self._done(notice.event)
             self._waiting.clear()
         tell = log.warning if self.counts["lost"] or self.counts["refused"] else log.info
         tell("webhook_account", server=self._server.name, **self.counts)
@@ -220,6 +230,7 @@ class Courier:
             if self._waiting and self._waiting[0] is notice:
                 self._waiting.popleft()
                 self.counts[fate] += 1
+                self._done(notice.event)
 
     def _tell(self, failure: str) -> None:
         if failure and failure != self._failure:
@@ -239,6 +250,8 @@ class WebhookSink:
         camera: its name, for the event.
         boot_id: identity of this run, for the same.
         stop_timeout_s: seconds of which :meth:`close` may take a half.
+        ledger: knows over a kill what has begun and what is still to be brought; borrowed.
+        give_back: lets it go.
     """
 
     name = "webhook"
@@ -254,7 +267,11 @@ class WebhookSink:
         camera: str,
         boot_id: str,
         stop_timeout_s: float = 10.0,
+        ledger: EventLedger | None = None,
+        give_back: Callable[[], None] = lambda: None,
     ) -> None:
+        self._ledger = ledger or EventLedger(None)
+        self._give_back = give_back
         self._server = server
         self._body = body
         self._kinds = frozenset(kinds)
@@ -269,6 +286,8 @@ class WebhookSink:
     def create(cls, settings: Settings, context: Context) -> WebhookSink:
         """As ``EDGED_WEBHOOK_URL`` and what belongs to it say."""
         assert settings.webhook_url is not None  # noqa: S101  # the registry asks only if it is set
+        origin, lender = context.lender.origin, context.lender
+        ledger = lender.borrow(f"webhook {settings.camera}", settings, partial(_ledger, origin=origin))
         return cls(
             HttpServer(settings.webhook_url),
             body=settings.webhook_body,
@@ -276,18 +295,21 @@ class WebhookSink:
             camera=settings.camera,
             boot_id=context.boot_id,
             stop_timeout_s=settings.stop_timeout,
+            ledger=ledger,
+            give_back=partial(lender.give_back, ledger),
         )
 
     def open(self) -> None:
-        """Begin; a server that is away is no error, it may come."""
-        self._courier = Courier(self._server, self._body)
+        """Begin with what a killed run still owes; a server that is away is no error, it may come."""
+        self._courier = Courier(self._server, self._body, self._brought)
+        for _, payload in self._ledger.leftovers(self._boot_id):
+            self._bring(json.loads(payload), b"")
 
     def send(self, result: Result) -> None:
         """A frame is no news."""
 
     def tell(self, events: Sequence[Event]) -> None:
         """Hand on what has happened, with the best picture so far."""
-        assert self._courier is not None  # noqa: S101  # open() comes first
         for event in events:
             if event.crop is not None:
                 self._pictures[event.event_id] = encoded(event.crop, _QUALITY)
@@ -296,14 +318,25 @@ class WebhookSink:
             jpeg = self._pictures.get(event.event_id, b"")
             if event.kind == "end":
                 self._pictures.pop(event.event_id, None)
-            if event.kind in self._kinds:
-                message = happenings.event(event, camera=self._camera, boot_id=self._boot_id)
-                self._courier.put(Notice(message, jpeg))
+            message = happenings.event(event, camera=self._camera, boot_id=self._boot_id)
+            self._ledger.note(message, partial(self._bring, message, jpeg))
 
     def close(self) -> None:
-        """Bring what waits, if the server takes it soon."""
+        """Bring what waits, if the disk and the server take it soon."""
         if self._courier is not None:
-            self._courier.close(0.5 * self._stop_timeout_s)
+            self._ledger.settle(0.1 * self._stop_timeout_s)
+            self._courier.close(0.4 * self._stop_timeout_s)
+        self._give_back()
+
+    def _bring(self, message: EventMessage, jpeg: bytes) -> None:
+        assert self._courier is not None  # noqa: S101  # open() comes first
+        if message["type"] in self._kinds:
+            self._courier.put(Notice(message, jpeg))
+        else:
+            self._brought(message)
+
+    def _brought(self, message: EventMessage) -> None:
+        self._ledger.safe(payloads.encode(message))
 
     @property
     def problem(self) -> str:
@@ -319,6 +352,13 @@ class WebhookSink:
 
     def state(self, state: State) -> None:
         """So does the state."""
+
+
+def _ledger(settings: Settings, *, origin: str) -> EventLedger:
+    """Of one camera, beside the spool; without one nothing outlives the run."""
+    if settings.spool is None:
+        return EventLedger(None)
+    return EventLedger(settings.spool.expanduser() / f"edged-{origin}-{settings.camera}.webhook.json")
 
 
 def check(settings: Settings) -> str:

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import email.policy
 import json
+import shutil
 import threading
 import time
 from email.header import decode_header, make_header
@@ -19,6 +20,7 @@ from daemon import Daemon, edged, until
 
 from edged.contract import words
 from edged.errors import ConfigError
+from edged.mqtt.camera.ledger import EventLedger
 from edged.pipeline.outlet import Outlet
 from edged.records import Box, Event
 from edged.settings import loading
@@ -95,14 +97,23 @@ def event(number: int, kind: str, *, label: str = "person", grey: int | None = N
     )  # fmt: skip
 
 
-def sink(url: str, *, body: str = "json", stop_timeout_s: float = 4.0) -> WebhookSink:
+def sink(
+    url: str,
+    *,
+    body: str = "json",
+    kinds: tuple[str, ...] = ("start", "update", "end"),
+    boot_id: str = "0" * 32,
+    stop_timeout_s: float = 4.0,
+    ledger: EventLedger | None = None,
+) -> WebhookSink:
     made = WebhookSink(
         HttpServer(url),
         body=body,
-        kinds=("start", "update", "end"),
+        kinds=kinds,
         camera="front",
-        boot_id="0" * 32,
+        boot_id=boot_id,
         stop_timeout_s=stop_timeout_s,
+        ledger=ledger,
     )
     made.open()
     return made
@@ -267,6 +278,36 @@ def test_a_stop_brings_what_waits_and_does_not_wait_for_a_server_that_is_away() 
     taker.close()
     assert time.monotonic() - started < 4.0
     assert counted(taker, lost=1)()
+
+
+def test_after_a_kill_the_next_run_brings_what_is_owed_and_ends_what_was_open(tmp_path: Path) -> None:
+    kept, left = tmp_path / "kept.json", tmp_path / "left.json"
+    with Server(200, 500) as server:
+        book = EventLedger(kept)
+        killed = sink(server.url, ledger=book, stop_timeout_s=0.2)
+        tell(killed, [event(1, "start")])
+        until(counted(killed, delivered=1))
+        tell(killed, [event(1, "update"), event(2, "start"), event(2, "end"), event(3, "start")])
+        book.settle(5)
+        shutil.copy(kept, left)  # as a kill leaves it
+        killed.close()
+    with Server(200) as server:
+        book = EventLedger(left)
+        again = sink(server.url, ledger=book, boot_id="1" * 32, kinds=("start", "end"))
+        until(counted(again, delivered=5))
+        again.close()
+        book.close()
+        told = [(one["event_id"], one["type"], one["ended_by"]) for one in server.events()]
+    assert told == [
+        ("event2", "start", ""),
+        ("event2", "end", "left"),
+        ("event3", "start", ""),
+        ("event1", "end", "stop"),
+        ("event3", "end", "stop"),
+    ]
+    with Server(200) as server:
+        sink(server.url, ledger=EventLedger(left), boot_id="2" * 32).close()
+        assert server.got == []
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,10 @@ class EventLedger:
             self._write(self._path, payloads.encode(content), lasting=turns > self._kept_turns)
             self._kept_turns = turns
 
+    def close(self) -> None:
+        """Whoever has it keeps nothing in it any more."""
+        self.flush()
+
     @property
     def _due(self) -> bool:
         """Whether the file is behind."""
