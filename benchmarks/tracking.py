@@ -211,7 +211,7 @@ def numbers(module: Any, seen: dict[int, Any]) -> None:
     print(f"| changes of the count | {changes[0]} | {changes[1]} |")
     for line in ("upright", "level"):
         told = seen[frames[-1]]["lines"][line]
-        found = [sum(told.get(way, {}).values()) for way in ("in", "out")]
+        found = [told[way] for way in ("in", "out")]
         true = [crossed[line, way] for way in ("in", "out")]
         print(f"| crossings of the {line} line, in / out | {true[0]} / {true[1]} | {found[0]} / {found[1]} |")
 
