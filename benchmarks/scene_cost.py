@@ -79,7 +79,7 @@ def run(folder: Path, source: Path, variables: dict[str, str]) -> list[dict[str,
 def rate(folder: Path, clip: Path, variables: dict[str, str]) -> float:
     """Frames a second of a file."""
     found = run(folder, clip, variables)
-    return (len(found) - 1) / (found[-1]["ts_publish"] - found[0]["ts_publish"])
+    return (len(found) - 1) / float(found[-1]["ts_publish"] - found[0]["ts_publish"])
 
 
 def lateness_ms(folder: Path, clip: Path, variables: dict[str, str]) -> tuple[float, float]:
@@ -119,11 +119,10 @@ def main() -> None:
                 rates[way].append(rate(folder, options.clip.resolve(), ways[way]))
                 late[way].append(lateness_ms(folder, options.clip.resolve(), ways[way]))
     print("| | without the scene | everything on | ratio, median of the pairs |\n| --- | --- | --- | --- |")
-    figures = [("frames/s of a file", *rates)]
+    figures: list[tuple[str, list[float], list[float]]] = [("frames/s of a file", *rates)]
     for number, what in enumerate(("median", "p99")):
-        figures.append(
-            (f"a camera's result is late by, {what}, ms", *([one[number] for one in way] for way in late))
-        )
+        without, everything = ([one[number] for one in way] for way in late)
+        figures.append((f"a camera's result is late by, {what}, ms", without, everything))
     for what, without, everything in figures:
         ratio = statistics.median(on / off for off, on in zip(without, everything, strict=True))
         off, on = statistics.median(without), statistics.median(everything)

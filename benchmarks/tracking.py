@@ -230,8 +230,8 @@ def true_course(module: Any) -> tuple[Any, Any, Counter[tuple[str, str]]]:
         for who in np.unique(rows[:, 1]):
             course = np.sign(now[rows[:, 1] == who])
             turns = np.diff(course[course != 0])
-            crossed[line, "in"] += np.count_nonzero(turns > 0)
-            crossed[line, "out"] += np.count_nonzero(turns < 0)
+            crossed[line, "in"] += int(np.count_nonzero(turns > 0))
+            crossed[line, "out"] += int(np.count_nonzero(turns < 0))
     return whole, left, crossed
 
 
