@@ -244,7 +244,7 @@ class Tracker:
     ) -> list[tuple[int, bool]]:
         """Those of ``new`` that begin something, and whether that stands where an object is already.
 
-        The better ones come first. Of one place there is one second box and no third.
+        The better ones come first. A place has one second box and no third.
         """
         if not rows and len(new) == 1:
             return [(new[0], False)]

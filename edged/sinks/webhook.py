@@ -355,7 +355,7 @@ class WebhookSink:
 
 
 def _ledger(settings: Settings, *, origin: str) -> EventLedger:
-    """Of one camera, beside the spool; without one nothing outlives the run."""
+    """For one camera, beside the spool; without one nothing outlives the run."""
     if settings.spool is None:
         return EventLedger(None)
     return EventLedger(settings.spool.expanduser() / f"edged-{origin}-{settings.camera}.webhook.json")
