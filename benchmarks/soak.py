@@ -151,6 +151,13 @@ def full_disk(disk: Path) -> Iterator[None]:
         others.unlink()
 
 
+def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
 @contextmanager
 def stuck_viewer(port: int, path: str) -> Iterator[None]:
     """Asks for the stream and does not read it."""
@@ -293,6 +300,8 @@ def soak(options: argparse.Namespace, model: Path, scratch: Path, stack: ExitSta
             watch.sample(process)
             time.sleep(_SAMPLE_S)
 
+    while watch.started + 60 > time.monotonic() and not answers(view):
+        wait(1)
     wait(10)
     for name, fault in cycle(faults):
         if time.monotonic() >= end or daemon.poll() is not None:

@@ -49,14 +49,16 @@ def test_what_is_said_again_and_again_is_left_out_and_counted() -> None:
     """Other events are told meanwhile, and the next line that is told says how many are missing."""
     repeats = Repeats(burst=10, window_s=0.3)
 
-    def told(event: str) -> dict[str, object] | None:
+    def told(event: str, **more: str) -> dict[str, object] | None:
         try:
-            return dict(repeats(None, "info", {"event": event}))
+            return dict(repeats(None, "info", {"event": event, **more}))
         except structlog.DropEvent:
             return None
 
     assert [told("flap") for _ in range(25)] == [{"event": "flap"}] * 10 + [None] * 15
     assert told("other") == {"event": "other"}
+    back = {"event": "flap", "camera": "back"}
+    assert told(**back) == back, "of another camera"
     time.sleep(0.3)
     assert told("flap") == {"event": "flap", "left_out": 15}
     assert told("flap") == {"event": "flap"}

@@ -23,7 +23,8 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """syslog's numbers, for ``journalctl -p``."""
 _BURST = 10
 _WINDOW_S = 60.0
-"""One event may be told so often in so many seconds: what fails again and again must not fill a disk."""
+"""One event of one camera may be told so often in so many seconds: what fails again and again must not fill
+a disk, and one camera that does must not silence the others."""
 
 
 def configure(*, log_format: str, level: str, journal: bool = False) -> None:
@@ -65,12 +66,14 @@ def follow(settings: Settings) -> None:
 
 
 class Repeats:
-    """Leaves out what an event says too often; its next line that is told has their number as ``left_out``.
+    """Leaves out what an event says too often of one camera or source.
+
+    Its next line that is told has their number as ``left_out``.
 
     A processor of structlog. Thread-safe.
 
     Args:
-        burst: so many lines of one event are told
+        burst: so many lines of one event of one camera are told
         window_s: in such a time, seconds.
     """
 
@@ -78,13 +81,14 @@ class Repeats:
         self._burst = burst
         self._window_s = window_s
         self._lock = threading.Lock()
-        self._windows: dict[str, _Window] = {}
+        self._windows: dict[tuple[str, str], _Window] = {}
 
     def __call__(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
         """The line, or :class:`structlog.DropEvent`."""
         now = time.monotonic()
+        whose = str(line.get("camera") or line.get("source") or "")
         with self._lock:
-            window = self._windows.setdefault(str(line["event"]), _Window(now))
+            window = self._windows.setdefault((str(line["event"]), whose), _Window(now))
             if now - window.began >= self._window_s:
                 window.began, window.told = now, 0
             if window.told >= self._burst:

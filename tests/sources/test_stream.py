@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import cameras
@@ -167,6 +168,17 @@ def test_silent_listener_fails_the_start_at_its_deadline() -> None:
         with pytest.raises(SourceError, match=server.url):
             source.open()
         assert time.monotonic() - begun < 2.5
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "tcp"])
+def test_who_answers_no_greeting_is_said_not_to_answer(scheme: str) -> None:
+    """The kernel takes the call."""
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as mute,
+        stream(f"{scheme}://127.0.0.1:{mute.getsockname()[1]}/x", deadlines=Deadlines(2.0, 1.0)) as source,
+        pytest.raises(SourceError, match="no answer within 1 s"),
+    ):
+        source.open()
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http", "tcp"])

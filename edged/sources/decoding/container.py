@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -75,11 +76,15 @@ class Container:
         self._name = name
         self._hint = hint
         self._timeouts_s = timeouts_s or (0.0, 0.0)
+        began = time.monotonic()
         try:
             self._container = av.open(origin, mode="r", options=options or {}, timeout=timeouts_s)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             # FFmpeg's own message has the URL in it, and with that the password: it goes no further.
-            reason = self._reason(error, self._timeouts_s[0])
+            limit_s = self._timeouts_s[0]
+            # FFmpeg has other words for some answers that did not come, such as "invalid data" over RTSP.
+            late = 0 < limit_s <= time.monotonic() - began
+            reason = self._reason(TimeoutError() if late else error, limit_s)
             raise SourceError(f"{name} cannot be opened: {reason}", hint=hint) from None
         if not self._container.streams.video:
             self._container.close()
@@ -229,7 +234,7 @@ class Container:
 
     @staticmethod
     def _reason(error: Exception, timeout_s: float) -> str:
-        if isinstance(error, av.error.ExitError):
+        if isinstance(error, av.error.ExitError | TimeoutError):
             return f"no answer within {timeout_s:g} s"
         return getattr(error, "strerror", None) or type(error).__name__
 
