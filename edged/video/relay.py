@@ -42,6 +42,8 @@ class Receiver:
         self._waits = True
         """Whether nothing but a keyframe is of use."""
         self._ended = False
+        self._begun = False
+        """Whether the header was taken."""
         self._news = asyncio.Event()
 
     def put(self, fragment: bytes, header: bytes, kind: str, *, keyframe: bool) -> None:
@@ -50,6 +52,7 @@ class Receiver:
             self._pieces.clear()
             self._bytes = 0
             self._waits = True
+            self.kind = self.kind if self._begun else ""
         if self._ended or (self._waits and not keyframe):
             return
         piece = fragment if self.kind else header + fragment
@@ -71,6 +74,7 @@ class Receiver:
         taken = b"".join(self._pieces)
         self._pieces.clear()
         self._bytes = 0
+        self._begun = True
         if not self._ended:
             self._news.clear()
         return taken

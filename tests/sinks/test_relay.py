@@ -113,6 +113,16 @@ def test_who_is_slow_loses_up_to_a_keyframe_and_is_bounded(
     assert shown == list(range(shown[0], FRAMES - 1))
 
 
+def test_who_was_slow_from_the_beginning_has_a_header_all_the_same(
+    relay: Relay, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "_MOST_BYTES", clip.stat().st_size // 5)
+    with relay.watched() as slow:
+        feed(relay, clip)
+        shown = numbers(taken(slow))
+    assert shown[0] in range(GROUP, FRAMES, GROUP)
+
+
 def test_packets_are_wanted_only_while_somebody_watches(relay: Relay, clip: Path) -> None:
     tap = feed(relay, clip)
     assert not wanted(tap)

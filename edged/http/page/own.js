@@ -6,6 +6,7 @@ const Source = window.ManagedMediaSource || window.MediaSource;
 const MOST_BEHIND_S = 2;
 const BEHIND_S = 0.4;
 const AGAIN_MS = 3000;
+const LATER_MS = 60000;
 const BOXES_MS = 250;
 const KEPT_BOXES = 40;
 const EARLY_S = 0.1;  // a box may come before its picture: what is nearer in time is nearer in place
@@ -23,12 +24,18 @@ function keepUp(video, buffered) {
   }
 }
 
-/** Play what comes until it ends; false if there is nothing that this browser plays. What is old it throws away itself. */
+/**
+ * Play what comes until it ends, and give after how many ms to try again, 0 if this browser cannot play it.
+ * What has been played the browser throws away itself.
+ */
 async function play(video, signal) {
   const answer = await fetch(`${base}stream.mp4`, { cache: "no-store", signal });
   const type = answer.headers.get("Content-Type");
-  if (answer.status !== 200) return answer.status >= 500;
-  if (!Source.isTypeSupported(type)) return false;
+  if (answer.status !== 200) return LATER_MS;  // there is none, or there is none now
+  if (!Source.isTypeSupported(type)) {
+    await answer.body.cancel();
+    return 0;
+  }
   const media = new Source();
   const url = URL.createObjectURL(media);
   video.disableRemotePlayback = true;
@@ -40,10 +47,10 @@ async function play(video, signal) {
     video.play().catch(() => {});
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return true;
+      if (done) return AGAIN_MS;
       buffer.appendBuffer(value);
       await event(buffer, "updateend");
-      if (video.error) return false;
+      if (video.error) return 0;
       keepUp(video, buffer.buffered);
     }
   } finally {
@@ -126,19 +133,19 @@ export function ownVideo(pictures) {
       playing = played = true;
       show();
     }, { signal: session.signal });
-    let again = true;
+    let again_ms = AGAIN_MS;
     try {
-      again = await play(video, session.signal);
+      again_ms = await play(video, session.signal);
     } catch (error) {
-      again = error instanceof TypeError || error.name === "AbortError";  // the network; all else is the browser's
+      if (!(error instanceof TypeError)) again_ms = 0;  // no trouble of the network, but of the browser
     }
     boxes();
     if (running !== session) return;
     session.abort();
-    playable = again;
+    playable = again_ms > 0;
     playing = false;
     show();
-    setTimeout(() => { if (running === session) running = null; }, AGAIN_MS);
+    setTimeout(() => { if (running === session) running = null; }, again_ms);
   };
   const heed = () => {
     const wanted = there && offered && playable && chosen && !document.hidden;
