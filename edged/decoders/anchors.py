@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 _PYRAMIDS = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))
 """Strides of the usual models, of those for large pictures (P6), for small things (P2), of tiny ones."""
 _NORMALISED_MEAN = 2.0
-_BOX = 4
-_COCO_POINTS = 17
-_POINT = 3
 
 
 def not_of_task(model: Model, task: str) -> str | None:
@@ -28,22 +25,6 @@ def not_of_task(model: Model, task: str) -> str | None:
         return f"it has {len(model.inputs)} inputs instead of one"
     told = model.metadata.get("task", task)
     return None if told == task else f"its metadata calls it a {told!r} model"
-
-
-def keypoints(model: Model, rows: int) -> int:
-    """How many points a pose model without metadata gives with a box; 0 where it rather is a detector.
-
-    Rows of a pose are box, classes, and x, y, visibility a point. 4 + 1 + 17 * 3 are those of a person in
-    COCO, which every pose model begins with; a detector of 52 classes whose classes nobody can name is by far
-    the rarer thing. Other counts only labels can tell: the classes that they name are not enough rows.
-    """
-    if "task" in model.metadata:
-        return 0
-    classes = len(model.labels) or 1
-    points, rest = divmod(rows - _BOX - classes, _POINT)
-    if rest or points <= 0:
-        return 0
-    return points if points == _COCO_POINTS or len(model.labels) == 1 else 0
 
 
 def anchors(model: Model, *, per_cell: int = 1) -> frozenset[int]:

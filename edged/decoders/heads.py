@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BOX = 4
 _RANK = 3
-_FINISHED = 6
+FINISHED = 6
 _SPLIT = 2
 _NORMALISED_MOST = 4.0
 
@@ -74,7 +74,7 @@ def raw_layout(model: Model, extras: int, outputs: Sequence[int] | None = None) 
     """Where boxes, scores and ``extras`` further numbers of every anchor lie; None where they do not.
 
     Either in one output ``[1, 4 + classes + extras, anchors]``, or in one each, ``[1, 4, anchors]``,
-    ``[1, classes, anchors]`` and ``[1, extras, anchors]`` in any order, or all of them ``[1, anchors, n]``.
+    ``[1, classes, anchors]`` and ``[1, extras, anchors]`` in any order, or any of these ``[1, anchors, n]``.
 
     Args:
         model: what is known of it.
@@ -87,16 +87,17 @@ def raw_layout(model: Model, extras: int, outputs: Sequence[int] | None = None) 
         return None
     known = anchors.anchors(model)
     if len(shapes) == 1:
-        _, channels, last = shapes[0]
+        transposed = shapes[0][2] not in known
+        channels, cells = shapes[0][:0:-1] if transposed else shapes[0][1:]
         classes = channels - BOX - extras
-        if classes < 1 or last not in known:
+        if classes < 1 or cells not in known:
             return None
         middle = BOX + classes
         box, score, extra = (
             _Part(places[0], slice(first, last))
             for first, last in ((0, BOX), (BOX, middle), (middle, channels))
         )
-        return RawLayout(box, score, extra, transposed=False, classes=classes)
+        return RawLayout(box, score, extra, transposed, classes)
     if len(shapes) != _SPLIT + bool(extras):
         return None
     for axis, transposed in ((2, False), (1, True)):
@@ -182,10 +183,10 @@ class RawHead:
 def not_finished(model: Model, extras: int, output: int | None = None) -> str | None:
     """Why an output, the only one where none is named, has no finished rows ``[1, n, 6 + extras]``."""
     if output is None and len(model.outputs) != 1:
-        return f"it has {len(model.outputs)} outputs instead of one [1, boxes, {_FINISHED + extras}]"
+        return f"it has {len(model.outputs)} outputs instead of one [1, boxes, {FINISHED + extras}]"
     shape = model.outputs[output or 0].shape
-    if len(shape) != _RANK or shape[0] != 1 or shape[2] != _FINISHED + extras:
-        return f"it has no output [1, boxes, {_FINISHED + extras}]"
+    if len(shape) != _RANK or shape[0] != 1 or shape[2] != FINISHED + extras:
+        return f"it has no output [1, boxes, {FINISHED + extras}]"
     if shape[1] in anchors.anchors(model) | anchors.anchors(model, per_cell=3):
         return f"its {shape[1]} rows are the anchors of its input, so they are raw"
     return None
@@ -224,7 +225,7 @@ class FinishedHead:
         if not self._centred:
             upper, lower = boxes[:, :2], boxes[:, 2:]
             boxes = np.concatenate(((upper + lower) / 2, lower - upper), axis=1)
-        return Candidates(boxes, rows[:, 4], np.rint(rows[:, 5]).astype(np.intp), rows[:, _FINISHED:])
+        return Candidates(boxes, rows[:, 4], np.rint(rows[:, 5]).astype(np.intp), rows[:, FINISHED:])
 
     def unit_of_points(self, outputs: Sequence[Tensor], found: Floats) -> Floats:
         """What to multiply x, y with that were ``found`` (``[n, 2]``), to have them in input pixels."""

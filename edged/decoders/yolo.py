@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.decoders import anchors, boxes, evidence
-from edged.decoders.heads import RawHead, raw_layout
+from edged.decoders import anchors, behind, boxes, evidence
+from edged.decoders.heads import RawHead, RawLayout, raw_layout
 from edged.decoders.labels import class_names
 from edged.imaging.tensors import Encoding
 
@@ -26,6 +26,9 @@ class Yolo:
     ``[1, classes, anchors]`` in any order, as quantisation-aware exporters do so that boxes and scores have a
     scale each; both may also be ``[1, anchors, 4]`` and ``[1, anchors, classes]``.
 
+    One output may be ``[1, anchors, 4 + classes]``, too: metadata tell, or a trial run in which places follow
+    the grid and all else is a probability, of as many classes as the labels name (or 80): YOLOX has one more.
+
     Rows 0-3 are centre x, centre y, width and height in the letterboxed input; the others the score of each
     class, 0..1 after the sigmoid, without objectness. Anchors are the cells of strides 8, 16 and 32.
     float32, float16, int8 or uint8; quantised ones have one scale and zero point for the whole output.
@@ -35,7 +38,8 @@ class Yolo:
 
     Source: Ultralytics documentation, "Export", output tensors; layout and units measured on exports of 8.1
     to 8.4. A pose, segmentation or OBB model has more rows or outputs and is refused by its metadata; a pose
-    model without any by what ``anchors.keypoints`` says of its rows.
+    model without any by what ``behind.points`` says of its rows, one for oriented boxes
+    by what ``behind.is_angle`` says.
     """
 
     task = "detect"
@@ -49,10 +53,14 @@ class Yolo:
         layout = raw_layout(model, extras=0)
         if layout is None:
             return "it has neither [1, 4 + classes, anchors] nor boxes and scores of all anchors"
-        rows = model.outputs[0].shape[1] if len(model.outputs) == 1 else 0
-        if points := anchors.keypoints(model, rows):
-            return f"its {rows} rows are box, class and {points} points of a pose"
-        if layout.classes == _DISTANCES and not rows:
+        if reason := behind.no_detector(model):
+            return reason
+        alone = len(model.outputs) == 1
+        if alone and layout.transposed and not _rows_are_boxes(model, layout):
+            return (
+                "its rows [1, anchors, n] are not 4 numbers of a place on the grid and the scores of classes"
+            )
+        if layout.classes == _DISTANCES and not alone:
             scores = layout.scores.output
             if not evidence.are_scores(model, scores, layout.classes):
                 return "its 4 and 64 channels may be four classes and the distances of a split head"
@@ -75,3 +83,15 @@ class Yolo:
         return boxes.detections(
             corners[kept], found.scores[kept], found.class_ids[kept], self.labels, geometry
         )
+
+
+def _rows_are_boxes(model: Model, layout: RawLayout) -> bool:
+    """Whether rows ``[anchors, n]`` are box and scores: other families have one a cell, too."""
+    if "task" in model.metadata:
+        return True
+    rows = evidence.values(model, 0)
+    if rows is None or layout.classes != evidence.known_classes(model):
+        return False
+    corners, _ = anchors.cells(model, len(rows))
+    on_grid = evidence.follow_the_grid(rows[:, 0], corners[:, 0])
+    return on_grid and bool(evidence.are_probabilities(rows[:, 4:]).all())

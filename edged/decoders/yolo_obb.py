@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.decoders import anchors, boxes
+from edged.decoders import anchors, behind, boxes
 from edged.decoders.heads import Candidates, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.imaging.tensors import Encoding
@@ -36,7 +36,7 @@ class YoloObb:
     The outputs are those of a detector (see ``heads``) with the angle in radians behind the classes of each
     box: ``[1, 4 + classes + 1, anchors]``, the same in three outputs, or finished ones ``[1, n, 7]``. Boxes
     are centre, width and height before turning, finished ones, too; a positive angle turns clockwise.
-    Without metadata, raw ones look like a detector of one class more and are taken for one.
+    Without metadata, raw ones look like a detector of one class more; see ``behind.is_angle``.
 
     Source: Ultralytics documentation, "Oriented Bounding Boxes", and its ``xywhr2xyxyxyxy`` and
     ``batch_probiou``.
@@ -52,8 +52,8 @@ class YoloObb:
             return reason
         if not_finished(model, extras=1) is None:
             return None
-        if model.metadata.get("task") != cls.task:
-            return "it has no single output [1, boxes, 7], nor metadata that call it an 'obb' model"
+        if model.metadata.get("task") != cls.task and not behind.is_angle(model):
+            return "it has no single output [1, boxes, 7], nor do metadata or values tell of an angle"
         if raw_layout(model, extras=1) is None:
             return "its outputs have not an angle for each box"
         return None

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edged.decoders import anchors, boxes
-from edged.decoders.heads import distinct, not_finished, open_head, raw_layout
+from edged.decoders import anchors, behind, boxes, evidence
+from edged.decoders.heads import FINISHED, distinct, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.decoders.skeletons import skeleton
 from edged.imaging.tensors import Encoding
@@ -31,7 +31,7 @@ class YoloPose:
     from the unit of boxes; visibility is 0..1 after the sigmoid. Models trained without it have x and y only;
     then every point is taken for visible. Points are not clipped: a foot below the frame is told where it is.
 
-    The number of points is ``kpt_shape`` of the metadata; without any see ``anchors.keypoints``.
+    The number of points is ``kpt_shape`` of the metadata; without any see ``behind.points``.
 
     Source: Ultralytics documentation, "Pose Estimation" and "Export"; layout and units measured on an export
     of YOLOv8n-pose (8.1 normalises points for TFLite, 8.0 left them in pixels).
@@ -88,9 +88,22 @@ def _points(model: Model) -> tuple[int, int] | None:
     match model.metadata.get("kpt_shape"):
         case [int(points), 2 | 3 as numbers] if points > 0:
             return points, numbers
-    if "task" in model.metadata or len(model.outputs) != 1 or len(model.outputs[0].shape) != _XYV:
+    return behind.points(model) or _finished_points(model)
+
+
+def _finished_points(model: Model) -> tuple[int, int] | None:
+    """The same of finished rows without metadata: whatever stands behind the class in threes."""
+    shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
+    if "task" in model.metadata or len(shape) != _XYV:
         return None
-    points = anchors.keypoints(model, model.outputs[0].shape[1])
-    if not points and not_finished(model, _PERSON_POINTS * _XYV) is None:
-        points = _PERSON_POINTS
-    return (points, _XYV) if points else None
+    points, rest = divmod(shape[2] - FINISHED, _XYV)
+    if rest or points <= 0 or not_finished(model, points * _XYV):
+        return None
+    rows = evidence.values(model, 0)
+    if rows is None:
+        return (points, _XYV) if points == _PERSON_POINTS else None
+    scores, class_ids = rows[:, FINISHED - 2], rows[:, FINISHED - 1]
+    finished = (
+        evidence.are_probabilities(scores[:, np.newaxis]).all() and (class_ids == np.rint(class_ids)).all()
+    )
+    return (points, _XYV) if finished else None

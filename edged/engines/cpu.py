@@ -23,6 +23,8 @@ _OTHER_CHIPS = {
     "PosenetDecoderOp": "Coral's pose library",
 }
 """Operations that no runtime of ours has, and what does."""
+_OPEN_SIDES = {(1, 6, 56): 256}
+"""Side of the picture for models that leave it open, by the shape of their only output: MoveNet MultiPose."""
 
 
 class CpuEngine:
@@ -51,6 +53,7 @@ class CpuEngine:
         self.runtime = str(chosen)
         try:
             interpreter = chosen.interpreter(model_path=str(path), num_threads=threads)
+            settle_size(interpreter)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise self._refused(error) from error
@@ -116,6 +119,14 @@ def tensor_specs(details: Iterable[Mapping[str, Any]]) -> tuple[TensorSpec, ...]
     )
 
 
+def settle_size(interpreter: Any) -> None:
+    """Fix the size of a picture that a known model leaves open; call it before ``allocate_tensors``."""
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    side = _OPEN_SIDES.get(tuple(outputs[0]["shape"])) if len(inputs) == len(outputs) == 1 else None
+    if side is not None and [*inputs[0]["shape_signature"]] == [1, -1, -1, 3]:
+        interpreter.resize_tensor_input(inputs[0]["index"], (1, side, side, 3))
+
+
 def check_inputs(name: str, details: Sequence[Mapping[str, Any]]) -> None:
     """Make sure that a model takes one picture of a fixed size and nothing else.
 
@@ -129,7 +140,8 @@ def check_inputs(name: str, details: Sequence[Mapping[str, Any]]) -> None:
             hint="Models that carry a state from frame to frame are not supported; export it without",
         )
     signature = [int(size) for size in details[0]["shape_signature"]]
-    if -1 in signature[1:]:
+    # A size that is open is stored as 1, until somebody settles it.
+    if any(size == -1 and now == 1 for size, now in zip(signature[1:], details[0]["shape"][1:], strict=True)):
         raise ModelError(
             f"{name} leaves the size of its input open: {signature}",
             hint="Export it with a fixed input size",

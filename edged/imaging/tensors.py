@@ -81,7 +81,7 @@ def pixel_table(spec: TensorSpec, encoding: Encoding) -> npt.NDArray[Any]:
     """The stored value of every pixel value of every channel, ``[256, 3]`` in the dtype of the input.
 
     Quantised to nearest, ``round(real / scale) + zero_point``, clipped to what the dtype can hold. An integer
-    input without scale takes pixels like a raw one.
+    input without scale takes pixels like a raw one, one of int32 as they are.
 
     Raises:
         ModelError: the input has a dtype that no table can be made for.
@@ -92,6 +92,8 @@ def pixel_table(spec: TensorSpec, encoding: Encoding) -> npt.NDArray[Any]:
     dtype = spec.dtype
     if dtype in (np.float32, np.float16):
         return real.astype(dtype)
+    if dtype == np.int32 and not spec.quantised:
+        return pixels.astype(dtype)
     if dtype not in (np.uint8, np.int8):
         raise ModelError(
             f"the model wants its input as {dtype}: {spec.name!r} {spec}",

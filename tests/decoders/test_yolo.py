@@ -209,7 +209,7 @@ def test_six_columns_may_be_raw_all_the_same() -> None:
 @pytest.mark.parametrize("task", ["pose", "segment", "classify", "depth"])
 def test_other_tasks_are_not_boxes(task: str) -> None:
     """A model whose metadata name another task is refused, whatever its shapes look like."""
-    for output in (spec((1, 56, ANCHORS)), spec((1, 300, 6)), spec((1, 25200, 85))):
+    for output in (spec((1, 84, ANCHORS)), spec((1, 300, 6)), spec((1, 25200, 85))):
         with pytest.raises(ModelError, match=f"calls it a '{task}' model"):
             decoder_class(model(output, metadata={"task": task}))
 

@@ -108,7 +108,7 @@ def test_knows_itself_by_what_the_values_are() -> None:
     assert mismatches(model(output, labels=["x"] * CLASSES))["yolox"] is None
     others = {
         "12 columns are not 5 and 80 classes": model(output),
-        "12 columns are not 5 and 8 classes": model(output, labels=["x"] * 8, trial=[placed]),
+        "12 columns are not 5 and 9 classes": model(output, labels=["x"] * 9, trial=[placed]),
         "more than probabilities": model(output, trial=[raw * 3]),
         "objectness is 1 throughout": model(output, trial=[np.where(np.arange(12) == 4, 1.0, placed)]),
         "calls it a 'pose' model": model(output, trial=[raw], metadata={"task": "pose"}),

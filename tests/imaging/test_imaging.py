@@ -169,7 +169,7 @@ def test_a_buffer_of_another_model_is_refused() -> None:
         (spec((4, 320, 320, 3)), "float32[4, 320, 320, 3], not one picture"),
         (spec((1, 1001)), "float32[1, 1001], not one picture"),
         (spec((1, 320, 320, 3), "int16", scale=0.1), "as int16"),
-        (spec((1, 320, 320, 3), "int32"), "as int32"),
+        (spec((1, 320, 320, 3), "int64"), "as int64"),
     ],
 )
 def test_inputs_that_take_no_picture_are_refused(of: TensorSpec, seen: str) -> None:
@@ -403,3 +403,11 @@ def test_the_way_of_an_object_is_drawn_in_its_colour_and_a_place_alone_is_none()
     assert image[150, 40].tolist() == list(class_colour(7)), "from its first place to the second"
     assert image[100, 180].tolist() == list(class_colour(7)), "and to where it stands now"
     assert not (image[110:, :290] == class_colour(8)).all(axis=2).any()
+
+
+def test_whole_numbers_take_pixels_as_they_are() -> None:
+    """MoveNet's original input."""
+    preprocess = Preprocessor(spec((1, 64, 64, 3), "int32"), YOLO)
+    image, tensor = noise((64, 64)), preprocess.new_input()
+    preprocess(image, tensor)
+    np.testing.assert_array_equal(tensor[0], image[..., ::-1])
