@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import http.client
+import math
 import os
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ import edged
 from edged.errors import ConfigError, EdgedError, SinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Progress: TypeAlias = Callable[[str, int, int | None], None]
     """Called with the file name, the bytes so far and in all (None where the server does not say)."""
@@ -70,6 +71,10 @@ class Entry:
     """None where the decoder knows the classes by itself."""
     cpu_twin: str | None
     """Set for a model that is compiled for the Edge TPU: the entry of the same network for the CPU."""
+    ms: float | None = None
+    """Milliseconds of an invoke on one thread, where measured; see benchmarks/catalog.md."""
+    ap: float | None = None
+    """Average precision of a detector of COCO's objects, 0..1, where measured; see there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,8 @@ def load(path: Path | None = None) -> Catalog:
                 model=_asset(item),
                 labels=labels[item["labels"]] if "labels" in item else None,
                 cpu_twin=item.get("cpu_twin"),
+                ms=item.get("ms"),
+                ap=item.get("ap"),
             )
             for item in content["model"]
         )
@@ -146,6 +153,18 @@ def load(path: Path | None = None) -> Catalog:
         raise ConfigError(f"the catalog {str(path)!r} cannot be read: {error.strerror}") from error
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ConfigError(f"{str(path)!r} is no catalog of models: {error!r}") from error
+
+
+def ordered(entries: Sequence[Entry], *, edgetpu: bool) -> list[Entry]:
+    """Entries by what a machine can run: with an Edge TPU its builds first, without one those for the CPU.
+
+    Of each kind, those whose speed is known come first, the fastest at the head.
+    """
+
+    def key(entry: Entry) -> tuple[bool, float]:
+        return (entry.cpu_twin is not None) != edgetpu, math.inf if entry.ms is None else entry.ms
+
+    return sorted(entries, key=key)
 
 
 def _asset(item: Mapping[str, Any]) -> Asset:

@@ -16,6 +16,7 @@ import pytest
 
 from edged import registry
 from edged.cli import main
+from edged.engines.coral import hardware
 from edged.model import catalog
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def rows(output: str) -> dict[str, list[str]]:
 def test_list_shows_every_model_with_its_licence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list"]) == 0
     table, _, notes = capsys.readouterr().out.partition("\n\n")
-    known = catalog.load().entries
+    known = catalog.ordered(catalog.load().entries, edgetpu=bool(hardware.find()))
     lines = table.splitlines()
     assert len(lines) == 1 + len(known)
     for line, entry in zip(lines[1:], known, strict=True):

@@ -105,7 +105,7 @@ def fails(folder: Path, kind: type[Exception], *words: str) -> Iterator[None]:
 
 def test_catalog_names_each_model_once_with_a_decoder_that_exists() -> None:
     entries = catalog.load().entries
-    assert len(entries) == 17
+    assert len(entries) == 21
     assert len({entry.name for entry in entries}) == len(entries)
     assert len({entry.model.file for entry in entries}) == len(entries)
     assert {entry.family for entry in entries} <= registry.DECODERS.keys()
@@ -133,10 +133,32 @@ def test_checksums_licences_and_addresses_are_those_of_the_upstream_table(shared
         for asset in (entry.model, entry.labels)
         if asset is not None and asset.url
     }
-    assert assets.keys() == table.keys()
-    for file, asset in assets.items():
-        row = table[file]
+    for file, row in table.items():
+        asset = assets.pop(file)
         assert (asset.blob, asset.licence, asset.url) == (row["git blob id"], row["licence"], row["url"])
+    # The others lie beside that table, under names of their own.
+    with (shared / "data.tsv").open(encoding="utf-8") as stream:
+        origins = {
+            f"{row['repository']}/{row['commit']}/{row['path there']}": shared / row["file"]
+            for row in csv.DictReader(stream, delimiter="\t")
+            if (shared / row["file"]).is_file()
+        }
+    for asset in assets.values():
+        path = origins[asset.url.partition(".com/")[2]]
+        assert asset.blob == catalog.blob_id(path)
+        assert asset.size in {None, path.stat().st_size}
+
+
+@pytest.mark.parametrize("edgetpu", [False, True])
+def test_what_the_machine_can_run_comes_first(*, edgetpu: bool) -> None:
+    """Then the fastest, as far as that is known; nothing is left out."""
+    known = catalog.load().entries
+    listed = catalog.ordered(known, edgetpu=edgetpu)
+    assert sorted(entry.name for entry in listed) == sorted(entry.name for entry in known)
+    compiled = [entry.cpu_twin is not None for entry in listed]
+    assert compiled == sorted(compiled, reverse=edgetpu)
+    speeds = [entry.ms for entry in listed if entry.ms is not None]
+    assert speeds == sorted(speeds)
 
 
 def test_the_licence_of_models_that_users_must_bring_is_told() -> None:
