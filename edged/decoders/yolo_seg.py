@@ -9,7 +9,7 @@ from edged.decoders.heads import distinct, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.decoders.outlines import Prototypes
 from edged.decoders.quantised import require_finite
-from edged.imaging.geometry import input_size
+from edged.imaging.geometry import CHANNELS, input_size
 from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class YoloSeg:
         others, planes = _others(model, place), _planes(model, place)
         self._head = open_head(model, planes, score_threshold, outputs=others)
         self._place = place
-        planar = model.outputs[place].shape[3] != planes
+        planar = _is_planar(model, place, planes)
         self._prototypes = Prototypes(model.outputs[place], input_size(model.inputs[0]), planar=planar)
         self._iou_threshold = iou_threshold
         self.labels = class_names(model, self._head.classes)
@@ -87,6 +87,12 @@ def _planes(model: Model, place: int) -> int:
     """How many prototypes there are: 32, else the axis that is not of the size of a picture."""
     _, first, _, last = model.outputs[place].shape
     return _PLANES if _PLANES in (first, last) else min(first, last)
+
+
+def _is_planar(model: Model, place: int, planes: int) -> bool:
+    """Whether planes come first; where all axes are as long, as at 128x128, they lie as the picture's do."""
+    _, first, _, last = model.outputs[place].shape
+    return model.inputs[0].shape[3] not in CHANNELS if first == last == planes else last != planes
 
 
 def _others(model: Model, place: int) -> list[int]:

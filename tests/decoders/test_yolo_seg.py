@@ -88,6 +88,23 @@ def test_one_output_and_prototypes(*, planar: bool, first: bool) -> None:
     assert overlap(covered(outline), disc()) >= 0.97
 
 
+@pytest.mark.parametrize("planar", [False, True])
+def test_as_many_cells_as_planes(*, planar: bool) -> None:
+    """At 128x128 no axis of the prototypes tells what it is; they lie as the picture does."""
+    rows = np.zeros((1, 300, 6 + PLANES), np.float32)
+    rows[0, 0, :7] = (1, 1, 127, 127, 0.9, 1, 1.0)
+    planes = np.full((1, 32, 32, PLANES), -1, np.float32)
+    planes[0, 8:24, 4:28, 0] = 1
+    if planar:
+        planes = planes.transpose(0, 3, 1, 2)
+    tensors = [rows, np.ascontiguousarray(planes)]
+    shape = (1, 3, 128, 128) if planar else (1, 128, 128, 3)
+    of = model(*(spec(tensor.shape) for tensor in tensors), shape=shape, metadata=METADATA, labels=LABELS)
+    (found,) = decoder(of).decode(tensors, WHOLE)
+    x, y = np.array(found.outline).T
+    assert (x.min(), y.min(), x.max(), y.max()) == pytest.approx((16, 32, 112, 96), abs=3)
+
+
 def test_four_quantised_outputs() -> None:
     """Scores, prototypes, boxes and weights with a scale each, in the order of a real exporter."""
     boxes, scores, weights = parts((320, 320, 330, 330), 0)
