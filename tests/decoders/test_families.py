@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 from tensors import WHOLE, decoder, model, spec, store
@@ -71,6 +72,15 @@ def rows(cells: int, *behind: Tensor) -> Tensor:
     return np.concatenate((spread(cells), *behind), axis=1)
 
 
+def smooth(shape: tuple[int, int, int]) -> Tensor:
+    """Hills and valleys as prototypes have them: from one cell to the next little changes."""
+    height, width, planes = shape
+    coarse = np.random.default_rng(3).normal(0, 1, (height // 20, width // 20, planes))
+    return np.dstack(
+        [cv2.resize(one, (width, height), interpolation=cv2.INTER_CUBIC) for one in np.moveaxis(coarse, 2, 0)]
+    )
+
+
 def usual() -> dict[str, tuple[Model, list[Tensor]]]:
     """A frame of each family at its usual size."""
     random = np.random.default_rng(2)
@@ -116,12 +126,12 @@ def usual() -> dict[str, tuple[Model, list[Tensor]]]:
         "yolo-seg": (
             640,
             {"task": "segment"},
-            [rows(8400, scores(8400, 80, 10), normal[:, :32]).T, random.normal(0, 1, (160, 160, 32))],
+            [rows(8400, scores(8400, 80, 10), normal[:, :32]).T, smooth((160, 160, 32))],
             (),
         ),
         "classifier": (224, {}, [scores(1, 1001, 1)[0]], ()),
-        "movenet": (192, {}, [np.full((1, 17, 3), 0.7)], ()),
-        "movenet-multipose": (256, {}, [np.full((6, 56), 0.7)], ()),
+        "movenet": (192, {}, [random.uniform(0.3, 0.9, (1, 17, 3))], ()),
+        "movenet-multipose": (256, {}, [np.tile((*np.full(51, 0.7), 0.2, 0.2, 0.8, 0.8, 0.7), (6, 1))], ()),
         "ssd": (300, {}, [finished[:, :4], finished[:, 4], scores(25, 1, 9)[:, 0], np.array(25.0)], ()),
     }
     found = {}
