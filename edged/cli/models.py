@@ -20,7 +20,7 @@ _MEGABYTE = 1e6
 _OVERLAP = 0.45
 """As EDGED_IOU_THRESHOLD by default."""
 _QUALITY = 90
-_NAME = 16
+_NAME = 22
 """Characters of the column of names."""
 _VALUE = 160
 """Characters of a value that are shown: 80 class names are more than anybody reads."""

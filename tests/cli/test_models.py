@@ -28,7 +28,7 @@ def rows(output: str) -> dict[str, list[str]]:
     report, _, _ = output.partition("\n\n")
     found: dict[str, list[str]] = {}
     for line in report.splitlines():
-        name, value = line[:16].strip(), line[17:]
+        name, value = line[:22].strip(), line[23:]
         found.setdefault(name, []).append(value)
     return found
 

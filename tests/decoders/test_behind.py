@@ -127,6 +127,6 @@ def test_inspect_tells_of_a_file_that_says_nothing(
     path = write(tmp_path / "hands.tflite", [tensor], shape=(1, SIZE, SIZE, 3))
     assert main(["models", "inspect", str(path)]) == 0
     said = capsys.readouterr().out
-    assert "task             pose" in said
-    assert "family           yolo-pose" in said
+    assert "task                   pose" in said
+    assert "family                 yolo-pose" in said
     assert "the 21 points of a pose" in said

@@ -60,8 +60,8 @@ def test_a_file_that_leaves_its_size_open_is_told_and_runs(
     np.testing.assert_array_equal(engine.invoke(np.zeros((1, 256, 256, 3), np.int32))[0], rows())
     assert main(["models", "inspect", str(path)]) == 0
     said = capsys.readouterr().out
-    assert "family           movenet-multipose" in said
-    assert "task             pose" in said
+    assert "family                 movenet-multipose" in said
+    assert "task                   pose" in said
 
 
 def test_other_models_must_say_their_size(tmp_path: Path) -> None:
