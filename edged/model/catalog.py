@@ -158,7 +158,7 @@ def load(path: Path | None = None) -> Catalog:
 def ordered(entries: Sequence[Entry], *, edgetpu: bool) -> list[Entry]:
     """Entries by what a machine can run: with an Edge TPU its builds first, without one those for the CPU.
 
-    Of each kind, those whose speed is known come first, the fastest at the head.
+    Those of a kind whose speed is known come first, the fastest at the head.
     """
 
     def key(entry: Entry) -> tuple[bool, float]:
