@@ -163,3 +163,43 @@ def test_a_unit_with_another_env_file_is_another_service() -> None:
     assert (
         unit.parse("edged.service", "[Service]\nExecStart=/bin/true\n", Path("/etc/edged/edged.env")) is None
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        ("-/opt/edged/bin/edged run --env-file /etc/edged/edged.env", "/opt/edged/bin/edged"),
+        ("@/usr/bin/python3 edged -m edged run --env-file=/etc/edged/edged.env", "/usr/bin/python3"),
+        (":!!'/opt/my edged/edged' run --env-file '/etc/edged/edged.env'", "/opt/my edged/edged"),
+        ("/opt/edged/bin/edged run --env-file /etc/edged/edged.env\nExecStart=/bin/sh -c 'broken",
+         "/opt/edged/bin/edged"),
+    ],
+)  # fmt: skip
+def test_a_command_line_is_read_as_systemd_reads_it(command: str, program: str) -> None:
+    """With what may stand before the program; a line whose quotes do not close is none."""
+    text = f"[Service]\nUser=edged\nProtectHome=yes\nExecStart={command}\n"
+    found = unit.parse("edged.service", text, Path("/etc/edged/edged.env"))
+    assert found is not None
+    assert found.program == program
+    assert found.properties == ("User=edged", "ProtectHome=yes")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "left"),
+    [
+        ("", {"User=edged", "ProtectHome=yes", "IPAddressDeny=any"}),
+        ("!", {"ProtectHome=yes", "IPAddressDeny=any"}),
+        ("+", {"IPAddressDeny=any"}),
+    ],
+)
+def test_more_rights_before_a_program_are_more_rights(prefix: str, left: set[str]) -> None:
+    """Neither the user nor what is mounted is asked for where the service has neither."""
+    text = f"[Service]\nUser=edged\nProtectHome=yes\nIPAddressDeny=any\nExecStart={prefix}/e --env-file /f\n"
+    found = unit.parse("edged.service", text, Path("/f"))
+    assert found is not None
+    assert set(found.properties) == left
+
+
+def test_quotes_that_do_not_close_are_no_command() -> None:
+    text = "[Service]\nExecStart=/e --env-file '/f\n"
+    assert unit.parse("edged.service", text, Path("/f")) is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,21 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
 
+    from edged.daemon.unit import Unit
     from edged.settings.declared import Settings
+
+_OF_SYSTEMD = 200
+"""Exit codes from here on are systemd's: it could not make what the unit wants, see systemd.exec(5)."""
+_NOT_MADE = {
+    200: "the folder of WorkingDirectory= cannot be entered",
+    203: "the program of ExecStart= cannot be started",
+    216: "the group of Group= or SupplementaryGroups= does not exist",
+    217: "the user of User= does not exist",
+    226: "its file systems cannot be made; ReadWritePaths=, BindPaths= or the like names what is not there",
+    228: "SystemCallFilter= or RestrictAddressFamilies= cannot be put in force",
+    238: "StateDirectory= cannot be made",
+    243: "LoadCredential= or the like names what cannot be read",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -76,9 +92,30 @@ def _as_service(env_file: Path) -> int | None:
         print(f"note  {unit.name} may do less than you: 'sudo edged check' looks as the service")
         return None
     print(f"note  as {unit.name} sees it, which may do less than you; --here looks as you", flush=True)
-    arguments = ["check", "--here", "--env-file", str(env_file.resolve())]
-    command = unit.command(arguments, loading.values_of(env_file))
-    return subprocess.run(command, check=False).returncode  # noqa: S603  # the unit is the administrator's
+    ended = _as(unit, ["check", "--here", "--env-file", str(env_file.resolve())], loading.values_of(env_file))
+    sys.stderr.write(ended.stderr)
+    if ended.returncode == 1 or ended.returncode >= _OF_SYSTEMD:
+        why = _NOT_MADE.get(
+            ended.returncode, "what the unit allows ended it, as MemoryMax= or SystemCallFilter="
+        )
+        print(
+            f"WRONG {unit.name}: this check did not come to its end ({ended.returncode}): {why}. "
+            "'journalctl -n 20' tells more; with --here it looks as you"
+        )
+    return ended.returncode
+
+
+def _as(unit: Unit, arguments: list[str], values: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run this edged as the unit would, to its end; what it prints on the way is seen."""
+    while True:
+        ended = subprocess.run(  # noqa: S603  # the unit is the administrator's
+            unit.command(arguments, values), check=False, stderr=subprocess.PIPE, text=True, errors="replace"
+        )
+        unknown = re.match(r"Unknown assignment: (\w+)=", ended.stderr)
+        if unknown is None or unit == unit.without(unknown[1]):
+            return ended
+        print(f"note  {unit.name} says {unknown[1]}=, which this systemd passes over", flush=True)
+        unit = unit.without(unknown[1])
 
 
 def _of(settings: Settings) -> str:

@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 
 _LIFE = re.compile(
     r"(Type|NotifyAccess|Exec\w+|Timeout\w+|Watchdog\w+|Restart\w*|KillMode|OOMPolicy|Standard\w+|Syslog\w+|"
-    r"\w*ExitStatus|RemainAfterExit|Sockets|FileDescriptor\w+|Success\w+|GuessMainPID|PIDFile|BusName)$"
+    r"\w*ExitStatus|RemainAfterExit|Sockets|FileDescriptor\w+|Success\w+|GuessMainPID|PIDFile|BusName|"
+    r"StartLimit\w+|PermissionsStartOnly)$"
 )
 """Properties about how a service lives; all others are about what it may do."""
+_PREFIXES = "@-:+!|"
+"""What may stand before the program of ``ExecStart=``, see systemd.service(5)."""
+_USER = re.compile(r"(User|Group|SupplementaryGroups|DynamicUser)$")
+_OF_ALL = re.compile(
+    r"(IPAddress|IPIngress|IPEgress|Device|Memory|Tasks|CPU|IO|Limit|WorkingDirectory|LoadCredential|"
+    r"SetCredential|ImportCredential|StateDirectory|Environment|PassEnvironment|UnsetEnvironment)"
+)
+"""Properties that hold for a program with a ``+`` before it, too."""
 
 _BOOTED = Path("/run/systemd/system")
 _PATIENCE_S = 10.0
@@ -32,6 +41,11 @@ class Unit:
     """The edged of its ``ExecStart=``."""
     properties: tuple[str, ...]
     """What it may do, ``NAME=VALUE`` in the order of its files."""
+
+    def without(self, unknown: str) -> Unit:
+        """The same but for a property that this systemd does not know, and passes over in a unit."""
+        left = tuple(one for one in self.properties if one.partition("=")[0] != unknown)
+        return Unit(self.name, self.program, left)
 
     def command(self, arguments: list[str], values: Mapping[str, str | None]) -> list[str]:
         """A command line that runs this edged with ``arguments`` as the unit would.
@@ -76,20 +90,43 @@ def of(env_file: Path) -> Unit | None:
 def parse(name: str, text: str, env_file: Path) -> Unit | None:
     """The unit of that name and text; None if it does not run edged with ``env_file``."""
     lines = _service_lines(name, text)
-    started = [shlex.split(value) for key, value in lines if key == "ExecStart" and value]
-    if not started or "--env-file" not in started[-1][:-1]:
+    started = [words for key, value in lines if key == "ExecStart" and (words := _words(value))]
+    if not started or _env_file(started[-1]) != env_file.resolve():
         return None
-    words = started[-1]
-    if Path(words[words.index("--env-file") + 1]).resolve() != env_file.resolve():
-        return None
+    program = started[-1][0].lstrip(_PREFIXES)
+    prefix = started[-1][0].removesuffix(program)
     properties: list[str] = []
     for key, value in lines:
-        if key.startswith("IPAddress") and value:
-            # systemd-run knows names such as localhost only where they stand alone.
-            properties += [f"{key}={address}" for address in value.split()]
-        elif not _LIFE.match(key):
-            properties.append(f"{key}={value}")
-    return Unit(name, words[0], tuple(properties))
+        if _LIFE.match(key) or _spared(key, prefix):
+            continue
+        # systemd-run knows names such as localhost only where they stand alone.
+        values = value.split() if key.startswith("IPAddress") and value else [value]
+        properties += [f"{key}={one}" for one in values]
+    return Unit(name, program, tuple(properties))
+
+
+def _words(command: str) -> list[str]:
+    """The words of a command line; none if its quotes do not close, which systemd leaves out as well."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []
+
+
+def _env_file(words: list[str]) -> Path | None:
+    """What ``--env-file`` of a command line names."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        option, given, value = word.partition("=")
+        if option == "--env-file" and (value if given else following):
+            return Path(value if given else following).resolve()
+    return None
+
+
+def _spared(key: str, prefix: str) -> bool:
+    """Whether a property does not hold for a program with such a prefix."""
+    if "+" in prefix:
+        return _OF_ALL.match(key) is None
+    return prefix.count("!") == 1 and _USER.match(key) is not None
 
 
 def _service_lines(name: str, text: str) -> list[tuple[str, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import codecs
+import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,10 +14,14 @@ if TYPE_CHECKING:
 _MOST_BYTES = 4 << 20
 """Labels are some kilobytes; more is a mistake or an attack."""
 _MOST_CLASSES = 100_000
-_NUMBERED = re.compile(r"(\d+)[\s:]+(\S.*)")
+_NUMBERED = re.compile(r"(\d+)[\s:,;]+(\S.*)")
+_HEADING = re.compile(r"\s*(?:class[_ ]?)?(?:id|index)\s*[,;\t].*\n", re.IGNORECASE)
+"""The first line of a table with class ids."""
 _ITEM = re.compile(r"\bitem\s*\{(.*?)\}", re.DOTALL)
 _FIELD = re.compile(r"\b(id|name|display_name)\s*:\s*(?:(\d+)|'([^']*)'|\"([^\"]*)\")")
 _NAMES = re.compile(r"^names\s*:[ \t]*(.*)$", re.MULTILINE)
+_NAMELESS = re.compile(r"^(?:nc|train|val)\s*:", re.MULTILINE)
+"""What else a data.yaml says."""
 _ENTRY = re.compile(r"[ \t]*(?:-|(\d+)\s*:)\s*(\S.*?)\s*(?:#.*)?$")
 
 
@@ -35,15 +41,19 @@ def parse(content: bytes) -> ClassNames:
     - a class id and its name on every line, as in Coral's coco_labels.txt, in any order and with gaps;
     - ``item { id: 1 name: "..." display_name: "..." }`` of TensorFlow, where 1 is class 0 of the model: 0 is
       the background, which no post-processing gives;
-    - ``names:`` of a YOLO data.yaml, as a list or by class id.
+    - ``names:`` of a YOLO data.yaml, as a list or by class id;
+    - JSON: a list of names, or names by class id.
+
+    Lines that begin with ``#`` are comments. UTF-8, or UTF-16 with its mark, as Windows writes it.
 
     Raises:
         ValueError: it is no text, names nothing or names a class id twice.
     """
     if len(content) > _MOST_BYTES:
         raise ValueError("is too large to be one")
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError("is no text in UTF-8") from error
     if "\0" in text:
@@ -61,11 +71,31 @@ def _found(text: str) -> ClassNames:
         return by_id(_map_item(item) for item in items)
     if (names := _NAMES.search(text)) and (found := _yaml(names[1].strip(), text[names.end() :])):
         return found
-    lines = [line.strip() for line in text.rstrip().splitlines()]
-    numbered = [_NUMBERED.fullmatch(line) for line in lines if line]
-    if not all(numbered):
-        return ClassNames(tuple(lines), numbered=False)
-    return by_id((int(match[1]), match[2]) for match in numbered if match)
+    if _NAMELESS.search(text):
+        raise ValueError("is a data.yaml without names")
+    if text.lstrip().startswith(("[", "{")):
+        return _json(text)
+    lines = [line.strip() for line in text.rstrip().splitlines() if not line.lstrip().startswith("#")]
+    heading = _HEADING.match(text)
+    numbered = [_NUMBERED.fullmatch(line) for line in lines[1 if heading else 0 :] if line]
+    if numbered and all(numbered):
+        return by_id((int(match[1]), _unquoted(match[2])) for match in numbered if match)
+    return ClassNames(tuple(map(_unquoted, lines)), numbered=False)
+
+
+def _unquoted(name: str) -> str:
+    quoted = len(name) > 2 and name[0] == name[-1] and name[0] in "'\""  # noqa: PLR2004  # two quotes
+    return name[1:-1] if quoted else name
+
+
+def _json(text: str) -> ClassNames:
+    try:
+        value = json.loads(text)
+        if isinstance(value, dict):
+            return by_id((int(number), str(name)) for number, name in value.items())
+    except (ValueError, RecursionError) as error:
+        raise ValueError("begins as JSON, and is neither a list of names nor names by class id") from error
+    return ClassNames(tuple(map(str, value)), numbered=False)
 
 
 def by_id(pairs: Iterable[tuple[int, str]]) -> ClassNames:

@@ -17,6 +17,10 @@ from edged.settings.environment import service_manager
 _MOUNTS = Path("/proc/self/mountinfo")
 _HOMES = ("/home", "/root", "/run/user")
 """What ProtectHome= is about."""
+_SYSTEM = ("/usr", "/boot", "/efi", "/etc")
+"""What ProtectSystem=full is about; yes leaves out the last."""
+_IN_MEMORY = ("/tmp", "/run", "/dev", "/var/tmp", "/sys", "/proc")  # noqa: S108  # nothing is put there
+"""Where a file system in memory is nothing that a unit has made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,9 @@ def explained(path: Path, otherwise: str, *, writing: bool = False, mounts: Path
     longest = max(len(mount.point) for mount in holding)
     top = [mount for mount in holding if len(mount.point) == longest][-1]
     state = service.state_folder or "/var/lib/edged"
-    return _hidden(top, sought, state) or (_read_only(top, sought, state) if writing else "") or otherwise
+    strict = [mount.read_only for mount in holding if mount.point == "/"][-1:] == [True]
+    read_only = _read_only(top, sought, state, strict=strict) if writing else ""
+    return _hidden(top, sought, state) or read_only or otherwise
 
 
 def device_explained(error: OSError, otherwise: str) -> str:
@@ -85,16 +91,29 @@ def _hidden(mount: _Mount, path: str, state: str) -> str:
         return f"The service cannot see {home} (ProtectHome={kind}): put it into {state}"
     if mount.hidden:
         return f"The service cannot see {mount.point} (InaccessiblePaths=): put it into {state}"
+    if mount.kind == "tmpfs" and mount.point == "/dev" and mount.read_only:
+        return (
+            "The service sees no device of this machine (PrivateDevices=yes): take that out by "
+            "'systemctl edit edged', and allow the device by DeviceAllow="
+        )
+    if mount.kind == "tmpfs" and mount.root == "/" and not mount.point.startswith(_IN_MEMORY):
+        return (
+            f"The service has an empty {mount.point} of its own (TemporaryFileSystem=), which loses what is "
+            f"written: put it into {state}"
+        )
     if "systemd-private-" in mount.root:
         return f"The service has a {mount.point} of its own (PrivateTmp=yes): put it into {state}"
     return ""
 
 
-def _read_only(mount: _Mount, path: str, state: str) -> str:
+def _read_only(mount: _Mount, path: str, state: str, *, strict: bool) -> str:
     if not mount.read_only or mount.disk_read_only:
         return ""
     if mount.point == _home(path):
         return f"The service may only read {mount.point} (ProtectHome=read-only): put it into {state}"
+    if not strict and mount.point != "/":
+        named = "ProtectSystem=" if mount.point in _SYSTEM else "ReadOnlyPaths= or BindReadOnlyPaths="
+        return f"The service may only read {mount.point} ({named}): put it into {state}"
     return (
         f"The service may write into {state} only (ProtectSystem=strict): put it there, "
         "or name its folder in ReadWritePaths= by 'systemctl edit edged'"

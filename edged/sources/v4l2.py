@@ -112,9 +112,8 @@ class V4l2Camera:
         """Tell apart what OpenCV would not."""
         path = Path(self._device)
         if not path.exists():
-            raise SourceError(
-                f"{self.name} does not exist", hint="'edged devices' lists the cameras there are"
-            )
+            hint = sandbox.explained(path, "'edged devices' lists the cameras there are")
+            raise SourceError(f"{self.name} does not exist", hint=hint)
         if not stat.S_ISCHR(path.stat().st_mode):
             raise SourceError(f"{self.name} is no device", hint="'edged devices' lists the cameras there are")
         if not os.access(path, os.R_OK | os.W_OK):

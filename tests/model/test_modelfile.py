@@ -323,11 +323,33 @@ def test_no_length_of_a_model_crashes_the_runtime(shared: Path, tmp_path: Path, 
         ("names: [person, car]\n", ("person", "car"), False),
         ("names: {0: person, 1: car}\n", ("person", "car"), True),
         ("names:\n- person\n- car\n", ("person", "car"), False),
+        ('id,name\n0,person\n2,"traffic light"\n', ("person", "", "traffic light"), True),
+        ("0;person\n1;car\n", ("person", "car"), True),
+        ("# of street.tflite\n\"person\"\n'car'\n", ("person", "car"), False),
+        ('["person", "car"]', ("person", "car"), False),
+        ('{"0": "person", "2": "car"}\n', ("person", "", "car"), True),
+        ("4wheeler\n2,5 m\n", ("4wheeler", "2,5 m"), False),
     ],
 )  # fmt: skip
 def test_labels_of_every_usual_form_are_read(text: str, names: tuple[str, ...], numbered: bool) -> None:  # noqa: FBT001
-    """Plain, numbered, TensorFlow's label map and YOLO's data.yaml."""
+    """Plain, numbered, TensorFlow's label map, YOLO's data.yaml, tables, JSON, marks of Windows."""
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        assert parse(text.replace("\n", "\r\n").encode(encoding)) == (names, numbered)
     assert parse(text.encode()) == (names, numbered)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nc: 80\ntrain: images/train\nval: images/val\n", "data.yaml without names"),
+        ('{"person": 0}', "begins as JSON"),
+        ("[person\n", "begins as JSON"),
+    ],
+)
+def test_what_names_nothing_is_told(text: str, says: str) -> None:
+    """Rather than by a count of classes that does not fit."""
+    with pytest.raises(ValueError, match=says):
+        parse(text.encode())
 
 
 def test_one_numbered_label_too_many_shifts_no_other(shared: Path) -> None:

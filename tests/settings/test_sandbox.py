@@ -62,6 +62,24 @@ def test_the_other_values_of_protect_home(mounts: Path, line: str, says: str) ->
     assert says in sandbox.explained(Path("/home/pi/video"), OF_ITS_OWN, writing=True, mounts=mounts)
 
 
+@pytest.mark.parametrize(
+    ("lines", "path", "says"),
+    [
+        ("601 600 0:60 / /dev ro,nosuid,noexec - tmpfs tmpfs rw", "/dev/video0", "PrivateDevices=yes"),
+        ("601 600 0:60 / /dev rw,nosuid - tmpfs tmpfs rw", "/dev/video0", OF_ITS_OWN),  # of a container
+        ("601 600 0:60 / /srv rw,nodev - tmpfs tmpfs rw", "/srv/m.tflite", "TemporaryFileSystem="),
+        ("601 600 0:60 / /tmp rw,nodev - tmpfs tmpfs rw", "/tmp/m.tflite", OF_ITS_OWN),  # noqa: S108  # as above
+        ("601 600 254:1 /srv /srv ro - ext4 /dev/vda1 rw", "/srv/video", "ReadOnlyPaths="),
+        ("601 600 254:1 /etc /etc ro - ext4 /dev/vda1 rw", "/etc/edged/video", "(ProtectSystem=)"),
+        ("", "/srv/video", OF_ITS_OWN),
+    ],
+)
+def test_restrictions_of_an_own_drop_in(mounts: Path, lines: str, path: str, says: str) -> None:
+    """As systemd 252 mounts them where nothing else is restricted."""
+    mounts.write_text(f"600 599 254:1 / / rw - ext4 /dev/vda1 rw\n{lines}\n")
+    assert says in sandbox.explained(Path(path), OF_ITS_OWN, writing=True, mounts=mounts)
+
+
 def test_without_systemd_nothing_is_put_down_to_it(mounts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INVOCATION_ID")
     assert sandbox.explained(Path("/home/pi/model.tflite"), OF_ITS_OWN, mounts=mounts) == OF_ITS_OWN

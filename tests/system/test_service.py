@@ -269,6 +269,28 @@ def test_check_sees_what_the_service_will_see(machine: Machine, models: dict[str
     machine.run("rm", "-r", "/home/someone", "/srv/video")
 
 
+def test_check_names_what_an_own_drop_in_takes_away(machine: Machine) -> None:
+    """A name that systemd does not know changes nothing; what it cannot make is told."""
+    folder = machine.path(f"/etc/systemd/system/{UNIT}.d")
+    folder.mkdir(parents=True, exist_ok=True)
+    own = folder / "own.conf"
+    good = machine.path(ENV_FILE).read_text()
+    configure(machine, SOURCE="/dev/video0")
+    own.write_text("[Service]\nPrivateDevices=yes\nProtectHoem=yes\n")
+    machine.run("systemctl", "daemon-reload")
+    found = machine.call("edged", "check", "--env-file", ENV_FILE)
+    assert "says ProtectHoem=, which this systemd passes over" in found.stdout
+    assert "sees no device of this machine (PrivateDevices=yes)" in found.stdout, found.stdout
+    own.write_text("[Service]\nReadWritePaths=/srv/not-there\n")
+    machine.run("systemctl", "daemon-reload")
+    found = machine.call("edged", "check", "--env-file", ENV_FILE)
+    assert found.returncode == 226, found.stdout + found.stderr
+    assert f"WRONG {UNIT}: this check did not come to its end (226)" in found.stdout
+    own.unlink()
+    machine.run("systemctl", "daemon-reload")
+    machine.path(ENV_FILE).write_text(good)
+
+
 def test_neighbours_are_closed_to_a_node(machine: Machine, broker: Broker) -> None:
     """The broker lets a node write its own topics only."""
     for user, payload in (("lab2", "forged"), ("viewer", "forged")):
