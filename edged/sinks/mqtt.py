@@ -173,7 +173,7 @@ class MqttSink:
         self._values.limited = presence is not None
         if presence is not None:
             self._happenings.see(presence, result.frame.ts_capture)
-            self._happenings.update(presence)
+            self._happenings.update(presence, self._counts.names)
         seen = Counter(found.label for found in result.detections) if presence is None else presence.counts
         self._ages.see(seen)
         if self._counts.update(seen):

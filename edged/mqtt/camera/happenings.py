@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,8 @@ class Happenings:
         self._lock = threading.Lock()
         self._told: dict[str, bytes] = {}
         """Retained values by topic."""
-        self._zone_labels: dict[str, set[str]] = {zone: set() for zone in self.zones}
+        self._zone_keys: dict[str, set[str]] = {zone: set() for zone in self.zones}
+        """Slugs of the labels that are counted in each zone."""
         self._line_base = f"{topics.base}/{topics.camera}/line/"
 
     def start(self) -> None:
@@ -124,17 +126,21 @@ class Happenings:
             self._set(self._topics.occupancy, b"ON" if any(presence.counts.values()) else b"OFF")
             self._see({slug(label) for label, count in presence.counts.items() if count}, ts)
 
-    def update(self, presence: Presence) -> None:
-        """Publish what has changed in zones."""
+    def update(self, presence: Presence, known: Iterable[str] = ()) -> None:
+        """Publish what has changed in zones; that ``known`` slugs are in none, too."""
         self._ledger.keep()
+        # What is seen elsewhere is known not to be in the zone.
+        expected = {*known, *map(slug, presence.counts)}
         with self._lock:
             for zone, counts in presence.zones.items():
-                labels = self._zone_labels.setdefault(zone, set())
-                # What is seen elsewhere is known not to be in the zone.
-                labels.update(counts, presence.counts)
-                for label in labels:
-                    self._set(self._topics.zone_count(zone, slug(label)), b"%d" % counts.get(label, 0))
-                self._set(self._topics.zone_occupancy(zone), b"ON" if any(counts.values()) else b"OFF")
+                inside = Counter[str]()
+                for label, count in counts.items():
+                    inside[slug(label)] += count
+                keys = self._zone_keys.setdefault(zone, set())
+                keys.update(inside, expected)
+                for key in keys:
+                    self._set(self._topics.zone_count(zone, key), b"%d" % inside[key])
+                self._set(self._topics.zone_occupancy(zone), b"ON" if any(inside.values()) else b"OFF")
 
     def recall(self, topic: str, payload: bytes) -> None:
         """The broker remembers what has happened: totals of lines go on, what no longer exists is cleared."""
@@ -163,8 +169,8 @@ class Happenings:
                 self._told.pop(topic, None)
                 self._ledger.totals.forget(topic)
                 self._values.clear(topic)
-            for labels in self._zone_labels.values():
-                labels -= {label for label in labels if slug(label) in keys}
+            for told in self._zone_keys.values():
+                told.difference_update(keys)
             for key in keys:
                 self._seen.pop(key, None)
                 for topic in (self._topics.last_seen(key), self._topics.best(key)):

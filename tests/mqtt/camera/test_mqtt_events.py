@@ -93,6 +93,17 @@ def test_a_walk_is_told_from_start_to_end(mosquitto: Mosquitto, boot_id: str) ->
     assert rig.assert_contract(subscriber.received) > 120
 
 
+def test_a_label_of_an_earlier_run_is_known_to_be_in_no_zone(mosquitto: Mosquitto) -> None:
+    """Home Assistant has an entity for it, which would be unknown until it is seen again."""
+    with Subscriber(mosquitto.port) as subscriber:
+        rig.publish(mosquitto.port, TOPICS.count("umbrella"), b"2", "-r")
+        sink = open_sink(mosquitto, uuid4().hex, zones=("porch",))
+        subscriber.wait_for(TOPICS.count("umbrella"), b"0")
+        play(sink)
+        assert subscriber.on(TOPICS.zone_count("porch", "umbrella")) == [b"0"]
+        sink.close()
+
+
 def test_line_totals_go_on_after_a_restart_and_what_is_gone_is_cleared(
     mosquitto: Mosquitto,
 ) -> None:
