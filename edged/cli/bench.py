@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,10 @@ def run(options: argparse.Namespace) -> int:
     from edged.trial import benchmark  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
     logs.configure(log_format=settings.log_format, level="warning")
+    if settings.tiles or settings.regions != "off":
+        print(
+            "EDGED_TILES and EDGED_REGIONS are left out: one look at each frame is measured", file=sys.stderr
+        )
     frames, rounds = max(2, options.frames), max(1, options.rounds)
     if options.tune:
         return _tune(benchmark.tune(settings, frames=frames, rounds=rounds), as_json=options.json)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 _SMOOTHING = 0.1
 """Share of the newest gap between frames in the mean gap."""
+_MOST_OWED = 3.0
+"""Frames that may be ahead of the rate."""
+_PAID_BACK = 0.25
+"""By what part the distances to the next frames grow until those that came early are paid back."""
 
 
 class Pace:
@@ -32,6 +36,13 @@ class Pace:
         self._last: float | None = None
         self._gap: float | None = None
         self._passed = 0
+        self._early = 0
+        self._owed = 0.0
+        """Periods by which frames came early."""
+
+    def hurry(self, count: int) -> None:
+        """Give so many frames as soon as they come; later ones wait longer for it. From any thread."""
+        self._early = max(self._early, count) if self._period else 0
 
     def due(self, moment: float) -> bool:
         """Whether a frame of this moment (seconds) is to be given. To be asked once for each frame."""
@@ -40,11 +51,13 @@ class Pace:
             self._gap = gap if self._gap is None else self._gap + _SMOOTHING * (gap - self._gap)
         self._last, self._passed = moment, 0
         # The next one will probably come a gap later: is this one nearer?
-        return moment + (self._gap or 0.0) / 2 >= self._due
+        return self._hurries or moment + (self._gap or 0.0) / 2 >= self._due
 
     def may_be_due(self, later_s: float) -> bool:
         """Whether a frame so many seconds after the last one that was asked for may be due then."""
-        return self._last is None or self._last + later_s + (self._gap or 0.0) / 2 >= self._due
+        if self._last is None or self._hurries:
+            return True
+        return self._last + later_s + (self._gap or 0.0) / 2 >= self._due
 
     def passed(self, count: int) -> None:
         """So many frames came, and nobody asks whether they are due."""
@@ -53,7 +66,17 @@ class Pace:
     def given(self, moment: float) -> None:
         """Count a frame that was given; one that turned out to be damaged does not count."""
         late = moment >= self._due + self._period
-        self._due = (moment if late else self._due) + self._period
+        if self._hurries and moment + (self._gap or 0.0) / 2 < self._due:
+            self._owed += (self._due - moment) / self._period
+            late = True
+        self._early = max(0, self._early - 1)
+        paid = min(self._owed, _PAID_BACK) if not late else 0.0
+        self._owed -= paid
+        self._due = (moment if late else self._due) + self._period * (1 + paid)
+
+    @property
+    def _hurries(self) -> bool:
+        return self._early > 0 and self._owed < _MOST_OWED
 
 
 class MediaClock:

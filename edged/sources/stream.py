@@ -100,7 +100,6 @@ class StreamCamera:
             raise
         if found and isinstance(self._media, Container):
             self._refused = _DOUBTFUL
-            self.pixel = self._media.pixel
             if self._clock is not None:
                 self.media_time = self._clock.at(self._media.time)
         return found
@@ -121,6 +120,8 @@ class StreamCamera:
         except Damaged:
             self._refuse()
             raise
+        if isinstance(self._media, Container):
+            self.pixel = self._media.pixel
         self._refused = _DOUBTFUL
         return pixels
 

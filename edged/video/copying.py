@@ -17,6 +17,8 @@ from edged.video.segments import Sample
 from edged.video.writer import BehindError
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     import av
 
     from edged.records import Frame
@@ -69,7 +71,8 @@ class Timeline:
         passed = 0 if self._heard is None else round((now - self._heard) * CLOCK_HZ)
         self._heard = now
         due = self._last + max(1, passed)
-        shown, decoded = _ticks(packet, packet.pts), _ticks(packet, packet.dts)
+        base = packet.time_base
+        shown, decoded = _ticks(packet.pts, base), _ticks(packet.dts, base)
         known = shown if decoded is None else decoded
         if known is None:  # a camera without a clock of its own
             self._last = due
@@ -186,9 +189,11 @@ class Copier:
             log.error("packets_refused", codec=form.codec, takes=COPIED)
 
 
-def _ticks(packet: av.Packet[Any], time_: int | None) -> int | None:
-    base = packet.time_base
-    return None if time_ is None or not base else round(time_ * base * CLOCK_HZ)
+def _ticks(time_: int | None, base: Fraction | None) -> int | None:
+    if time_ is None or not base:
+        return None
+    # To the nearest one, in whole numbers: two thousand fractions a minute were a tenth of all the work here.
+    return (2 * time_ * base.numerator * CLOCK_HZ // base.denominator + 1) // 2
 
 
 __all__ = ["Copier", "Note", "Timeline"]

@@ -50,8 +50,9 @@ def test_its_figures_are_sound(settings: dict[str, str], tmp_path: Path) -> None
 
 
 def test_the_table_shows_all_of_it(settings: dict[str, str]) -> None:
-    done = edged("bench", "--frames", "10", "--rounds", "1", settings=settings)
+    done = edged("bench", "--frames", "10", "--rounds", "1", settings=settings | {"EDGED_TILES": "2x1"})
     assert done.returncode == 0, done.stderr
+    assert "EDGED_TILES and EDGED_REGIONS are left out" in done.stderr
     for words in (
         "raw invoke",
         "one after the other",

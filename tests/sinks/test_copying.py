@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 import threading
 import time
 from fractions import Fraction
@@ -186,18 +187,24 @@ def test_more_results_than_packets_are_all_kept_and_those_without_video_are_not(
     assert all(line["at"] < 0 for line in lines(second))
 
 
-def test_events_begin_on_the_keyframe_before_their_pre_roll(tmp_path: Path) -> None:
-    clip = make(tmp_path / "clip.ts", frames=140, b_frames=0)
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", "ts"), ("libx265", "ts"), ("mjpeg", "mkv")])
+def test_events_begin_on_the_keyframe_before_their_pre_roll(tmp_path: Path, codec: str, suffix: str) -> None:
+    clip = make(tmp_path / f"clip.{suffix}", frames=140, b_frames=0, codec=codec)
     sink = copying(tmp_path / "out", length=60, events=Events(0.6, 0.4))
     sink.open()
     flags = feed(taker(sink), clip, each=lambda number: look(sink, number, seen=number == 55))
     keys = [number for number, key in enumerate(flags) if key]
     sink.close()
     (path,) = segments(tmp_path / "out")
-    shown = numbers(path)
     # Seen in 55, told with 56: 15 pictures before, back to a keyframe, and 10 after, up to the next keyframe.
     begin = max(key for key in keys if key <= 56 - 15)
-    assert shown == list(range(begin, min(key for key in keys if key > 56 + 10)))
+    end = min(key for key in keys if key > 56 + 10)
+    asked = ["ffprobe", "-v", "error", "-show_entries", "packet=flags", "-of", "csv=p=0", str(path)]
+    inside = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
+    assert [flag[0] == "K" for flag in inside] == flags[begin:end]
+    assert inside[0][0] == "K"
+    if codec != "libx265":  # of open groups, the first pictures to be shown need those before
+        assert numbers(path) == list(range(begin, end))
     assert [line["frame_id"] for line in lines(path) if line["detections"]] == [55]
 
 

@@ -70,3 +70,32 @@ def test_turning_four_times_comes_round() -> None:
         again = turned(again, 90)
     assert (again == image).all()
     assert turned(image, 0) is image
+
+
+def test_frames_that_come_early_are_paid_back() -> None:
+    """Who hurries gets the next frames at once; over time there are no more than the limit says."""
+    pace = Pace(5)
+    chosen = []
+    for number in range(30 * 60):
+        moment = number / 30
+        if number % 150 == 100:  # between two frames that are due
+            pace.hurry(2)
+        if pace.due(moment):
+            pace.given(moment)
+            chosen.append(moment)
+    hurried = [moment for moment in chosen if round(30 * moment) % 150 in {100, 101}]
+    assert len(hurried) == 2 * 12
+    assert len(chosen) <= 5 * 60 + 3
+    assert max(np.diff(chosen)) < 0.3
+
+
+def test_who_hurries_all_the_time_gets_a_few_frames_more() -> None:
+    """What may come early is bounded."""
+    pace = Pace(5)
+    chosen = 0
+    for number in range(30 * 60):
+        pace.hurry(2)
+        if pace.due(number / 30):
+            pace.given(number / 30)
+            chosen += 1
+    assert chosen <= 5 * 60 + 5

@@ -189,7 +189,7 @@ class LiveSource:
         assert self._camera is not None  # noqa: S101
         shot = self._reader.take()
         self.seeking = False
-        self.live = shot.pts is None
+        self.live = self.skipping.live = shot.pts is None
         if self.problem:
             self.reconnects += bool(self._properties)  # else it was not there before
             self.problem = ""

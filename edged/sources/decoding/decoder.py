@@ -59,6 +59,8 @@ class Decoding:
         self._context = context = choice.context(own)
         context.thread_count = 1
         self._errors = 0
+        self._tick = 0.0
+        """Seconds of one step of the timestamps."""
         self._skipping = skipping
         self._name = name
         self._headers = Headers(own.name, own.extradata)
@@ -69,6 +71,8 @@ class Decoding:
         self._shown = 0
         """Packets that are kept though their picture was given already: the keyframe."""
         self._catching_up = False
+        self._fresh = False
+        """Whether the decoder has begun anew, and no later keyframe has come."""
         self._read: float | None = None
         """Timestamp of the picture that was given last."""
         self._looked = 0.0
@@ -107,6 +111,7 @@ class Decoding:
         self._keep(packet)
         if unusual:
             skipping.wake()
+            skipping.hurry()
         if not skipping.resting or self._is_time(packet, skipping):
             self._catching_up = True
         if not self._catching_up:
@@ -120,12 +125,20 @@ class Decoding:
 
     def _wanted(self, packet: _Packet, skipping: Skipping) -> list[av.VideoFrame]:
         """Decode a packet, unless nobody looks at its picture and no other picture needs it."""
-        moment = self._looked = _moment(packet)
+        moment = self._looked = self._moment(packet)
         early = self._read is not None and not skipping.is_wanted(moment - self._read)
         if early and packet.pts is not None and self._headers.is_spare(memoryview(packet)):
             skipping.left_out(RATE)
             return []
+        if self._is_lost(packet):
+            skipping.left_out(QUIET)
+            return []
         return self._decode(packet)
+
+    def _is_lost(self, packet: _Packet) -> bool:
+        """Whether a picture needs some that were left out before the keyframe."""
+        self._fresh = self._fresh and not packet.is_keyframe
+        return self._fresh and self._headers.is_lost(memoryview(packet))
 
     def _decode(self, packet: _Packet | None) -> list[av.VideoFrame]:
         """What the decoder makes of a packet; a device that makes nothing of many is given up."""
@@ -159,7 +172,7 @@ class Decoding:
                 log.info("packets_many", source=self._name, packets=len(self._kept), bytes=self._bytes)
             self._told = True
             return True
-        moment = _moment(packet)
+        moment = self._moment(packet)
         check_s = skipping.check_s or 0.0
         limit_s = check_s if self._sizes.tell else min(_BLIND_S, check_s)
         due = self._read is None or skipping.is_wanted(moment - self._read)
@@ -169,7 +182,8 @@ class Decoding:
         """Look at a keyframe; what was kept before it is of no use any more."""
         self._forget(skipping)
         self._sizes.passed(key=True)
-        self._looked = _moment(packet)
+        self._looked = self._moment(packet)
+        skipping.hurry()  # what it costs is decoded, not looked at
         self._context.flush_buffers()
         pictures = self._decode(packet)
         if not pictures:
@@ -179,6 +193,7 @@ class Decoding:
             self._context.flush_buffers()
             self._keep(packet)
             self._shown = len(pictures)
+        self._fresh = True
         return pictures[-1:]
 
     def _drain(self, last: _Packet) -> list[av.VideoFrame]:
@@ -227,12 +242,12 @@ class Decoding:
         if not done:
             raise Skipped
         self._catching_up = False
-        self._looked = _moment(packet)
+        self._looked = self._moment(packet)
         return pictures[-1:]
 
-
-def _moment(packet: _Packet) -> float:
-    """When a packet's picture is shown, in seconds: by its timestamp, or now where it has none."""
-    if packet.pts is None:
-        return time.monotonic()
-    return float(packet.pts * packet.time_base)
+    def _moment(self, packet: _Packet) -> float:
+        """When a packet's picture is shown, in seconds: by its timestamp, or now where it has none."""
+        if packet.pts is None:
+            return time.monotonic()
+        self._tick = self._tick or float(packet.time_base)  # fractions are slow, and all packets have one
+        return packet.pts * self._tick

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _VERDICT_S = 5.0
 """How long a file waits to hear what a picture showed: a frame that was lost on its way gets no verdict."""
 
+_AT_ONCE = 2
+"""Pictures that are looked at without a wait once something moves: no model finds it in each of them."""
+
 QUIET = "quiet"
 """Counts pictures that were left out because nothing moved."""
 RATE = "rate"
@@ -44,8 +47,12 @@ class Skipping:
     def __init__(self, pace: Pace, skipped: Counter[str]) -> None:
         self.check_s: float | None = None
         """Seconds of a stream after which a quiet scene is decoded nevertheless; None: it always is."""
+        self.live = False
+        """Whether pictures come at their own time: only then is there any hurry."""
         self._pace = pace
         self._skipped = skipped
+        self._quiet = False
+        """Whether the last verdict was so."""
         self.moved = False
         """Whether something moved indeed, since :meth:`wake`."""
         self._resting = False
@@ -66,6 +73,9 @@ class Skipping:
         """As :meth:`MotionAware.rest`."""
         with self._changed:
             self._judged = frame_id
+            if self._quiet and not quiet:
+                self.hurry(_AT_ONCE)
+            self._quiet = quiet
             self._resting = quiet and self.check_s is not None
             self.moved = self.moved or not quiet
             self._changed.notify_all()
@@ -74,6 +84,11 @@ class Skipping:
         """Something stands out: all is decoded, until a picture has been found quiet."""
         self.moved = False
         self._resting = False
+
+    def hurry(self, count: int = 1) -> None:
+        """Have the next pictures given at once, whatever their rate."""
+        if self.live:
+            self._pace.hurry(count)
 
     def await_verdict(self, frame_id: int) -> None:
         """Wait until it is known what a frame showed: who reads faster than the clock would read past it."""

@@ -13,6 +13,8 @@ _LENGTH_AT = {"h264": 4, "hevc": 21}
 """Where they say it, in the two lowest bits, less one."""
 
 _H264_IDR = 5
+_HEVC_SKIPPED = range(8, 10)
+"""RASL pictures: shown before the keyframe they follow, and made of what came before it."""
 _HEVC_FRESH = range(16, 22)
 """BLA, IDR and CRA pictures. A decoder that begins at one leaves out by itself what it cannot decode then."""
 
@@ -58,6 +60,13 @@ class Headers:
             return False
         header = self._first(bytes(packet[:_LONGEST_PREFIX]))
         return header is not None and header & 0x60 == 0
+
+    def is_lost(self, packet: memoryview) -> bool:
+        """Whether its picture cannot be made by a decoder that began at the keyframe before it."""
+        if self._codec != "hevc":
+            return False
+        header = self._first(bytes(packet[:_LONGEST_PREFIX]))
+        return header is not None and header >> 1 & 0x3F in _HEVC_SKIPPED
 
     def _first(self, data: bytes) -> int | None:
         """The first byte of the first NAL unit with a part of a picture; None if there is none."""

@@ -18,6 +18,7 @@ from edged.sources.decoding.skipping import Skipping
 from edged.sources.decoding.upright import Upright
 from edged.sources.file import FileSource
 from edged.sources.pace import Pace
+from edged.sources.packets.nal import Headers
 from edged.sources.packets.tap import Tap
 
 if TYPE_CHECKING:
@@ -234,3 +235,34 @@ def test_who_records_packets_gets_those_that_are_not_decoded(clips: dict[str, Pa
     found = given(clips["a camera"], skipping, {"picture": lambda _: skipping.rest(0, quiet=True)}, tap)
     assert skipped["quiet"] > len(found)
     assert listener.count == FRAMES
+
+
+def test_pictures_that_cannot_be_made_after_a_keyframe_are_counted(clips: dict[str, Path]) -> None:
+    """Whoever wakes at a keyframe of an open group has no use of what is shown before it."""
+    skipping, skipped = watching()
+    woken: list[float] = []
+
+    def judge(time: float) -> None:
+        at_keyframe = bool(woken) or skipping.resting
+        skipping.rest(0, quiet=not at_keyframe and time > 0.5)
+        if at_keyframe:
+            woken.append(time)
+
+    clip = clips["open groups of HEVC"]
+    right = all_pictures(clip)
+    found = given(clip, skipping, {"picture": judge})
+    assert found == {time: right[time] for time in found}
+    lost = [time for time in right if 0.6 < time < woken[0]]
+    after = [time for time in right if time > woken[0]]
+    assert set(after) <= set(found)
+    assert len(lost) <= skipped["quiet"] + 4
+    assert FRAMES - 4 <= len(found) + skipped["quiet"] <= FRAMES
+    headers = Headers("hevc", None)
+    with av.open(str(clip)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    leading = [packet for packet in packets if headers.is_lost(memoryview(packet))]
+    keys = [packet for packet in packets if packet.is_keyframe]
+    assert leading
+    assert not set(map(id, leading)) & set(map(id, keys))
+    shown = [float(key.pts or 0) for key in keys]
+    assert all(any(0 < key - float(packet.pts or 0) < 30 * 3000 for key in shown) for packet in leading)
