@@ -16,6 +16,7 @@ import pytest
 
 from system.machine import until
 from system.roots import CACHE
+from system.wheels import pip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,6 +85,17 @@ def fleet(
     (folder / "hosts.json").write_text(json.dumps(inventory))
     del checkouts
     return folder
+
+
+@pytest.fixture(scope="module")
+def later_wheel(
+    checkouts: dict[str, Path], wheelhouses: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A later version as a wheel."""
+    folder = tmp_path_factory.mktemp("later-wheel")
+    packages = wheelhouses["bookworm"]
+    pip("wheel", "--no-index", f"--find-links={packages}", f"--wheel-dir={folder}", str(checkouts["later"]))
+    return next(folder.glob("*.whl"))
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +187,18 @@ def test_a_node_that_does_not_start_is_mended(machine: Machine, play: Callable[.
     play()
     for camera in ("front", "back"):
         until(partial(machine.is_active, f"edged@{camera}.service"), "a start")
+
+
+def test_a_later_version_is_rolled_out_looked_at_and_taken_back(
+    machine: Machine, play: Callable[..., dict[str, Any]], wheel: Path, later_wheel: Path
+) -> None:
+    """As docs/fleet.md has it for the first node; the way back is the same with the version before."""
+    broker = {"edged_mqtt_broker": "127.0.0.1", "edged_settings": {"EDGED_STATS_INTERVAL": 1}}
+    for made in (later_wheel, wheel):
+        play(edged_wheel=str(made), **broker)
+        told = json.loads(machine.run("edged", "fleet", "mqtt://127.0.0.1", "--json"))
+        expected = [(f"lab1-{camera}", made.name.split("-")[1], "ok") for camera in ("back", "front")]
+        assert sorted((one["node"], one["version"], one["condition"]) for one in told) == expected
 
 
 def test_it_removes(machine: Machine, play: Callable[..., dict[str, Any]]) -> None:
