@@ -90,7 +90,7 @@ def raw_layout(model: Model, extras: int, outputs: Sequence[int] | None = None) 
         transposed = shapes[0][2] not in known
         channels, cells = shapes[0][:0:-1] if transposed else shapes[0][1:]
         classes = channels - BOX - extras
-        if classes < 1 or cells not in known:
+        if classes < 1 or cells not in known or (transposed and _says_finished(model)):
             return None
         middle = BOX + classes
         box, score, extra = (
@@ -187,9 +187,15 @@ def not_finished(model: Model, extras: int, output: int | None = None) -> str | 
     shape = model.outputs[output or 0].shape
     if len(shape) != _RANK or shape[0] != 1 or shape[2] != FINISHED + extras:
         return f"it has no output [1, boxes, {FINISHED + extras}]"
-    if shape[1] in anchors.anchors(model) | anchors.anchors(model, per_cell=3):
+    raw = anchors.anchors(model) | anchors.anchors(model, per_cell=3)
+    if shape[1] in raw and not _says_finished(model):
         return f"its {shape[1]} rows are the anchors of its input, so they are raw"
     return None
+
+
+def _says_finished(model: Model) -> bool:
+    """Whether metadata say that nothing is left to suppress: of a small input all anchors may be rows."""
+    return model.metadata.get("end2end") is True
 
 
 class FinishedHead:

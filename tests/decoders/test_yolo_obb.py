@@ -85,6 +85,18 @@ def test_finished_rows(metadata: dict[str, str]) -> None:
     check(decoder(of).decode([rows], WHOLE))
 
 
+def test_as_many_finished_rows_as_anchors() -> None:
+    """A small input has fewer than 300 anchors, and finished rows of all of them; metadata tell."""
+    rows = np.zeros((1, 189, 7), np.float32)
+    rows[0, 0] = (48, 40, 30, 10, 0.9, 1, pi / 2)
+    metadata = METADATA | {"end2end": True}
+    of = model(spec(rows.shape), shape=(1, 3, 96, 96), metadata=metadata, labels=LABELS)
+    assert decoder_class(of) is YoloObb
+    (found,) = decoder(of).decode([rows], WHOLE)
+    assert found.label == "plane"
+    assert found.box == pytest.approx((43, 25, 53, 55), abs=0.01)
+
+
 def test_a_raw_output_without_metadata_is_no_obb() -> None:
     """It cannot be told from a detector, whose labels then do not fit."""
     of = model(spec((1, 4 + 2 + 1, ANCHORS)), labels=LABELS)
