@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import select
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edged.errors import SinkError
-from edged.mqtt.link import credentials, faults
-from edged.mqtt.link.client import build, connect
+from edged.errors import SinkError, SourceError
+from edged.mqtt.link import credentials
+from edged.mqtt.link.visit import visit
 
 if TYPE_CHECKING:
-    from paho.mqtt.reasoncodes import ReasonCode
-
     from edged.mqtt.link.client import BrokerAccess
     from edged.settings.declared import Settings
 
@@ -41,42 +37,9 @@ def check(settings: Settings, *, timeout_s: float = 5.0) -> str:
 def probe(target: BrokerAccess, *, timeout_s: float) -> str:
     """As :func:`check`."""
     target = dataclasses.replace(target, client_id=f"{target.client_id}-check")
-    answers: list[ReasonCode] = []
-    client = build(target)
-    client.connect_timeout = timeout_s
-
-    def on_connect(_: Any, __: Any, ___: Any, reason: ReasonCode, ____: Any) -> None:
-        answers.append(reason)
-
-    client.on_connect = on_connect
-    broker = target.broker
     try:
-        connect(client, target)
-        _wait(client, answers, timeout_s)
-        client.disconnect()
-    except OSError as error:
-        raise _error(faults.unreachable(broker, error)) from error
-    finally:
-        if (sock := client.socket()) is not None:
-            sock.close()
-    if not answers:
-        raise _error(faults.hung_up(broker, session=False))
-    if answers[0].is_failure:
-        raise _error(faults.refused(broker, answers[0]))
-    secured = " over TLS" if broker.tls else ""
-    return f"the broker {broker} takes us{secured}, MQTT {target.version}"
-
-
-def _wait(client: Any, answers: list[ReasonCode], timeout_s: float) -> None:
-    """Until there is an answer or the broker has hung up."""
-    end = time.monotonic() + timeout_s
-    while not answers and (sock := client.socket()) is not None:
-        left = end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        if select.select([sock], [], [], min(left, 0.1))[0] or getattr(sock, "pending", int)():
-            client.loop_read()
-
-
-def _error(fault: faults.Fault) -> SinkError:
-    return SinkError(fault.problem, hint=fault.hint)
+        visit(target, (), take=lambda _: None, enough=lambda _: True, connect_s=timeout_s)
+    except SourceError as error:  # to a daemon the broker is no source
+        raise SinkError(error.problem, hint=error.hint) from error
+    secured = " over TLS" if target.broker.tls else ""
+    return f"the broker {target.broker} takes us{secured}, MQTT {target.version}"

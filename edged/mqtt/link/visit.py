@@ -1,4 +1,4 @@
-"""A short visit at a broker, for commands: subscribe, listen, perhaps publish, go."""
+"""A short visit at a broker, without a session: subscribe, listen, perhaps publish, go."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edged.mqtt.link.client import BrokerAccess
 
-CONNECT_S = 5.0
+_CONNECT_S = 5.0
 """How long the broker may take to answer."""
 _POLL_S = 0.2
 
@@ -28,8 +28,17 @@ def visit(
     filters: Iterable[str],
     take: Callable[[MQTTMessage], None],
     enough: Callable[[Client], bool],
+    *,
+    connect_s: float = _CONNECT_S,
 ) -> None:
     """Hand messages to ``take`` until there are ``enough``, which is asked several times a second.
+
+    Args:
+        access: to the broker.
+        filters: topics to subscribe to.
+        take: given each message.
+        enough: whether to go; asked from the moment in which the broker takes us.
+        connect_s: seconds that the broker may take to answer.
 
     Raises:
         SourceError: the broker cannot be reached, refuses us or is lost.
@@ -37,7 +46,7 @@ def visit(
     answers: list[ReasonCode] = []
     wanted = [(topic, 1) for topic in filters]
     client = build(access)
-    client.connect_timeout = CONNECT_S
+    client.connect_timeout = connect_s
 
     def on_connect(_: Any, __: Any, ___: Any, reason: ReasonCode, ____: Any) -> None:
         answers.append(reason)
@@ -49,7 +58,7 @@ def visit(
     done = False
     try:
         connect(client, access)
-        answered_by = time.monotonic() + CONNECT_S
+        answered_by = time.monotonic() + connect_s
         while _step(client) and not (answers and answers[0].is_failure):
             if answers and (done := enough(client)):
                 break
