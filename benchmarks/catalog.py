@@ -128,7 +128,7 @@ def known(options: argparse.Namespace, pictures: Mapping[Path, Image]) -> list[T
             [(one.label, one.box) for one in finds(picture) if one.score >= _SURE]
             for picture in pictures.values()
         ]
-    names = file.read_labels(catalog.assets() / "coco_labels80.txt")
+    names = file.read_labels(catalog.assets() / "coco_labels80.txt").names
     return [
         labelled(options.labels / f"{path.stem}.txt", names, picture) for path, picture in pictures.items()
     ]

@@ -91,23 +91,19 @@ def read(path: Path, *, labels: Path | None = None) -> ModelFile:
     if "num_classes" in options:
         metadata["num_classes"] = options["num_classes"]
     if labels is not None:
-        known, origin = _labels_of(labels), str(labels)
+        known, origin = read_labels(labels), str(labels)
     else:
         known, origin = _own_labels(path, metadata, attached)
     edgetpu = EDGETPU_OP in graph.custom_options
     return ModelFile(path, metadata, known.names, origin, edgetpu, labels_numbered=known.numbered)
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
-    """Class names by class id from a text file; gaps are ``""``. See :func:`edged.model.labels.parse`.
+def read_labels(path: Path) -> ClassNames:
+    """Names by class id from a text file; gaps are ``""``. See :func:`edged.model.labels.parse`.
 
     Raises:
         ConfigError: it cannot be read, names nothing or names a class id twice.
     """
-    return _labels_of(path).names
-
-
-def _labels_of(path: Path) -> ClassNames:
     try:
         text = path.read_bytes()[: _MOST_BYTES + 1]
     except OSError as error:

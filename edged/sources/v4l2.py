@@ -57,7 +57,6 @@ class V4l2Camera:
         self._fps = fps
         self._pixel_format = pixel_format
         self._capture = cv2.VideoCapture()
-        self._differs = False
 
     def open(self) -> None:
         """Open the device and ask for what was chosen."""

@@ -107,7 +107,7 @@ def test_reads_labels_files(tmp_path: Path, text: str, expected: tuple[str, ...]
     """One name a line, or a class id and a name on every line; blank lines at the end do not count."""
     path = tmp_path / "labels.txt"
     path.write_bytes(text.encode())
-    assert file.read_labels(path) == expected
+    assert file.read_labels(path).names == expected
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_knows_what_is_compiled_for_the_edge_tpu(shared: Path) -> None:
 def test_reads_real_models(shared: Path) -> None:
     """Names of the classes and of the number of classes, where the models have them."""
     folder = shared / "models"
-    coco = file.read_labels(folder / "coco_labels80.txt")
+    coco = file.read_labels(folder / "coco_labels80.txt").names
     for name in (
         "yolo11n_640_full_integer_quant",
         "yolov8n_224_full_integer_quant",
@@ -227,14 +227,14 @@ def test_reads_real_models(shared: Path) -> None:
         assert file.read(folder / f"{name}.tflite").labels == coco
     ssd = file.read(folder / "coco_ssd_mobilenet_v1_1.0_quant_300.tflite")
     assert ssd.metadata == {"num_classes": 90}
-    assert len(file.read_labels(folder / "ssd_coco_labels90.txt")) == 91
+    assert len(file.read_labels(folder / "ssd_coco_labels90.txt").names) == 91
     assert len(file.read(folder / "mobilenet_v1_0.25_128_quant.tflite").labels) == 1001
 
 
 def test_the_labels_files_of_edged_fit() -> None:
     """80 classes for YOLO models, ids 0 to 89 for those of Coral."""
-    yolo = file.read_labels(ROOT / "models" / "coco_labels80.txt")
-    coral = file.read_labels(ROOT / "models" / "coco_labels90.txt")
+    yolo = file.read_labels(ROOT / "models" / "coco_labels80.txt").names
+    coral = file.read_labels(ROOT / "models" / "coco_labels90.txt").names
     assert len(yolo) == 80
     assert len(coral) == 90
     assert [name for name in coral if name] == list(yolo)
