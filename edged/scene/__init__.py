@@ -126,8 +126,10 @@ class Scene:
         kept: list[Detection] = []
         events: list[Event] = []
         for label, group in by_label.items():
-            kept += self._track(now, frame, label, group)
-            events += self._tell(now, frame, label)
+            # Weak boxes of some twenty labels come with every frame, and mean nothing by themselves.
+            if self._follows(label) or any(found.score >= self._begins(label) for found in group):
+                kept += self._track(now, frame, label, group)
+                events += self._tell(now, frame, label)
         kept.sort(key=lambda found: -found.score)
         return SceneView(tuple(kept), tuple(events), self._presence(now))
 
@@ -205,9 +207,17 @@ class Scene:
         where = place(found.box, frame.width, frame.height)
         return not any(inside(where, mask.points) for mask in masks)
 
+    def _follows(self, label: str) -> bool:
+        """Whether there is an object of a label, in or out of sight."""
+        return label in self._trackers and bool(self._trackers[label].tracks)
+
+    def _begins(self, label: str) -> float:
+        """Score with which an object of a label comes into being."""
+        return self._scores.get(label, self._rules.begins)
+
     def _track(self, now: float, frame: Frame, label: str, group: Sequence[Detection]) -> Iterator[Detection]:
         """Give the detections of one label their tracks."""
-        begins = self._scores.get(label, self._rules.begins)
+        begins = self._begins(label)
         tracker = self._trackers.get(label)
         if tracker is None:
             rules = TrackRules(begins=begins, continues=min(self._rules.continues, begins))
@@ -246,8 +256,7 @@ class Scene:
 
     def _is_trusted(self, story: Story) -> bool:
         """Whether an object still is good enough to count: a post is taken for a person now and then."""
-        begins = self._scores.get(story.label, self._rules.begins)
-        return story.track.trust >= (_DOUBTED if story.counts else _BELIEVED) * begins
+        return story.track.trust >= (_DOUBTED if story.counts else _BELIEVED) * self._begins(story.label)
 
     def _presence(self, now: float) -> Presence:
         counts: Counter[str] = Counter()
