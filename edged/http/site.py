@@ -82,6 +82,8 @@ class Site:
             view = View(title, setup, archive, kept, has_video)
             joined.append(view)
             self.display.views[camera] = view
+        if not has_video:  # it may have had some before, of which nothing will come any more
+            self._server.call(kept.relay.close)
         return view
 
     def leave(self, camera: str, view: View) -> None:

@@ -166,7 +166,9 @@ def require_packets(settings: Settings) -> None:
 
 def gives_packets(settings: Settings) -> bool:
     """Whether there may be packets to show, and whether what is installed can make a file of them."""
-    return _has_packets(settings) and int(_av_version().partition(".")[0]) >= _COPYING_AV
+    # Where another stream is looked at, the one that is recorded is shown, which is always one with packets.
+    has_packets = settings.detect_source is not None or _has_packets(settings)
+    return has_packets and int(_av_version().partition(".")[0]) >= _COPYING_AV
 
 
 def _has_packets(settings: Settings) -> bool:

@@ -32,8 +32,9 @@ _OPTIONS = {
 }
 _COPIED = _OPTIONS | {"movflags": "empty_moov+default_base_moof", "frag_duration": "1000000"}
 """Cameras have keyframes as seldom as they like, or nothing else: here a fragment is a second long."""
-_LIVE = _OPTIONS | {"movflags": "frag_every_frame+empty_moov+default_base_moof"}
-"""For who watches: nobody waits for more than the next picture."""
+_LIVE = _OPTIONS | {"movflags": "frag_every_frame+empty_moov+default_base_moof+skip_trailer"}
+"""For who watches: nobody waits for more than the next picture. There is no index at the end, for which the
+muxer would remember every picture for as long as somebody watches, which a screen on a wall does for ever."""
 
 
 class Mp4Muxer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -68,15 +68,16 @@ class Receiver:
 
     async def next(self) -> bytes | None:
         """What has come since the last call; None when nothing will come any more."""
-        await self._news.wait()
+        # What has come may have had to go again, of who is slow: that is not the end.
+        while not self._pieces and not self._ended:
+            self._news.clear()
+            await self._news.wait()
         if not self._pieces:
             return None
         taken = b"".join(self._pieces)
         self._pieces.clear()
         self._bytes = 0
         self._begun = True
-        if not self._ended:
-            self._news.clear()
         return taken
 
 
@@ -206,6 +207,9 @@ class Relay:
         self._forget()
 
     def _forget(self) -> None:
+        if self._muxer is not None:
+            with suppress(OSError):  # else its memory would wait for the collector
+                self._muxer.finish()
         self._muxer = self._form = self._held = self.clock = None
 
     def _heed(self) -> None:
