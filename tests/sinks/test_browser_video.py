@@ -111,6 +111,25 @@ def test_the_camera_s_own_video_plays_and_the_viewer_may_choose(url: str, browse
     browser.wait_for("return document.getElementById('status').textContent === 'ok'")
     assert "stream.mjpg" in browser.run(PICTURES)
     assert not browser.run("return document.getElementById('video').hasAttribute('src')")
+    browser.press("#choose-video", "\ue007")
+    browser.wait_for(PLAYS, seconds=30)
+    browser.run("localStorage.clear()")
+
+
+def test_a_picture_that_the_browser_cannot_take_is_not_the_end(url: str, browser: Browser) -> None:
+    browser.go(f"{url}ball/")
+    browser.wait_for(PLAYS, seconds=30)
+    browser.run("""
+        const own = SourceBuffer.prototype.appendBuffer;
+        SourceBuffer.prototype.appendBuffer = () => {
+            SourceBuffer.prototype.appendBuffer = own;
+            throw new DOMException("damaged", "InvalidStateError");
+        };
+    """)
+    browser.wait_for("return document.getElementById('own').hidden")
+    browser.press("#choose-pictures", "\ue007")
+    browser.press("#choose-video", "\ue007")
+    browser.wait_for(PLAYS, seconds=30)
     browser.run("localStorage.clear()")
 
 
@@ -152,4 +171,4 @@ def test_a_camera_that_is_lost_and_found_plays_again(
     ball.kill()
     browser.wait_for("return document.getElementById('own').hidden")
     ball.start()
-    browser.wait_for(PLAYS, seconds=40)
+    browser.wait_for(PLAYS, seconds=120)  # if it was away for long, the page asks again after a minute

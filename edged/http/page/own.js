@@ -15,6 +15,23 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const event = (target, name) => new Promise((done) => target.addEventListener(name, done, { once: true }));
 
+/** What the viewer chose last, if the browser keeps anything of pages. */
+function remembered() {
+  try {
+    return localStorage.getItem(CHOICE);
+  } catch {
+    return null;
+  }
+}
+
+function remember(choice) {
+  try {
+    localStorage.setItem(CHOICE, choice);
+  } catch {
+    // Then it holds until the page is left.
+  }
+}
+
 /** Keep close to what is happening now, over what a slow connection has lost, too. */
 function keepUp(video, buffered) {
   if (!buffered.length) return;
@@ -50,7 +67,7 @@ async function play(video, signal) {
       if (done) return AGAIN_MS;
       buffer.appendBuffer(value);
       await event(buffer, "updateend");
-      if (video.error) return 0;
+      if (video.error) throw video.error;
       keepUp(video, buffer.buffered);
     }
   } finally {
@@ -116,13 +133,14 @@ export function ownVideo(pictures) {
   const [stage, video, svg] = [find("own"), find("video"), find("found")];
   const choices = [find("choose-video"), find("choose-pictures")];
   let [there, offered, playable] = [true, false, Boolean(Source)];
-  let chosen = localStorage.getItem(CHOICE) !== "pictures";
+  let chosen = remembered() !== "pictures";
   let [running, playing, played] = [null, false, false];
 
   const show = () => {
     stage.hidden = !playing;
     pictures(there && !playing);
-    find("choice").hidden = !(there && offered && playable && played);
+    // Who chose the pictures, perhaps another day, must find the way back.
+    find("choice").hidden = !(there && offered && playable && (played || !chosen));
     choices.forEach((button, number) => button.setAttribute("aria-pressed", String(chosen === !number)));
   };
   const run = async (session) => {
@@ -137,7 +155,8 @@ export function ownVideo(pictures) {
     try {
       again_ms = await play(video, session.signal);
     } catch (error) {
-      if (!(error instanceof TypeError)) again_ms = 0;  // no trouble of the network, but of the browser
+      // No trouble of the network, but of the browser: one damaged picture, where it has played before.
+      if (!(error instanceof TypeError)) again_ms = played ? LATER_MS : 0;
     }
     boxes();
     if (running !== session) return;
@@ -159,7 +178,7 @@ export function ownVideo(pictures) {
   };
   choices.forEach((button, number) => button.addEventListener("click", () => {
     chosen = !number;
-    localStorage.setItem(CHOICE, chosen ? "video" : "pictures");
+    remember(chosen ? "video" : "pictures");
     heed();
   }));
   document.addEventListener("visibilitychange", heed);

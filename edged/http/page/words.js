@@ -4,6 +4,7 @@ export const CAUSES = {
   superseded: "a newer one came first",
   stale: "too old when the model was free",
   rate: "between those that EDGED_FPS asks for",
+  quiet: "not decoded, nothing moved",
   corrupt: "damaged on the way",
   paused: "in a pause",
   stopped: "at the stop",
@@ -16,7 +17,7 @@ export const CAUSES = {
   events: "events, too many at a time",
 };
 
-const STAGES = ["capture", "queue", "preprocess", "predict", "postprocess", "total", "annotate", "encode", "publish"];
+const STAGES = ["capture", "queue", "motion", "preprocess", "predict", "postprocess", "total", "annotate", "encode", "publish"];
 
 /** Names of stages in the order of a frame's way; those that are not known come last. */
 export function ordered(names) {
