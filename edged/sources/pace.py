@@ -69,6 +69,8 @@ class Pace:
         if self._hurries and moment + (self._gap or 0.0) / 2 < self._due:
             self._owed += (self._due - moment) / self._period
             late = True
+        elif late and self._owed:  # so much less came meanwhile than might have
+            self._owed = max(0.0, self._owed - (moment - self._due) / self._period)
         self._early = max(0, self._early - 1)
         paid = min(self._owed, _PAID_BACK) if not late else 0.0
         self._owed -= paid

@@ -89,6 +89,18 @@ def test_frames_that_come_early_are_paid_back() -> None:
     assert max(np.diff(chosen)) < 0.3
 
 
+def test_what_came_early_is_forgotten_where_little_comes() -> None:
+    """A quiet stream is looked at seldom, and each time that something moves there may be haste."""
+    pace = Pace(5)
+    for moment in range(0, 200, 10):
+        assert pace.due(moment)
+        pace.given(moment)
+        pace.hurry(2)
+        for early in (moment + 1 / 30, moment + 2 / 30):
+            assert pace.due(early)
+            pace.given(early)
+
+
 def test_who_hurries_all_the_time_gets_a_few_frames_more() -> None:
     """What may come early is bounded."""
     pace = Pace(5)

@@ -105,7 +105,7 @@ class Lens:
         os.close(self.read_end)
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -184,6 +184,28 @@ def test_frames_are_numbered_and_timed_without_gaps() -> None:
         assert lens.openings == 2
 
 
+def test_when_something_begins_to_move_the_next_two_pictures_come_at_once() -> None:
+    """Those before and after them wait for their turn."""
+    with live(deadlines=Deadlines(60.0, 60.0), fps=0.001) as (lens, source):
+        lens.show(b"0")
+        source.open()
+        viewer = Viewer(source)
+        wait_for(viewer.has(1))
+        source.rest(0, quiet=True)
+        lens.show(b"0")
+        wait_for(lambda: source.skipped["rate"] == 1)
+        source.rest(0, quiet=False)
+        for count in (2, 3):
+            lens.show(b"0")
+            wait_for(viewer.has(count))
+        lens.show(b"0")
+        wait_for(lambda: source.skipped["rate"] == 2)
+        source.rest(1, quiet=False)
+        lens.show(b"0")
+        wait_for(lambda: source.skipped["rate"] == 3)
+        assert viewer.numbers == [0, 2, 3]
+
+
 def test_lost_camera_is_told_and_looked_for_until_it_is_back() -> None:
     """``problem`` is a sentence while the camera is away and empty while frames come."""
     with live() as (lens, source):
@@ -221,7 +243,7 @@ def test_open_believes_only_a_first_picture() -> None:
         begun = time.monotonic()
         with pytest.raises(SourceError, match="no first picture"):
             source.open()
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 5.0
         assert source.skipped["corrupt"] == 3
 
 
@@ -232,7 +254,7 @@ def test_stuck_open_ends_at_its_deadline() -> None:
         begun = time.monotonic()
         with pytest.raises(SourceError, match="no first picture"):
             source.open()
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 5.0
 
 
 def test_stuck_read_is_given_up_and_never_doubled() -> None:
