@@ -337,6 +337,7 @@ class WebhookSink:
 
     def _brought(self, message: EventMessage) -> None:
         self._ledger.safe(payloads.encode(message))
+        self._ledger.keep()  # or a kill long after the last event would have it brought again
 
     @property
     def problem(self) -> str:

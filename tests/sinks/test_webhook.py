@@ -310,6 +310,17 @@ def test_after_a_kill_the_next_run_brings_what_is_owed_and_ends_what_was_open(tm
         assert server.got == []
 
 
+def test_what_was_brought_last_is_not_brought_again_after_a_kill(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.json"
+    with Server(200) as server:
+        book = EventLedger(kept)
+        killed = sink(server.url, ledger=book)
+        tell(killed, [event(1, "start"), event(1, "end")])
+        until(counted(killed, delivered=2))
+        until(lambda: json.loads(kept.read_text())["unsafe"] == [])
+        killed.close()
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
