@@ -91,9 +91,11 @@ class PassingStream:
             SourceError: none came in time.
         """
         if not self._came.wait(limit_s):
+            problem = self.problem
+            hint = "Look after the camera and the network; 'ffprobe' shows what comes from that address"
             raise SourceError(
-                f"EDGED_SOURCE gives nothing to record: {self.problem}",
-                hint="Look after the camera and the network; 'ffprobe' shows what comes from that address",
+                f"EDGED_SOURCE gives nothing to record: {problem}",
+                hint=hint if problem == _SOUGHT else "",  # else it says itself what to do
             )
 
     def hand_to(self, listeners: Iterable[PacketListener]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import cameras
 import pytest
+from daemon import until
 from source_clips import make, numbered
 
 from edged.backoff import Backoff
@@ -156,5 +157,20 @@ def test_a_stream_that_is_lost_is_hung_up_before_the_wait_for_the_next_attempt(t
     try:
         assert ended.wait(30.0)
         assert "the clip has ended" in stream.problem
+    finally:
+        stream.close()
+
+
+def test_a_stream_that_is_not_there_says_what_helps_and_says_it_once() -> None:
+    stream = PassingStream(
+        lambda: StreamCamera("tcp://127.0.0.1:9", transport="tcp", deadlines=Deadlines(5.0, 1.0)),
+        backoff=Backoff(3600.0, 3600.0, spread=0.0),
+    )
+    stream.open()
+    try:
+        until(lambda: "cannot be opened" in stream.problem)
+        with pytest.raises(SourceError) as refused:
+            stream.wait(0.01)
+        assert str(refused.value).count("ffprobe") == 1
     finally:
         stream.close()
