@@ -176,8 +176,8 @@ def watch(port: int, path: str, over: threading.Event) -> None:
     connection.request("GET", f"/{path}")
     answer = connection.getresponse()
     assert answer.status == http.client.OK, f"{path}: {answer.status}"
-    while not over.is_set():
-        answer.read1(65536)
+    while not over.is_set() and answer.read1(65536):
+        pass
     connection.close()
 
 
