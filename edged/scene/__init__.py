@@ -163,8 +163,8 @@ class Scene:
         )
 
     def _is_restless(self, track: Track) -> bool:
-        if not track.confirmed:
-            return self._now - track.born_s < _YOUNG_S
+        if not track.confirmed:  # a second box tells of nothing new, however often it comes and goes
+            return not track.double and self._now - track.born_s < _YOUNG_S
         if track.seen_s != self._now:
             return self._now - track.seen_s < _YOUNG_S
         story = self._chronicle.open.get(track.id)

@@ -114,6 +114,17 @@ def test_what_is_new_moves_or_was_lost_wants_to_be_looked_at() -> None:
     assert not asked[-1], "it is gone"
 
 
+def test_a_second_box_that_comes_and_goes_keeps_nobody_looking() -> None:
+    """The detector gives one of a parked car now and then: the gate of motion would never close."""
+    watched = scene(stationary_s=5.0)
+    second = person(106, score=0.5)
+    asked = []
+    for number in range(60):
+        watched.update(frame(number), [person(100), *[second] * (number % 6 == 0)])
+        asked.append(watched.restless)
+    assert not any(asked[30:])
+
+
 def test_a_doubtful_object_is_not_looked_at_for_ever_and_not_made_certain_by_a_still_picture() -> None:
     watched = scene(begins=0.5)
     play(watched, [[person(300, score=0.6)]] + [[person(300, score=0.2)]] * 25)
