@@ -341,8 +341,9 @@ class WebhookSink:
 
     @property
     def problem(self) -> str:
-        """Why events are not taken."""
-        return self._courier.problem if self._courier is not None else ""
+        """Why events are not taken, or would not outlive a kill."""
+        courier = self._courier.problem if self._courier is not None else ""
+        return "; ".join(filter(None, (courier, self._ledger.problem)))
 
     def account(self) -> Mapping[str, int]:
         """What became of the events that were to be sent."""

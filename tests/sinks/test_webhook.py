@@ -321,6 +321,18 @@ def test_what_was_brought_last_is_not_brought_again_after_a_kill(tmp_path: Path)
         killed.close()
 
 
+def test_a_ledger_that_cannot_be_written_is_a_trouble(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    with Server(200) as server:
+        book = EventLedger(tmp_path / "file" / "webhook.json")
+        taker = sink(server.url, ledger=book)
+        tell(taker, [event(1, "start")])
+        until(counted(taker, delivered=1))
+        until(lambda: "webhook.json' cannot be written: " in taker.problem)
+        taker.close()
+        book.close()
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

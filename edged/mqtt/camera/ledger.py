@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _MOST = 300
 """Messages that are kept until they are safe; then updates go, the oldest first, and the rest after them."""
+_LAST_S = 1.0
+"""How long the last writing may take."""
 
 log = structlog.get_logger()
 
@@ -134,8 +136,8 @@ class EventLedger:
             self._kept_turns = turns
 
     def close(self) -> None:
-        """Whoever has it keeps nothing in it any more."""
-        self.flush()
+        """Whoever has it keeps nothing in it any more: write what is left, if the disk takes it soon."""
+        self.settle(_LAST_S)
 
     @property
     def _due(self) -> bool:
