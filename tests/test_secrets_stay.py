@@ -139,7 +139,7 @@ def processes(above: int) -> Iterator[str]:
                 yield " ".join(file.read_text(errors="replace") for file in files)
                 if parent == above:
                     yield from processes(int(stat.parent.name))
-        except FileNotFoundError:  # it has ended meanwhile
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             pass
 
 

@@ -92,7 +92,7 @@ class Machine:
         """``command`` for the namespaces of the machine."""
         return ["nsenter", f"--target={self.init}", "-m", "-u", "-i", "-n", "-p", "--", *command]
 
-    def run(self, *command: str, timeout: float = 60, data: str | None = None) -> str:
+    def run(self, *command: str, timeout: float = 300, data: str | None = None) -> str:
         """What ``command`` prints on the machine; fails if it fails."""
         done = self.call(*command, timeout=timeout, data=data)
         assert done.returncode == 0, (
@@ -105,7 +105,7 @@ class Machine:
         return self.call(*command).stdout.rstrip("\n")
 
     def call(
-        self, *command: str, timeout: float = 60, data: str | None = None
+        self, *command: str, timeout: float = 300, data: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run ``command`` to its end."""
         return subprocess.run(
@@ -163,7 +163,7 @@ def _own_pid(process: Path) -> int:
     return next(int(line.split()[-1]) for line in lines if line.startswith("NSpid:"))
 
 
-def until(check: Callable[[], T | None], what: str, *, timeout: float = 20) -> T:
+def until(check: Callable[[], T | None], what: str, *, timeout: float = 120) -> T:
     """Ask again and again until there is an answer, and give it."""
     deadline = time.monotonic() + timeout
     while True:
