@@ -79,10 +79,9 @@ def _list(_: argparse.Namespace) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(f"\n{'An' if here else 'No'} Edge TPU is plugged in: what runs here comes first. ms of an invoke")
-    print(
-        "and average precision were measured on a server, where the file could be had: benchmarks/catalog.md"
-    )
+    print(f"\n{'An' if here else 'No'} Edge TPU is plugged in: what runs here comes first. Where the file")
+    print("could be had, ms: of an invoke on one thread of a server; AP: how far it agrees with a larger")
+    print("model, no figure of COCO's (benchmarks/catalog.md).")
     print(f"Get one with: edged models pull NAME\n\n{textwrap.fill(known.note, 100)}")
     return 0
 

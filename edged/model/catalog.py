@@ -74,7 +74,7 @@ class Entry:
     ms: float | None = None
     """Milliseconds of an invoke on one thread, where measured; see benchmarks/catalog.md."""
     ap: float | None = None
-    """Average precision of a detector, 0..1, where measured; on what and against whom, see there."""
+    """Average precision of a detector, 0..1, where measured: against a larger model, not COCO; see there."""
 
 
 @dataclass(frozen=True, slots=True)
