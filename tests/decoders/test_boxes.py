@@ -58,9 +58,9 @@ def test_suppression_stays_fast_when_everything_is_a_candidate() -> None:
     centres = generator.uniform(0, 640, (25200, 2))
     boxes = np.concatenate((centres, centres + 5), axis=1)
     scores = generator.uniform(0, 1, 25200)
-    started = time.perf_counter()
+    started = time.thread_time()  # other work on the machine must not count
     kept = suppress(boxes, scores, np.zeros(25200, np.intp), THRESHOLD)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
     assert len(kept) == MOST_DETECTIONS
     assert scores[kept[0]] == scores.max()
     assert (np.diff(scores[kept]) <= 0).all()

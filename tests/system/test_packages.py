@@ -89,7 +89,7 @@ def before(machine: Machine, broker: Broker, suite: str) -> set[str]:
 def apt(machine: Machine, *arguments: str) -> str:
     """What an administrator does who does not want to be asked."""
     return machine.run(
-        "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", *arguments, timeout=240
+        "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", *arguments, timeout=600
     )
 
 
@@ -264,7 +264,7 @@ def test_lintian_finds_no_error(lintian: subprocess.Popen[str] | None) -> None:
     """What is not as Debian has it is named, with its reason, in the package; the rest is right."""
     if lintian is None:
         return
-    said, _ = lintian.communicate(timeout=240)
+    said, _ = lintian.communicate(timeout=600)
     assert not [line for line in said.splitlines() if line.startswith(("E:", "lintian:"))], said
 
 

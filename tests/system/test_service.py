@@ -45,7 +45,7 @@ def files(machine: Machine) -> set[str]:
 
 def install(machine: Machine, checkout: str, *options: str) -> str:
     """Run the installer of a checkout as an administrator does who has no network."""
-    return machine.run(checkout + INSTALL, *options, "--wheelhouse", "/wheels", timeout=180)
+    return machine.run(checkout + INSTALL, *options, "--wheelhouse", "/wheels", timeout=600)
 
 
 def configure(machine: Machine, env_file: str = ENV_FILE, /, **settings: str) -> None:
@@ -330,7 +330,7 @@ def test_the_sandbox_holds(machine: Machine) -> None:
     subprocess.run([*machine.command("mknod", "-m", "0666", "/dev/probe", "c", "10", "229")], check=True)
     machine.run("systemctl", "daemon-reload")
     try:
-        machine.run("systemctl", "start", "edged-probe", timeout=120)
+        machine.run("systemctl", "start", "edged-probe", timeout=300)
         inside = json.loads(machine.run("cat", "/run/probe.json"))
         outside = json.loads(machine.run("runuser", "-u", "edged", "--", *probe.split()))
     finally:
@@ -427,8 +427,9 @@ def test_the_watchdog_ends_what_hangs(machine: Machine, broker: Broker) -> None:
         finally:
             freezer.kill()
     assert "Watchdog timeout" in machine.journal(UNIT)
-    # Half of it passes until the daemon believes in a hang, all of it until systemd does, 2 s are RestartSec.
-    assert took < 1.5 * WATCHDOG_S + 3
+    # Half of it passes until the daemon believes in a hang, all of it until systemd does, 2 s are RestartSec;
+    # the rest is for a machine that has other work.
+    assert took < 1.5 * WATCHDOG_S + 2 + 20
     configure(machine, POLICY="latest")
     until(lambda: machine.show(UNIT, "ActiveState") == "active", "it runs again")
     machine.run("systemctl", "reload", UNIT)
@@ -548,7 +549,7 @@ def test_an_upgrade(machine: Machine, broker: Broker) -> None:
 def test_an_upgrade_that_does_not_start_is_taken_back(machine: Machine, broker: Broker) -> None:
     """The version that worked is in force again."""
     releases = machine.run("ls", "/opt/edged/releases")
-    tried = machine.call("/broken" + INSTALL, "upgrade", "--wheelhouse", "/wheels", timeout=180)
+    tried = machine.call("/broken" + INSTALL, "upgrade", "--wheelhouse", "/wheels", timeout=600)
     assert tried.returncode != 0
     assert "the old one" in tried.stderr
     assert machine.run("ls", "/opt/edged/releases") == releases
