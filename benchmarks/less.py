@@ -41,6 +41,7 @@ MODEL = "models/yolov8n_224_full_integer_quant.tflite"
 FPS = 5
 ZEBRA = "images/000000000034.jpg"
 _CLIP_S = 8
+_LIGHT_CLIP_S = 24
 _STEPS_IN_S = 16.5
 """When the zebra steps in, in seconds of the clip; the end is two seconds later."""
 CAMERAS = {
@@ -48,10 +49,11 @@ CAMERAS = {
     "constant": "-b:v 3M -maxrate 3M -bufsize 3M",
 }
 LIGHTS = {
-    "switched every 2.5 seconds": "0.2*lt(mod(t\\,5)\\,2.5)",
-    "drifts up and down within eight seconds": "0.15*sin(PI*t/4)",
+    "switched every 3 seconds": "1-0.4*lt(mod(t\\,6)\\,3)",
+    "drifts down by a third and back within eight seconds": "0.83+0.17*cos(PI*t/4)",
+    "drifts down by a third and back within 24 seconds": "0.83+0.17*cos(PI*t/12)",
 }
-"""What is added to the luminance, in parts of all of it, as FFmpeg writes it."""
+"""What the luminance is multiplied by, as light does it and as FFmpeg writes it."""
 _STORM_S = 12.0
 _WARM_S = 7.0
 """Left out at the beginning: loading, and a burst of the stream."""
@@ -136,8 +138,8 @@ def storms(shared: Path, folder: Path, rounds: int) -> None:
     print(f"## Only the light changes, {_STORM_S:g} s live\n")
     print("| light | EDGED_MOTION | frames that came | frames that the model got, each run |")
     print("| --- | --- | --- | --- |")
-    for light, brightness in LIGHTS.items():
-        clip = quiet_clip(shared / CLIP, folder / "light.ts", "variable", brightness=brightness)
+    for light, factor in LIGHTS.items():
+        clip = quiet_clip(shared / CLIP, folder / "light.ts", "variable", light=factor)
         for motion in ("pixels", "packets"):
             told = [measure(clip, shared / MODEL, motion, _STORM_S).ledger for _ in range(rounds)]
             came = statistics.median(one["captured"] for one in told)
@@ -159,7 +161,7 @@ def delays(clip: Path, model: Path, rounds: int) -> None:
 
 
 def quiet_clip(
-    source: Path, target: Path, camera: str, *, zebra: Path | None = None, brightness: str = ""
+    source: Path, target: Path, camera: str, *, zebra: Path | None = None, light: str = ""
 ) -> Path:
     """One picture of the clip, again and again, with noise that differs; a zebra may step in and walk."""
     scene = "[0:v]select=eq(n\\,20),loop=-1:1,setpts=N/30/TB,scale=1280:720"
@@ -169,8 +171,9 @@ def quiet_clip(
         seconds = _STEPS_IN_S + 2
         walk = f"overlay=x=400+60*(t-{_STEPS_IN_S}):y=150:enable=gte(t\\,{_STEPS_IN_S})"
         scene += f"[scene];[1:v]scale=640:425[zebra];[scene][zebra]{walk}"
-    if brightness:
-        scene += f",eq=brightness={brightness}:eval=frame"
+    if light:
+        seconds = float(_LIGHT_CLIP_S)
+        scene += f",eq=contrast={light}:brightness=({light}-1)/2:eval=frame"
     encoding = f"-c:v libx264 -preset veryfast -tune zerolatency -g 60 -sc_threshold 0 {CAMERAS[camera]}"
     run_ffmpeg(*inputs, "-filter_complex", f"{scene},noise=alls={noise}:allf=t", "-t", str(seconds),
                "-r", "30", *encoding.split(), "-pix_fmt", "yuv420p", str(target))  # fmt: skip
