@@ -245,15 +245,15 @@ class MqttNode:
         self.outbox.close()
         try:
             if opened:
-                self._connection.close(0.7 * self._stop_timeout_s, farewell=farewell)
+                self._connection.close(0.6 * self._stop_timeout_s, farewell=farewell)
                 self.outbox.detach()
                 if self._spooler is not None:
-                    self._spooler.close(0.2 * self._stop_timeout_s)
+                    self._spooler.close(0.15 * self._stop_timeout_s)
         finally:
             if opened:
                 self.handover.turn.release()
         self.outbox.abandon()
-        self.ledger.settle(0.1 * self._stop_timeout_s)
+        self.ledger.settle(0.05 * self._stop_timeout_s)
         self._waker.close()
         account = self.delivery()
         tell = log.error if not account.closes else log.warning if account.lost else log.info

@@ -271,12 +271,12 @@ def test_a_server_that_is_away_is_told_and_gets_everything_when_it_comes() -> No
 def test_a_stop_brings_what_waits_and_does_not_wait_for_a_server_that_is_away() -> None:
     with Server(200) as server:
         pass
-    taker = sink(server.url, stop_timeout_s=10.0)
+    taker = sink(server.url, stop_timeout_s=100.0)
     tell(taker, [event(1, "start")])
     until(lambda: taker.problem)
     started = time.monotonic()
     taker.close()
-    assert time.monotonic() - started < 4.0
+    assert time.monotonic() - started < 30.0
     assert counted(taker, lost=1)()
 
 
@@ -288,7 +288,7 @@ def test_after_a_kill_the_next_run_brings_what_is_owed_and_ends_what_was_open(tm
         tell(killed, [event(1, "start")])
         until(counted(killed, delivered=1))
         tell(killed, [event(1, "update"), event(2, "start"), event(2, "end"), event(3, "start")])
-        book.settle(5)
+        book.settle(30)
         shutil.copy(kept, left)  # as a kill leaves it
         killed.close()
     with Server(200) as server:
@@ -296,7 +296,7 @@ def test_after_a_kill_the_next_run_brings_what_is_owed_and_ends_what_was_open(tm
         again = sink(server.url, ledger=book, boot_id="1" * 32, kinds=("start", "end"))
         until(counted(again, delivered=5))
         again.close()
-        book.close()
+        book.settle(30)
         told = [(one["event_id"], one["type"], one["ended_by"]) for one in server.events()]
     assert told == [
         ("event2", "start", ""),

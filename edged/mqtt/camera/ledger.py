@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _MOST = 300
 """Messages that are kept until they are safe; then updates go, the oldest first, and the rest after them."""
+_SLOW_S = 5.0
+"""A disk that takes longer to write one small file is a trouble."""
 _LAST_S = 1.0
 """How long the last writing may take."""
 
@@ -41,9 +44,11 @@ class EventLedger:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self.problem = ""
-        """Why the file cannot be written; empty when it can."""
         self._path = path
+        self._failure = ""
+        """Why the file cannot be written; empty when it can."""
+        self._since: float | None = None
+        """When the disk was given what it is writing, monotonic."""
         self._writing = threading.Lock()
         """Held while the disk is at work, and taken before the other."""
         self._lock = threading.Condition()
@@ -65,6 +70,14 @@ class EventLedger:
         if path is not None:
             self._read(path)
         self._left = bool(self._open or self._unsafe)
+
+    @property
+    def problem(self) -> str:
+        """Why the file is not written, and what that means; empty while it is."""
+        since = self._since
+        if since is not None and time.monotonic() - since > _SLOW_S:
+            return f"{str(self._path)!r} is not written, the disk does not answer; events wait for it"
+        return self._failure
 
     def leftovers(self, boot_id: str) -> list[tuple[str, bytes]]:
         """Camera and message of all that an earlier run owes, in order; once.
@@ -112,13 +125,15 @@ class EventLedger:
         """Wait until everything is on disk and on its way, if the disk takes it within so many seconds."""
         with self._lock:
             self._work()
-            if not self._lock.wait_for(lambda: not self._at_work, timeout_s):
-                log.error("mqtt_ledger_stuck", path=str(self._path), messages=len(self._sends))
+            settled, left = self._lock.wait_for(lambda: not self._at_work, timeout_s), len(self._sends)
+        if not settled:
+            log.error("mqtt_ledger_stuck", path=str(self._path), messages=left)
 
     def safe(self, payload: bytes) -> None:
         """A message is with the broker or on disk. Touches no disk, see :meth:`flush`."""
         with self._lock:
-            self._changed |= self._unsafe.pop(payload.decode(), None) is not None
+            if self._unsafe.pop(payload.decode(), None) is not None:
+                self._changed = True
 
     def flush(self) -> None:
         """Write what has changed since, now; whoever must not wait for the disk has :meth:`keep`."""
@@ -147,15 +162,22 @@ class EventLedger:
     def _work(self) -> None:
         """See that somebody writes; with the lock held."""
         if self._path is not None and not self._at_work and (self._due or self._sends):
-            self._at_work = True
-            bridge.start("mqtt-ledger", self._run)
+            try:
+                bridge.start("mqtt-ledger", self._run)
+            except RuntimeError as error:  # the system allows no more of them now; who comes next asks again
+                log.error("mqtt_ledger_waits", path=str(self._path), reason=str(error))
+            else:
+                self._at_work = True
 
     def _run(self) -> None:
         """Write until there is nothing to write, and send what is safe to be sent."""
         while (sends := self._begin()) is not None:
             self.flush()
             for send in sends:
-                send()
+                try:
+                    send()
+                except Exception:  # it must not keep back what comes behind it
+                    log.exception("mqtt_ledger_send_failed")
             with self._lock:
                 del self._sends[: len(sends)]
                 self._lock.notify_all()
@@ -198,12 +220,15 @@ class EventLedger:
             self._open, self._unsafe = {}, {}
 
     def _write(self, path: Path, content: bytes, *, lasting: bool) -> None:
+        self._since = time.monotonic()
         try:
             replace_file(path, content, lasting=lasting)
         except OSError as error:
             told = f"{str(path)!r} cannot be written: {error.strerror}; after a kill events have no end"
-            if told != self.problem:
+            if told != self._failure:
                 log.error("mqtt_ledger_fails", reason=told)
-            self.problem = told
+            self._failure = told
         else:
-            self.problem = ""
+            self._failure = ""
+        finally:
+            self._since = None

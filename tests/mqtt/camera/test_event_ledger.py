@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
+import pytest
+from daemon import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig import QUICK_DISK, TOPICS
 
+from edged import bridge
+from edged.contract import happenings as contract
 from edged.mqtt.camera.happenings import Happenings
 from edged.mqtt.camera.ledger import EventLedger
 from edged.mqtt.delivery.outbox import Outbox
@@ -27,6 +31,7 @@ from edged.scene import Scene, SceneRules
 from edged.settings.areas import lines, zones
 
 if TYPE_CHECKING:
+    from edged.contract.happenings import EventMessage
     from edged.mqtt.delivery.message import Message
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)
@@ -83,11 +88,11 @@ class World:
             view = self._scene.update(frame, found)
             self._tell(view.events)
             self._happenings.update(view.presence)
-            self.ledger.settle(10)
+            self.ledger.settle(30)
 
     def _tell(self, events: tuple[Event, ...]) -> None:
         self._happenings.tell(events)
-        self.ledger.settle(10)
+        self.ledger.settle(30)
         for event in events:
             self.crossed.update(change for change in event.changes if change.startswith("line_crossed"))
 
@@ -237,7 +242,7 @@ def test_a_disk_that_hangs_holds_up_the_message_and_nobody_else(tmp_path: Path) 
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
         happenings.tell([news(1, "end")])
-        ledger.settle(10)
+        ledger.settle(30)
     finally:
         os.close(reader)
     said = [json.loads(one.payload) for one in taken(outbox) if one.topic == TOPICS.events]
@@ -248,9 +253,84 @@ def test_a_disk_that_hangs_holds_up_the_message_and_nobody_else(tmp_path: Path) 
     ]
     fifo.unlink()
     happenings.tell([news(2, "update")])
-    ledger.settle(10)
+    ledger.settle(30)
     kept = json.loads(path.read_text(encoding="utf-8"))
     assert [int(json.loads(one)["event_id"], 16) for one in kept["open"]] == [2]
+
+
+def test_a_disk_that_hangs_is_told_and_not_waited_for_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A FIFO that nobody reads, as above."""
+    monkeypatch.setattr("edged.mqtt.camera.ledger._SLOW_S", 0.1)
+    monkeypatch.setattr("edged.mqtt.camera.ledger._LAST_S", 0.1)
+    path = tmp_path / "edged-lab1.events.json"
+    ledger = EventLedger(path)
+    fifo = path.with_name(path.name + ".new")
+    os.mkfifo(fifo)
+    ledger.totals.add("a")
+    ledger.keep()
+    end = threading.Thread(target=ledger.close, daemon=True)
+    try:
+        until(lambda: ledger.problem)
+        assert ledger.problem == f"{str(path)!r} is not written, the disk does not answer; events wait for it"
+        end.start()
+        end.join(30)
+        assert not end.is_alive()
+    finally:
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        ledger.settle(30)
+        os.close(reader)
+    assert "does not answer" not in ledger.problem
+
+
+def test_a_thread_that_the_system_refuses_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It allows so many (TasksMax=), or has no memory for one."""
+
+    def refused(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ledger = EventLedger(tmp_path / "edged-lab1.events.json")
+    sent: list[str] = []
+    with monkeypatch.context() as poor:
+        poor.setattr(bridge, "start", refused)
+        ledger.note(message(1), lambda: sent.append("first"))
+        assert sent == []
+    ledger.keep()
+    ledger.settle(30)
+    assert sent == ["first"]
+
+
+def test_a_message_that_cannot_be_sent_keeps_back_none_behind_it(tmp_path: Path) -> None:
+    def broken() -> None:
+        raise ValueError
+
+    ledger = EventLedger(tmp_path / "edged-lab1.events.json")
+    sent: list[str] = []
+    ledger.note(message(1), broken)
+    ledger.note(message(2), lambda: sent.append("second"))
+    ledger.settle(30)
+    assert sent == ["second"]
+
+
+def test_a_crossing_in_the_moment_of_an_acknowledgement_is_kept(tmp_path: Path) -> None:
+    class Moment(bytes):
+        def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+            ledger.totals.add("a")
+            return super().decode(encoding, errors)
+
+    path = tmp_path / "edged-lab1.events.json"
+    ledger = EventLedger(path)
+    ledger.safe(Moment(b"of another run"))
+    ledger.flush()
+    assert EventLedger(path).totals.under() == {"a": 1}
+
+
+def message(number: int) -> EventMessage:
+    """That something has come."""
+    return contract.event(news(number, "start"), camera="front", boot_id="0" * 32)
 
 
 def taken(outbox: Outbox) -> list[Message]:
@@ -280,7 +360,7 @@ def test_what_comes_too_fast_for_a_recorder_is_safe_once_it_is_acknowledged(tmp_
     outbox.attach()
     happenings = before(ledger, outbox)
     happenings.tell([news(number, kind) for number in range(20) for kind in ("start", "end")])
-    ledger.settle(10)
+    ledger.settle(30)
     calm = []
     while (message := outbox.take()) is not None:
         if message.topic == TOPICS.events:
