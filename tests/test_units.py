@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.cli import check
 from edged.daemon import unit
 from edged.errors import ConfigError, ModelError
 
@@ -168,19 +169,23 @@ def test_a_unit_with_another_env_file_is_another_service() -> None:
 @pytest.mark.parametrize(
     ("command", "program"),
     [
-        ("-/opt/edged/bin/edged run --env-file /etc/edged/edged.env", "/opt/edged/bin/edged"),
-        ("@/usr/bin/python3 edged -m edged run --env-file=/etc/edged/edged.env", "/usr/bin/python3"),
-        (":!!'/opt/my edged/edged' run --env-file '/etc/edged/edged.env'", "/opt/my edged/edged"),
+        ("-/opt/edged/bin/edged run --env-file /etc/edged/edged.env", ["/opt/edged/bin/edged"]),
+        ("/usr/bin/python3 -m edged run --env-file /etc/edged/edged.env",
+         ["/usr/bin/python3", "-m", "edged"]),
+        ("@/usr/bin/python3 edged -m edged run --env-file=/etc/edged/edged.env",
+         ["/usr/bin/python3", "-m", "edged"]),
+        (":!!'/opt/my edged/edged' run --env-file '/etc/edged/edged.env'", ["/opt/my edged/edged"]),
         ("/opt/edged/bin/edged run --env-file /etc/edged/edged.env\nExecStart=/bin/sh -c 'broken",
-         "/opt/edged/bin/edged"),
+         ["/opt/edged/bin/edged"]),
     ],
 )  # fmt: skip
-def test_a_command_line_is_read_as_systemd_reads_it(command: str, program: str) -> None:
+def test_a_command_line_is_read_as_systemd_reads_it(command: str, program: list[str]) -> None:
     """With what may stand before the program; a line whose quotes do not close is none."""
     text = f"[Service]\nUser=edged\nProtectHome=yes\nExecStart={command}\n"
     found = unit.parse("edged.service", text, Path("/etc/edged/edged.env"))
     assert found is not None
-    assert found.program == program
+    told = found.command(["check"], {})
+    assert told[told.index("--") + 1 :] == [*program, "check"]
     assert found.properties == ("User=edged", "ProtectHome=yes")
 
 
@@ -203,3 +208,22 @@ def test_more_rights_before_a_program_are_more_rights(prefix: str, left: set[str
 def test_quotes_that_do_not_close_are_no_command() -> None:
     text = "[Service]\nExecStart=/e --env-file '/f\n"
     assert unit.parse("edged.service", text, Path("/f")) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (0, ""),
+        (78, ""),
+        (1, "MemoryMax="),
+        (255, "SystemCallFilter="),
+        (217, "User="),
+        (232, "RestrictAddressFamilies="),
+        (205, "see systemd.exec(5)"),
+    ],
+)
+def test_why_a_check_came_not_to_its_end_is_told_by_its_exit_code(code: int, says: str) -> None:
+    """What it has found itself is no end before its time."""
+    why = check.cut_short(code)
+    assert says in why
+    assert bool(why) is bool(says)

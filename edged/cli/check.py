@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from edged.daemon.unit import Unit
     from edged.settings.declared import Settings
 
-_OF_SYSTEMD = 200
-"""Exit codes from here on are systemd's: it could not make what the unit wants, see systemd.exec(5)."""
+_OF_SYSTEMD = range(200, 255)
+"""Exit codes that are systemd's: it could not make what the unit wants, see systemd.exec(5)."""
+_CUT_OFF = {1, 255}
+"""What systemd-run ends with if the check was killed, by a limit or a signal."""
 _NOT_MADE = {
     200: "the folder of WorkingDirectory= cannot be entered",
     203: "the program of ExecStart= cannot be started",
     216: "the group of Group= or SupplementaryGroups= does not exist",
     217: "the user of User= does not exist",
     226: "its file systems cannot be made; ReadWritePaths=, BindPaths= or the like names what is not there",
-    228: "SystemCallFilter= or RestrictAddressFamilies= cannot be put in force",
+    228: "SystemCallFilter= or RestrictNamespaces= cannot be put in force",
+    232: "RestrictAddressFamilies= cannot be put in force",
     238: "StateDirectory= cannot be made",
     243: "LoadCredential= or the like names what cannot be read",
 }
@@ -94,15 +97,19 @@ def _as_service(env_file: Path) -> int | None:
     print(f"note  as {unit.name} sees it, which may do less than you; --here looks as you", flush=True)
     ended = _as(unit, ["check", "--here", "--env-file", str(env_file.resolve())], loading.values_of(env_file))
     sys.stderr.write(ended.stderr)
-    if ended.returncode == 1 or ended.returncode >= _OF_SYSTEMD:
-        why = _NOT_MADE.get(
-            ended.returncode, "what the unit allows ended it, as MemoryMax= or SystemCallFilter="
-        )
+    if why := cut_short(ended.returncode):
         print(
             f"WRONG {unit.name}: this check did not come to its end ({ended.returncode}): {why}. "
             "'journalctl -n 20' tells more; with --here it looks as you"
         )
     return ended.returncode
+
+
+def cut_short(code: int) -> str:
+    """Why a check under a unit has ended before its end, by its exit code; empty if it has not."""
+    if code in _OF_SYSTEMD:
+        return _NOT_MADE.get(code, "systemd cannot make what the unit asks for, see systemd.exec(5)")
+    return "what the unit allows ended it, as MemoryMax= or SystemCallFilter=" if code in _CUT_OFF else ""
 
 
 def _as(unit: Unit, arguments: list[str], values: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

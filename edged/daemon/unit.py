@@ -37,8 +37,8 @@ class Unit:
     """A service that runs edged with an env file."""
 
     name: str
-    program: str
-    """The edged of its ``ExecStart=``."""
+    program: tuple[str, ...]
+    """The edged of its ``ExecStart=``, as ``python3 -m edged``."""
     properties: tuple[str, ...]
     """What it may do, ``NAME=VALUE`` in the order of its files."""
 
@@ -63,7 +63,7 @@ class Unit:
             for name, value in values.items()
             if value and value.startswith(own)
         ]
-        return [*command, "--", self.program, *arguments]
+        return [*command, "--", *self.program, *arguments]
 
 
 def of(env_file: Path) -> Unit | None:
@@ -93,8 +93,7 @@ def parse(name: str, text: str, env_file: Path) -> Unit | None:
     started = [words for key, value in lines if key == "ExecStart" and (words := _words(value))]
     if not started or _env_file(started[-1]) != env_file.resolve():
         return None
-    program = started[-1][0].lstrip(_PREFIXES)
-    prefix = started[-1][0].removesuffix(program)
+    program, prefix = _program(started[-1])
     properties: list[str] = []
     for key, value in lines:
         if _LIFE.match(key) or _spared(key, prefix):
@@ -111,6 +110,14 @@ def _words(command: str) -> list[str]:
         return shlex.split(command)
     except ValueError:
         return []
+
+
+def _program(words: list[str]) -> tuple[tuple[str, ...], str]:
+    """The words of a command line that begin edged, and what stands before the first."""
+    first = words[0].lstrip(_PREFIXES)
+    prefix = words[0].removesuffix(first)
+    rest = words[2:] if "@" in prefix else words[1:]  # with it the second is how the process is called
+    return (first, *rest[: rest.index("run") if "run" in rest else 0]), prefix
 
 
 def _env_file(words: list[str]) -> Path | None:
