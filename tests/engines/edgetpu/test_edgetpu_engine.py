@@ -195,7 +195,7 @@ def test_what_ends_an_invoke_is_told_and_is_never_a_result(
     started = time.monotonic()
     with pytest.raises(DeviceError, match=reason):
         engine.invoke(_picture(engine, 2))
-    assert time.monotonic() - started < 0.1
+    assert time.monotonic() - started < 1.5  # less than it may take
     assert "Look after its cable" in caught.value.hint
     engine.close()
 
