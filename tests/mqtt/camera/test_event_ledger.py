@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-import pytest
 from daemon import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +30,8 @@ from edged.scene import Scene, SceneRules
 from edged.settings.areas import lines, zones
 
 if TYPE_CHECKING:
+    import pytest
+
     from edged.contract.happenings import EventMessage
     from edged.mqtt.delivery.message import Message
 
