@@ -35,6 +35,8 @@ _YOUNG_S = 0.3
 """Seconds out of sight after which an object that was seen once is forgotten."""
 _SAME = 0.4
 """A detection that overlaps so much with an object in sight is a second box of it until they part."""
+_BEHIND_S = 10.0
+"""Seconds after which a second box is begun anew: whoever parts so late was not there all the while."""
 _TRUSTED = 20
 """Sightings over which the mean of the scores is taken."""
 _NOWHERE = Box(0.0, 0.0, 0.0, 0.0)
@@ -267,6 +269,7 @@ class Tracker:
             row
             for row, track in enumerate(self.tracks)
             if now - track.seen_s <= (track.patience_s or rules.lost_s if track.known else _YOUNG_S)
+            and not (track.double and now - track.born_s > _BEHIND_S)
         ]
         if len(stays) == len(self.tracks):
             self.gone = []

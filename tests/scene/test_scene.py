@@ -114,6 +114,15 @@ def test_what_is_new_moves_or_was_lost_wants_to_be_looked_at() -> None:
     assert not asked[-1], "it is gone"
 
 
+def test_a_second_box_of_long_ago_that_strays_for_a_moment_has_not_come_long_ago() -> None:
+    first, second = person(100, score=0.9), person(108, score=0.6)
+    shots = [[first, second]] * 600 + [[first, person(124, score=0.6)]] + [[first, second]] * 5
+    events, _ = play(scene(), shots)
+    starts = [event.start_ts - 1e9 for event in events if event.kind == "start"]
+    assert starts[0] == 0.0
+    assert all(start > 49.0 for start in starts[1:])
+
+
 def test_a_second_box_that_comes_and_goes_keeps_nobody_looking() -> None:
     """The detector gives one of a parked car now and then: the gate of motion would never close."""
     watched = scene(stationary_s=5.0)
