@@ -415,12 +415,13 @@ def test_a_sink_that_replaces_another_goes_on_where_that_has_stopped(
     second.state(rig.state(config_hash="changed"))
     for number in range(10, 20):
         second.send(rig.result(number))
+    subscriber.wait_for(TOPICS.availability, b"online")
     time.sleep(0.5)
     assert subscriber.on(TOPICS.availability) == [b"online"]
     first.close()
     subscriber.wait_for(TOPICS.availability, b"offline")
     assert drained(second)
-    assert subscriber.on(TOPICS.availability) == [b"online", b"offline", b"online"]
+    assert rig.until(lambda: subscriber.on(TOPICS.availability) == [b"online", b"offline", b"online"])
     second.close()
     found = contents(subscriber, TOPICS.detections)
     assert [message["seq"] for message in found] == list(range(20))
