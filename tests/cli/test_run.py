@@ -129,7 +129,7 @@ def test_a_model_that_edged_cannot_use(
         (b"one\ntwo\n", ("2 labels", "80")),
         (b"\n".join(b"label %d" % number for number in range(200)), ("200 labels", "80")),
         (b"", ("is empty",)),
-        (b"\xff\xfe\x00\x01", ("UTF-8",)),
+        (b"\xff\xfe\x00", ("UTF-8",)),
     ],
 )
 def test_labels_that_do_not_fit(
