@@ -248,6 +248,7 @@ def test_a_second_signal_ends_at_once(settings: dict[str, str], tmp_path: Path) 
 
     with NarrowPipe(tmp_path / "pipe") as pipe, Daemon(tmp_path, stuck, environ=NO_CAMERA) as daemon:
         daemon.until(lambda: pipe.full)
+        time.sleep(2)  # by then a line waits that does not fit
         daemon.send(signal.SIGTERM)
         time.sleep(2)
         assert daemon.process.poll() is None

@@ -510,7 +510,7 @@ def test_two_daemons_with_one_node_are_told(mosquitto: Mosquitto, boot_id: str) 
         told = next(entry for entry in logs if entry["event"] == "mqtt_disconnected")
         assert "give every daemon an EDGED_NODE of its own" in told["reason"]
         # It stays a trouble while one of them is connected: else nobody could read of it in the state.
-        assert rig.until(lambda: not first._node.absent and "each threw the other out" in first.problem, 40)  # noqa: SLF001
+        assert rig.until(lambda: not first._node.absent and "each threw the other out" in first.problem, 150)  # noqa: SLF001
     second.close()
     first.close()
 

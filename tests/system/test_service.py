@@ -73,9 +73,11 @@ def connection(machine: Machine) -> str:
 def await_state(broker: Broker, **expected: Any) -> dict[str, Any]:
     """The daemon's state once it is as expected."""
 
-    def look() -> dict[str, Any] | None:
+    def look() -> dict[str, Any]:
         state = broker.state()
-        return state if all(state[name] == value for name, value in expected.items()) else None
+        if differs := {name: state[name] for name, value in expected.items() if state[name] != value}:
+            raise LookupError(differs)
+        return state
 
     return until(look, f"the state is {expected}")
 

@@ -28,7 +28,7 @@ _STABLE_S = 10.0
 """A session that ends sooner is no success: two clients with one id throw each other out for ever."""
 _REFUSED_S = 60.0
 """A broker that said no needs somebody to mend it; asking more often only fills its log."""
-_TAKEN, _TAKEN_S = 4, 60.0
+_TAKEN, _TAKEN_S = 6, 120.0
 """So many sessions taken over, or ended early without a word, in so many seconds are a trouble: a broker that
 takes the user name for the client id ends ours for each `edged check`, too, and that is none."""
 _TWINS_S = 300.0

@@ -359,7 +359,7 @@ def two_models(shared: Path, **changes: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("devices", "words"),
     [
-        ({}, "none says which"),
+        ({"DEVICE": "edgetpu"}, "none says which"),
         ({"DEVICE": "edgetpu:usb:0"}, "Edge TPU edgetpu:usb:0, with another EDGED_MODEL."),
         ({"FRONT_DEVICE": "edgetpu:usb:0,edgetpu:usb:1", "BACK_DEVICE": "edgetpu:usb:1"}, "edgetpu:usb:1"),
     ],
