@@ -108,7 +108,7 @@ def test_a_zone_is_drawn_copied_and_in_force_after_a_reload(
             drag_corner(browser, index, x, y)
         browser.wait_for("return document.getElementById('shapes').textContent.includes('face')", seconds=30)
         browser.click("#copy")
-        assert browser.text("copied") == "Copied."
+        browser.wait_for("return document.getElementById('copied').textContent === 'Copied.'")
         copied = browser.clipboard()
         assert copied.startswith("EDGED_FRONT_ZONE_FRONT_PORCH=0.0")
         assert "is new" in browser.text("replaced")
