@@ -165,3 +165,12 @@ class Seats:
 
     def __exit__(self, *_: object) -> None:
         self.free += 1
+
+
+class Seated(Page):
+    """A page that only so many may have at a time."""
+
+    def initialize(self, display: Display, seats: Seats | None = None) -> None:
+        """Take what is shown, and the seats."""
+        super().initialize(display)
+        self.seats = seats or Seats(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,11 @@ from tornado.web import Application, HTTPError
 
 from edged.contract.words import natural
 from edged.http import recordings
-from edged.http.answers import Page, Seats
+from edged.http.answers import Page, Seated, Seats
 from edged.http.prometheus import page
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
     from edged.http.views import Display
 
@@ -278,40 +279,47 @@ class Snapshot(Looking):
         self.finish(picture)
 
 
-class Stream(Looking):
-    """The annotated pictures as multipart JPEG, at the pace of the visitor."""
+class Watching(Seated, Looking):
+    """A page that goes on until the visitor or the daemon leaves."""
 
-    def initialize(self, display: Display, seats: Seats | None = None) -> None:
-        """Take what is shown, and the seats."""
-        super().initialize(display)
-        self._seats = seats or Seats(0)
+    async def send(self, *pieces: bytes) -> None:
+        """Have the visitor take them.
+
+        Raises:
+            TimeoutError: nothing was taken for too long; to be raised through ``patience``.
+        """
+        for piece in pieces:
+            self.write(piece)
+        await asyncio.wait_for(self.flush(), _PATIENCE_S)
+
+    @contextmanager
+    def patience(self) -> Iterator[None]:
+        """Ends with the visitor who leaves, or is stuck."""
+        try:
+            yield
+        except StreamClosedError:
+            pass
+        except TimeoutError:
+            log.debug("viewer_stuck", after_s=_PATIENCE_S)
+            self.detach().close()
+
+
+class Stream(Watching):
+    """The annotated pictures as multipart JPEG, at the pace of the visitor."""
 
     async def get(self) -> None:
         """Pictures until the visitor or the daemon leaves."""
-        with self._seats:
+        with self.seats, self.patience():
             self.set_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.write(_BOUNDARY)
-            try:
-                while (picture := await self.picture()) is not None:
-                    # The boundary right behind the picture: browsers show a part when they see its end.
-                    self.write(b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture))
-                    self.write(picture + _BOUNDARY)
-                    await asyncio.wait_for(self.flush(), _PATIENCE_S)
-            except StreamClosedError:
-                return
-            except TimeoutError:
-                log.debug("viewer_stuck", after_s=_PATIENCE_S)
-                self.detach().close()
-                return
+            while (picture := await self.picture()) is not None:
+                # The boundary right behind the picture: browsers show a part when they see its end.
+                header = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
+                await self.send(header, picture + _BOUNDARY)
 
 
-class OwnStream(Looking):
+class OwnStream(Watching):
     """The camera's own video as fragmented MP4, from a keyframe on."""
-
-    def initialize(self, display: Display, seats: Seats | None = None) -> None:
-        """Take what is shown, and the seats."""
-        super().initialize(display)
-        self._seats = seats or Seats(0)
 
     async def get(self) -> None:
         """Video until the camera's connection ends, or somebody leaves; 204 where there is none."""
@@ -319,7 +327,7 @@ class OwnStream(Looking):
         if not view.has_video:
             self.set_status(204)
             return
-        with self._seats, view.kept.relay.watched() as receiver:
+        with self.seats, view.kept.relay.watched() as receiver:
             try:
                 piece = await asyncio.wait_for(self.coming(receiver.next()), _KEYFRAME_S)
             except TimeoutError:
@@ -328,13 +336,7 @@ class OwnStream(Looking):
                 self.set_status(204)
                 return
             self.set_header("Content-Type", receiver.kind)
-            try:
+            with self.patience():
                 while piece is not None:
-                    self.write(piece)
-                    await asyncio.wait_for(self.flush(), _PATIENCE_S)
+                    await self.send(piece)
                     piece = await self.coming(receiver.next())
-            except StreamClosedError:
-                return
-            except TimeoutError:
-                log.debug("viewer_stuck", after_s=_PATIENCE_S)
-                self.detach().close()

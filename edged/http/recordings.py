@@ -13,7 +13,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from edged import bridge
-from edged.http.answers import Page, Seats
+from edged.http.answers import Page, Seated, Seats
 from edged.http.events import now_us
 
 if TYPE_CHECKING:
@@ -76,13 +76,8 @@ class Best(Page):
         self.finish(picture)
 
 
-class _Stored(Page):
+class _Stored(Seated):
     """A page that reads the disk, which may take its time."""
-
-    def initialize(self, display: Display, seats: Seats | None = None) -> None:
-        """Take what is shown, and the seats."""
-        super().initialize(display)
-        self._seats = seats or Seats(0)
 
     @property
     def archive(self) -> Archive:
@@ -100,7 +95,7 @@ class Moment(_Stored):
         """The file and the second, as JSON; no file where none shows it, which is no fault."""
         ts = self.number("at")
         archive = self.archive
-        with self._seats:
+        with self.seats:
             found = await bridge.run("find-video", lambda: archive.find(ts))
         if found is None:
             self.send_json({"video": None})
@@ -115,7 +110,7 @@ class Video(_Stored):
     async def get(self, name: str) -> None:
         """The bytes that are asked for."""
         archive = self.archive
-        with self._seats:
+        with self.seats:
             try:
                 stream = await bridge.run("open-video", lambda: archive.open(name))
             except OSError:
