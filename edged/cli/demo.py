@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edged.contract import event_lines, words
 from edged.trial.demo import BASE, Demo
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class _Screen:
         if topic.endswith("/detections"):
             found = len(message.json()["detections"])
             new, self._objects = found != self._objects, found
+        elif topic.endswith("/events"):
+            new = words.is_news(message.json())
         else:
             new = True
         if not new or self._shown[topic] >= _LINES_A_TOPIC:
@@ -100,8 +103,7 @@ def _summary(message: Received) -> str:
         return f"{payload['lifecycle']}{device}"
     if leaf == "events":
         payload = message.json()
-        kind, label, stayed = payload["type"], payload["label"], payload["duration_s"]
-        return f"{kind}: {label} {payload['track']}, here for {stayed:.1f} s"
+        return f"{payload['label']} {payload['track']} {words.sentence(payload)}"
     if message.payload.startswith(_JPEG):
         return f"a picture of {len(message.payload)} bytes"
     return message.payload.decode(errors="replace")
@@ -126,9 +128,15 @@ def _tell(demo: Demo, outcome: DemoOutcome) -> None:
     print(f"          {outcome.codec}, {size}, {outcome.frames} frames, {outcome.seconds:.1f} s")
     print(f"lines     {demo.jsonl}")
 
+    print(f"\nWhat happened, as 'edged events {demo.events}' tells it")
+    for event in filter(words.is_news, event_lines.Tail(demo.events).read()):
+        print(f"  {words.line(event)}")
+
     print("\nWhat next")
     print(f"  your camera, model and broker   copy {demo.env_file}, change it, then")
     print("                                  edged check --env-file FILE && edged run --env-file FILE")
+    print("  several cameras                 edged env --cameras front,back")
+    print("  zones and lines on its page     edged run --view --env-file FILE")
     print("  every setting                   edged env")
     print("  other models                    edged models list")
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.5
 _RETRY_S = 2.0
-_SILENT = frozenset({"picture", "alive"})
-"""Changes that are no news to a person."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -114,5 +112,5 @@ def _hear(settings: Settings) -> None:
 
 def _print(events: Iterable[EventMessage]) -> None:
     for event in events:
-        if event["type"] != "update" or not _SILENT.issuperset(event["changes"]):
+        if words.is_news(event):
             print(words.line(event), flush=True)

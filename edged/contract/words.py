@@ -18,6 +18,8 @@ _CHANGES = {
     "moving": "moves again",
     "picture": "seen better",
 }
+_SILENT = frozenset({"picture", "alive"})
+"""Changes that are no news to a person."""
 
 
 def natural(text: str) -> list[tuple[int, str]]:
@@ -45,6 +47,11 @@ def sentence(event: EventMessage) -> str:
     if event["lines"]:
         said.append("crossed " + ", ".join(f"{one['line']} {one['direction']}" for one in event["lines"]))
     return "; ".join(said)
+
+
+def is_news(event: EventMessage) -> bool:
+    """Whether a person wants to read it: not that something is still there, or seen better."""
+    return event["type"] != "update" or not _SILENT.issuperset(event["changes"])
 
 
 def span(seconds: float) -> str:

@@ -153,7 +153,7 @@ class Demo:
         demo = cls(folder.resolve(), model, catalog.assets() / CLIP, port)
         try:
             demo.folder.mkdir(parents=True, exist_ok=True)
-            for path in (demo.video, demo.jsonl, demo.log):
+            for path in (demo.video, demo.jsonl, demo.events, demo.log):
                 path.unlink(missing_ok=True)
             demo.env_file.write_text(demo._settings(), encoding="utf-8")
         except OSError as error:
@@ -172,6 +172,11 @@ class Demo:
     def jsonl(self) -> Path:
         """Detections, one line a frame."""
         return self.folder / "detections.jsonl"
+
+    @property
+    def events(self) -> Path:
+        """What happened, one line an event."""
+        return self.folder / "events.jsonl"
 
     @property
     def env_file(self) -> Path:
@@ -220,6 +225,9 @@ class Demo:
             "EDGED_MODEL": self.model,
             "EDGED_OUTPUT": self.video,
             "EDGED_JSONL": self.jsonl,
+            "EDGED_EVENTS_JSONL": self.events,
+            "EDGED_ZONE_WINDOW": "0,0.2 0.4,0.2 0.4,1 0,1",
+            "EDGED_LINE_GATE": "0.65,0.2 0.65,1",
             "EDGED_MQTT_URL": f"mqtt://{_HOST}:{self.port}",
             "EDGED_MQTT_VERSION": "3.1.1",
             "EDGED_NODE": BASE.rpartition("/")[2],

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 FRAMES = 200
-LEFT_BEHIND = ["annotated.mp4", "detections.jsonl", "edged.env", "edged.log"]
+LEFT_BEHIND = ["annotated.mp4", "detections.jsonl", "edged.env", "edged.log", "events.jsonl"]
 
 
 def demo(*arguments: str, first_on_path: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -88,6 +88,9 @@ def test_its_subscriber_shows_what_each_topic_is_for(ran: tuple[str, Path]) -> N
         "camera/last_seen/face",
         "camera/best/face",
         "camera/events",
+        "camera/zone/window/count/face",
+        "camera/zone/window/occupancy",
+        "camera/line/gate/in/face",
         "camera/detections",
         "camera/timings",
     }
@@ -103,6 +106,19 @@ def test_its_accounts_close(ran: tuple[str, Path]) -> None:
     assert f"among them each of {FRAMES} frames, in order" in output
     for stage in ("capture", "preprocess", "predict", "postprocess", "annotate", "encode"):
         assert any(line.split()[:2] == [stage, str(FRAMES)] for line in output.splitlines()), stage
+
+
+def test_it_tells_what_happened_as_the_command_for_it_does(ran: tuple[str, Path]) -> None:
+    output, folder = ran
+    told = [line.strip() for line in output.split("What happened")[1].split("\n\n")[0].splitlines()[1:]]
+    command = [sys.executable, "-m", "edged", "events", str(folder / "events.jsonl")]
+    assert told == subprocess.check_output(command, text=True, timeout=60, cwd=ROOT).splitlines()
+    assert [line.split("  ", 3)[3] for line in told[:3]] == [
+        "has come, in window",
+        "has come",
+        "crosses gate in",
+    ]
+    assert len(told) == 5
 
 
 def test_faces_are_found_while_there_are_any_and_only_then(ran: tuple[str, Path]) -> None:
