@@ -96,7 +96,8 @@ class Detection:
     skeleton: tuple[tuple[int, int], ...] = ()
     """Which keypoints are joined, by index; for drawing only."""
     outline: tuple[tuple[float, float], ...] = ()
-    """Corners x, y of a polygon around it, in pixels of the source frame; empty without one."""
+    """Corners x, y of a polygon around it, in pixels of the source frame; empty without one. Four of an
+    oriented box, which may lie outside the frame."""
     path: tuple[tuple[float, float], ...] = ()
     """Where it went, as fractions of the frame; for drawing only."""
     sub_label: str = ""

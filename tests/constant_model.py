@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
 
 import flatbuffers
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edged.records import Tensor
@@ -24,10 +26,12 @@ def write(
     shape: Sequence[int],
     dtype: str = "float32",
     open_size: bool = False,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a model; with ``open_size`` the picture's sides are left to whoever loads it.
 
-    The outputs are constants of the graph, which has no operation at all.
+    The outputs are constants of the graph, which has no operation at all. Metadata go behind it, as
+    Ultralytics' exporter puts them.
     """
     graph = flatbuffers.Builder(1024)
     signature = [-1 if open_size and size == 1 and place else size for place, size in enumerate(shape)]
@@ -54,6 +58,9 @@ def write(
         graph.PrependUOffsetTRelativeSlot(slot, offset, 0)
     graph.Finish(graph.EndObject(), file_identifier=b"TFL3")
     path.write_bytes(bytes(graph.Output()))
+    if metadata:
+        with zipfile.ZipFile(path, "a") as behind:
+            behind.writestr("metadata.json", json.dumps(metadata))
     return path
 
 

@@ -70,7 +70,8 @@ class DetectionItem(TypedDict):
         Annotated[
             list[Numbers2],
             Field(
-                description="polygon around it, corners x, y in pixels of the frame; of models that give any"
+                description="polygon around it, corners x, y in pixels of the frame; of models that give "
+                "any. An oriented box has its four corners here, which may lie outside the frame"
             ),
         ]
     ]

@@ -51,7 +51,7 @@ def is_angle(model: Model) -> bool:
     if rows is None:
         return False
     # The other way round, rows of YOLOX are as long: there only values count.
-    named = _anchors_last(model, 0) and len(model.labels) == len(rows) - _BOX - 1 > 0
+    named = evidence.columns_are_anchors(model, 0) and len(model.labels) == len(rows) - _BOX - 1 > 0
     probable = evidence.are_probabilities(rows[_BOX:].T)
     # An empty picture has no scores worth a word, but angles like any other.
     angle = not probable[-1] or (named and rows[-1].mean() > _EMPTY)
@@ -67,14 +67,11 @@ def no_detector(model: Model) -> str | None:
 
 def _is_raw(model: Model) -> bool:
     """Whether all outputs have numbers of every anchor."""
-    shapes, known = [output.shape for output in model.outputs], anchors.anchors(model)
-    return all(len(shape) == _RANK and shape[0] == 1 for shape in shapes) and any(
-        {shape[axis] for shape in shapes} <= known for axis in (1, 2)
-    )
-
-
-def _anchors_last(model: Model, output: int) -> bool:
-    return model.outputs[output].shape[2] in anchors.anchors(model)
+    shapes = [output.shape for output in model.outputs]
+    if not all(len(shape) == _RANK and shape[0] == 1 for shape in shapes):
+        return False
+    columns = all(evidence.columns_are_anchors(model, index) for index in range(len(shapes)))
+    return columns or {shape[1] for shape in shapes} <= anchors.anchors(model)
 
 
 def _rows(model: Model, output: int) -> Floats | None:
@@ -82,7 +79,7 @@ def _rows(model: Model, output: int) -> Floats | None:
     seen = evidence.values(model, output)
     if seen is None:
         return None
-    return seen if _anchors_last(model, output) else seen.T
+    return seen if evidence.columns_are_anchors(model, output) else seen.T
 
 
 def _seen_points(model: Model) -> Points | None:
@@ -125,7 +122,7 @@ def _usual_points(model: Model) -> Points | None:
     COCO, which every pose model begins with; a detector of 52 classes whose classes nobody can name is by far
     the rarer thing. Other counts only labels can tell: the classes that they name are not enough rows.
     """
-    if len(model.outputs) != 1 or not _anchors_last(model, 0) or _has_scores_only(model):
+    if len(model.outputs) != 1 or not evidence.columns_are_anchors(model, 0) or _has_scores_only(model):
         return None
     classes = len(model.labels) or 1
     count, rest = divmod(model.outputs[0].shape[1] - _BOX - classes, _XYV)

@@ -86,6 +86,7 @@ def detections(
     keypoints: Floats | None = None,
     skeleton: Skeleton = (),
     outlines: Sequence[Floats] | None = None,
+    clip_outlines: bool = True,
 ) -> list[Detection]:
     """Records of what was found, in source pixels, in the order given, without what lies outside the frame.
 
@@ -98,6 +99,7 @@ def detections(
         keypoints: x, y in input pixels and visibility, ``[n, points, 3]``; None: the model knows none.
         skeleton: which of them are joined.
         outlines: polygons in input pixels, ``[points, 2]`` each; None: the model knows none.
+        clip_outlines: whether their corners are moved into the frame, too.
 
     Raises:
         OutputError: a score is none.
@@ -110,7 +112,7 @@ def detections(
             hint="Its output is laid out otherwise than edged takes it; see 'edged models inspect FILE'",
         )
     poses = [()] * len(scores) if keypoints is None else _poses(keypoints, geometry)
-    polygons = [()] * len(scores) if outlines is None else _polygons(outlines, geometry)
+    polygons = [()] * len(scores) if outlines is None else _polygons(outlines, geometry, clip=clip_outlines)
     return [
         Detection(
             class_id,
@@ -142,12 +144,18 @@ def _poses(keypoints: Floats, geometry: Geometry) -> list[tuple[Keypoint, ...]]:
     ]
 
 
-def _polygons(outlines: Sequence[Floats], geometry: Geometry) -> list[tuple[tuple[float, float], ...]]:
-    """Outlines in source pixels, clipped to what was looked at as boxes are."""
+def _polygons(
+    outlines: Sequence[Floats], geometry: Geometry, *, clip: bool
+) -> list[tuple[tuple[float, float], ...]]:
+    """Outlines in source pixels, with ``clip`` clipped to what was looked at as boxes are."""
     if not outlines:
         return []
     # All at once: a call for each costs more than all its arithmetic.
-    corners = np.tile(np.concatenate(outlines), 2).astype(np.float64)
-    places = [(x, y) for x, y, *_ in geometry.to_source(corners).tolist()]
+    corners = np.concatenate(outlines)
+    if clip:
+        source = geometry.to_source(np.tile(corners, 2).astype(np.float64))[:, :2]
+    else:
+        source = geometry.points_to_source(corners)
+    places = list(map(tuple, source.tolist()))
     ends = np.cumsum([len(outline) for outline in outlines]).tolist()
     return [tuple(places[end - len(outline) : end]) for outline, end in zip(outlines, ends, strict=True)]

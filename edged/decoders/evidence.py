@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edged.decoders import anchors
 from edged.decoders.quantised import real
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ _ROUNDING = 0.01
 """How far quantisation may carry a probability over its end."""
 _ALONG = 0.5
 """Correlation of x with the place of the cell: near 1 where x is a place, near 0 where it is an offset."""
+_ROWS = 2
+_BOX = 4
+_SCORE, _CLASS_ID = 4, 5
 _USUAL_CLASSES = 80
 """COCO's, which models know that say nothing else."""
 
@@ -57,6 +61,41 @@ def are_probabilities(columns: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]
     return inside
 
 
+def are_finished(model: Model, index: int) -> bool:
+    """Whether a trial run gives detections in rows, best first: score in column 4, class id in column 5.
+
+    Rows of anchors lie in the order of their cells, so their scores rise and fall.
+    """
+    rows = values(model, index)
+    if rows is None or rows.ndim != _ROWS or rows.shape[1] <= _CLASS_ID:
+        return False
+    scores, class_ids = rows[:, _SCORE], rows[:, _CLASS_ID]
+    best_first = scores[0] > scores[-1] and bool((scores[1:] <= scores[:-1]).all())
+    whole = (class_ids == np.rint(class_ids)).all() and class_ids.min() >= 0
+    return bool(best_first and whole and are_probabilities(scores[:, np.newaxis]).all())
+
+
+def columns_are_anchors(model: Model, index: int) -> bool:
+    """Whether the columns of an output ``[1, n, m]``, and not its rows, are the anchors of the input.
+
+    A small input has so few that both may be as many, as in ``[1, 135, 189]`` at 96x96: either 131 classes of
+    one anchor a cell, or three anchors a cell of coarser strides with 184 classes. Then a run shows what
+    follows the grid, or labels how many classes there are. Where nothing tells, columns are anchors, of which
+    there are more models.
+    """
+    _, rows, columns = model.outputs[index].shape
+    if columns not in anchors.anchors(model):
+        return False
+    both = rows in anchors.anchors(model) | anchors.anchors(model, per_cell=3)
+    if not both or len(model.outputs) > 1:
+        return True
+    seen, classes = values(model, index), len(model.labels)
+    if seen is not None:
+        corners, _ = anchors.cells(model, columns)
+        return follow_the_grid(seen[0], corners[:, 0])
+    return classes not in {columns - _BOX, columns - _BOX - 1} or classes == rows - _BOX
+
+
 def follow_the_grid(x: npt.NDArray[np.float32], cell_x: npt.NDArray[np.float32]) -> bool:
     """Whether ``x`` of all cells are places in the picture, in whatever unit, and not offsets in the cell."""
     apart, cells_apart = x - x.mean(), cell_x - cell_x.mean()
@@ -70,8 +109,10 @@ def known_classes(model: Model) -> int:
 
 
 __all__ = [
+    "are_finished",
     "are_probabilities",
     "are_scores",
+    "columns_are_anchors",
     "follow_the_grid",
     "is_probability",
     "known_classes",

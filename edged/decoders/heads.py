@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from edged.decoders import anchors
+from edged.decoders import anchors, evidence, objectness
 from edged.decoders.boxes import corners, suppress
 from edged.decoders.quantised import least_stored, real, require_finite
 from edged.imaging.geometry import input_size
@@ -87,17 +87,7 @@ def raw_layout(model: Model, extras: int, outputs: Sequence[int] | None = None) 
         return None
     known = anchors.anchors(model)
     if len(shapes) == 1:
-        transposed = shapes[0][2] not in known
-        channels, cells = shapes[0][:0:-1] if transposed else shapes[0][1:]
-        classes = channels - BOX - extras
-        if classes < 1 or cells not in known or (transposed and _says_finished(model)):
-            return None
-        middle = BOX + classes
-        box, score, extra = (
-            _Part(places[0], slice(first, last))
-            for first, last in ((0, BOX), (BOX, middle), (middle, channels))
-        )
-        return RawLayout(box, score, extra, transposed, classes)
+        return _together(model, places[0], extras)
     if len(shapes) != _SPLIT + bool(extras):
         return None
     for axis, transposed in ((2, False), (1, True)):
@@ -105,6 +95,22 @@ def raw_layout(model: Model, extras: int, outputs: Sequence[int] | None = None) 
         if len(counts) == 1 and counts <= known:
             return _split(places, [shape[3 - axis] for shape in shapes], extras, transposed=transposed)
     return None
+
+
+def _together(model: Model, place: int, extras: int) -> RawLayout | None:
+    """All kinds in one output, one after the other."""
+    if objectness.are_rows_of_three(model, place):
+        return None
+    shape, known = model.outputs[place].shape, anchors.anchors(model)
+    transposed = not evidence.columns_are_anchors(model, place)
+    channels, cells = shape[:0:-1] if transposed else shape[1:]
+    middle = channels - extras
+    if middle <= BOX or cells not in known or (transposed and _is_finished(model, place)):
+        return None
+    box, score, extra = (
+        _Part(place, slice(first, last)) for first, last in ((0, BOX), (BOX, middle), (middle, channels))
+    )
+    return RawLayout(box, score, extra, transposed, middle - BOX)
 
 
 def _split(places: Sequence[int], widths: list[int], extras: int, *, transposed: bool) -> RawLayout | None:
@@ -188,14 +194,18 @@ def not_finished(model: Model, extras: int, output: int | None = None) -> str | 
     if len(shape) != _RANK or shape[0] != 1 or shape[2] != FINISHED + extras:
         return f"it has no output [1, boxes, {FINISHED + extras}]"
     raw = anchors.anchors(model) | anchors.anchors(model, per_cell=3)
-    if shape[1] in raw and not _says_finished(model):
+    if shape[1] in raw and not _is_finished(model, output or 0):
         return f"its {shape[1]} rows are the anchors of its input, so they are raw"
     return None
 
 
-def _says_finished(model: Model) -> bool:
-    """Whether metadata say that nothing is left to suppress: of a small input all anchors may be rows."""
-    return model.metadata.get("end2end") is True
+def _is_finished(model: Model, output: int) -> bool:
+    """Whether nothing is left to suppress, by metadata or a trial run.
+
+    Where the input is small, all its anchors may be rows, so their number does not tell.
+    """
+    told = model.metadata.get("end2end")
+    return told if isinstance(told, bool) else evidence.are_finished(model, output)
 
 
 class FinishedHead:

@@ -6,16 +6,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from edged.decoders import anchors, evidence
 from edged.decoders.quantised import least_stored, real
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from edged.records import Tensor, TensorSpec
+    from edged.records import Model, Tensor, TensorSpec
 
 OBJECTNESS = 4
 """Its column, after the box; the classes come behind it."""
 FIRST_CLASS = 5
+_RANK = 3
+_ANCHORS_PER_CELL = 3
+
+
+def are_rows_of_three(model: Model, index: int) -> bool:
+    """Whether an output is ``[1, three anchors a cell, 5 + classes]``."""
+    shape, rows = model.outputs[index].shape, anchors.anchors(model, per_cell=_ANCHORS_PER_CELL)
+    if len(shape) != _RANK or shape[0] != 1 or shape[1] not in rows or shape[2] <= FIRST_CLASS:
+        return False
+    return not evidence.columns_are_anchors(model, index)
 
 
 class Sure(NamedTuple):
@@ -46,4 +57,4 @@ class Threshold:
         return Sure(rows[sure], class_ids[sure], scores[sure])
 
 
-__all__ = ["FIRST_CLASS", "OBJECTNESS", "Sure", "Threshold"]
+__all__ = ["FIRST_CLASS", "OBJECTNESS", "Sure", "Threshold", "are_rows_of_three"]

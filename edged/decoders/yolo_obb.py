@@ -9,6 +9,7 @@ import numpy as np
 from edged.decoders import anchors, behind, boxes
 from edged.decoders.heads import Candidates, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
+from edged.imaging.geometry import input_size
 from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 _MOST_CANDIDATES = 1000
 """Boxes that suppression looks at, best first: its cost grows with their square."""
+_FIRST_COMPARED = 64
+"""Boxes that all others are compared with at first; then twice as many with what is left, and so on."""
+_LONGEST = 4
+"""Inputs that a side may be long: what is longer ends outside the frame all the same."""
 _TINY = 1e-7
 _ROUNDING = 1.01
 """Keeps pairs at the very limit."""
@@ -35,7 +40,8 @@ class YoloObb:
 
     The outputs are those of a detector (see ``heads``) with the angle in radians behind the classes of each
     box: ``[1, 4 + classes + 1, anchors]``, the same in three outputs, or finished ones ``[1, n, 7]``. Boxes
-    are centre, width and height before turning, finished ones, too; a positive angle turns clockwise.
+    are centre, width and height before turning, finished ones, too; a positive angle turns clockwise. The
+    upright box is clipped to the frame. The outline is not: clipped corners would be those of another angle.
     Without metadata, raw ones look like a detector of one class more; see ``behind.is_angle``.
 
     Source: Ultralytics documentation, "Oriented Bounding Boxes", and its ``xywhr2xyxyxyxy`` and
@@ -61,6 +67,7 @@ class YoloObb:
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         self._head = open_head(model, 1, score_threshold, centred=True)
         self._iou_threshold = iou_threshold
+        self._longest = _LONGEST * max(input_size(model.inputs[0]))
         self.labels = class_names(model, self._head.classes)
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
@@ -70,10 +77,18 @@ class YoloObb:
             return []
         if not self._head.finished:
             found = found.at(_kept(found, self._iou_threshold))
-        outlines = turned(found.boxes, found.extras[:, 0])
+        rectangles = found.boxes
+        rectangles[:, 2:] = rectangles[:, 2:].clip(0, self._longest)
+        outlines = turned(rectangles, found.extras[:, 0])
         upright = np.concatenate((outlines.min(axis=1), outlines.max(axis=1)), axis=1)
         return boxes.detections(
-            upright, found.scores, found.class_ids, self.labels, geometry, outlines=list(outlines)
+            upright,
+            found.scores,
+            found.class_ids,
+            self.labels,
+            geometry,
+            outlines=list(outlines),
+            clip_outlines=False,
         )
 
 
@@ -87,32 +102,48 @@ def turned(rectangles: Floats, angles: Floats) -> Floats:
 
 
 def _kept(found: Candidates, iou_threshold: float) -> Integers:
-    """Indices of the boxes that overlap no better one of their class too much, best score first."""
+    """Indices of the boxes that overlap no better one of their class too much, best score first.
+
+    Suppressed ones count as better ones, too, as in Ultralytics' fast suppression. So it does not matter in
+    which order boxes are compared: the few best rule out most of the others, which spares these the rest.
+    """
     best = np.argsort(-found.scores, kind="stable")[:_MOST_CANDIDATES]
     rectangles, angles = found.boxes[best].astype(np.float64), found.extras[best, 0]
-    # Each against those before it: suppressed ones count, too, as in Ultralytics' fast suppression.
-    better, worse = _near(rectangles, found.class_ids[best], iou_threshold)
+    places = _Places(rectangles, found.class_ids[best], iou_threshold)
     gone = np.zeros(len(best), bool)
-    gone[worse[alike(rectangles, angles, better, worse) >= iou_threshold]] = True
+    first, count = 0, _FIRST_COMPARED
+    while first < len(best) - 1:
+        left = first + 1 + np.flatnonzero(~gone[first + 1 :])
+        better, worse = places.near(slice(first, first + count), left)
+        gone[worse[alike(rectangles, angles, better, worse) >= iou_threshold]] = True
+        first, count = first + count, 2 * count
     kept: Integers = best[~gone]
     return kept[: boxes.MOST_DETECTIONS]
 
 
-def _near(rectangles: Floats, class_ids: Integers, least: float) -> tuple[Integers, Integers]:
-    """Pairs of one class that may be that much alike, the earlier first: few of all, and quickly found.
+class _Places:
+    """Tells which turned rectangles may be alike at all: few of all pairs, and quickly found.
 
     Two distributions are the less alike the further their centres are apart, whatever their shape; how far
     they may be grows with the longer side of both.
     """
-    centres = rectangles[:, :2].astype(np.float32)
-    reach = (rectangles[:, 2:].max(axis=1) ** 2 / 12).astype(np.float32)
-    furthest = -4 * np.log(1 - (1 - min(least, 1 - 1e-6)) ** 2) * _ROUNDING
-    dx, dy = (np.subtract.outer(part, part) for part in centres.T)
-    near = dx * dx + dy * dy <= furthest * np.add.outer(reach, reach)
-    near &= np.equal.outer(class_ids, class_ids)
-    better, worse = np.nonzero(near)
-    first = better < worse
-    return better[first], worse[first]
+
+    def __init__(self, rectangles: Floats, class_ids: Integers, least: float) -> None:
+        furthest = -4 * np.log(1 - (1 - min(least, 1 - 1e-6)) ** 2) * _ROUNDING
+        self._x, self._y = rectangles[:, :2].T.astype(np.float32)
+        self._reach = (furthest * rectangles[:, 2:].max(axis=1) ** 2 / 12).astype(np.float32)
+        self._class_ids = class_ids.astype(np.int32)
+
+    def near(self, some: slice, left: Integers) -> tuple[Integers, Integers]:
+        """Pairs of one class, one of ``some`` and behind it one of those ``left``."""
+        apart = np.subtract.outer(self._x[some], self._x[left]) ** 2
+        apart += np.subtract.outer(self._y[some], self._y[left]) ** 2
+        near = apart <= np.add.outer(self._reach[some], self._reach[left])
+        near &= np.equal.outer(self._class_ids[some], self._class_ids[left])
+        better, place = np.nonzero(near)
+        better, worse = better + some.start, left[place]
+        behind = better < worse
+        return better[behind], worse[behind]
 
 
 def alike(rectangles: Floats, angles: Floats, first: Integers, second: Integers) -> Floats:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edged.decoders import anchors, boxes
 from edged.decoders.labels import class_names
-from edged.decoders.objectness import FIRST_CLASS, OBJECTNESS, Threshold
+from edged.decoders.objectness import FIRST_CLASS, OBJECTNESS, Threshold, are_rows_of_three
 from edged.decoders.quantised import real, require_finite
 from edged.imaging.geometry import input_size
 from edged.imaging.tensors import Encoding
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor
-
-_RANK = 3
-_ANCHORS_PER_CELL = 3
 
 
 class Yolov5:
@@ -43,9 +40,7 @@ class Yolov5:
         """Asks for a middle axis of the only output that counts three anchors a cell."""
         if reason := anchors.not_of_task(model, cls.task):
             return reason
-        shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
-        rows = anchors.anchors(model, per_cell=_ANCHORS_PER_CELL)
-        if len(shape) == _RANK and shape[0] == 1 and shape[1] in rows and shape[2] > FIRST_CLASS:
+        if len(model.outputs) == 1 and are_rows_of_three(model, 0):
             return None
         return "it has no single output [1, three anchors a cell, 5 + classes]"
 

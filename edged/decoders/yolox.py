@@ -59,12 +59,12 @@ class Yolox:
         shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
         if len(shape) != _RANK or shape[1] not in anchors.anchors(model) or shape[2] <= FIRST_CLASS:
             return "it has no single output [1, one row a cell, 5 + classes]"
+        if evidence.columns_are_anchors(model, 0):
+            return "its columns are the cells"
         rows = evidence.values(model, 0)
         certain = rows is not None and not _on_grid(model, rows)
-        if rows is not None and not evidence.are_probabilities(rows[:, OBJECTNESS:]).all():
-            return "its columns from 4 on hold more than probabilities"
-        if rows is not None and rows[:, OBJECTNESS].min() == 1:
-            return "its objectness is 1 throughout, as YOLOv6 has it"
+        if reason := _other_values(model):
+            return reason
         if not certain and shape[2] != FIRST_CLASS + evidence.known_classes(model):
             return f"its {shape[2]} columns are not 5 and {evidence.known_classes(model)} classes"
         return None
@@ -96,6 +96,18 @@ class Yolox:
         found = boxes.corners(found)
         kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
         return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
+
+
+def _other_values(model: Model) -> str | None:
+    """What speaks against the family in a trial run, if there is one."""
+    rows = evidence.values(model, 0)
+    if rows is None:
+        return None
+    if not evidence.are_probabilities(rows[:, OBJECTNESS:]).all():
+        return "its columns from 4 on hold more than probabilities"
+    if rows[:, OBJECTNESS].min() == 1:
+        return "its objectness is 1 throughout, as YOLOv6 has it"
+    return "its rows are finished detections, best first" if evidence.are_finished(model, 0) else None
 
 
 def _on_grid(model: Model, rows: Tensor) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import pytest
-from tensors import WHOLE, decoder, model, spec, store
+from tensors import WHOLE, cells_plainly, decoder, model, spec, store
+from usual import usual
 
 from edged import registry
 from edged.decoders import mismatches
@@ -17,6 +17,7 @@ from edged.model import file as modelfile
 from edged.model.description import describe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edged.records import Model, Tensor
@@ -48,111 +49,90 @@ def test_one_family_claims_a_real_model(shared: Path, name: str) -> None:
     assert all(reason is None or reason.startswith(("it", "the", "without")) for reason in reasons.values())
 
 
-def spread(cells: int) -> Tensor:
-    """Boxes all over the input: centre x, y, width, height in pixels, ``[cells, 4]``."""
-    random = np.random.default_rng(0)
-    return np.concatenate((random.uniform(0, 640, (cells, 2)), random.uniform(8, 200, (cells, 2))), axis=1)
+def families(of: Model) -> list[str]:
+    return [family for family, reason in mismatches(of).items() if reason is None]
 
 
-def scores(cells: int, classes: int, things: int = 60) -> Tensor:
-    """Probabilities near nothing but for some cells around a few things, as a street has them."""
-    random = np.random.default_rng(1)
-    made = random.uniform(0, 0.05, (cells, classes))
-    made[random.choice(cells, things, replace=False), random.integers(0, classes, things)] = 0.8
+LITTLE = (1, 96, 96, 3)
+CELLS = np.array([(column, row, side) for column, row, side in cells_plainly((8, 16, 32), 96)], np.float32)
+"""All 189 of a picture of 96x96."""
+
+
+def columns_of_131_classes(unit: float) -> Tensor:
+    """``[1, 4 + classes, cells]``, nothing seen."""
+    made = np.full((1, 135, 189), 0.01, np.float32)
+    made[0, :2] = (CELLS[:, :2].T + 0.5) * CELLS[:, 2]
+    made[0, 2:4] = 20
+    made[0, :4] *= unit
     return made
 
 
-def logits(probabilities: Tensor) -> Tensor:
-    made: Tensor = np.log(probabilities / (1 - probabilities) + 1e-9)
+def rows_of_184_classes(unit: float) -> Tensor:
+    """``[1, three anchors a cell of strides 16 and 32, 5 + classes]``, nothing seen."""
+    made = np.full((1, 135, 189), 0.01, np.float32)
+    coarse = np.concatenate([np.tile(CELLS[CELLS[:, 2] == side], (3, 1)) for side in (16, 32)])
+    made[0, :, :2] = (coarse[:, :2] + 0.5) * coarse[:, 2:]
+    made[0, :, 2:4] = 20
+    made[0, :, :4] *= unit
     return made
 
 
-def rows(cells: int, *behind: Tensor) -> Tensor:
-    """Boxes of YOLO with what stands behind them."""
-    return np.concatenate((spread(cells), *behind), axis=1)
+@pytest.mark.parametrize("unit", [1.0, 1 / 96], ids=["pixels", "normalised"])
+@pytest.mark.parametrize(
+    ("made", "classes", "family"),
+    [(columns_of_131_classes, 131, "yolo"), (rows_of_184_classes, 184, "yolov5")],
+)
+def test_columns_and_rows_of_one_shape(
+    made: Callable[[float], Tensor], classes: int, family: str, unit: float
+) -> None:
+    """Where 135 rows may be three anchors a cell and 189 columns one a cell, a run or the labels tell."""
+    tensor = made(unit)
+    assert families(model(spec(tensor.shape), shape=LITTLE, trial=[tensor])) == [family]
+    labels = [str(number) for number in range(classes)]
+    assert families(model(spec(tensor.shape), shape=LITTLE, labels=labels)) == [family]
 
 
-def smooth(shape: tuple[int, int, int]) -> Tensor:
-    """Hills and valleys as prototypes have them: from one cell to the next little changes."""
-    height, width, planes = shape
-    coarse = np.random.default_rng(3).normal(0, 1, (height // 20, width // 20, planes))
-    return np.dstack(
-        [cv2.resize(one, (width, height), interpolation=cv2.INTER_CUBIC) for one in np.moveaxis(coarse, 2, 0)]
-    )
+def test_columns_and_rows_of_one_shape_that_nothing_tells_apart() -> None:
+    """They are columns, as most models have them."""
+    assert families(model(spec((1, 135, 189)), shape=LITTLE)) == ["yolo"]
 
 
-def usual() -> dict[str, tuple[Model, list[Tensor]]]:
-    """A frame of each family at its usual size."""
-    random = np.random.default_rng(2)
-    normal = random.normal(0, 1, (8400, 64))
-    yolox = np.concatenate((normal[:3549, :4], scores(3549, 1), random.uniform(0, 1, (3549, 80))), axis=1)
-    nanodet = np.concatenate((scores(2125, 80), normal[:2125, :32]), axis=1)
-    anchors: dict[str, Any] = {
-        "ssd_anchors": ((0.5, 0.5, 0.2, 0.2),) * 19125,
-        "ssd_scales": (1.0,) * 4,
-        "ssd_exponential": True,
-        "ssd_sigmoid": False,
-    }
-    offsets = random.normal(0, 2, (19125, 4))
-    face = [random.normal(0, 5, (2304, 16)), logits(scores(2304, 1))]
-    fomo = scores(400, 3).reshape(20, 20, 3) * 0.5
-    fomo[..., 0] = 1 - fomo[..., 1:].sum(axis=2)
-    corners = np.sort(random.uniform(0, 640, (300, 2, 2)), axis=1).reshape(300, 4)
-    finished = np.concatenate((corners[:25] / 640, np.zeros((25, 1))), axis=1)
-    end2end = np.concatenate((corners, scores(300, 1), random.integers(0, 80, (300, 1))), axis=1)
-    parts: dict[str, tuple[int, dict[str, Any], list[Tensor], tuple[tuple[float, int], ...]]] = {
-        "yolo": (
-            640,
-            {},
-            [rows(8400, scores(8400, 80)).T],
-            (),
-        ),
-        "yolox": (416, {}, [yolox], ()),
-        "nanodet": (320, {}, [nanodet], ()),
-        "yolo-split": (640, {}, [logits(scores(8400, 80)), normal], ((0.1, 50), (0.05, 0))),
-        "picodet": (320, {}, [scores(2125, 80), normal[:2125, :32]], ()),
-        "ssd-raw": (320, anchors, [offsets, scores(19125, 90)], ((0.1, 0), (1 / 256, -128))),
-        "fomo": (160, {}, [fomo], ()),
-        "blazeface": (192, {}, face, ()),
-        "yolo-end2end": (640, {}, [end2end], ()),
-        "yolov5": (640, {}, [rows(25200, scores(25200, 1), random.uniform(0, 1, (25200, 80)))], ()),
-        "yolo-pose": (
-            640,
-            {"task": "pose", "kpt_shape": (17, 3)},
-            [rows(8400, scores(8400, 1), np.tile((*spread(1)[0, :2], 0.7), (8400, 17))).T],
-            (),
-        ),
-        "yolo-obb": (640, {"task": "obb"}, [rows(8400, scores(8400, 15), normal[:, :1]).T], ()),
-        "yolo-seg": (
-            640,
-            {"task": "segment"},
-            [rows(8400, scores(8400, 80, 10), normal[:, :32]).T, smooth((160, 160, 32))],
-            (),
-        ),
-        "classifier": (224, {}, [scores(1, 1001, 1)[0]], ()),
-        "movenet": (192, {}, [random.uniform(0.3, 0.9, (1, 17, 3))], ()),
-        "movenet-multipose": (256, {}, [np.tile((*np.full(51, 0.7), 0.2, 0.2, 0.8, 0.8, 0.7), (6, 1))], ()),
-        "ssd": (300, {}, [finished[:, :4], finished[:, 4], scores(25, 1, 9)[:, 0], np.array(25.0)], ()),
-    }
+@pytest.mark.parametrize(
+    ("width", "family"), [(6, "yolo-end2end"), (7, "yolo-obb"), (6 + 3 * 5, "yolo-pose")]
+)
+def test_as_many_finished_rows_as_cells_without_metadata(width: int, family: str) -> None:
+    """They come best first, as rows of cells do not."""
+    rows = np.random.default_rng(4).uniform(0, 1, (1, 189, width)).astype(np.float32)
+    rows[0, :, 4] = np.linspace(0.04, 0, 189)
+    rows[0, :, 5] = np.arange(189) % 3
+    of = model(spec(rows.shape), shape=LITTLE, trial=[rows])
+    assert families(of) == [family]
+    rows[0, 0, :5] = (0.2, 0.2, 0.5, 0.5, 0.9)
+    (found, *_) = decoder(of).decode([rows], WHOLE)
+    assert found.score == pytest.approx(0.9)
+    rows[0, ::2, 4] = 0
+    assert family not in families(model(spec(rows.shape), shape=LITTLE, trial=[rows]))
+
+
+def usual_models() -> dict[str, tuple[Model, list[Tensor]]]:
+    """A model of each family, and a frame of it."""
     found = {}
-    for family, (size, metadata, real, scales) in parts.items():
+    for family, frame in usual().items():
+        scales = frame.scales or ((0.0, 0),) * len(frame.outputs)
         specs = [
-            spec((1, *one.shape), "int8", scale=scales[place][0], zero_point=scales[place][1])
-            if scales
-            else spec((1, *one.shape))
-            for place, one in enumerate(real)
+            spec((1, *real.shape), "int8" if scale else "float32", scale=scale, zero_point=zero)
+            for real, (scale, zero) in zip(frame.outputs, scales, strict=True)
         ]
         tensors = [
-            np.ascontiguousarray(store(one[np.newaxis], of)) for one, of in zip(real, specs, strict=True)
+            np.ascontiguousarray(store(real[np.newaxis], of))
+            for real, of in zip(frame.outputs, specs, strict=True)
         ]
-        found[family] = (
-            model(*specs, shape=(1, size, size, 3), metadata=metadata, trial=tensors),
-            tensors,
-        )
+        shape = (1, frame.size, frame.size, 3)
+        found[family] = (model(*specs, shape=shape, metadata=frame.metadata, trial=tensors), tensors)
     return found
 
 
-USUAL = usual()
+USUAL = usual_models()
 MOST_MS = {"yolo-seg": 8.0}
 """Outlines of ten objects cost more than boxes."""
 USUALLY_MS = 3.0
@@ -164,7 +144,7 @@ def test_a_frame_costs_little(family: str) -> None:
     """Decoding and suppressing 60 candidates of a frame takes a millisecond or so of the processor."""
     assert USUAL.keys() == registry.DECODERS.keys()
     of, tensors = USUAL[family]
-    assert [name for name, reason in mismatches(of).items() if reason is None] == [family]
+    assert families(of) == [family]
     ours = decoder(of, score=0.4, iou=0.5)
     assert ours.decode(tensors, WHOLE)
     # The time of this thread, the best of many: other work on the machine must not count.
