@@ -77,16 +77,16 @@ class Meter:
 
     def observe(self, stage: str, ms: float) -> None:
         """Count one latency of ``stage``."""
-        with self._lock:
-            histogram = self._stages.get(stage)
-            if histogram is None:
-                histogram = self._stages[stage] = Histogram()
-            histogram.observe(ms)
+        self.observe_all({stage: ms})
 
     def observe_all(self, timings_ms: Mapping[str, float]) -> None:
         """Count the stages of one frame."""
-        for stage, ms in timings_ms.items():
-            self.observe(stage, ms)
+        with self._lock:
+            for stage, ms in timings_ms.items():
+                histogram = self._stages.get(stage)
+                if histogram is None:
+                    histogram = self._stages[stage] = Histogram()
+                histogram.observe(ms)
 
     def take(self) -> dict[str, StageStats]:
         """Figures of the interval that ends now; the next one starts empty."""

@@ -195,13 +195,17 @@ class CommandResult(TypedDict):
     id: Annotated[str | None, Field(description="the id that the command carried")]
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
+"""One for all messages, where ``json.dumps`` makes one for each; no message has itself in it."""
+
+
 def encode(payload: Mapping[str, Any]) -> bytes:
     """Compact JSON.
 
     Raises:
         ValueError: a number is not finite, which JSON cannot say.
     """
-    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _ENCODER.encode(payload).encode()
 
 
 def detections(result: Result, *, camera: str, boot_id: str, seq: int, now: float) -> Detections:
@@ -226,13 +230,17 @@ def detections(result: Result, *, camera: str, boot_id: str, seq: int, now: floa
 
 
 def _item(found: Detection, x_scale: float, y_scale: float) -> DetectionItem:
-    x1, y1, x2, y2 = found.box
-    box = (x1 * x_scale, y1 * y_scale, x2 * x_scale, y2 * y_scale)
+    x1, y1, x2, y2 = map(float, found.box)
     item: DetectionItem = {
         "label": found.label,
         "class_id": int(found.class_id),
         "score": round(float(found.score), 4),
-        "box": [round(float(corner), 2) for corner in box],
+        "box": [
+            round(x1 * x_scale, 2),
+            round(y1 * y_scale, 2),
+            round(x2 * x_scale, 2),
+            round(y2 * y_scale, 2),
+        ],
         "track": found.track,
     }
     if found.keypoints:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ def answer_to(command: str) -> str:
     return f"{command}/result"
 
 
+@lru_cache(1024)
 def slug(label: str) -> str:
     """A label as one level of a topic and as a part of an id: ``[a-z0-9_-]``, never empty.
 

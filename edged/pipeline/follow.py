@@ -95,9 +95,12 @@ class Follower:
         if due is not None and due.track is not None:
             crop = _crop(frame, due.box)
             names.learn(due.track, _name(finer[due.label], crop), frame.pts)
-        named = replace(view, detections=names.detections(view.detections), events=names.events(view.events))
+        if names.looks:
+            view = replace(
+                view, detections=names.detections(view.detections), events=names.events(view.events)
+            )
         names.part(view.events)
-        return named
+        return view
 
 
 def _name(finer: Finer, crop: Image | None) -> tuple[str, float] | None:

@@ -11,7 +11,7 @@ import structlog
 from edged.channel import Channel, Closed
 from edged.errors import SinkError
 from edged.metrics import Pulse
-from edged.sinks import Accountant, EventTaker, Reporter
+from edged.sinks import Accountant, EventTaker, NewsTaker, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,14 +42,22 @@ class Outlet:
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
-        self.sent = 0
+        self._taken = 0
         self.lost: Counter[str] = Counter()
         self.failure = ""
         """Why the last result was not taken; empty when it was."""
         self.pulse = Pulse(f"sink-{sink.name}")
         self._queue: Channel[Result | None] = Channel(_QUEUE)
+        self._only_events = isinstance(sink, NewsTaker)
+        self._no_news = 0
+        """Results that such a sink need not be woken for."""
         self._events: deque[Event] = deque()
         self._events_lock = threading.Lock()
+
+    @property
+    def sent(self) -> int:
+        """Results taken."""
+        return self._taken + self._no_news
 
     @property
     def problem(self) -> str:
@@ -76,6 +84,9 @@ class Outlet:
         Its events wait apart from it and are told whatever becomes of it.
         """
         self._remember(result.events)
+        if self._only_events and not (result.events or self.failure):
+            self._no_news += 1
+            return
         try:
             displaced = self._queue.put(result, waits=result.waits)
         except Closed:
@@ -131,7 +142,7 @@ class Outlet:
             self.lost["failed"] += result is not None
             raise
         else:
-            self.sent += result is not None
+            self._taken += result is not None
             if self.failure:
                 log.info("sink_recovered", sink=self.sink.name)
                 self.failure = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from edged import registry
 from edged.errors import ConfigError
@@ -97,6 +97,13 @@ class EventTaker(Protocol):
             SinkError: it was not taken.
         """
         ...
+
+
+@runtime_checkable
+class NewsTaker(EventTaker, Protocol):
+    """A sink of events only: a frame without any is nothing to it, and it is not even woken for one."""
+
+    only_events: Literal[True]
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
@@ -35,6 +35,7 @@ class EventLinesSink:
     """
 
     name = "events"
+    only_events: Literal[True] = True
 
     def __init__(self, target: str, *, boot_id: str, camera: str = "camera", forgiving: bool = False) -> None:
         self._file = LineFile(target, "EDGED_EVENTS_JSONL")

@@ -79,20 +79,27 @@ class LineFile:
                     self.path.unlink()
 
     def _append(self, path: Path, line: bytes) -> None:
-        if self._fd is not None and not _is_at(path, self._fd):
-            self._let_go()
-        if self._fd is None:
-            self._fd = _open(path)
-        before = os.fstat(self._fd)
+        fd, before = self._place(path)
         try:
             view = memoryview(line)
             while view:
-                view = view[os.write(self._fd, view) :]
+                view = view[os.write(fd, view) :]
         except OSError:
             if stat.S_ISREG(before.st_mode):
                 with suppress(OSError):
-                    os.ftruncate(self._fd, before.st_size)
+                    os.ftruncate(fd, before.st_size)
             raise
+
+    def _place(self, path: Path) -> tuple[int, os.stat_result]:
+        """The file of that name, and how it is: the open one may have been deleted, or moved by logrotate."""
+        if self._fd is not None:
+            state = os.fstat(self._fd)
+            with suppress(OSError):
+                if os.path.samestat(path.stat(), state):
+                    return self._fd, state
+            self._let_go()
+        self._fd = _open(path)
+        return self._fd, os.fstat(self._fd)
 
     def _let_go(self) -> None:
         if self._fd is not None:
@@ -106,15 +113,6 @@ class LineFile:
             f"the output {self._target!r} cannot be written: {error.strerror}",
             hint=hint if self.path is None else sandbox.explained(self.path, hint, writing=True),
         )
-
-
-def _is_at(path: Path, fd: int) -> bool:
-    """Whether the open file is the one of that name: it may have been deleted, or moved away by logrotate."""
-    try:
-        there = path.stat()
-    except OSError:
-        return False
-    return os.path.samestat(there, os.fstat(fd))
 
 
 def _open(path: Path) -> int:

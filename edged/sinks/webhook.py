@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import structlog
@@ -45,6 +45,8 @@ _ANSWER_S = 10.0
 """How long a server may be silent."""
 _RECENT_S = 60.0
 """How long notices that were left out count as a trouble of now."""
+_NICE = 10
+"""As the sinks': news can wait for the model, which has a core to itself more often then."""
 _BUSY = frozenset({408, 425, 429})
 """Answers of a server that wants to be asked again; so does every answer from 500 on."""
 
@@ -154,7 +156,7 @@ class Courier:
         self._overflowed = -math.inf
         self._until = math.inf
         """When the last attempt must be over."""
-        self._thread = bridge.start("webhook", self._run)
+        self._thread = bridge.start("webhook", self._run, nice=_NICE)
 
     @property
     def problem(self) -> str:
@@ -255,6 +257,7 @@ class WebhookSink:
     """
 
     name = "webhook"
+    only_events: Literal[True] = True
     waiting = False
     """It never waits."""
 

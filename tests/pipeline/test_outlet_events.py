@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import TYPE_CHECKING
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from edged.errors import SinkError
 from edged.pipeline.follow import Follower
 from edged.pipeline.outlet import Outlet
 from edged.records import Box, Detection, Frame, Result
@@ -103,3 +106,63 @@ def test_a_new_object_comes_with_its_picture_as_the_camera_gave_it() -> None:
     assert start.crop is not None
     assert start.crop.shape[0] > 150
     assert len(np.unique(start.crop)) == 1
+
+
+class Reader:
+    """Takes events only; told of every result, it would wake for nothing."""
+
+    name = "reader"
+    only_events: Literal[True] = True
+
+    def __init__(self) -> None:
+        self.told: list[Event] = []
+        self.refuses = False
+        self.sends = 0
+
+    def open(self) -> None: ...
+
+    def send(self, result: Result) -> None:
+        del result
+        self.sends += 1
+
+    def tell(self, events: Sequence[Event]) -> None:
+        if self.refuses:
+            raise SinkError("no room")
+        self.told += events
+
+    def close(self) -> None: ...
+
+
+def test_a_sink_of_events_is_woken_by_events_only_and_accounts_for_every_result() -> None:
+    made, _ = results(200)
+    sink = Reader()
+    outlet = Outlet(sink)
+    thread = threading.Thread(target=outlet.run)
+    thread.start()
+    for result in made:
+        outlet.put(replace(result, waits=True))
+    outlet.close()
+    thread.join(10)
+    bringers = sum(bool(result.events) for result in made)
+    assert sink.told == [event for result in made for event in result.events]
+    assert sink.sends == bringers < 50
+    assert (outlet.sent, dict(outlet.lost)) == (200, {})
+
+
+def test_a_sink_of_events_that_failed_is_tried_again_with_the_next_frame() -> None:
+    made, _ = results(30)
+    bringer = next(result for result in made if result.events)
+    sink = Reader()
+    sink.refuses = True
+    outlet = Outlet(sink)
+    thread = threading.Thread(target=outlet.run)
+    thread.start()
+    outlet.put(bringer)
+    while not outlet.failure and thread.is_alive():
+        time.sleep(0.001)
+    sink.refuses = False
+    outlet.put(next(result for result in made if not result.events))
+    outlet.close()
+    thread.join(10)
+    assert sink.told == list(bringer.events)
+    assert (outlet.sent, dict(outlet.lost), outlet.failure) == (1, {"failed": 1}, "")

@@ -76,6 +76,8 @@ class Happenings:
         """Retained values by topic."""
         self._zone_keys: dict[str, set[str]] = {zone: set() for zone in self.zones}
         """Slugs of the labels that are counted in each zone."""
+        self._in_zones: object = None
+        """What was told of zones last; None: all of it is looked at again."""
         self._line_base = f"{topics.base}/{topics.camera}/line/"
 
     def start(self) -> None:
@@ -132,6 +134,10 @@ class Happenings:
         # What is seen elsewhere is known not to be in the zone.
         expected = {*known, *map(slug, presence.counts)}
         with self._lock:
+            now = presence.zones, expected
+            if now == self._in_zones:  # nearly every frame
+                return
+            self._in_zones = now
             for zone, counts in presence.zones.items():
                 inside = Counter[str]()
                 for label, count in counts.items():
@@ -151,6 +157,7 @@ class Happenings:
             return
         is_total = payload.isdigit() and len(payload) < _DIGITS
         with self._lock:
+            self._in_zones = None
             if kind == "line" and rest[0] in self.lines and is_total:
                 self._told.setdefault(topic, payload)
                 self._set(topic, b"%d" % self._ledger.totals.recall(topic, int(payload)), at_once=True)
@@ -164,6 +171,7 @@ class Happenings:
     def drop(self, keys: Collection[str]) -> None:
         """Clear everything that was retained of these labels, which are given as slugs."""
         with self._lock:
+            self._in_zones = None
             totals = self._ledger.totals.under(self._line_base)
             for topic in [one for one in self._told.keys() | totals.keys() if one.split("/")[-1] in keys]:
                 self._told.pop(topic, None)
