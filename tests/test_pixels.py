@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from planes import encoded, planes_of
 
-from edged.imaging.drawing import annotate, class_colour
+from edged.imaging.drawing import annotate
+from edged.imaging.marks import class_colour
 from edged.imaging.picture import Picture
 from edged.imaging.tensors import Encoding, Preprocessor
 from edged.pixels import BT601, BT709, Planes, part

@@ -14,8 +14,9 @@ from edged.contract import happenings
 from edged.imaging.jpeg import encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from edged.contract.happenings import EventMessage
     from edged.records import Event, Image
 
 _MOST = 300
@@ -43,6 +44,8 @@ class _Known:
     """Small pixels while it is there, for a better one may come; JPEG once it has gone."""
     zones: set[str] = field(default_factory=set)
     """In which it was counted."""
+    file: str = ""
+    """Where its picture is stored, of one of an earlier run."""
 
 
 class EventLog:
@@ -69,21 +72,42 @@ class EventLog:
                     while len(self._known) > _MOST:
                         self._known.popitem(last=False)
                     if begins:
-                        self._count(event, "")
-                known.shown = {name: value for name, value in shown.items() if name in _SHOWN}
+                        self._count(shown, "")
+                known.shown = _reduced(shown)
                 known.changed_us = now_us()
                 known.picture = small if small is not None else known.picture
                 if event.kind == "end" and known.picture is not None:
                     known.picture = _jpeg(known.picture)
                 for zone in set(event.entered_zones) - known.zones:
                     known.zones.add(zone)
-                    self._count(event, zone)
+                    self._count(shown, zone)
+
+    def recall(self, before: Iterable[EventMessage], pictures: Mapping[str, str]) -> None:
+        """Take what an earlier run has told last of each of its events, the oldest first.
+
+        Args:
+            before: the messages; those that are known by now are left out.
+            pictures: names of stored pictures by event.
+        """
+        with self._lock:
+            older = [one for one in before if one["event_id"] not in self._known]
+            now, self._known = self._known, OrderedDict()
+            for message in older:
+                event_id, zones = message["event_id"], message["entered_zones"]
+                self._known[event_id] = _Known(
+                    _reduced(message), now_us(), zones=set(zones), file=pictures.get(event_id, "")
+                )
+                for zone in ("", *zones):
+                    self._count(message, zone)
+            self._known.update(now)
+            while len(self._known) > _MOST:
+                self._known.popitem(last=False)
 
     def since(self, us: float) -> list[dict[str, Any]]:
         """Events of which there is news since a time of :func:`now_us`, oldest first."""
         with self._lock:
             return [
-                {**known.shown, "picture": known.picture is not None}
+                {**known.shown, "picture": known.picture is not None or known.file != ""}
                 for known in self._known.values()
                 if known.changed_us >= us
             ]
@@ -99,11 +123,22 @@ class EventLog:
             known = self._known.get(event_id)
             return None if known is None or known.picture is None else _jpeg(known.picture)
 
-    def _count(self, event: Event, zone: str) -> None:
-        slot = int(event.start_ts // _SLOT_S)
-        self._slots[slot, event.label, zone] += 1
-        for old in [key for key in self._slots if key[0] <= slot - _DAY_SLOTS]:
+    def stored(self, event_id: str) -> str:
+        """The file that has the picture of an event of an earlier run; empty where there is none."""
+        with self._lock:
+            known = self._known.get(event_id)
+            return "" if known is None else known.file
+
+    def _count(self, message: EventMessage, zone: str) -> None:
+        slot = int(message["start_time"] // _SLOT_S)
+        self._slots[slot, message["label"], zone] += 1
+        newest = max(key[0] for key in self._slots)
+        for old in [key for key in self._slots if key[0] <= newest - _DAY_SLOTS]:
             del self._slots[old]
+
+
+def _reduced(message: EventMessage) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if name in _SHOWN}
 
 
 def now_us() -> int:

@@ -15,7 +15,6 @@ from tornado.web import Application, HTTPError
 from edged.contract.words import natural
 from edged.http import recordings
 from edged.http.answers import Page, Seated, Seats
-from edged.http.prometheus import page
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -47,7 +46,8 @@ _PATIENCE_S = 10.0
 _MOST_WATCHING = 32
 """Viewers of cameras' own video, which costs little."""
 _KEYFRAME_S = 20.0
-"""How long the first keyframe is waited for; hardly any camera has them as seldom."""
+"""How long a request waits for the first keyframe, less than a proxy waits for us; then it may come again."""
+_NONE_YET, _NONE = 202, 204
 _BOUNDARY = b"\r\n--frame\r\n"
 
 log = structlog.get_logger()
@@ -151,14 +151,14 @@ class Live(Page):
 
 
 class Now(Page):
-    """What was found last, to be drawn over the camera's own video."""
+    """What to draw over the camera's own video."""
 
     def get(self) -> None:
         """It as JSON, and what time it is in the video."""
         kept = self.view.kept
         clock = kept.relay.clock
         video = clock and {"at": round(clock[0], 3), "ts": round(clock[1], 3)}
-        self.send_json({"objects": kept.figures.objects(), "video": video})
+        self.send_json({"objects": kept.figures.drawn(), "video": video})
 
     head = get
 
@@ -228,7 +228,9 @@ class MetricsPage(Page):
 
     def get(self) -> None:
         """The metrics now."""
-        metrics = {name: view.kept.metrics for name, view in list(self.display.views.items())}
+        from edged.http.prometheus import page  # noqa: PLC0415  # a megabyte that only who asks for it needs
+
+        metrics = {name: view.kept.exported.told() for name, view in list(self.display.views.items())}
         body, content_type = page(metrics, self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
         self.finish(body)
@@ -322,18 +324,19 @@ class OwnStream(Watching):
     """The camera's own video as fragmented MP4, from a keyframe on."""
 
     async def get(self) -> None:
-        """Video until the camera's connection ends, or somebody leaves; 204 where there is none."""
+        """Video until the camera's connection ends, or somebody leaves; 204: there is none, 202: none yet."""
         view = self.view
         if not view.has_video:
-            self.set_status(204)
+            self.set_status(_NONE)
             return
         with self.seats, view.kept.relay.watched() as receiver:
             try:
                 piece = await asyncio.wait_for(self.coming(receiver.next()), _KEYFRAME_S)
-            except TimeoutError:
-                piece = None
+            except TimeoutError:  # some cameras have one a minute
+                self.set_status(_NONE_YET)
+                return
             if piece is None:
-                self.set_status(204)
+                self.set_status(_NONE)
                 return
             self.set_header("Content-Type", receiver.kind)
             with self.patience():

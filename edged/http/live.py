@@ -9,6 +9,8 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edged.http.overlay import overlay
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -87,10 +89,13 @@ class Figures:
             "report": _report(report),
         }
 
-    def objects(self) -> dict[str, Any] | None:
-        """What was found last, as JSON has it."""
+    def drawn(self) -> dict[str, Any] | None:
+        """What to draw of what was found last, as JSON has it."""
         seen = self._now
-        return _objects(seen) if seen else None
+        if seen is None:
+            return None
+        width, height = seen.size
+        return {**_about(seen), "marks": overlay(seen.detections, width, height)}
 
     @property
     def _now(self) -> _Seen | None:
@@ -206,8 +211,13 @@ def _objects(seen: _Seen) -> dict[str, Any]:
         }
         for found in seen.detections
     ]
+    return {**_about(seen), "items": items}
+
+
+def _about(seen: _Seen) -> dict[str, Any]:
+    """The frame in which it was."""
     width, height = seen.size
-    return {"ts": round(seen.ts, 3), "image": {"w": width, "h": height}, "items": items}
+    return {"ts": round(seen.ts, 3), "image": {"w": width, "h": height}}
 
 
 def _presence(presence: Presence) -> dict[str, Any]:

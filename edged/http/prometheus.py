@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -23,46 +20,14 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from edged.http.exported import Told
     from edged.records import Report, State
 
 _HOST = "edged_host"
 _LIFECYCLES = ("starting", "running", "paused", "stopping", "stopped")
 
 
-class CameraMetrics:
-    """What one camera has told."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._report: Report | None = None
-        self._reported_at = 0.0
-        self._state: State | None = None
-        self._stage_counts: Counter[str] = Counter()
-
-    def report(self, report: Report) -> None:
-        """Take the figures of the last interval."""
-        with self._lock:
-            self._report = report
-            self._reported_at = time.time()
-            self._stage_counts.update({name: stats.count for name, stats in report.stages.items()})
-
-    def state(self, state: State) -> None:
-        """Take what the daemon is doing."""
-        self._state = state
-
-    def collect(self) -> Iterator[Metric]:
-        """The metrics now."""
-        if self._state is not None:
-            yield from _of_state(self._state)
-        with self._lock:
-            report, counts, at = self._report, dict(self._stage_counts), self._reported_at
-        if report is not None:
-            yield _gauge("edged_report_timestamp_seconds", "When the figures were taken", at)
-            yield from _of_report(report)
-            yield _latencies(report, counts)
-
-
-def page(cameras: Mapping[str, CameraMetrics], accept: str) -> tuple[bytes, str]:
+def page(cameras: Mapping[str, Told], accept: str) -> tuple[bytes, str]:
     """All metrics in the text format that ``accept`` (the HTTP header) asks for, and its content type.
 
     Args:
@@ -79,7 +44,7 @@ def page(cameras: Mapping[str, CameraMetrics], accept: str) -> tuple[bytes, str]
 class _Cameras(Collector):
     """Metrics of the same name from all cameras as one, told apart by a label."""
 
-    def __init__(self, cameras: Mapping[str, CameraMetrics]) -> None:
+    def __init__(self, cameras: Mapping[str, Told]) -> None:
         self._cameras = cameras
 
     def describe(self) -> Iterable[Metric]:
@@ -89,7 +54,7 @@ class _Cameras(Collector):
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
         for name, camera in self._cameras.items():
-            for family in camera.collect():
+            for family in _metrics(camera):
                 if name and family.name == _HOST:  # one machine
                     families.setdefault(family.name, family)
                     continue
@@ -101,6 +66,15 @@ class _Cameras(Collector):
                 ]
                 families[family.name] = family
         yield from families.values()
+
+
+def _metrics(told: Told) -> Iterator[Metric]:
+    if told.state is not None:
+        yield from _of_state(told.state)
+    if told.report is not None:
+        yield _gauge("edged_report_timestamp_seconds", "When the figures were taken", told.reported_at)
+        yield from _of_report(told.report)
+        yield _latencies(told.report, told.stage_counts)
 
 
 def _of_state(state: State) -> Iterator[Metric]:
@@ -145,7 +119,7 @@ def _of_report(report: Report) -> Iterator[Metric]:
     yield host
 
 
-def _latencies(report: Report, counts: dict[str, int]) -> Metric:
+def _latencies(report: Report, counts: Mapping[str, int]) -> Metric:
     """Quantiles over the last interval, counts since the start. A sum is not kept, so there is none."""
     family = SummaryMetricFamily(
         "edged_stage_latency_seconds", "Time that a frame spends in a stage", labels=["stage"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _MOST_VIDEOS = 6
 """Sent at a time: each may hold a thread while the disk does not answer."""
+_MOST_PICTURES = 24
+"""Likewise, of events of earlier runs; a browser asks for six at a time."""
 _CHUNK = 1 << 18
 _PATIENCE_S = 60.0
 """How long a player may take for one chunk: one that is paused takes none."""
@@ -35,7 +38,11 @@ def routes(display: Display, below: str) -> list[tuple[str, Any, dict[str, Any]]
     seats = {**arguments, "seats": Seats(_MOST_VIDEOS)}
     return [
         *((f"/{place}events.json", Newest, arguments) for place in dict.fromkeys(("", below))),
-        (rf"/{below}events/(?P<event_id>[0-9a-f]+)\.jpg", Best, arguments),
+        (
+            rf"/{below}events/(?P<event_id>[0-9a-f]+)\.jpg",
+            Best,
+            {**arguments, "seats": Seats(_MOST_PICTURES)},
+        ),
         (f"/{below}moment.json", Moment, seats),
         (f"/{below}video/(?P<name>[^/]+)", Video, seats),
     ]
@@ -64,18 +71,6 @@ class Newest(Page):
     head = get
 
 
-class Best(Page):
-    """The best picture of one event."""
-
-    async def get(self, event_id: str) -> None:
-        """As JPEG."""
-        picture = self.view.kept.events.picture(event_id)
-        if picture is None:
-            raise HTTPError(404)
-        self.set_header("Content-Type", "image/jpeg")
-        self.finish(picture)
-
-
 class _Stored(Seated):
     """A page that reads the disk, which may take its time."""
 
@@ -86,6 +81,23 @@ class _Stored(Seated):
         if archive is None:
             raise HTTPError(404)
         return archive
+
+
+class Best(_Stored):
+    """The best picture of one event."""
+
+    async def get(self, event_id: str) -> None:
+        """As JPEG, from memory or, of an earlier run, from the disk."""
+        events = self.view.kept.events
+        picture = events.picture(event_id)
+        if picture is None and (name := events.stored(event_id)):
+            archive = self.archive
+            with self.seats, suppress(OSError):
+                picture = await bridge.run("read-picture", lambda: archive.picture(name))
+        if picture is None:
+            raise HTTPError(404)
+        self.set_header("Content-Type", "image/jpeg")
+        self.finish(picture)
 
 
 class Moment(_Stored):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from edged import bridge
 from edged.http.access import Guard
 from edged.http.handlers import application
 from edged.http.server import Server
@@ -17,6 +19,7 @@ from edged.video.relay import Relay
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from edged.http.past import Past
     from edged.settings.listener import Address
     from edged.video.archive import Archive
 
@@ -65,8 +68,11 @@ class Site:
         archive: Archive | None = None,
         *,
         has_video: bool = False,
+        past: Past | None = None,
     ) -> View:
         """Show a camera; the first one opens the site. One that is shown already goes on with new settings.
+
+        Nobody waits for the ``past``, which may lie on a disk that does not answer.
 
         Raises:
             SinkError: the port is in use, or not ours to take.
@@ -82,6 +88,8 @@ class Site:
             view = View(title, setup, archive, kept, has_video)
             joined.append(view)
             self.display.views[camera] = view
+        if past is not None and len(joined) == 1:
+            bridge.start("past-events", partial(past.tell, kept.events))
         if not has_video:  # it may have had some before, of which nothing will come any more
             self._server.call(kept.relay.close)
         return view

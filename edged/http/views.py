@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edged.http.events import EventLog, now_us
+from edged.http.exported import Exported
 from edged.http.guesses import Guesses
 from edged.http.history import History
 from edged.http.live import Figures
 from edged.http.newest import NewestPicture
-from edged.http.prometheus import CameraMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Kept:
     relay: Relay
     newest: NewestPicture = field(default_factory=NewestPicture)
     figures: Figures = field(default_factory=Figures)
-    metrics: CameraMetrics = field(default_factory=CameraMetrics)
+    exported: Exported = field(default_factory=Exported)
     events: EventLog = field(default_factory=EventLog)
     history: History = field(default_factory=History)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged.errors import ConfigError
 from edged.http.access import read_token
+from edged.http.past import Past
 from edged.http.setup import setup as where
 from edged.imaging.jpeg import encoded
 from edged.settings.listener import parse
@@ -39,6 +41,7 @@ class HttpSink:
         setup: what its settings say of where to look.
         archive: what is recorded of it.
         has_video: whether it may have video of its own to show.
+        past: what earlier runs have told of its events.
         give_back: lets the site go; None: it is this camera's own.
     """
 
@@ -55,6 +58,7 @@ class HttpSink:
         setup: Mapping[str, Any] | None = None,
         archive: Archive | None = None,
         has_video: bool = False,
+        past: Past | None = None,
         give_back: Callable[[], None] | None = None,
     ) -> None:
         self._site = site
@@ -64,6 +68,7 @@ class HttpSink:
         self._setup = setup or {}
         self._archive = archive
         self._has_video = has_video
+        self._past = past
         self._view: View | None = None
         self._due = 0.0
 
@@ -76,14 +81,16 @@ class HttpSink:
                 a package that this needs is not installed.
         """
         site = context.lender.borrow("http", settings, _site)
+        archive = _archive(settings)
         return cls(
             site,
             camera=settings.camera if settings.several else "",
             title=f"{settings.camera} on {settings.node}",
             setup=where(settings),
-            archive=_archive(settings),
+            archive=archive,
             # Turned pictures are shown as they are looked at.
             has_video=not settings.rotate and context.gives_packets(settings),
+            past=_past(settings, context.boot_id, archive),
             give_back=partial(context.lender.give_back, site),
         )
 
@@ -105,7 +112,12 @@ class HttpSink:
         """
         try:
             self._view = self._site.join(
-                self._camera, self._title, self._setup, self._archive, has_video=self._has_video
+                self._camera,
+                self._title,
+                self._setup,
+                self._archive,
+                has_video=self._has_video,
+                past=self._past,
             )
         except BaseException:
             self._give_back()
@@ -132,12 +144,12 @@ class HttpSink:
         """Take the figures of the last interval."""
         self._kept.figures.report(report)
         self._kept.history.take(report)
-        self._kept.metrics.report(report)
+        self._kept.exported.report(report)
 
     def state(self, state: State) -> None:
         """Take what the daemon is doing."""
         self._kept.figures.state(state)
-        self._kept.metrics.state(state)
+        self._kept.exported.state(state)
         self._site.call(partial(self._kept.relay.pause, state.lifecycle == "paused"))
 
     def close(self) -> None:
@@ -185,3 +197,9 @@ def _archive(settings: Settings) -> Archive | None:
     except OSError:  # a disk that does not answer now
         is_folder = False
     return Archive(folder) if is_folder or not folder.suffix else None
+
+
+def _past(settings: Settings, boot_id: str, archive: Archive | None) -> Past | None:
+    if settings.events_jsonl is None or settings.events_jsonl == "-":
+        return None
+    return Past(Path(settings.events_jsonl).expanduser(), settings.camera, boot_id, archive)

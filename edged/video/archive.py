@@ -10,13 +10,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from edged.video.segments import LINES, VIDEO, own_name
+from edged.video.segments import LINES, PICTURE, VIDEO, own_name
 
 if TYPE_CHECKING:
+    from collections.abc import Container
     from pathlib import Path
 
 _BLOCK = 64 << 10
 """Bytes of lines that are read one after the other; longer files are halved until so much is left."""
+_MOST_PICTURE = 16 << 20
 _SLACK_S = 2.0
 """A moment so long after the last line still belongs to the segment: the next may be in the making."""
 _STAMP = "%Y-%m-%dT%H-%M-%SZ"
@@ -42,6 +44,25 @@ class Archive:
         if own_name(name) is None or not name.endswith(VIDEO):
             raise FileNotFoundError(name)
         return _opened(self._folder / name)
+
+    def pictures(self, event_ids: Container[str]) -> dict[str, str]:
+        """Names of the stored pictures of these events, by event."""
+        found: dict[str, str] = {}
+        with suppress(OSError):
+            for path in self._folder.iterdir():
+                event_id = path.stem.rpartition(".")[2]
+                if path.suffix == PICTURE and event_id in event_ids and own_name(path.name) is not None:
+                    found[event_id] = path.name
+        return found
+
+    def picture(self, name: str) -> bytes:
+        """A stored picture.
+
+        Raises:
+            OSError: it cannot be read, or is not there any more.
+        """
+        with _opened(self._folder / name) as stream:
+            return stream.read(_MOST_PICTURE)
 
     def find(self, ts: float) -> tuple[str, float] | None:
         """The file that shows a moment, and after how many seconds of it; None if none does.

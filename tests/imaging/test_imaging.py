@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.errors import ConfigError, ModelError
-from edged.imaging.drawing import annotate, class_colour
+from edged.imaging.drawing import annotate
 from edged.imaging.geometry import Geometry, letterbox
+from edged.imaging.marks import class_colour
 from edged.imaging.tensors import Encoding, Preprocessor, pixel_table
 from edged.records import Box, Detection, Keypoint, TensorSpec
 

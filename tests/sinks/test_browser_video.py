@@ -137,7 +137,7 @@ def test_boxes_are_drawn_over_the_video(url: str, browser: Browser, tmp_path: Pa
     """They follow the faces; each lies within the picture, and is called by its label."""
     boxes = """
         const stage = document.getElementById("video").getBoundingClientRect();
-        return [...document.querySelectorAll("#found rect")].map((one) => {
+        return [...document.querySelectorAll("#found rect.found")].map((one) => {
             const { left, top, right, bottom } = one.getBoundingClientRect();
             return [left - stage.left, top - stage.top, stage.right - right, stage.bottom - bottom];
         });

@@ -1,17 +1,21 @@
 // The camera's own video, as it came: put together by the browser, with what was found drawn over it.
 
-import { ask, base, find, named } from "./page.js";
+import { overlay } from "./overlay.js";
+import { base, find } from "./page.js";
 
 const Source = window.ManagedMediaSource || window.MediaSource;
 const MOST_BEHIND_S = 2;
 const BEHIND_S = 0.4;
 const AGAIN_MS = 3000;
 const LATER_MS = 60000;
-const BOXES_MS = 250;
-const KEPT_BOXES = 40;
-const EARLY_S = 0.1;  // a box may come before its picture: what is nearer in time is nearer in place
+const AT_ONCE_MS = 50;  // or the keyframe comes just then
+const WHY = {
+  202: "The camera's own video begins with its next keyframe, which has not come for a while: these are pictures until then. "
+    + "A shorter keyframe interval (I-frame interval, GOP) in the camera's settings shows it sooner.",
+  204: "These are pictures: the camera's own video is no H.264, which is what browsers play.",
+  503: "These are pictures: too many watch the cameras' own video now.",
+};
 const CHOICE = "edged-picture";
-const SVG = "http://www.w3.org/2000/svg";
 
 const event = (target, name) => new Promise((done) => target.addEventListener(name, done, { once: true }));
 
@@ -42,16 +46,16 @@ function keepUp(video, buffered) {
 }
 
 /**
- * Play what comes until it ends, and give after how many ms to try again, 0 if this browser cannot play it.
- * What has been played the browser throws away itself.
+ * Play what comes until it ends. Gives after how many ms to try again, 0 if this browser cannot play it, and why
+ * there is no video meanwhile. What has been played the browser throws away itself.
  */
 async function play(video, signal) {
   const answer = await fetch(`${base}stream.mp4`, { cache: "no-store", signal });
   const type = answer.headers.get("Content-Type");
-  if (answer.status !== 200) return LATER_MS;  // there is none, or there is none now
+  if (answer.status !== 200) return [answer.status === 202 ? AT_ONCE_MS : LATER_MS, WHY[answer.status] || ""];
   if (!Source.isTypeSupported(type)) {
     await answer.body.cancel();
-    return 0;
+    return [0, `These are pictures: this browser does not play the camera's own video (${type}).`];
   }
   const media = new Source();
   const url = URL.createObjectURL(media);
@@ -64,7 +68,7 @@ async function play(video, signal) {
     video.play().catch(() => {});
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return AGAIN_MS;
+      if (done) return [AGAIN_MS, ""];
       buffer.appendBuffer(value);
       await event(buffer, "updateend");
       if (video.error) throw video.error;
@@ -75,53 +79,6 @@ async function play(video, signal) {
     video.removeAttribute("src");
     video.load();
   }
-}
-
-/** Draw boxes with what they are called into `svg`, or nothing. */
-function draw(svg, objects) {
-  if (!objects) return svg.replaceChildren();
-  const { w, h } = objects.image;
-  svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
-  return svg.replaceChildren(...objects.items.flatMap((item) => {
-    const [x1, y1, x2, y2] = item.box;
-    const box = document.createElementNS(SVG, "rect");
-    for (const [name, value] of Object.entries({ x: x1, y: y1, width: x2 - x1, height: y2 - y1, class: "found" })) {
-      box.setAttribute(name, value);
-    }
-    const text = document.createElementNS(SVG, "text");
-    const size = Math.min(w, h) / 24;
-    for (const [name, value] of Object.entries({ x: x1, y: Math.max(size, y1 - size / 3), "font-size": size, class: "name" })) {
-      text.setAttribute(name, value);
-    }
-    text.textContent = `${named(item)} ${item.score.toFixed(2)}`;
-    return [box, text];
-  }));
-}
-
-/** Boxes of what was found, each when the video shows the picture in which it was found. Gives what ends it. */
-function overlay(video, svg) {
-  let [going, known, lag, drawn] = [true, [], null, null];
-  const learn = async () => {
-    if (!going) return;
-    const now = await ask("now.json").catch(() => ({}));
-    lag = now.video ? now.video.ts - now.video.at : null;
-    if (!now.objects) known = [];
-    else if (known.at(-1)?.ts !== now.objects.ts) known = [...known, now.objects].slice(-KEPT_BOXES);
-    setTimeout(learn, BOXES_MS);
-  };
-  const show = () => {
-    if (!going) return;
-    const shown = known.filter((one) => lag !== null && one.ts <= lag + video.currentTime + EARLY_S).at(-1);
-    if (shown !== drawn) draw(svg, shown);
-    drawn = shown;
-    requestAnimationFrame(show);
-  };
-  learn();
-  show();
-  return () => {
-    going = false;
-    draw(svg);
-  };
 }
 
 /**
@@ -135,36 +92,42 @@ export function ownVideo(pictures) {
   let [there, offered, playable] = [true, false, Boolean(Source)];
   let chosen = remembered() !== "pictures";
   let [running, playing, played] = [null, false, false];
+  let why = Source ? "" : "These are pictures: this browser has no Media Source Extensions, which the camera's own video needs.";
 
   const show = () => {
     stage.hidden = !playing;
     pictures(there && !playing);
+    find("why").hidden = !(why && there && offered && chosen && !playing);
+    if (find("why").textContent !== why) find("why").textContent = why;
     // Who chose the pictures, perhaps another day, must find the way back.
     find("choice").hidden = !(there && offered && playable && (played || !chosen));
     choices.forEach((button, number) => button.setAttribute("aria-pressed", String(chosen === !number)));
   };
   const run = async (session) => {
-    let boxes = () => {};
+    let undraw = () => {};
     video.addEventListener("playing", () => {
       stage.style.setProperty("--aspect", video.videoWidth / video.videoHeight);
-      if (!playing) boxes = overlay(video, svg);
-      playing = played = true;
+      if (!playing) undraw = overlay(video, svg);
+      [playing, played, why] = [true, true, ""];
       show();
     }, { signal: session.signal });
-    let again_ms = AGAIN_MS;
+    let [again_ms, reason] = [AGAIN_MS, ""];
     try {
-      again_ms = await play(video, session.signal);
+      [again_ms, reason] = await play(video, session.signal);
     } catch (error) {
       // No trouble of the network, but of the browser: one damaged picture, where it has played before.
       if (!(error instanceof TypeError)) again_ms = played ? LATER_MS : 0;
     }
-    boxes();
+    undraw();
     if (running !== session) return;
     session.abort();
-    playable = again_ms > 0;
-    playing = false;
+    [playable, playing, why] = [again_ms > 0, false, reason];
     show();
-    setTimeout(() => { if (running === session) running = null; }, again_ms);
+    setTimeout(() => {
+      if (running !== session) return;
+      running = null;
+      heed();
+    }, again_ms);
   };
   const heed = () => {
     const wanted = there && offered && playable && chosen && !document.hidden;

@@ -1,0 +1,134 @@
+"""What Chromium draws over a camera's own video, and what the page says until there is some."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import av
+import pytest
+from browser import open_browser
+from made import result
+from source_clips import make
+from test_live_view import RUNNING
+
+from edged import bridge
+from edged.http import handlers
+from edged.http.site import Site
+from edged.imaging.marks import class_colour
+from edged.records import Box, Detection, Keypoint
+from edged.settings.listener import parse
+from edged.sinks.http import HttpSink
+from edged.sources.packets.tap import StreamTap, Tap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PLAYS = "return !document.getElementById('own').hidden && document.getElementById('video').currentTime > 0.2"
+SHAPES = """
+    return [...document.querySelectorAll("#found .found, #found circle")].map((one) => [
+        one.tagName,
+        one.getAttribute("d") || "",
+        getComputedStyle(one)[one.tagName === "circle" ? "fill" : "stroke"],
+    ]);
+"""
+FOUND = (
+    Detection(
+        0,
+        "person",
+        0.9,
+        Box(20, 40, 60, 90),
+        7,
+        keypoints=(Keypoint(30, 50, 0.9), Keypoint(40, 60, 0.8), Keypoint(50, 70, 0.1)),
+        skeleton=((0, 1), (1, 2)),
+    ),
+    Detection(1, "bird", 0.8, Box(100, 2, 140, 42), 8, path=((0.1, 0.5), (0.5, 0.5)), sub_label="robin"),
+    Detection(2, "ship", 0.7, Box(80, 60, 120, 90), outline=((80, 75), (100, 60), (120, 75), (100, 90))),
+)
+
+
+class Camera:
+    """Sends a clip once, in its own time, and what was found with every fifth picture."""
+
+    def __init__(self, sink: HttpSink, clip: Path) -> None:
+        self._sink = sink
+        self._clip = clip
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        relay, tap = self._sink.listener, Tap()
+        assert relay is not None
+        tap.hand_to([relay])
+        with av.open(str(self._clip)) as container:
+            through = StreamTap(tap, container.streams.video[0])
+            for number, packet in enumerate(one for one in container.demux(video=0) if one.size):
+                if number % 5 == 0:
+                    made = result(number, pts=number / 25, ts=time.time(), size=(160, 96), waits=False)
+                    self._sink.send(replace(made, detections=FOUND))
+                through.packet(packet)
+                if self.over.wait(0.04):
+                    break
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    opened = HttpSink(Site(parse("127.0.0.1:0"), token=None), has_video=True)
+    opened.open()
+    opened.state(RUNNING)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def css(colour: tuple[int, int, int]) -> str:
+    blue, green, red = colour
+    return f"rgb({red}, {green}, {blue})"
+
+
+def test_a_late_keyframe_is_waited_for_and_all_that_is_known_is_drawn(
+    sink: HttpSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "_KEYFRAME_S", 0.5)
+    clip = make(tmp_path / "clip.ts", frames=400, gop=25, b_frames=0, scene_cuts=False)
+    camera = Camera(sink, clip)
+    with open_browser() as browser:
+        browser.go(sink.url)
+        browser.wait_for("return !document.getElementById('why').hidden")
+        assert "keyframe" in browser.text("why")
+        thread = bridge.start("camera", camera.run)
+        try:
+            browser.wait_for(PLAYS, seconds=10)
+            assert browser.run("return document.getElementById('why').hidden")
+            browser.wait_for(f"return (() => {{{SHAPES}}})().length === 8")
+            shapes = browser.run(SHAPES)
+            words = browser.run(
+                "return [...document.querySelectorAll('#found text')].map((one) => one.textContent)"
+            )
+            inside = browser.run(
+                "const stage = document.getElementById('found').getBoundingClientRect();"
+                "return [...document.querySelectorAll('#found text')].every((one) => {"
+                "  const { left, top, right } = one.getBoundingClientRect();"
+                "  return left >= stage.left && top >= stage.top - 1 && right <= stage.right + 1; })"
+            )
+            browser.screenshot(tmp_path / "overlay.png")
+        finally:
+            camera.over.set()
+            thread.join(10)
+        assert browser.console() == []
+    person, bird, ship = (css(class_colour(number)) for number in (7, 8, 2))
+    assert shapes == [
+        ["path", "M16,48L80,48L120,42", bird],
+        ["rect", "", ship],
+        ["path", "M80,75L100,60L120,75L100,90Z", ship],
+        ["rect", "", bird],
+        ["rect", "", person],
+        ["path", "M30,50L40,60", person],
+        ["circle", "", person],
+        ["circle", "", person],
+    ]
+    assert words == ["ship 0.70", "robin 0.80", "person 0.90"]
+    assert inside
