@@ -14,6 +14,8 @@ import structlog
 from edged.settings.environment import service_manager
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
     from edged.settings.declared import Settings
@@ -74,18 +76,22 @@ class Repeats:
 
     Args:
         burst: so many lines of one event of one camera are told
-        window_s: in such a time, seconds.
+        window_s: in such a time, seconds,
+        clock: by this one.
     """
 
-    def __init__(self, *, burst: int = _BURST, window_s: float = _WINDOW_S) -> None:
+    def __init__(
+        self, *, burst: int = _BURST, window_s: float = _WINDOW_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._burst = burst
         self._window_s = window_s
+        self._clock = clock
         self._lock = threading.Lock()
         self._windows: dict[tuple[str, str], _Window] = {}
 
     def __call__(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
         """The line, or :class:`structlog.DropEvent`."""
-        now = time.monotonic()
+        now = self._clock()
         whose = str(line.get("camera") or line.get("source") or "")
         with self._lock:
             window = self._windows.setdefault((str(line["event"]), whose), _Window(now))

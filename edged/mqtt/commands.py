@@ -53,6 +53,7 @@ class Commands:
         actions: what may be asked for, by name: does it, says what was done, or raises EdgedError.
         switches: what may be set, by name: takes the value, and the rest likewise.
         per_second: how many are obeyed in the long run; a few more may come at once.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Commands:
         *,
         switches: Mapping[str, Callable[[str], str]] | None = None,
         per_second: float = _PER_SECOND,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = topic
         self._outbox = outbox
@@ -73,7 +75,8 @@ class Commands:
         self._accepted = 0
         self._refused: Counter[str] = Counter()
         self._tokens = float(_BURST)
-        self._filled_at = time.monotonic()
+        self._clock = clock
+        self._filled_at = clock()
 
     def counts(self) -> payloads.CommandCounts:
         """Commands since the start."""
@@ -130,7 +133,7 @@ class Commands:
         """Refuse without an answer what does not deserve one."""
         if retained:
             raise CommandRefusedError("retained")
-        now = time.monotonic()
+        now = self._clock()
         self._tokens = min(_BURST, self._tokens + (now - self._filled_at) * self._per_second)
         self._filled_at = now
         if self._tokens < 1:

@@ -49,14 +49,21 @@ def nothing(_: int) -> None:
 class Source(SyntheticSource):
     """The synthetic source; ``before`` is called in the capture thread before each frame.
 
-    ``ended`` is set when its frames have come to an end, whatever the reason.
+    ``age_s`` says how long ago each was captured.
     """
 
     def __init__(
-        self, count: int, *, live: bool = False, fps: float = 0.0, before: Callable[[int], None] = nothing
+        self,
+        count: int,
+        *,
+        live: bool = False,
+        fps: float = 0.0,
+        before: Callable[[int], None] = nothing,
+        age_s: Callable[[int], float] = lambda _: 0.0,
     ) -> None:
         super().__init__(width=SIZE, height=SIZE, fps=fps, count=count, live=live)
         self._before = before
+        self._age_s = age_s
         self.given: list[weakref.ref[Image]] = []
         self.open()
 
@@ -76,7 +83,7 @@ class Source(SyntheticSource):
                 number,
                 frame.image,
                 time.time(),
-                time.monotonic(),
+                time.monotonic() - self._age_s(number),
                 frame.pts,
                 1e3 * (time.monotonic() - started),
             )

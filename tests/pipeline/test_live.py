@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import threading
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -57,22 +58,13 @@ def test_a_slow_sink_of_a_live_source_loses_the_oldest_and_holds_up_nobody() -> 
 
 
 def test_frames_that_have_waited_too_long_are_not_worth_a_model() -> None:
-    def stall(number: int) -> None:
-        if number == 0:
-            time.sleep(0.6)
-
-    # The source rests after its third frame, so that the second one grows old in the queue.
-    def rest(number: int) -> None:
-        if number == 3:
-            time.sleep(1.0)
-
-    source = Source(6, live=True, fps=20, before=rest)
+    """All but the last were captured ten seconds before anybody had time for them."""
     sink = Sink()
-    counts = Rig(source, detector(stall), sink, max_age_s=0.2).go()
-    assert counts.dropped["stale"] == 1
-    assert counts.dropped["superseded"] >= 1
-    assert 2 not in sink.ids
-    assert sink.ids[-1] == 5
+    source = Source(6, live=True, fps=50, age_s=lambda number: 10.0 if number < 5 else 0.0)
+    counts = Rig(source, detector(), sink, max_age_s=5.0).go()
+    assert counts.dropped["stale"] >= 1
+    assert counts.dropped["stale"] + counts.dropped.get("superseded", 0) == 5
+    assert sink.ids == [5]
 
 
 def test_frames_of_a_file_are_never_too_old() -> None:
@@ -115,6 +107,12 @@ def test_a_pause_takes_no_frames_and_counts_those_of_a_live_source() -> None:
     assert max(gaps) >= 20, "nothing old came after the pause"
 
 
+def _rests(rig: Rig) -> bool:
+    """Whether nothing is on its way but the frame that waits for the end of a pause."""
+    counts = rig.ledger.counts()
+    return counts.in_flight == 1 and len(rig.sinks[0].results) == counts.inferred
+
+
 def test_a_pause_loses_no_frame_of_a_file() -> None:
     sink = Sink(lambda _: time.sleep(0.002))
     rig = Rig(Source(60), detector(), sink)
@@ -122,9 +120,9 @@ def test_a_pause_loses_no_frame_of_a_file() -> None:
     async def pause(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) >= 10)
         pipeline.intake.pause()
-        await asyncio.sleep(0.3)
+        await until(lambda: _rests(rig))
         before = len(sink.results)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.1)
         assert len(sink.results) == before < 60
         pipeline.intake.resume()
 
@@ -139,7 +137,7 @@ def test_a_stop_ends_a_pause() -> None:
     async def pause(pipeline: Pipeline) -> None:
         await until(lambda: rig.ledger.counts().inferred >= 5)
         pipeline.intake.pause()
-        await asyncio.sleep(0.1)
+        await until(lambda: _rests(rig))
         pipeline.stop()
 
     started = time.monotonic()
@@ -149,43 +147,54 @@ def test_a_stop_ends_a_pause() -> None:
     assert threads() == []
 
 
-def test_waiting_is_no_stall_and_work_without_end_is() -> None:
-    def hold(number: int) -> None:
-        if number == 5:
-            time.sleep(1.0)
+class Hold:
+    """A hook that keeps the frame ``at`` until it is let go."""
 
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self.held = threading.Event()
+        self.let_go = threading.Event()
+
+    def __call__(self, number: int) -> None:
+        if number == self._at:
+            self.held.set()
+            self.let_go.wait(20)
+
+
+def test_waiting_is_no_stall_and_work_without_end_is() -> None:
+    """However short the limit, and however long: no time has to pass."""
+    hold = Hold(5)
     sink = Sink(hold, name="slow")
     rig = Rig(Source(12), detector(), sink)
     stalls: list[str | None] = []
 
     async def look(pipeline: Pipeline) -> None:
         pipeline.intake.pause()
-        await asyncio.sleep(0.4)
-        stalls.append(pipeline.stalled(0.2))
+        await until(lambda: _rests(rig))
+        await until(lambda: pipeline.stalled(0.0) is None)
         pipeline.intake.resume()
-        await until(lambda: len(sink.results) == 5)
-        await asyncio.sleep(0.4)
-        stalls.append(pipeline.stalled(0.2))
-        stalls.append(pipeline.stalled(5))
-        await until(lambda: len(sink.results) > 5)
-        stalls.append(pipeline.stalled(0.5))
+        await until(hold.held.is_set)
+        await until(lambda: pipeline.stalled(0.0) == "sink-slow")
+        stalls.append(pipeline.stalled(3600.0))
+        hold.let_go.set()
+        await until(lambda: len(sink.results) == 12)
+        stalls.append(pipeline.stalled(0.0))
 
     rig.go(look)
-    assert stalls == [None, "sink-slow", None, None]
+    assert stalls == [None, None]
 
 
 def test_a_stuck_engine_is_the_stall_and_not_those_who_wait_for_it() -> None:
-    def hold(number: int) -> None:
-        if number == 5:
-            time.sleep(1.0)
-
+    hold = Hold(5)
     rig = Rig(Source(12), detector(hold), Sink())
     stalls: list[str | None] = []
 
     async def look(pipeline: Pipeline) -> None:
+        await until(hold.held.is_set)
         await until(lambda: rig.ledger.counts().inferred == 5)
-        await asyncio.sleep(0.5)
-        stalls.append(pipeline.stalled(0.3))
+        await until(lambda: pipeline.stalled(0.0) == "predict-0")
+        stalls.append(pipeline.stalled(3600.0))
+        hold.let_go.set()
 
     rig.go(look)
-    assert stalls == ["predict-0"]
+    assert stalls == [None]

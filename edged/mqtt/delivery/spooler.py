@@ -58,6 +58,7 @@ class Spooler:
         lane: between memory and disk.
         file: the disk.
         stored: told what is on disk now, from the spool's thread.
+        clock: that by which messages are made, seconds.
     """
 
     def __init__(
@@ -66,10 +67,12 @@ class Spooler:
         file: SpoolFile,
         *,
         stored: Callable[[Sequence[Message]], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lane = lane
         self._file = file
         self._stored = stored
+        self._clock = clock
         self._path = file.path
         self._spool: Spool | None = None
         self._thread: threading.Thread | None = None  # noqa: TID251  # the bridge made it
@@ -116,7 +119,7 @@ class Spooler:
             try:
                 self._step(spool, everything=stopping)
             except SpoolFullError as error:
-                self._full_until = time.monotonic() + _FULL_S
+                self._full_until = self._clock() + _FULL_S
                 self._fail(error)
             except SpoolDamagedError as error:
                 spool = self._replace(spool, error)
@@ -132,7 +135,7 @@ class Spooler:
             spool.close()
 
     def _step(self, spool: Spool, *, everything: bool) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now >= self._full_until or everything:
             self._write(spool, float("inf") if everything else now - PATIENCE_S)
             if now >= self._remove_at or everything:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
+import rig
 from structlog.testing import capture_logs
 
 from edged.mqtt.delivery.message import Message
@@ -112,14 +112,13 @@ def test_a_source_that_can_wait_does_so_while_the_broker_is_slow() -> None:
     box.put("t", b"1")
     blocked = threading.Thread(target=box.put, args=("t", b"2"), kwargs={"waits": True})
     blocked.start()
-    time.sleep(0.1)
+    assert rig.until(lambda: box.waiting)
     assert blocked.is_alive()
-    waited = box.waiting
     message = box.take()
     assert message is not None
     blocked.join(2)
     assert not blocked.is_alive()
-    assert (waited, box.waiting) == (True, False)
+    assert not box.waiting
     assert box.delivery().dropped == {}
 
 
@@ -128,7 +127,7 @@ def test_a_source_that_waits_is_set_free_at_the_end() -> None:
     box.put("t", b"0")
     blocked = threading.Thread(target=box.put, args=("t", b"1"), kwargs={"waits": True})
     blocked.start()
-    time.sleep(0.05)
+    assert rig.until(lambda: box.waiting)
     box.close()
     blocked.join(2)
     assert not blocked.is_alive()
@@ -426,8 +425,7 @@ def test_a_file_waits_for_a_disk_that_works_however_long_the_broker_is_gone(
     box.detach()
     blocked = threading.Thread(target=box.put, args=("t", b"1"), kwargs={"waits": True})
     blocked.start()
-    time.sleep(0.1)
-    assert blocked.is_alive()
+    assert rig.until(lambda: box.waiting)
     box.disk.spill(float("inf"))
     box.disk.spilled()
     blocked.join(5)

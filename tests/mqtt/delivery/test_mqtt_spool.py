@@ -357,7 +357,7 @@ def test_what_is_made_before_the_spool_is_read_overwrites_nothing_in_it(tmp_path
         put(box, count)
         spooler = Spooler(box.disk, SpoolFile(path))
         spooler.open()
-        rig.until(lambda box=box: box.delivery().queued == 0)  # type: ignore[misc]
+        assert rig.until(lambda box=box: box.delivery().queued == 0)  # type: ignore[misc]
         spooler.close(5)
         account = box.delivery()
         assert account.closes
@@ -385,29 +385,6 @@ def test_every_write_is_synced(path: Path) -> None:
     with contextlib.closing(open_spool(path)) as spool:
         assert spool._db.execute("PRAGMA synchronous").fetchone() == (2,)  # noqa: SLF001  # FULL
         assert spool._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)  # noqa: SLF001
-
-
-def test_a_full_disk_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each try costs an SD card a write; a disk that was full a moment ago still is."""
-    tries: list[float] = []
-
-    def full(spool: Spool, batch: object) -> None:
-        del spool, batch
-        tries.append(time.monotonic())
-        raise SpoolFullError("there is no room left on the disk")
-
-    monkeypatch.setattr(Spool, "write", full)
-    box = outbox(limit=20)
-    spooler = Spooler(box.disk, SpoolFile(tmp_path / "spool.sqlite3"))
-    spooler.open()
-    for _ in range(15):
-        put(box, 5)
-        time.sleep(0.1)
-    assert len(tries) == 1
-    spooler.close(5)
-    assert len(tries) == 2
-    box.abandon()
-    assert box.delivery().closes
 
 
 def test_what_waited_on_the_disk_leaves_in_order_and_the_disk_is_empty_then(path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_long_session_starts_the_waits_again(
     waits: list[float], boot_id: str, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a long outage has made of the waits is forgotten; a long wait for an answer is no session."""
-    monkeypatch.setattr("edged.mqtt.link.connection._STABLE_S", 1.0)
+    monkeypatch.setattr("edged.mqtt.link.connection._STABLE_S", 0.2)
     mosquitto.stop()
     sink = rig.sink(rig.access(mosquitto.broker), TOPICS, boot_id=boot_id, meter=Meter())
     sink.open()
@@ -63,7 +63,7 @@ def test_a_long_session_starts_the_waits_again(
         assert rig.until(lambda: len(waits) > 8)
         mosquitto.start()
         assert rig.until(lambda: not sink.problem)
-        time.sleep(1.5)
+        time.sleep(0.3)
         waits.clear()
         mosquitto.stop()
         assert rig.until(lambda: len(waits) > 1)

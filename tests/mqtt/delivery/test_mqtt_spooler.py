@@ -1,0 +1,334 @@
+"""When messages go to the disk, come back and leave it: by a clock that the test turns, on a real file."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+import rig
+from structlog.testing import capture_logs
+
+from edged.mqtt.delivery.outbox import Outbox
+from edged.mqtt.delivery.spool import Spool, SpoolDamagedError, SpoolError, SpoolFullError
+from edged.mqtt.delivery.spooler import Spooler, SpoolFile
+from edged.mqtt.handover import Numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from edged.mqtt.delivery.message import Message
+
+WEEK_S = 7 * 86400.0
+
+
+class Bench:
+    """An outbox with its spooler, and one clock for both."""
+
+    def __init__(
+        self, path: Path, *, limit: int = 1000, max_bytes: int = 10_000_000, max_age_s: float = WEEK_S
+    ) -> None:
+        self.now = 1000.0
+        self.stored: list[int] = []
+        self._looks = 0
+        self.box = Outbox(limit=limit, wake=lambda: None, orders=Numbers(1), clock=lambda: self.now)
+        file = SpoolFile(path, max_bytes=max_bytes, max_age_s=max_age_s)
+        self.spooler = Spooler(self.box.disk, file, stored=self._note, clock=self._look)
+        self.spooler.open()
+
+    def _note(self, batch: Sequence[Message]) -> None:
+        self.stored += [message.order for message in batch]
+
+    def _look(self) -> float:
+        self._looks += 1
+        return self.now
+
+    def turn(self, seconds: float = 0.0) -> None:
+        """Let time pass, and the spooler do what is to be done then."""
+        self.now += seconds
+        before = self._looks
+
+        def looked() -> bool:
+            self.box.disk.due.set()
+            return self._looks >= before + 3  # a full disk looks twice
+
+        assert rig.until(looked)
+
+    def put(self, count: int, size: int = 10) -> None:
+        for _ in range(count):
+            self.box.put("t", b"x" * size)
+
+    def send(self) -> int:
+        """Send and acknowledge what can be sent; how many."""
+        sent = 0
+        while (message := self.box.take()) is not None:
+            self.box.settle(message)
+            sent += 1
+        return sent
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "spool.sqlite3")
+    yield made
+    made.spooler.close(5)
+    assert made.box.delivery().closes
+
+
+class Called:
+    """Stands before a method of every spool: notes what it is called with, and may fail in its place."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.with_what: list[list[int]] = []
+        self.error: SpoolError | None = None
+        real: Callable[..., object] = getattr(Spool, name)
+
+        def method(spool: Spool, *args: Sequence[int]) -> object:
+            self.with_what.append(list(args[0]) if name == "remove" else [])
+            if self.error is not None:
+                raise self.error
+            return real(spool, *args)
+
+        monkeypatch.setattr(Spool, name, method)
+
+
+def test_what_could_not_be_sent_for_a_second_goes_to_the_disk(bench: Bench) -> None:
+    bench.put(1)
+    bench.turn(1.0)
+    assert (bench.box.disk.count, bench.stored) == (0, [])
+    bench.turn(0.1)
+    assert (bench.box.disk.count, bench.stored) == (1, [1])
+    assert bench.spooler.problem == ""
+
+
+def test_a_full_disk_is_left_alone_for_five_seconds_and_used_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try costs an SD card a write; a disk that was full a moment ago still is."""
+    writes = Called(monkeypatch, "write")
+    writes.error = SpoolFullError("there is no room left on the disk")
+    with capture_logs() as logs:
+        bench.put(1)
+        bench.turn(2.0)
+        bench.put(1)
+        bench.turn(4.9)
+        assert len(writes.with_what) == 1
+        bench.turn(0.1)
+        assert len(writes.with_what) == 2
+        assert "spool.sqlite3' cannot be used: there is no room left on" in bench.spooler.problem
+        writes.error = None
+        bench.turn(5.0)
+        assert bench.spooler.problem == ""
+    assert [entry["event"] for entry in logs] == ["mqtt_spool_fails", "mqtt_spool_works_again"]
+    assert bench.stored == [1, 2]
+    assert bench.box.delivery().dropped == {}
+
+
+def test_a_full_disk_gives_what_it_has_and_gets_the_rest_at_the_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.put(3)
+    bench.turn(2.0)
+    writes = Called(monkeypatch, "write")
+    writes.error = SpoolFullError("there is no room left on the disk")
+    bench.put(2)
+    bench.turn(2.0)
+    bench.box.attach()
+    bench.turn()
+    message = bench.box.take()
+    assert message is not None
+    assert message.order == 1
+    bench.box.detach()
+    writes.error = None
+    bench.spooler.close(5)
+    assert bench.stored == [1, 2, 3, 4, 5]
+
+
+def test_the_disk_is_read_a_hundred_messages_at_a_time_ten_times_a_second(bench: Bench) -> None:
+    """Faster than cameras make them, slower than what a broker with slow subscribers throws away."""
+    bench.put(250)
+    bench.turn(2.0)
+    bench.box.attach()
+    sent = []
+    for seconds in (0.0, 0.05, 0.06, 0.11):
+        bench.turn(seconds)
+        sent.append(bench.send())
+    assert sent == [100, 0, 100, 50]
+
+
+def test_what_was_sent_leaves_the_disk_once_a_second_and_the_last_gives_its_room_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removals, shrinks = Called(monkeypatch, "remove"), Called(monkeypatch, "shrink")
+    bench.put(4)
+    bench.turn(2.0)
+    bench.box.attach()
+    bench.turn()
+    flying = [bench.box.take() for _ in range(4)]
+    for message in flying[:2]:
+        assert message is not None
+        bench.box.settle(message)
+    bench.turn(0.9)
+    assert removals.with_what == []
+    bench.turn(0.1)
+    assert (removals.with_what, shrinks.with_what) == ([[1, 2]], [])
+    for message in flying[2:]:
+        assert message is not None
+        bench.box.settle(message)
+    bench.turn(1.0)
+    bench.turn(5.0)
+    assert (removals.with_what, len(shrinks.with_what)) == ([[1, 2], [3, 4]], 1)
+
+
+def test_what_a_full_disk_would_not_let_go_is_let_go_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even a removal needs a little room; until then nothing of it is forgotten."""
+    bench.put(4)
+    bench.turn(2.0)
+    bench.box.attach()
+    bench.turn()
+    assert bench.send() == 4
+    removals = Called(monkeypatch, "remove")
+    removals.error = SpoolFullError("there is no room left on the disk")
+    bench.turn(1.0)
+    removals.error = None
+    bench.turn(4.0)
+    assert removals.with_what == [[1, 2, 3, 4]]
+    bench.turn(1.0)
+    assert removals.with_what == [[1, 2, 3, 4]] * 2
+
+
+def test_what_is_too_old_is_looked_for_every_half_minute(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "spool.sqlite3", max_age_s=-1.0)  # all is too old at once
+    bench.put(3)
+    with capture_logs() as logs:
+        bench.turn(2.0)
+        bench.turn(27.0)
+        assert (bench.box.disk.count, logs) == (3, [])
+        bench.turn(1.0)
+    assert bench.box.delivery().dropped == {"spool_age": 3}
+    assert [(one["event"], one["cause"], one["messages"]) for one in logs] == [
+        ("mqtt_spool_trimmed", "spool_age", 3)
+    ]
+    bench.put(1)
+    bench.turn(2.0)
+    assert bench.box.disk.unloaded == 4
+    bench.spooler.close(5)
+    assert bench.box.delivery().closes
+
+
+def test_what_is_too_much_goes_at_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "spool.sqlite3", max_bytes=100_000)
+    bench.put(100, size=500)
+    bench.turn(2.0)
+    assert bench.box.disk.count == 100
+    bench.put(150, size=500)
+    bench.turn(2.0)
+    lost = bench.box.delivery().dropped["spool_full"]
+    assert 20 < lost < 150
+    bench.box.attach()
+    bench.turn()
+    first = bench.box.take()
+    assert first is not None
+    assert first.order == lost + 1
+    bench.spooler.close(5)
+    assert bench.box.delivery().closes
+
+
+@pytest.mark.parametrize("when", ["write", "read"])
+def test_a_disk_that_fails_is_told_and_left_for_good(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """What is in memory goes on; what was only on the disk is counted."""
+    bench.put(3)
+    bench.turn(2.0)
+    Called(monkeypatch, when).error = SpoolError("disk I/O error")
+    bench.put(2)
+    with capture_logs() as logs:
+        bench.now += 2.0
+        bench.box.attach()
+        bench.box.disk.due.set()
+        assert rig.until(lambda: "disk I/O error" in bench.spooler.problem)
+        assert rig.until(lambda: all(thread.name != "mqtt-spool" for thread in threading.enumerate()))
+    assert [entry["event"] for entry in logs] == ["mqtt_spool_fails"]
+    lost = bench.box.delivery().dropped
+    assert lost == ({"spool_failed": 3} if when == "write" else {"spool_failed": 5})
+    bench.put(1)
+    assert bench.send() == 6 - lost["spool_failed"]
+
+
+def test_a_damaged_file_is_exchanged_and_used_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bench.put(3)
+    bench.turn(2.0)
+    reads = Called(monkeypatch, "read")
+    reads.error = SpoolDamagedError("the file is damaged")
+    bench.box.attach()
+    assert rig.until(lambda: bench.box.delivery().dropped == {"spool_damaged": 3})
+    reads.error = None
+    bench.box.detach()
+    bench.put(2)
+    bench.turn(2.0)
+    assert (bench.box.disk.count, bench.spooler.problem) == (2, "")
+    assert (tmp_path / "spool.sqlite3.damaged").exists()
+    bench.box.attach()
+    bench.turn(1.0)
+    assert bench.send() == 2
+
+
+def test_a_damaged_file_that_cannot_be_exchanged_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.put(3)
+    bench.turn(2.0)
+    Called(monkeypatch, "read").error = SpoolDamagedError("the file is damaged")
+
+    def stays(path: Path, why: str) -> None:
+        raise SpoolError(f"{why}, and {path.name} cannot be set aside")
+
+    monkeypatch.setattr("edged.mqtt.delivery.spooler.set_aside", stays)
+    bench.box.attach()
+    assert rig.until(lambda: bench.spooler.problem)
+    assert "the file is damaged, and spool.sqlite3 cannot be set aside" in bench.spooler.problem
+    assert bench.box.delivery().dropped == {"spool_damaged": 3}
+    bench.put(1)
+    assert bench.send() == 1
+
+
+def test_a_disk_that_hangs_at_the_end_is_told_and_not_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let = threading.Event()
+    real = Spool.write
+
+    def hangs(spool: Spool, batch: Sequence[Message]) -> None:
+        let.wait(20)
+        real(spool, batch)
+
+    monkeypatch.setattr(Spool, "write", hangs)
+    bench.put(1)
+    with capture_logs() as logs:
+        bench.spooler.close(0.05)
+    assert [entry["event"] for entry in logs] == ["mqtt_spool_stuck"]
+    let.set()
+
+
+def test_what_an_earlier_start_has_left_is_told_and_sent_first(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite3"
+    before = Bench(path)
+    before.put(2)
+    before.spooler.close(5)
+    with capture_logs() as logs:
+        bench = Bench(path)
+    assert [(one["event"], one["messages"]) for one in logs] == [("mqtt_spool_recovered", 2)]
+    bench.put(1)
+    bench.box.attach()
+    bench.turn()
+    assert bench.send() == 3
+    bench.spooler.close(5)
+    with capture_logs() as logs:
+        Bench(path).spooler.close(5)
+    assert logs == []
