@@ -37,7 +37,9 @@ def test_the_top_five_are_those_of_the_plain_interpreter(shared: Path, name: str
     place = plain.get_input_details()[0]
     height, width = place["shape"][1:3]
     names = (shared / "models" / labels).read_text().splitlines()
-    for file in sorted((shared / "images").glob("*.jpg"))[:6]:
+    photos = sorted((shared / "images").glob("*.jpg"))[:6]
+    assert len(photos) == 6
+    for file in photos:
         image = photo(file)
         plain.set_tensor(
             place["index"], cv2.cvtColor(cv2.resize(image, (width, height)), cv2.COLOR_BGR2RGB)[np.newaxis]

@@ -318,7 +318,10 @@ def test_what_was_brought_last_is_not_brought_again_after_a_kill(tmp_path: Path)
         tell(killed, [event(1, "start"), event(1, "end")])
         until(counted(killed, delivered=2))
         until(lambda: json.loads(kept.read_text())["unsafe"] == [])
+        shutil.copy(kept, tmp_path / "left.json")  # as a kill leaves it
         killed.close()
+        sink(server.url, ledger=EventLedger(tmp_path / "left.json"), boot_id="1" * 32).close()
+    assert [one["type"] for one in server.events()] == ["start", "end"]
 
 
 def test_a_ledger_that_cannot_be_written_is_a_trouble(tmp_path: Path) -> None:

@@ -278,9 +278,14 @@ def test_names_have_one_rule_of_capitals_and_what_few_want_is_off(ran: Ran) -> N
 def test_a_value_that_a_message_does_not_have_is_unknown(ran: Ran) -> None:
     """A paused daemon has no stages; Home Assistant takes None for unknown."""
     bare = json.dumps(json.loads(ran.newest[TOPICS.timings]) | {"stages": {}, "host": {}}).encode()
-    for name, component in ran.content["components"].items():
-        if component.get("state_topic") == TOPICS.timings and name != "last_heard":
-            assert rendered(component["value_template"], bare) in {"None", "OFF", "30.0"}, name
+    shown = {
+        name: rendered(component["value_template"], bare)
+        for name, component in ran.content["components"].items()
+        if component.get("state_topic") == TOPICS.timings
+    }
+    assert {"fps", "predict_p95", "cpu_temperature_c", "throttled", "last_heard"} <= shown.keys()
+    del shown["last_heard"]
+    assert set(shown.values()) == {"None", "OFF", "30.0"}, shown
 
 
 def test_ids_are_unique_and_stable(ran: Ran) -> None:
@@ -339,9 +344,11 @@ def test_in_a_pause_nothing_is_said_to_be_there(mosquitto: Mosquitto, boot_id: s
 
 
 def test_only_periodic_values_expire(ran: Ran) -> None:
-    for name, component in ran.content["components"].items():
-        periodic = component.get("state_topic") == TOPICS.timings and name != "last_heard"
-        assert (component.get("expire_after", 0) >= 30) == periodic
+    components = ran.content["components"]
+    expire = {name for name, component in components.items() if component.get("expire_after", 0) >= 30}
+    periodic = {name for name, one in components.items() if one.get("state_topic") == TOPICS.timings}
+    assert expire == periodic - {"last_heard"}
+    assert "fps" in expire
 
 
 def test_new_labels_are_announced_when_they_turn_up(mosquitto: Mosquitto, boot_id: str) -> None:

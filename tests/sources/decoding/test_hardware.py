@@ -68,7 +68,9 @@ def test_a_name_that_ffmpeg_does_not_know_is_an_error() -> None:
 
 
 def test_every_kind_of_device_of_this_ffmpeg_can_be_named() -> None:
-    for kind in hwaccel.hwdevices_available():
+    kinds = hwaccel.hwdevices_available()
+    assert kinds
+    for kind in kinds:
         loading.load(None, {"EDGED_SOURCE": "a.mp4", "EDGED_MODEL": "m.tflite", "EDGED_DECODER": kind})
 
 
