@@ -50,6 +50,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "contract": "what is published, whoever publishes it: topics, payloads, schema",
         "imaging": "pictures into models, and out with what was found drawn into them",
+        "durable": "what outlives a kill: open events, what of them is owed, totals of lines",
     },
     {
         "decoders": "one file a model family: output tensors to detections",
@@ -59,6 +60,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "video": "encoding, segments and retention",
         "mqtt": "the node: camera/, Home Assistant (home/), retained/; delivery/ over link/; visits/",
         "http": "the live view, its page and metrics",
+        "webhook": "events by HTTP to a server of the user's, tried again until it has taken them",
     },
     {
         "sinks": "thin: where results go, one file a kind",

@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edged.mqtt.camera.ledger import EventLedger
+from edged.durable.ledger import EventLedger
 
 if TYPE_CHECKING:
     from pathlib import Path

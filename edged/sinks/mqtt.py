@@ -210,6 +210,7 @@ class MqttSink:
             now=time.time(),
         )
         self._outbox.post(self.topics.timings, payloads.encode(message), qos=0, retain=False)
+        self._node.ledger.retry()
         self._node.publish_state()
         self._values.flush()
         if gone := self._counts.drop(self._ages.over(self._counts.names)):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from edged.contract.topics import Topics
-    from edged.mqtt.camera.ledger import EventLedger
+    from edged.durable.ledger import EventLedger
     from edged.mqtt.delivery.outbox import Outbox
     from edged.records import Event, Image, Presence
 

@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import tempfile
-import threading
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -14,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-from daemon import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from news import news
 from rig import QUICK_DISK, TOPICS
 
-from edged import bridge
-from edged.contract import happenings as contract
+from edged.durable.ledger import EventLedger
 from edged.mqtt.camera.happenings import Happenings
-from edged.mqtt.camera.ledger import EventLedger
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.handover import Numbers
 from edged.records import Box, Detection, Event, Frame
@@ -30,9 +27,6 @@ from edged.scene import Scene, SceneRules
 from edged.settings.areas import lines, zones
 
 if TYPE_CHECKING:
-    import pytest
-
-    from edged.contract.happenings import EventMessage
     from edged.mqtt.delivery.message import Message
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)
@@ -195,39 +189,6 @@ def test_a_long_course_with_a_thousand_accidents_closes() -> None:
         assert world.crossed
 
 
-def test_a_file_that_is_damaged_or_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "edged-lab1.events.json"
-    path.write_text('{"open": ["{}"]}', encoding="utf-8")
-    ledger = EventLedger(path)
-    assert ledger.leftovers("0" * 32) == []
-    lost = EventLedger(tmp_path / "file" / "edged-lab1.events.json")
-    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
-    lost.totals.add("a")
-    lost.flush()
-    assert "cannot be written: " in lost.problem
-    assert lost.totals.under() == {"a": 1}
-
-
-def test_an_acknowledgement_does_not_wait_for_a_disk_that_hangs(tmp_path: Path) -> None:
-    """A FIFO that nobody reads: whoever opens it to write hangs."""
-    path = tmp_path / "edged-lab1.events.json"
-    ledger = EventLedger(path)
-    ledger.totals.add("a")
-    fifo = path.with_name(path.name + ".new")
-    os.mkfifo(fifo)
-    writer = threading.Thread(target=ledger.flush, daemon=True)
-    writer.start()
-    try:
-        ledger.safe(b"anything")
-        assert ledger.totals.recall("b", 3) == 3
-        assert writer.is_alive()
-    finally:
-        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-        writer.join(10)
-        os.close(reader)
-    assert not writer.is_alive()
-
-
 def test_a_disk_that_hangs_holds_up_the_message_and_nobody_else(tmp_path: Path) -> None:
     """What is said of an event is on disk before; the frames of the camera go on, and so does the stop."""
     path = tmp_path / "edged-lab1.events.json"
@@ -259,95 +220,12 @@ def test_a_disk_that_hangs_holds_up_the_message_and_nobody_else(tmp_path: Path) 
     assert [int(json.loads(one)["event_id"], 16) for one in kept["open"]] == [2]
 
 
-def test_a_disk_that_hangs_is_told_and_not_waited_for_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A FIFO that nobody reads, as above."""
-    monkeypatch.setattr("edged.mqtt.camera.ledger._SLOW_S", 0.1)
-    monkeypatch.setattr("edged.mqtt.camera.ledger._LAST_S", 0.1)
-    path = tmp_path / "edged-lab1.events.json"
-    ledger = EventLedger(path)
-    fifo = path.with_name(path.name + ".new")
-    os.mkfifo(fifo)
-    ledger.totals.add("a")
-    ledger.keep()
-    end = threading.Thread(target=ledger.close, daemon=True)
-    try:
-        until(lambda: ledger.problem)
-        assert ledger.problem == f"{str(path)!r} is not written, the disk does not answer; events wait for it"
-        end.start()
-        end.join(30)
-        assert not end.is_alive()
-    finally:
-        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-        ledger.settle(30)
-        os.close(reader)
-    assert "does not answer" not in ledger.problem
-
-
-def test_a_thread_that_the_system_refuses_is_asked_for_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It allows so many (TasksMax=), or has no memory for one."""
-
-    def refused(*_: object) -> None:
-        raise RuntimeError("can't start new thread")
-
-    ledger = EventLedger(tmp_path / "edged-lab1.events.json")
-    sent: list[str] = []
-    with monkeypatch.context() as poor:
-        poor.setattr(bridge, "start", refused)
-        ledger.note(message(1), lambda: sent.append("first"))
-        assert sent == []
-    ledger.keep()
-    ledger.settle(30)
-    assert sent == ["first"]
-
-
-def test_a_message_that_cannot_be_sent_keeps_back_none_behind_it(tmp_path: Path) -> None:
-    def broken() -> None:
-        raise ValueError
-
-    ledger = EventLedger(tmp_path / "edged-lab1.events.json")
-    sent: list[str] = []
-    ledger.note(message(1), broken)
-    ledger.note(message(2), lambda: sent.append("second"))
-    ledger.settle(30)
-    assert sent == ["second"]
-
-
-def test_a_crossing_in_the_moment_of_an_acknowledgement_is_kept(tmp_path: Path) -> None:
-    class Moment(bytes):
-        def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-            ledger.totals.add("a")
-            return super().decode(encoding, errors)
-
-    path = tmp_path / "edged-lab1.events.json"
-    ledger = EventLedger(path)
-    ledger.safe(Moment(b"of another run"))
-    ledger.flush()
-    assert EventLedger(path).totals.under() == {"a": 1}
-
-
-def message(number: int) -> EventMessage:
-    """That something has come."""
-    return contract.event(news(number, "start"), camera="front", boot_id="0" * 32)
-
-
 def taken(outbox: Outbox) -> list[Message]:
     """All that is to be sent now."""
     found = []
     while (message := outbox.take()) is not None:
         found.append(message)
     return found
-
-
-def news(number: int, kind: str) -> Event:
-    box = Box(0, 0, 9, 9)
-    return Event(
-        kind, f"{number:016x}", (), "", number, "person", 0.9, 0.9, box, box, 160, 120, 1e9, 1e9, None, 1.0,
-        False, (), (), {}, (), (), None,
-    )  # fmt: skip
 
 
 def before(ledger: EventLedger, outbox: Outbox, **options: Any) -> Happenings:

@@ -18,7 +18,7 @@ import structlog
 from edged import bridge
 from edged.atomic import replace_file
 from edged.contract import happenings, payloads
-from edged.mqtt.camera.totals import Totals
+from edged.durable.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +79,11 @@ class EventLedger:
             return f"{str(self._path)!r} is not written, the disk does not answer; events wait for it"
         return self._failure
 
+    @property
+    def lasting(self) -> bool:
+        """Whether what is in it outlives the run."""
+        return self._path is not None and not self.problem
+
     def leftovers(self, boot_id: str) -> list[tuple[str, bytes]]:
         """Camera and message of all that an earlier run owes, in order; once.
 
@@ -93,9 +98,9 @@ class EventLedger:
             self._left = False
             for text in list(self._open.values()):
                 self._note(happenings.cut_short(json.loads(text), boot_id=boot_id))
-            log.info("mqtt_events_recovered", path=str(self._path), messages=len(self._unsafe))
+            log.info("events_recovered", path=str(self._path), messages=len(self._unsafe))
             left = [(camera, text.encode()) for text, camera in self._unsafe.items()]
-        self.flush()
+        self.settle(_SLOW_S)
         return left
 
     def note(self, event: EventMessage, send: Callable[[], None]) -> None:
@@ -121,13 +126,20 @@ class EventLedger:
         with self._lock:
             self._work()
 
+    def retry(self) -> None:
+        """Write again what the disk has not taken, though nothing has happened since. Never blocks."""
+        with self._lock:
+            if self._failure:
+                self._turns += 1  # nobody knows which of them the disk has
+            self._work()
+
     def settle(self, timeout_s: float) -> None:
         """Wait until everything is on disk and on its way, if the disk takes it within so many seconds."""
         with self._lock:
             self._work()
             settled, left = self._lock.wait_for(lambda: not self._at_work, timeout_s), len(self._sends)
         if not settled:
-            log.error("mqtt_ledger_stuck", path=str(self._path), messages=left)
+            log.error("ledger_stuck", path=str(self._path), messages=left)
 
     def safe(self, payload: bytes) -> None:
         """A message is with the broker or on disk. Touches no disk, see :meth:`flush`."""
@@ -163,9 +175,9 @@ class EventLedger:
         """See that somebody writes; with the lock held."""
         if self._path is not None and not self._at_work and (self._due or self._sends):
             try:
-                bridge.start("mqtt-ledger", self._run)
+                bridge.start("event-ledger", self._run)
             except RuntimeError as error:  # the system allows no more of them now; who comes next asks again
-                log.error("mqtt_ledger_waits", path=str(self._path), reason=str(error))
+                log.error("ledger_waits", path=str(self._path), reason=str(error))
             else:
                 self._at_work = True
 
@@ -177,7 +189,7 @@ class EventLedger:
                 try:
                     send()
                 except Exception:  # it must not keep back what comes behind it
-                    log.exception("mqtt_ledger_send_failed")
+                    log.exception("ledger_send_failed")
             with self._lock:
                 del self._sends[: len(sends)]
                 self._lock.notify_all()
@@ -216,7 +228,7 @@ class EventLedger:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.error("mqtt_ledger_unreadable", path=str(path), reason=str(error))
+            log.error("ledger_unreadable", path=str(path), reason=str(error))
             self._open, self._unsafe = {}, {}
 
     def _write(self, path: Path, content: bytes, *, lasting: bool) -> None:
@@ -226,7 +238,7 @@ class EventLedger:
         except OSError as error:
             told = f"{str(path)!r} cannot be written: {error.strerror}; after a kill events have no end"
             if told != self._failure:
-                log.error("mqtt_ledger_fails", reason=told)
+                log.error("ledger_fails", reason=told)
             self._failure = told
         else:
             self._failure = ""

@@ -19,13 +19,16 @@ import pytest
 from daemon import Daemon, edged, until
 
 from edged.contract import words
+from edged.durable.ledger import EventLedger
 from edged.errors import ConfigError
-from edged.mqtt.camera.ledger import EventLedger
+from edged.metrics import Meter
 from edged.pipeline.outlet import Outlet
 from edged.records import Box, Event
 from edged.settings import loading
-from edged.sinks import Accountant, EventTaker, Reporter
-from edged.sinks.webhook import HttpServer, WebhookError, WebhookSink
+from edged.sinks import Accountant, Context, EventTaker, NoControl, Reporter
+from edged.sinks.lending import Lender
+from edged.sinks.webhook import WebhookSink
+from edged.webhook.server import HttpServer, WebhookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -308,6 +311,50 @@ def test_after_a_kill_the_next_run_brings_what_is_owed_and_ends_what_was_open(tm
     with Server(200) as server:
         sink(server.url, ledger=EventLedger(left), boot_id="2" * 32).close()
         assert server.got == []
+
+
+def test_what_a_stop_leaves_is_lost_without_a_file_and_brought_by_the_next_start_with_one(
+    tmp_path: Path,
+) -> None:
+    kept = tmp_path / "kept.json"
+    with Server(500) as server:
+        book = EventLedger(kept)
+        stopped = sink(server.url, ledger=book, stop_timeout_s=0.2)
+        tell(stopped, [event(1, "start"), event(1, "end")])
+        stopped.close()
+        book.close()
+        assert counted(stopped)(), "nothing is lost"
+        with_none = sink(server.url, stop_timeout_s=0.2)
+        tell(with_none, [event(2, "start")])
+        with_none.close()
+        assert counted(with_none, lost=1)()
+    with Server(200) as server:
+        again = sink(server.url, ledger=EventLedger(kept), boot_id="1" * 32)
+        until(counted(again, delivered=2))
+        again.close()
+        assert [(one["event_id"], one["type"]) for one in server.events()] == [
+            ("event1", "start"),
+            ("event1", "end"),
+        ]
+
+
+def test_a_camera_that_is_called_otherwise_leaves_no_ledger(tmp_path: Path) -> None:
+    common = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite", "EDGED_SPOOL": str(tmp_path)}
+    common |= {"EDGED_WEBHOOK_URL": "http://127.0.0.1:1/"}
+    (tmp_path / "edged-0ther-front.webhook.json").write_text("{}", encoding="utf-8")
+    for camera, left in (("front", {"front"}), ("porch", {"porch"})):
+        settings = loading.load(None, environ=common | {"EDGED_CAMERA": camera})
+        lender = Lender("0123abcd")
+        lender.cameras = frozenset({camera})
+        context = Context(Meter(), NoControl(), boot_id="0" * 32, starting=True, lender=lender)
+        taker = WebhookSink.create(settings, context)
+        taker.open()
+        taker.tell([event(1, "start")])
+        taker.close()
+        files = {path.name for path in tmp_path.iterdir()}
+        assert files == {f"edged-0123abcd-{one}.webhook.json" for one in left} | {
+            "edged-0ther-front.webhook.json"
+        }
 
 
 def test_what_was_brought_last_is_not_brought_again_after_a_kill(tmp_path: Path) -> None:

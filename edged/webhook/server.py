@@ -1,0 +1,102 @@
+"""The server that takes events: what it is sent, and what its answers mean."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import edged
+from edged.errors import SinkError
+from edged.settings.http_url import basic_login
+from edged.settings.secrets import server_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edged.contract.notices import Body
+
+_BUSY = frozenset({408, 425, 429})
+"""Answers of a server that wants to be asked again; so does every answer from 500 on."""
+
+
+class WebhookError(SinkError):
+    """The server has not taken a notice."""
+
+    def __init__(self, problem: str, *, final: bool = False, wait_s: float = 0.0) -> None:
+        super().__init__(problem)
+        self.final = final
+        """Whether it will not take it next time either."""
+        self.wait_s = wait_s
+        """How long it asks us to wait."""
+
+
+class HttpServer:
+    """Takes bodies by POST, one connection each. What it is called in messages holds no secret.
+
+    Args:
+        url: http or https; user and password are sent as Basic authentication.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname is not None  # noqa: S101  # the settings see to it
+        self.name = server_of(url)
+        self._tls = parts.scheme == "https"
+        # Said even where it is the usual one: http.client looks for one in an IPv6 address else.
+        self._host, self._port = parts.hostname, parts.port or (443 if self._tls else 80)
+        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._headers = {"User-Agent": f"edged/{edged.__version__}"}
+        if parts.username is not None or parts.password is not None:
+            self._headers["Authorization"] = basic_login(parts.username or "", parts.password or "")
+
+    def reach(self, timeout_s: float) -> None:
+        """Connect, and send nothing.
+
+        Raises:
+            WebhookError: nobody is there.
+        """
+        with self._translated(timeout_s), contextlib.closing(self._connection(timeout_s)) as connection:
+            connection.connect()
+
+    def post(self, body: Body, timeout_s: float) -> None:
+        """Send one body.
+
+        Raises:
+            WebhookError: it was not taken.
+        """
+        with self._translated(timeout_s), contextlib.closing(self._connection(timeout_s)) as connection:
+            connection.request("POST", self._target, body.content, {**self._headers, **body.headers})
+            with connection.getresponse() as answer:
+                status = answer.status
+                wait = answer.headers.get("Retry-After", "")
+        if 200 <= status < 300:  # noqa: PLR2004  # RFC 9110: successful
+            return
+        busy = status in _BUSY or status >= 500  # noqa: PLR2004  # RFC 9110: server error
+        raise WebhookError(
+            f"{self.name} answers {status} {http.client.responses.get(status, '')}".rstrip(),
+            final=not busy,
+            wait_s=min(float(wait), 300.0) if wait.isdecimal() else 0.0,
+        )
+
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        if self._tls:
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_s, context=context)
+        return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
+
+    @contextlib.contextmanager
+    def _translated(self, timeout_s: float) -> Iterator[None]:
+        """What the network raises as one kind of error, without the URL."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise WebhookError(f"{self.name} does not answer within {timeout_s:.0f} s") from error
+        except http.client.HTTPException as error:
+            raise WebhookError(f"{self.name} does not speak HTTP ({type(error).__name__})") from error
+        except UnicodeError as error:
+            raise WebhookError(f"{self.name} cannot be reached: its name is malformed") from error
+        except OSError as error:
+            raise WebhookError(f"{self.name} cannot be reached: {error.strerror or error}") from error
