@@ -40,45 +40,39 @@ class NewestVersion(TypedDict):
     problem: Annotated[str, Field(description="why it could not be asked for last time; empty when it could")]
 
 
-class StateMessage(TypedDict):
-    """What the daemon is doing; of several cameras what they have in common, see their own states."""
+class _Doing(TypedDict):
+    """What both states say."""
 
     schema: Version
     boot_id: BootId
     ts: Timestamp
-    cameras: Annotated[list[str], Field(description="the cameras of the node")]
     lifecycle: Lifecycle
     device: str
     runtime: str
     model: str
-    version: str
     config_hash: str
-    camera_online: bool
     source: Annotated[dict[str, Any], Field(description="what the source says of itself")]
     degraded: Annotated[list[str], Field(description="reasons, one sentence each; empty when all is well")]
     controls: ControlValues
+
+
+class StateMessage(_Doing):
+    """What the daemon is doing; of several cameras what they have in common, see their own states."""
+
+    cameras: Annotated[list[str], Field(description="the cameras of the node")]
+    version: str
+    camera_online: bool
     started: Annotated[float, Field(description="when edged was started, UTC, seconds since the epoch")]
     messages: Messages
     commands: CommandCounts
     newest: NotRequired[NewestVersion]
 
 
-class CameraStateMessage(TypedDict):
+class CameraStateMessage(_Doing):
     """What one of several cameras is doing."""
 
-    schema: Version
     camera: CameraName
-    boot_id: BootId
-    ts: Timestamp
-    lifecycle: Lifecycle
     online: Annotated[bool, Field(description="whether the source gives frames")]
-    device: str
-    runtime: str
-    model: str
-    config_hash: str
-    source: Annotated[dict[str, Any], Field(description="what the source says of itself")]
-    degraded: Annotated[list[str], Field(description="reasons, one sentence each; empty when all is well")]
-    controls: ControlValues
 
 
 def state(
@@ -94,20 +88,10 @@ def state(
 ) -> StateMessage:
     """What the daemon is doing; ``started`` and ``now`` are UTC in seconds."""
     message: StateMessage = {
-        "schema": SCHEMA,
-        "boot_id": boot_id,
-        "ts": round(now, 3),
+        **_doing(record, boot_id, now),
         "cameras": cameras,
-        "lifecycle": record.lifecycle,  # type: ignore[typeddict-item]  # the record's own words
-        "device": record.device,
-        "runtime": record.runtime,
-        "model": record.model,
         "version": record.version,
-        "config_hash": record.config_hash,
         "camera_online": record.camera_online,
-        "source": dict(record.source),
-        "degraded": list(record.degraded),
-        "controls": controls(record),
         "started": round(started, 3),
         "messages": messages(delivery),
         "commands": commands,
@@ -119,13 +103,15 @@ def state(
 
 def camera_state(record: State, *, camera: str, boot_id: str, now: float) -> CameraStateMessage:
     """What one of several cameras is doing; ``now`` is UTC in seconds."""
+    return {**_doing(record, boot_id, now), "camera": camera, "online": record.camera_online}
+
+
+def _doing(record: State, boot_id: str, now: float) -> _Doing:
     return {
         "schema": SCHEMA,
-        "camera": camera,
         "boot_id": boot_id,
         "ts": round(now, 3),
         "lifecycle": record.lifecycle,  # type: ignore[typeddict-item]  # the record's own words
-        "online": record.camera_online,
         "device": record.device,
         "runtime": record.runtime,
         "model": record.model,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edged.errors import SourceError
+
 if TYPE_CHECKING:
     from fractions import Fraction
 
@@ -20,6 +22,11 @@ class Skipped(Exception):  # noqa: N818  # no error
 
 class Through(Exception):  # noqa: N818  # no error
     """It was a file, and all of it was given."""
+
+
+def sought_again(error: SourceError, *, also: str = "") -> str:
+    """What is told of a camera while it is looked for again: why it is lost, and what that means ``also``."""
+    return str(SourceError(f"{error.problem}; it is looked for again{also}", hint=error.hint))
 
 
 class Camera(Protocol):

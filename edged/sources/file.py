@@ -14,7 +14,6 @@ import structlog
 from edged.contract.words import natural
 from edged.errors import SourceError
 from edged.records import Frame
-from edged.sources.connection import Damaged
 from edged.sources.decoding import media
 from edged.sources.decoding.hardware import DecoderChoice
 from edged.sources.decoding.skipping import Skipping
@@ -115,10 +114,7 @@ class FileSource:
         begun = asked = time.monotonic()
         number = 0
         for picture, pts in self._pictures():
-            try:
-                pixels = picture.pixels(self._rotate)
-            except Damaged:
-                self.skipped["corrupt"] += 1
+            if (pixels := media.converted(picture, self._rotate, self.skipped)) is None:
                 continue
             now = time.monotonic()
             capture_ms = 1e3 * (now - asked)

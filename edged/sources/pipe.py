@@ -106,10 +106,7 @@ class PipeSource:
         for picture in self._remaining():
             if self._pace.due(picture.time):
                 self._pace.given(picture.time)
-                try:
-                    pixels = picture.pixels(self._rotate)
-                except Damaged:
-                    self.skipped["corrupt"] += 1
+                if (pixels := media.converted(picture, self._rotate, self.skipped)) is None:
                     continue
                 now = time.monotonic()
                 pixel = turned_pixel(picture.pixel, self._rotate)

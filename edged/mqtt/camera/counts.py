@@ -98,6 +98,12 @@ class Counts:
         return gone
 
     @property
+    def possible(self) -> frozenset[str]:
+        """Slugs of the labels that may be seen; while nobody knows the model's, of those that were."""
+        with self._lock:
+            return frozenset(self._possible or self._names) | self._fixed
+
+    @property
     def names(self) -> dict[str, str]:
         """Labels by slug."""
         with self._lock:

@@ -78,7 +78,10 @@ class Happenings:
         """Slugs of the labels that are counted in each zone."""
         self._in_zones: object = None
         """What was told of zones last; None: all of it is looked at again."""
-        self._line_base = f"{topics.base}/{topics.camera}/line/"
+        self._possible: frozenset[str] | None = None
+        """Slugs of the labels that may be seen; None while nobody knows."""
+        self._base = f"{topics.base}/{topics.camera}/"
+        self._line_base = f"{self._base}line/"
 
     def start(self) -> None:
         """Nothing is seen yet; tell the totals from before, and clear those of lines that are gone."""
@@ -150,7 +153,7 @@ class Happenings:
 
     def recall(self, topic: str, payload: bytes) -> None:
         """The broker remembers what has happened: totals of lines go on, what no longer exists is cleared."""
-        kind, *rest = topic.removeprefix(f"{self._topics.base}/{self._topics.camera}/").split("/")
+        kind, *rest = topic.removeprefix(self._base).split("/")
         if not rest:  # "zone/#" stands for "zone" as well
             if topic == self._topics.occupancy and not self._tracks:
                 self._outbox.post(topic, b"")
@@ -163,10 +166,25 @@ class Happenings:
                 self._set(topic, b"%d" % self._ledger.totals.recall(topic, int(payload)), at_once=True)
             elif topic in self._told:
                 return
-            elif kind == "zone" and rest[0] in self.zones and rest[1:2] == ["count"]:
-                self._set(topic, b"0")
             elif kind != "zone" or rest[0] not in self.zones:
                 self._outbox.post(topic, b"")
+            elif rest[1:2] == ["count"]:
+                if self._possible is None or rest[-1] in self._possible:
+                    self._set(topic, b"0")
+                else:
+                    self._outbox.post(topic, b"")
+
+    def know(self, possible: frozenset[str]) -> None:
+        """Only these labels may be seen, which are given as slugs: clear what zones count of all others."""
+        with self._lock:
+            self._possible, self._in_zones = possible, None
+            for keys in self._zone_keys.values():
+                keys.intersection_update(possible)
+            for topic in list(self._told):
+                kind, *rest = topic.removeprefix(self._base).split("/")
+                if kind == "zone" and rest[1] == "count" and rest[2] not in possible:
+                    del self._told[topic]
+                    self._values.clear(topic)
 
     def drop(self, keys: Collection[str]) -> None:
         """Clear everything that was retained of these labels, which are given as slugs."""
@@ -194,7 +212,7 @@ class Happenings:
     def ask(self) -> tuple[str, ...]:
         """Topics of which the broker may remember some from before our time; asked for in every session."""
         self._ledger.totals.ask(self._line_base)
-        asked = f"{self._topics.base}/{self._topics.camera}/zone/#", f"{self._line_base}#"
+        asked = f"{self._base}zone/#", f"{self._line_base}#"
         return asked if self._tracks else (*asked, self._topics.occupancy)
 
     def _see(self, there: set[str], ts: float) -> None:

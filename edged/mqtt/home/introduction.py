@@ -58,8 +58,10 @@ class Introduction:
         before, self._state = self._state, state
         if state.labels and (before is None or before.labels != state.labels):
             self._counts.know(state.labels)
+            self._happenings.know(self._counts.possible)
         elif not state.labels and before is not None and before.model != state.model:
             self._counts.forget(seen=True)
+            self._happenings.know(self._counts.possible)
         self._adopt()
 
     def equip(self, host: Collection[str]) -> None:
@@ -101,5 +103,6 @@ class Introduction:
         self._remembered = None
         if remembered.model is not None and remembered.model != state.model and not state.labels:
             self._counts.forget(seen=False)
+            self._happenings.know(self._counts.possible)
         for key in remembered.labels:
             self._counts.adopt(key)

@@ -12,7 +12,7 @@ from edged import bridge
 from edged.backoff import Backoff
 from edged.errors import SourceError
 from edged.settings.secrets import words_of
-from edged.sources.connection import Damaged, Through
+from edged.sources.connection import Damaged, Through, sought_again
 from edged.sources.packets.tap import Tap
 
 if TYPE_CHECKING:
@@ -156,17 +156,16 @@ class PassingStream:
                 except Damaged:
                     continue
         except Through:
-            self._lose(camera, f"{camera.name} has ended")
+            self._lose(camera, SourceError(f"{camera.name} has ended"))
         except SourceError as error:
-            self._lose(camera, error.problem, hint=error.hint)
+            self._lose(camera, error)
         except Exception as error:  # noqa: BLE001  # what a library makes of garbage is one more loss
-            self._lose(camera, f"{camera.name} failed: {words_of(error)}")
+            self._lose(camera, SourceError(f"{camera.name} failed: {words_of(error)}"))
 
-    def _lose(self, camera: PacketCamera, problem: str, *, hint: str = "") -> None:
+    def _lose(self, camera: PacketCamera, error: SourceError) -> None:
         if self._stopped.is_set():
             return
-        told = SourceError(f"{problem}; it is looked for again, and nothing is recorded", hint=hint)
-        problem = str(told)
+        problem = sought_again(error, also=", and nothing is recorded")
         tell = log.debug if problem == self.problem else log.warning
         tell("recorded_stream_lost", source=camera.name, problem=problem)
         self.problem, self._lost = problem, True

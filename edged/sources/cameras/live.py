@@ -15,6 +15,7 @@ from edged.channel import Closed
 from edged.errors import SourceError
 from edged.records import Frame
 from edged.sources.cameras.reader import Deadlines, Reader
+from edged.sources.connection import sought_again
 from edged.sources.decoding.skipping import CanSkip, Skipping
 from edged.sources.pace import Pace
 from edged.sources.packets.tap import Tap, Tapped
@@ -214,7 +215,7 @@ class LiveSource:
         pause = self._backoff.after(reader.good_s)
         if not self.problem:
             self._lost_at = time.monotonic()
-        problem = str(SourceError(f"{error.problem}; it is looked for again", hint=error.hint))
+        problem = sought_again(error)
         # One line for each new reason, not one for each attempt of a year.
         tell = log.debug if problem == self.problem else log.warning
         tell("source_lost", source=self._camera.name, problem=error.problem, again_in_s=round(pause, 1))

@@ -56,6 +56,15 @@ class StoredPicture:
     """Upright and turned clockwise by so many degrees. Valid until the next picture is asked for."""
 
 
+def converted(picture: StoredPicture, rotate: int, skipped: Counter[str]) -> Pixels | None:
+    """Its pixels, turned by so many degrees; None if they are damaged, which is counted."""
+    try:
+        return picture.pixels(rotate)
+    except Damaged:
+        skipped["corrupt"] += 1
+        return None
+
+
 def is_image(path: Path) -> bool:
     """Whether it holds one picture and no time."""
     return path.suffix.lower() in IMAGES

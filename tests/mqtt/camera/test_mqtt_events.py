@@ -104,6 +104,34 @@ def test_a_label_of_an_earlier_run_is_known_to_be_in_no_zone(mosquitto: Mosquitt
         sink.close()
 
 
+def test_a_model_that_has_no_such_label_takes_it_out_of_the_zones_and_leaves_the_lines(
+    mosquitto: Mosquitto, boot_id: str
+) -> None:
+    """In the same run, and of what an earlier run has left at the broker."""
+    count, old = TOPICS.zone_count("porch", "person"), TOPICS.zone_count("porch", "umbrella")
+    rig.publish(mosquitto.port, old, b"0", "-r")
+    with Subscriber(mosquitto.port) as subscriber:
+        sink = rig.sink(
+            rig.access(mosquitto.broker),
+            TOPICS,
+            boot_id=boot_id,
+            meter=Meter(),
+            zones=("porch",),
+            lines=("gate",),
+        )
+        sink.state(rig.state(labels=("person", "dog")))
+        sink.open()
+        subscriber.wait_for(old, b"")
+        play(sink)
+        assert subscriber.on(count)[-1] == b"0"
+        sink.state(rig.state(model="faces", labels=("face", "dog")))
+        subscriber.wait_for(count, b"")
+        sink.close()
+        subscriber.wait_for(TOPICS.availability, b"offline")
+        assert subscriber.on(TOPICS.line_total("gate", "out", "person")) == [b"1"]
+        assert subscriber.on(TOPICS.zone_occupancy("porch"))[-1] == b"OFF"
+
+
 def test_line_totals_go_on_after_a_restart_and_what_is_gone_is_cleared(
     mosquitto: Mosquitto,
 ) -> None:
