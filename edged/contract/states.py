@@ -88,7 +88,7 @@ def state(
 ) -> StateMessage:
     """What the daemon is doing; ``started`` and ``now`` are UTC in seconds."""
     message: StateMessage = {
-        **_doing(record, boot_id, now),
+        **_doing(record, boot_id, now),  # type: ignore[typeddict-item]  # it has no "newest"
         "cameras": cameras,
         "version": record.version,
         "camera_online": record.camera_online,

@@ -6,8 +6,8 @@ Not a test by itself: Home Assistant is large and wants its own Python. Give it 
     ha/bin/python tests/mqtt/home_assistant.py messages.json
 
 where ``messages.json`` maps topics to payloads, as ``EDGED_TESTS_DUMP=messages.json pytest
-tests/mqtt/home/test_mqtt_discovery.py`` leaves it. With ``--table`` it prints which options its schemas know:
-``home_assistant.json``, against which the tests check without it.
+tests/mqtt/home/test_mqtt_announcement.py`` leaves it. With ``--table`` it prints which options its schemas
+know: ``home_assistant.json``, against which the tests check without it.
 """
 
 from __future__ import annotations

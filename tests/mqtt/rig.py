@@ -383,6 +383,14 @@ def sink(
     )
 
 
+def open_sink(broker: Mosquitto, boot_id: str, *, version: str = "5", **options: Any) -> MqttSink:
+    """One that is open, with a meter of its own unless one is given."""
+    options.setdefault("meter", Meter())
+    opened: MqttSink = sink(access(broker.broker, version=version), TOPICS, boot_id=boot_id, **options)
+    opened.open()
+    return opened
+
+
 IMAGE = np.zeros((48, 64, 3), np.uint8)
 PERSON = Detection(0, "person", 0.875, Box(1.0, 2.0, 30.5, 40.25))
 CAT = Detection(16, "tabby cat", 0.5, Box(5.0, 6.0, 20.0, 30.0))

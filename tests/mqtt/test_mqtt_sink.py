@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 import rig
-from rig import CAT, PERSON, TOPICS, Mosquitto, Subscriber, publish
+from rig import CAT, PERSON, TOPICS, Mosquitto, Subscriber, open_sink, publish
 from structlog.testing import capture_logs
 
 import edged
@@ -47,14 +47,6 @@ def version(request: pytest.FixtureRequest) -> str:
 def subscriber(mosquitto: Mosquitto) -> Iterator[Subscriber]:
     with Subscriber(mosquitto.port) as listener:
         yield listener
-
-
-def open_sink(broker: Mosquitto, boot_id: str, *, version: str = "5", **options: Any) -> MqttSink:
-    options.setdefault("meter", Meter())
-    target = rig.access(broker.broker, version=version)
-    sink: MqttSink = rig.sink(target, TOPICS, boot_id=boot_id, **options)
-    sink.open()
-    return sink
 
 
 def drained(sink: MqttSink, timeout: float = 10.0) -> bool:

@@ -33,10 +33,7 @@ LINES: Any = lines({"gate": "0.5,0 0.5,1"})
 
 
 def open_sink(broker: Mosquitto, boot_id: str, **options: Any) -> MqttSink:
-    sink: MqttSink = rig.sink(
-        rig.access(broker.broker), TOPICS, boot_id=boot_id, meter=Meter(), limit=2000, **options
-    )
-    sink.open()
+    sink = rig.open_sink(broker, boot_id, limit=2000, **options)
     assert rig.until(lambda: not sink.problem)
     return sink
 

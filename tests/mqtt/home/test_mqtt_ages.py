@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import rig
+from announced import CONFIG, config, idle, open_sink, walk
 from rig import CAT, PERSON, TOPICS, Subscriber, publish
-from test_mqtt_discovery import CONFIG, config, idle, open_sink, walk
 
 from edged.mqtt.camera.ages import LabelAges
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import rig
+from announced import KNOWN, open_sink, rendered
 from rig import TOPICS, Subscriber, free_port
-from test_mqtt_discovery import KNOWN, open_sink, rendered
 
 from edged import bridge
 from edged.errors import ConfigError
