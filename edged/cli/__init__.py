@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 
 from edged import __version__
 from edged.errors import EdgedError, SinkError
@@ -56,6 +57,13 @@ def main(argv: list[str] | None = None) -> int:
         _complain(traceback.format_exc().rstrip())
         code = 1
     return _flushed(code)
+
+
+def add_env_file(parser: argparse.ArgumentParser) -> None:
+    """Add ``--env-file``, which most commands have."""
+    parser.add_argument(
+        "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
+    )
 
 
 def _complain(text: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.cli import add_env_file
 from edged.settings import loading
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ _BAR = 32
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
-    )
+    add_env_file(parser)
     parser.add_argument("--frames", type=int, default=150, metavar="N", help="frames a round (default: 150)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (default: 5)")
     parser.add_argument(

@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged import registry
+from edged.cli import add_env_file
 from edged.daemon.unit import of
 from edged.errors import ConfigError, DeviceError, EdgedError, SinkError, SourceError
 from edged.settings import loading
@@ -19,6 +19,7 @@ from edged.settings import loading
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from edged.daemon.unit import Unit
     from edged.settings.declared import Settings
@@ -42,9 +43,7 @@ _NOT_MADE = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
-    )
+    add_env_file(parser)
     parser.add_argument(
         "--here", action="store_true", help="as this user, and not as the service that has this env file"
     )

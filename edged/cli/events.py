@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.cli import add_env_file
 from edged.contract import event_lines, words
 from edged.errors import ConfigError, SourceError
 from edged.settings import loading
@@ -32,9 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="lines of events; without it those of EDGED_EVENTS_JSONL, or else what the broker tells",
     )
-    parser.add_argument(
-        "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
-    )
+    add_env_file(parser)
     parser.add_argument("--follow", action="store_true", help="go on with what comes, until Ctrl-C")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.cli import add_env_file
 from edged.errors import ConfigError
 from edged.settings import loading
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
-    )
+    add_env_file(parser)
     parser.add_argument("--node", help="a former EDGED_NODE (default: the present one)")
     parser.add_argument("--prefix", help="a former EDGED_MQTT_PREFIX (default: the present one)")
     parser.add_argument("--ha-prefix", help="a former EDGED_HA_PREFIX (default: the present one)")

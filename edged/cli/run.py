@@ -6,9 +6,9 @@ import asyncio
 import faulthandler
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.cli import add_env_file
 from edged.settings import loading
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ _VIEW = "127.0.0.1:8080"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
-    )
+    add_env_file(parser)
     parser.add_argument(
         "--view", action="store_true", help=f"show what is seen on a page, as EDGED_HTTP={_VIEW} does"
     )

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edged.errors import ConfigError
-from edged.settings import sandbox
+from edged.settings import secret_file
 from edged.settings.listener import is_loopback
-from edged.settings.secrets import named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,17 +83,7 @@ def read_token(path: Path) -> str:
         ConfigError: it cannot be read, or holds no token that is worth the name.
     """
     name = "EDGED_HTTP_TOKEN_FILE"
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(
-            f"{named(name, path)} cannot be read: {error.strerror}",
-            hint=sandbox.explained(path, "Correct the path, or give the user of edged the right to read it"),
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{name}={str(path)!r} is not UTF-8 text", hint="Write the token into it"
-        ) from error
+    token = secret_file.text_of(secret_file.read(path, name), path, name, what="token").strip()
     if len(token) < _LEAST or not token.isprintable():
         raise ConfigError(
             f"{name}={str(path)!r} holds no line of {_LEAST} characters or more",

@@ -20,6 +20,17 @@ def problem_of(url: str) -> str:
     return "" if parts.hostname and port != 0 else "it names no host that can be reached"
 
 
+def checked(url: str) -> str:
+    """The URL as it is.
+
+    Raises:
+        ValueError: nothing can be sent to it.
+    """
+    if problem := problem_of(url):
+        raise ValueError(problem)
+    return url
+
+
 def basic_login(user: str, password: str) -> str:
     """``Authorization`` (RFC 7617) for user and password as they stand in a URL, percent-encoded."""
     pair = f"{unquote(user)}:{unquote(password)}"

@@ -9,10 +9,6 @@ the first ``=``.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HIDDEN = "***"
 PERCENT_ENCODE = (
@@ -75,8 +71,3 @@ def shown(value: object, name: str = "") -> str:
     if re.search("PASS|SECRET|TOKEN", name.upper()):
         return repr(HIDDEN)
     return repr(of_setting(value, name) if isinstance(value, str) else value)
-
-
-def named(name: str, path: Path) -> str:
-    """A setting that names a file with a secret; what looks like no path may be the secret itself."""
-    return f"{name}={str(path)!r}" if "/" in str(path) else f"{name}, a file in the folder where edged runs,"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from edged.errors import ConfigError
 from edged.mqtt.link.client import BrokerAccess
-from edged.settings import sandbox
+from edged.settings import secret_file
 from edged.settings.broker import parse_url
-from edged.settings.secrets import named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,17 +63,12 @@ def password(path: Path) -> str:
         ConfigError: it cannot be read, or holds no password.
     """
     name = "EDGED_MQTT_PASSWORD_FILE"
-    content = _read(path, name)
+    content = secret_file.read(path, name)
     if len(content) > _PASSWORD_LIMIT:
         raise ConfigError(
             f"{name}={str(path)!r} holds {len(content)} bytes", hint="A password has at most 65535"
         )
-    try:
-        text = content.decode().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{name}={str(path)!r} is not UTF-8 text", hint="Write the password into it"
-        ) from error
+    text = secret_file.text_of(content, path, name, what="password").rstrip("\r\n")
     if not text:
         raise ConfigError(f"{name}={str(path)!r} is empty", hint="Write the password into it, or unset it")
     return text
@@ -88,7 +82,7 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
     """
     context = ssl.create_default_context()
     if ca is not None:
-        text = _read(ca, "EDGED_MQTT_CA")
+        text = secret_file.read(ca, "EDGED_MQTT_CA")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             context.load_verify_locations(cadata=text.decode("ascii"))
@@ -98,9 +92,9 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
             ) from error
     context.sslsocket_class = _Socket
     if cert is not None:
-        _read(cert, "EDGED_MQTT_CERT")
+        secret_file.read(cert, "EDGED_MQTT_CERT")
         if key is not None:
-            _read(key, "EDGED_MQTT_KEY")
+            secret_file.read(key, "EDGED_MQTT_KEY")
         try:
             # An empty password keeps OpenSSL from asking for one on the terminal.
             context.load_cert_chain(cert, key, password="")
@@ -111,13 +105,3 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
                 hint="They must be PEM files, the key unencrypted and that of the certificate",
             ) from error
     return context
-
-
-def _read(path: Path, name: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{named(name, path)} cannot be read: {error.strerror}",
-            hint=sandbox.explained(path, "Correct the path, or give the user of edged the right to read it"),
-        ) from error

@@ -12,7 +12,7 @@ from edged.errors import ConfigError
 from edged.settings import syntax
 from edged.settings.broker import parse_url
 from edged.settings.field import setting
-from edged.settings.http_url import problem_of
+from edged.settings.http_url import checked
 
 
 def _node() -> str:
@@ -94,7 +94,7 @@ class MqttSettings(BaseModel):
         le=36500,
         allow_inf_nan=False,
     )
-    update_url: str | None = setting(
+    update_url: Annotated[str, AfterValidator(checked)] | None = setting(
         None,
         "MQTT",
         "http:// or https:// address of a JSON object with the newest version of edged (version, and url "
@@ -111,11 +111,4 @@ class MqttSettings(BaseModel):
             except ConfigError as error:
                 # Only a ValueError is collected together with what else is wrong.
                 raise ValueError(error.problem) from error
-        return value
-
-    @field_validator("update_url")
-    @classmethod
-    def _is_update_address(cls, value: str | None) -> str | None:
-        if value is not None and (problem := problem_of(value)):
-            raise ValueError(problem)
         return value

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from edged.settings import syntax
 from edged.settings.field import setting
-from edged.settings.http_url import problem_of
+from edged.settings.http_url import checked
 
 Kind = Literal["start", "update", "end"]
 
@@ -16,7 +16,7 @@ Kind = Literal["start", "update", "end"]
 class WebhookSettings(BaseModel):
     """What of one camera's settings the webhook reads."""
 
-    webhook_url: str | None = setting(
+    webhook_url: Annotated[str, AfterValidator(checked)] | None = setting(
         None,
         "Webhook",
         "http:// or https:// address to which every event is sent by POST, with the best picture",
@@ -34,10 +34,3 @@ class WebhookSettings(BaseModel):
         "which news of an object are sent, comma separated: start, update, end",
         shown="start,update,end",
     )
-
-    @field_validator("webhook_url")
-    @classmethod
-    def _is_webhook_address(cls, value: str | None) -> str | None:
-        if value is not None and (problem := problem_of(value)):
-            raise ValueError(problem)
-        return value
