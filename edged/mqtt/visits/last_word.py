@@ -15,11 +15,12 @@ import structlog
 from edged import __version__
 from edged.contract import payloads, states
 from edged.contract.topics import NodeTopics
-from edged.errors import EdgedError, SourceError
+from edged.errors import ConfigError, EdgedError, SourceError
 from edged.metrics import Delivery
 from edged.mqtt.link import credentials
 from edged.mqtt.link.visit import visit
 from edged.records import State
+from edged.settings.environment import service_manager
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _LIMIT_S = 5.0
 """How long the broker may take to acknowledge it; the next attempt to start waits for it."""
 
+_GONE = 1.5
+"""After so many times its keepalive a broker says of a daemon that has lost its power that it is offline."""
+
 _QUIET_S = 0.5
 """What the broker remembers comes with its answer to the question; after so long it remembers nothing."""
 
@@ -38,11 +42,18 @@ log = structlog.get_logger()
 
 
 class _Word:
-    """What is said at the broker, unless somebody of this name is online."""
+    """What is said at the broker, unless somebody of this name is online.
 
-    def __init__(self, topics: NodeTopics, message: bytes) -> None:
+    Args:
+        topics: of the node.
+        message: the state.
+        patience_s: how long to wait for another one, who has the word, to turn out to be gone.
+    """
+
+    def __init__(self, topics: NodeTopics, message: bytes, patience_s: float) -> None:
         self.taken = False
         """Whether another one has the word."""
+        self._patient_until = time.monotonic() + patience_s
         self._topics = topics
         self._message = message
         self._until = time.monotonic() + _LIMIT_S
@@ -52,7 +63,8 @@ class _Word:
 
     def hear(self, message: MQTTMessage) -> None:
         """Availability, as it is or as the broker remembers it."""
-        self.taken |= message.payload == b"online"
+        self.taken = message.payload == b"online"
+        self._until = time.monotonic() + _LIMIT_S
 
     def said(self, client: Client) -> bool:
         """Say it once nobody else is known to; whether there is nothing left to do.
@@ -61,7 +73,9 @@ class _Word:
             SourceError: the broker does not acknowledge it.
         """
         now = time.monotonic()
-        if now > self._until:
+        if self.taken and now < self._patient_until:
+            return False
+        if now > self._until and not self.taken:
             raise SourceError("the broker does not acknowledge in time")
         if self._silent_at is None:
             # Whatever has come before this was not asked for: the answer is the next that comes, or late.
@@ -86,7 +100,11 @@ def leave(cameras: Sequence[Settings], failure: EdgedError) -> None:
     if settings.mqtt_url is None:
         return
     topics = NodeTopics(settings.mqtt_prefix, settings.node)
-    word = _Word(topics, payloads.encode(_message(cameras, failure)))
+    # Whom systemd starts again says it then; whom it does not says it once the broker knows that a daemon
+    # that was online before a loss of power is none any more.
+    final = failure.exit_code == ConfigError.exit_code and service_manager().socket is not None
+    patience_s = _GONE * settings.mqtt_keepalive + _LIMIT_S if final else 0.0
+    word = _Word(topics, payloads.encode(_message(cameras, failure)), patience_s)
     try:
         access = credentials.access_for(settings)
         # Under another id: a daemon of this name that runs must not be thrown out.

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from daemon import Daemon, edged
-from rig import Mosquitto, Subscriber, free_port
+from daemon import Daemon, Ear, edged
+from rig import Mosquitto, Subscriber, free_port, publish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,3 +74,23 @@ def test_a_daemon_of_this_name_that_runs_keeps_its_state(
         assert state["lifecycle"] == "running"
         assert daemon.stop() == 0
     assert len(daemon.told("mqtt_connected")) == 1
+
+
+def test_who_is_not_started_again_waits_until_the_one_that_lost_its_power_is_known_to_be_gone(
+    settings: dict[str, str], mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """systemd starts no daemon again whose model is not there; the broker says ``offline`` only later."""
+    settings["EDGED_MQTT_URL"] = f"mqtt://127.0.0.1:{mosquitto.port}"
+    settings["EDGED_MODEL"] = str(tmp_path / "gone.tflite")
+    publish(mosquitto.port, "edged/lab1/availability", b"online", "-r")
+    with (
+        Ear(str(tmp_path / "notify")) as ear,
+        Subscriber(mosquitto.port) as subscriber,
+        Daemon(tmp_path, settings, environ=ear.environ) as daemon,
+    ):
+        daemon.until(lambda: "Sending PUBLISH to edged-lab1-start" in mosquitto.log)
+        assert subscriber.on("edged/lab1/state") == []
+        publish(mosquitto.port, "edged/lab1/availability", b"offline", "-r")
+        assert daemon.wait() == 78
+        state = json.loads(subscriber.wait_for("edged/lab1/state"))
+    assert "gone.tflite" in state["degraded"][0]
