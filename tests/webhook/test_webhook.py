@@ -449,7 +449,9 @@ def test_a_daemon_whose_webhook_hangs_detects_everything_and_stops_in_time(
         }
         with Daemon(tmp_path, settings) as daemon:
             assert daemon.wait() == 0
-        assert len(server.got) == 1
+        assert len({content for *_, content in server.got}) == 1, (
+            "the first, tried again where that takes long"
+        )
     ledger = daemon.ledger()
     assert ledger["inferred"] == ledger["captured"] == 200
     account = daemon.told("webhook_account")[0]
