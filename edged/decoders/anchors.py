@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from edged.imaging.geometry import input_size
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from edged.records import Model
+    from edged.records import Model, Tensor, TensorSpec
 
 _PYRAMIDS = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))
 """Strides of the usual models, of those for large pictures (P6), for small things (P2), of tiny ones."""
@@ -71,7 +71,7 @@ def _pyramids(model: Model) -> dict[int, tuple[int, ...]]:
     }
 
 
-def pixels(centre_x: npt.NDArray[np.floating[Any]], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+def pixels(centre_x: Tensor, spec: TensorSpec, size: tuple[int, int]) -> npt.NDArray[np.float32]:
     """What to multiply boxes x, y, w, h with to have them in input pixels: 1, or the size of the input.
 
     Anchors are spread evenly over the input whatever the picture shows, so the mean of the centres of all of
@@ -79,9 +79,12 @@ def pixels(centre_x: npt.NDArray[np.floating[Any]], size: tuple[int, int]) -> np
     alone could not tell: a thing in the upper left corner has small numbers in both.
 
     Args:
-        centre_x: real values of all anchors.
+        centre_x: stored values of all anchors.
+        spec: of the output that they are of.
         size: width and height of the input.
     """
-    normalised = float(centre_x.mean()) < _NORMALISED_MEAN
-    width, height = size if normalised else (1, 1)
+    mean = float(centre_x.mean())
+    if spec.quantised:
+        mean = (mean - spec.zero_point) * spec.scale
+    width, height = size if mean < _NORMALISED_MEAN else (1, 1)
     return np.array((width, height, width, height), np.float32)

@@ -147,27 +147,29 @@ class RawHead:
         self._size = input_size(model.inputs[0])
         self._score_spec: TensorSpec = model.outputs[layout.scores.output]
         self._least = least_stored(score_threshold, self._score_spec)
+        used = sorted({layout.boxes.output, layout.scores.output, layout.extras.output})
+        self._real = [place for place in used if model.outputs[place].dtype.kind == "f"]
+        """Outputs that may hold what is no number."""
         self.classes = layout.classes
 
     def candidates(self, outputs: Sequence[Tensor]) -> Candidates:
         """What reaches the threshold, in the order of the anchors."""
         layout = self._layout
-        used = sorted({layout.boxes.output, layout.scores.output, layout.extras.output})
-        require_finite(*(outputs[place] for place in used))
+        require_finite(*(outputs[place] for place in self._real))
         scores = self._stored(outputs, layout.scores)
         # One pass of maximum over all anchors; which class it is matters only for the few that survive.
-        alive = np.flatnonzero(scores.max(axis=0) >= self._least)
-        boxes, box_spec = self._stored(outputs, layout.boxes), self._specs[layout.boxes.output]
-        stored = scores[:, alive]
-        class_ids = stored.argmax(axis=0)
-        unit: Floats = np.ones(BOX, np.float32)
+        best = scores.max(axis=0)
+        alive = np.flatnonzero(best >= self._least)
+        stored, box_spec = self._stored(outputs, layout.boxes), self._specs[layout.boxes.output]
+        boxes = real(stored[:, alive].T, box_spec)
         if alive.size:
-            unit = anchors.pixels(real(boxes[0], box_spec), self._size)
+            boxes *= anchors.pixels(stored[0], box_spec, self._size)
+        extras = self._stored(outputs, layout.extras)[:, alive].T
         return Candidates(
-            real(boxes[:, alive].T, box_spec) * unit,
-            real(stored[class_ids, np.arange(alive.size)], self._score_spec),
-            class_ids,
-            real(self._stored(outputs, layout.extras)[:, alive].T, self._specs[layout.extras.output]),
+            boxes,
+            real(best[alive], self._score_spec),
+            scores[:, alive].argmax(axis=0),
+            real(extras, self._specs[layout.extras.output]) if extras.size else extras.astype(np.float32),
         )
 
     def unit_of_points(self, outputs: Sequence[Tensor], found: Floats) -> Floats:
@@ -177,7 +179,8 @@ class RawHead:
         """
         del found
         part = self._layout.extras
-        return anchors.pixels(real(self._stored(outputs, part)[0], self._specs[part.output]), self._size)[:2]
+        stored = self._stored(outputs, part)[0]
+        return anchors.pixels(stored, self._specs[part.output], self._size)[:2]
 
     def _stored(self, outputs: Sequence[Tensor], part: _Part) -> Tensor:
         """Numbers of one kind as the model stores them, ``[rows, anchors]``."""

@@ -58,7 +58,7 @@ class Yolov5:
         rows, class_ids, scores = self._sure(stored)
         if not rows.size:
             return []
-        unit = anchors.pixels(real(stored[:, 0], self._spec), self._size)
+        unit = anchors.pixels(stored[:, 0], self._spec, self._size)
         found = boxes.corners(real(stored[rows, :OBJECTNESS], self._spec) * unit)
         kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
         return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)

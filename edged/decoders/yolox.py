@@ -88,7 +88,7 @@ class Yolox:
             return []
         found = real(stored[rows, :OBJECTNESS], self._spec)
         if self._on_grid:
-            found *= anchors.pixels(real(stored[:, 0], self._spec), self._size)
+            found *= anchors.pixels(stored[:, 0], self._spec, self._size)
         else:
             found[:, 2:] = np.exp(found[:, 2:])
             found *= self._sides[rows]
