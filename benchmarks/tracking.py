@@ -70,7 +70,7 @@ def follow(detections: Any, frames: range, rate: float) -> tuple[list[tuple[floa
         boxes = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
         now = frame / rate
         started = time.thread_time()
-        tracker.update(now, boxes, rows[:, 6])
+        tracker.update(now, [Box(*box) for box in boxes.tolist()], rows[:, 6].tolist())
         spent += time.thread_time() - started
         for track in tracker.tracks:
             if track.known and now - track.seen_s <= COAST_S:
@@ -123,8 +123,9 @@ def cost(count: int) -> tuple[float, float]:
             Detection(0, "person", score, Box(*box))
             for score, box in zip(scores.tolist(), boxes.tolist(), strict=True)
         ]
+        places, weights = [one.box for one in found], [one.score for one in found]
         started = time.thread_time()
-        tracker.update(now, boxes, scores)
+        tracker.update(now, places, weights)
         between = time.thread_time()
         scene.update(Frame(number, image, 1e9 + now, now, now), found)
         times[0].append(between - started)

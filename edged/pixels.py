@@ -37,10 +37,12 @@ class Planes:
         full_range: whether levels are 0..255; else they are 16..235, those of colour 16..240.
     """
 
-    __slots__ = ("_bgr", "full_range", "i420", "matrix", "u", "v", "y")
+    __slots__ = ("_bgr", "full_range", "i420", "matrix", "shape", "u", "v", "y")
 
     def __init__(self, y: _Bytes, u: _Bytes, v: _Bytes, *, matrix: int, full_range: bool) -> None:
         self.y, self.u, self.v = y, u, v
+        self.shape: tuple[int, int, int] = (y.shape[0], y.shape[1], 3)
+        """Height and width, and 3, as of the BGR that it would become."""
         self.matrix = matrix
         self.full_range = full_range
         self.i420: _Bytes | None = None
@@ -55,11 +57,6 @@ class Planes:
         planes = cls(i420[:height], u, v, matrix=matrix, full_range=full_range)
         planes.i420 = i420
         return planes
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height and width, and 3, as of the BGR that it would become."""
-        return self.y.shape[0], self.y.shape[1], 3
 
     def bgr(self) -> _Bytes:
         """The picture in BGR: made when first asked for, read only."""

@@ -72,12 +72,14 @@ class Frame:
     @property
     def width(self) -> int:
         """Width in pixels."""
-        return int(self.pixels.shape[1])
+        width: int = self.pixels.shape[1]
+        return width
 
     @property
     def height(self) -> int:
         """Height in pixels."""
-        return int(self.pixels.shape[0])
+        height: int = self.pixels.shape[0]
+        return height
 
 
 @dataclass(frozen=True, slots=True)

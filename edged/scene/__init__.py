@@ -11,8 +11,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edged.records import Presence
 from edged.scene.events import Chronicle, is_cut
 from edged.scene.tracks import Tracker, TrackRules
@@ -82,6 +80,8 @@ class Scene:
         self._rules = rules
         self._scores = dict(rules.scores)
         self._areas = {label: (least, most) for label, least, most in rules.areas}
+        self._masks: dict[str, list[Area]] = {}
+        """Those that concern a label."""
         self._ids = itertools.count(1)
         self._trackers: dict[str, Tracker] = {}
         self._refused = 0
@@ -201,7 +201,9 @@ class Scene:
             x1, y1, x2, y2 = found.box
             if not least <= (x2 - x1) * (y2 - y1) / (frame.width * frame.height) <= most:
                 return False
-        masks = [mask for mask in self._rules.masks if mask.concerns(found.label)]
+        masks = self._masks.get(found.label)
+        if masks is None:
+            masks = self._masks[found.label] = [one for one in self._rules.masks if one.concerns(found.label)]
         if not masks:
             return True
         where = place(found.box, frame.width, frame.height)
@@ -222,9 +224,7 @@ class Scene:
         if tracker is None:
             rules = TrackRules(begins=begins, continues=min(self._rules.continues, begins))
             tracker = self._trackers[label] = Tracker(rules, self._ids)
-        corners = itertools.chain.from_iterable([found.box for found in group])
-        boxes = np.fromiter(corners, float, 4 * len(group)).reshape(-1, 4)
-        scores = np.array([found.score for found in group], dtype=float)
+        boxes, scores = [found.box for found in group], [found.score for found in group]
         for found, track in zip(group, tracker.update(now, boxes, scores), strict=True):
             if track is not None and track.known:
                 story = self._chronicle.open.get(track.id)
@@ -259,21 +259,22 @@ class Scene:
         return story.track.trust >= (_DOUBTED if story.counts else _BELIEVED) * self._begins(story.label)
 
     def _presence(self, now: float) -> Presence:
-        counts: Counter[str] = Counter()
-        zones: dict[str, Counter[str]] = {zone.name: Counter() for zone in self._rules.zones}
+        counts: dict[str, int] = {}
+        zones: dict[str, dict[str, int]] = {zone.name: {} for zone in self._rules.zones}
         for story in self._chronicle.open.values():
             if now - story.track.seen_s > _PRESENT_S and not story.stationary:
                 continue
             story.counts = self._is_trusted(story)
             if not story.counts:
                 continue
-            counts[story.label] += 1
+            label = story.label
+            counts[label] = counts.get(label, 0) + 1
             for name in story.where.zones():
-                zones[name][story.label] += 1
+                zones[name][label] = zones[name].get(label, 0) + 1
         lines: Mapping[str, Mapping[tuple[str, str], int]] = {
             name: dict(total) for name, total in self._crossings.items()
         }
-        return Presence(dict(counts), {name: dict(there) for name, there in zones.items()}, lines)
+        return Presence(counts, zones, lines)
 
 
 __all__ = ["Scene", "SceneRules", "SceneView"]

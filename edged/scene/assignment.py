@@ -9,30 +9,24 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Matrix = npt.NDArray[np.float64]
+    from collections.abc import Iterable, Mapping
 
 
-def assign(cost: Matrix, limit: float) -> list[tuple[int, int]]:
+def assign(price: Mapping[tuple[int, int], float], limit: float) -> list[tuple[int, int]]:
     """Pairs (row, column), as many of them below ``limit`` as make the sum of ``cost - limit`` least.
 
     Rows and columns that share no possible pair are solved apart from each other: objects stand in small
     groups, so the cubic cost of the method falls on small squares only.
 
     Args:
-        cost: shape (rows, columns); what is not below ``limit`` is impossible.
+        price: cost by (row, column) of the pairs that are possible, each below ``limit``.
         limit: the price of leaving a row and a column alone.
     """
+    if len(price) == len({row for row, _ in price}) == len({column for _, column in price}):
+        return sorted(price)  # nobody has a choice
     pairs: list[tuple[int, int]] = []
-    possible = cost < limit
-    ends = np.nonzero(possible)
-    joined = list(zip(ends[0].tolist(), ends[1].tolist(), strict=True))
-    price = dict(zip(joined, cost[possible].tolist(), strict=True))
-    for rows, columns in _groups(joined):
+    for rows, columns in _groups(price):
         if len(rows) == 1 or len(columns) == 1:
             pairs.append(min(itertools.product(rows, columns), key=price.__getitem__))
             continue
@@ -46,7 +40,7 @@ def assign(cost: Matrix, limit: float) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def _groups(pairs: list[tuple[int, int]]) -> list[tuple[list[int], list[int]]]:
+def _groups(pairs: Iterable[tuple[int, int]]) -> list[tuple[list[int], list[int]]]:
     """Rows and columns that are joined by pairs."""
     by_row: dict[int, list[int]] = {}
     by_column: dict[int, list[int]] = {}

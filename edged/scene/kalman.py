@@ -1,15 +1,11 @@
-"""Where boxes go: a constant-velocity Kalman filter for all tracks at once, by time and not by frame."""
+"""Where a box goes: a constant-velocity Kalman filter, by time and not by frame."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Floats = npt.NDArray[np.float64]
+    from collections.abc import Sequence
 
 MEASURED = 0.1
 """Standard deviation of an edge of a detected box, as a part of its height."""
@@ -21,76 +17,89 @@ SPEED = 1.0
 """What speed a new object may have, in heights a second."""
 
 
-class BoxFilter:
-    """Centre and size of ``n`` boxes with their speeds; each of the four is a filter of its own.
+class Course:
+    """Centre and size of a box with their speeds; each of the four is a filter of its own.
 
     Noise grows with the time between two frames and is told in heights of the box, so that neither the
     frame rate nor the size of the picture matters. SORT and its heirs have noise a frame, and more of it; a
     steadier course is what carries an object through the frames in which a detector misses it.
+
+    Plain numbers: what NumPy takes to begin a step is more than what all steps take for one box, the more
+    so beside a model, which leaves nothing of either in the caches.
+
+    Args:
+        box: x1, y1, x2, y2 in pixels, where it was seen first.
     """
 
-    def __init__(self) -> None:
-        self._state: Floats = np.empty((11, 0))
-        """A column a box: centre x, centre y, width and height in pixels, the same a second, and the
-        covariance, which is one for all four: of the place, of place and speed, of the speed. In one piece,
-        since every step of NumPy costs more than what it does for a few boxes."""
+    __slots__ = (
+        "_across", "_both", "_down", "_grows", "_high", "_pace", "_rises", "_spread", "_wide", "_x", "_y"
+    )  # fmt: skip
 
-    def add(self, boxes: Floats) -> None:
-        """Begin with boxes (x1, y1, x2, y2) that were seen for the first time."""
-        new = np.zeros((11, len(boxes)))
-        new[:4] = centred(boxes.T)
-        new[8] = (2 * MEASURED * new[3]) ** 2
-        new[10] = (SPEED * new[3]) ** 2
-        self._state = np.concatenate([self._state, new], axis=1)
+    def __init__(self, box: Sequence[float]) -> None:
+        self._x, self._y, self._wide, self._high = centred(box)
+        self._across = self._down = self._grows = self._rises = 0.0
+        """Speeds of the four, a second."""
+        self._spread = _squared(2 * MEASURED * self._high)
+        self._both = 0.0
+        self._pace = _squared(SPEED * self._high)
+        """The covariance, which is one for all four: of the place, of place and speed, of the speed."""
 
-    def keep(self, chosen: list[int]) -> None:
-        """Forget all others."""
-        self._state = self._state[:, chosen]
-
-    def predict(self, elapsed_s: float, missed: list[int], resting: list[int]) -> None:
-        """Go ``elapsed_s`` ahead; boxes ``missed`` keep their size, those of them ``resting`` their place."""
-        state = self._state
-        place, speed, spread, both, pace = state[:4], state[4:8], state[8], state[9], state[10]
+    def predict(self, elapsed_s: float, *, missed: bool = False, rests: bool = False) -> None:
+        """Go ``elapsed_s`` ahead; a box that was ``missed`` keeps its size, one that ``rests`` its place."""
         if missed:
-            speed[2:, missed] = 0.0
-        if resting:
-            speed[:, resting] = 0.0
-        place += elapsed_s * speed
-        np.maximum(place[2:], 1.0, out=place[2:])
-        unit = place[3]
-        spread += 2 * elapsed_s * both + elapsed_s**2 * pace + elapsed_s * (WANDERS * unit) ** 2
-        both += elapsed_s * pace
-        pace += elapsed_s * (TURNS * unit) ** 2
+            self._grows = self._rises = 0.0
+        if rests:
+            self._across = self._down = self._grows = self._rises = 0.0
+        self._x += elapsed_s * self._across
+        self._y += elapsed_s * self._down
+        wide, high = self._wide + elapsed_s * self._grows, self._high + elapsed_s * self._rises
+        self._wide = max(1.0, wide)
+        self._high = high = max(1.0, high)
+        both, pace = self._both, self._pace
+        self._spread += 2 * elapsed_s * both + elapsed_s**2 * pace + elapsed_s * _squared(WANDERS * high)
+        self._both = both + elapsed_s * pace
+        self._pace = pace + elapsed_s * _squared(TURNS * high)
 
-    def correct(self, rows: list[int], boxes: Floats) -> None:
-        """Take in what was seen: ``boxes`` (x1, y1, x2, y2) of ``rows``."""
-        if not rows:
-            return
-        seen = self._state[:, rows]
-        place, speed, spread, both, pace = seen[:4], seen[4:8], seen[8], seen[9], seen[10]
-        total = spread + (MEASURED * place[3]) ** 2
+    def correct(self, box: Sequence[float]) -> None:
+        """Take in where it was seen: x1, y1, x2, y2."""
+        spread, both = self._spread, self._both
+        total = spread + _squared(MEASURED * self._high)
         gain, drift = spread / total, both / total
-        error = centred(boxes.T) - place
-        pace -= both * drift
-        both -= spread * drift
-        spread -= spread * gain
-        place += gain * error
-        speed += drift * error
-        np.maximum(place[2:], 1.0, out=place[2:])
-        self._state[:, rows] = seen
+        self._pace -= both * drift
+        self._both = both - spread * drift
+        self._spread = spread - spread * gain
+        x, y, wide, high = centred(box)
+        x -= self._x
+        y -= self._y
+        wide -= self._wide
+        high -= self._high
+        self._x += gain * x
+        self._y += gain * y
+        self._across += drift * x
+        self._down += drift * y
+        self._grows += drift * wide
+        self._rises += drift * high
+        wide, high = self._wide + gain * wide, self._high + gain * high
+        self._wide = max(1.0, wide)
+        self._high = max(1.0, high)
 
     def rest(self) -> None:
         """Nothing moves."""
-        self._state[4:8] = 0.0
+        self._across = self._down = self._grows = self._rises = 0.0
 
-    def boxes(self) -> Floats:
-        """Corners x1, y1, x2, y2 in pixels, shape (n, 4)."""
-        centre = self._state[:2]
-        half = self._state[2:4] / 2
-        return np.concatenate((centre - half, centre + half)).T
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Corners x1, y1, x2, y2 in pixels."""
+        x, y, across, down = self._x, self._y, self._wide / 2, self._high / 2
+        return x - across, y - down, x + across, y + down
 
 
-def centred(corners: Floats) -> Floats:
-    """Corners to centre and size, a column a box."""
-    first, second = corners[:2], corners[2:]
-    return np.concatenate(((first + second) / 2, np.maximum(second - first, 1.0)))
+def centred(box: Sequence[float]) -> tuple[float, float, float, float]:
+    """Corners to centre and size; no box is smaller than a pixel."""
+    x1, y1, x2, y2 = box
+    wide, high = x2 - x1, y2 - y1
+    return (x1 + x2) / 2, (y1 + y2) / 2, max(1.0, wide), max(1.0, high)
+
+
+def _squared(value: float) -> float:
+    return value * value

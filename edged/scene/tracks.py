@@ -11,19 +11,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edged.records import Box
 from edged.scene.assignment import assign
-from edged.scene.kalman import BoxFilter
+from edged.scene.kalman import Course
+from edged.scene.overlap import overlaps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy.typing as npt
-
-    Floats = npt.NDArray[np.float64]
-    Indices = npt.NDArray[np.intp]
+    from collections.abc import Iterator, Sequence
 
 _BUFFERS = (0.3, 0.5)
 """By how much of its size a box grows on every side: for sure detections, and for weak ones."""
@@ -39,7 +33,6 @@ _BEHIND_S = 10.0
 """Seconds after which a second box is begun anew: whoever parts so late was not there all the while."""
 _TRUSTED = 20
 """Sightings over which the mean of the scores is taken."""
-_NOWHERE = Box(0.0, 0.0, 0.0, 0.0)
 _LAST = 8
 """Scores that are kept of an object; a missed frame is a score of 0."""
 
@@ -75,6 +68,8 @@ class Track:
     """x1, y1, x2, y2 in pixels: where it was first seen."""
     box: Box
     """The same of now: smoothed while it is seen, else predicted."""
+    course: Course
+    """Where it goes."""
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST))
     """The last scores, 0 for a missed frame."""
     trust: float = 0.0
@@ -110,39 +105,34 @@ class Tracker:
         """Objects that were not followed, for there were too many."""
         self._rules = rules
         self._ids = ids
-        self._filter = BoxFilter()
         self._now: float | None = None
 
-    def update(self, now: float, boxes: Floats, scores: Floats) -> list[Track | None]:
+    def update(self, now: float, boxes: Sequence[Box], scores: Sequence[float]) -> list[Track | None]:
         """Take in one frame.
 
         Args:
             now: its time in seconds.
-            boxes: x1, y1, x2, y2 in pixels, shape (n, 4).
-            scores: 0..1, shape (n,).
+            boxes: x1, y1, x2, y2 in pixels.
+            scores: of each, 0..1.
 
         Returns:
             The track of each detection; None for a weak one that belongs to none, and for one refused.
         """
         elapsed_s = max(0.0, now - self._now) if self._now is not None else 0.0
         self._now = now
-        seen_s = [track.seen_s for track in self.tracks]
-        missed = [row for row, then in enumerate(seen_s) if now - then > elapsed_s + 1e-6]
-        resting = [row for row in missed if self.tracks[row].patience_s is not None]
-        self._filter.predict(elapsed_s, missed, resting)
-        surely = scores.tolist()
-        found = self._match(boxes, surely, [now - then - elapsed_s > _WEAK_S for then in seen_s])
-        self._filter.correct([*found.values()], boxes[[*found]] if found else boxes)
-        placed = self._filter.boxes()
-        self._part(found, boxes, placed)
-        self._take(now, found, surely)
-        began = self._begin(now, found, boxes, surely, placed)
-        if len(placed) < len(self.tracks):
-            placed = self._filter.boxes()
-        for track, box in zip(self.tracks, placed.tolist(), strict=True):
-            track.box = Box._make(box)
+        for track in self.tracks:
+            missed = now - track.seen_s > elapsed_s + 1e-6
+            track.course.predict(elapsed_s, missed=missed, rests=missed and track.patience_s is not None)
+        found = self._match(now, elapsed_s, boxes, scores)
+        for column, row in found.items():
+            self.tracks[row].course.correct(boxes[column])
+        for track in self.tracks:
+            track.box = Box._make(track.course.box)
+        self._part(found, boxes)
+        self._take(now, found, scores)
+        began = self._begin(now, found, boxes, scores)
         self._forget(now)
-        return [began.get(number) for number in range(len(surely))]
+        return [began.get(number) for number in range(len(boxes))]
 
     def carry(self, now: float) -> None:
         """Take in a frame in which nothing moves: who was in sight still is, who was not is still missed.
@@ -153,15 +143,16 @@ class Tracker:
         for track in self.tracks:
             if track.seen_s == before:
                 track.seen_s = now
-        self._filter.rest()
+            track.course.rest()
         self._forget(now)
 
-    def _match(self, boxes: Floats, scores: list[float], late: list[bool]) -> dict[int, int]:
+    def _match(
+        self, now: float, elapsed_s: float, boxes: Sequence[Box], scores: Sequence[float]
+    ) -> dict[int, int]:
         """Detection by detection the row of its track: ByteTrack's two stages, then the new-born."""
         found: dict[int, int] = {}
-        if not self.tracks or not scores:
+        if not self.tracks or not boxes:
             return found
-        predicted = self._filter.boxes()
         begins, continues = self._rules.begins, self._rules.continues
         sure = [column for column, score in enumerate(scores) if score >= begins]
         weak = [column for column, score in enumerate(scores) if continues <= score < begins]
@@ -171,33 +162,44 @@ class Tracker:
         def stage(rows: list[int], columns: list[int], buffer: float, least: float, *, scored: bool) -> None:
             if not rows or not columns:
                 return
-            likeness = buffered_iou(predicted[rows], boxes[columns], buffer)
-            if scored:
-                likeness *= [scores[column] for column in columns]
-            for row, column in assign(1.0 - likeness, 1.0 - least):
+            limit = 1.0 - least
+            price = {}
+            there = [boxes[column] for column in columns]
+            for row, column, likeness in overlaps(
+                [self.tracks[row].course.box for row in rows], there, buffer
+            ):
+                cost = 1.0 - (likeness * scores[columns[column]] if scored else likeness)
+                if cost < limit:
+                    price[row, column] = cost
+            for row, column in assign(price, limit):
                 found[columns[column]] = rows[row]
                 free.discard(rows[row])
 
         stage(known, sure, _BUFFERS[0], _SURE, scored=True)
-        left = [row for row in known if row in free and not late[row]]
-        stage(left, weak, _BUFFERS[1], _WEAK, scored=False)
+        if weak:
+            left = [row for row in known if row in free]
+            left = [row for row in left if now - self.tracks[row].seen_s - elapsed_s <= _WEAK_S]
+            stage(left, weak, _BUFFERS[1], _WEAK, scored=False)
         if len(known) < len(self.tracks):
             young = sorted(free.difference(known))
             left = [column for column in sure if column not in found]
             stage(young, left, _BUFFERS[1], _YOUNG, scored=True)
         return found
 
-    def _part(self, found: dict[int, int], boxes: Floats, placed: Floats) -> None:
+    def _part(self, found: dict[int, int], boxes: Sequence[Box]) -> None:
         """Find out who was only seen with another one, and now stands beside it."""
-        doubles = {column: row for column, row in found.items() if self.tracks[row].double}
+        doubles = {column: self.tracks[row] for column, row in found.items() if self.tracks[row].double}
         if not doubles:
             return
-        others = [row for row in found.values() if not self.tracks[row].double]
-        overlap = buffered_iou(placed[others], boxes[[*doubles]], 0.0).max(axis=0, initial=0.0)
-        for row, most in zip(doubles.values(), overlap.tolist(), strict=True):
-            self.tracks[row].double = most >= _SAME
+        others = [self.tracks[row].box for row in found.values() if not self.tracks[row].double]
+        seen = [*doubles]
+        for track in doubles.values():
+            track.double = False
+        for _, column, overlap in overlaps(others, [boxes[column] for column in seen]):
+            if overlap >= _SAME:
+                doubles[seen[column]].double = True
 
-    def _take(self, now: float, found: dict[int, int], scores: list[float]) -> None:
+    def _take(self, now: float, found: dict[int, int], scores: Sequence[float]) -> None:
         """Give every track what was seen of it, or that it was not."""
         begins, confirmed_s = self._rules.begins, self._rules.confirmed_s
         of_row = {row: scores[column] for column, row in found.items()}
@@ -216,7 +218,7 @@ class Tracker:
                 track.confirmed = _median(track.scores) >= begins
 
     def _begin(
-        self, now: float, found: dict[int, int], boxes: Floats, scores: list[float], placed: Floats
+        self, now: float, found: dict[int, int], boxes: Sequence[Box], scores: Sequence[float]
     ) -> dict[int, Track]:
         """Begin tracks for sure detections that are nobody's; gives the track of every detection."""
         of = {column: self.tracks[row] for column, row in found.items()}
@@ -224,16 +226,13 @@ class Tracker:
         new = [column for column, score in enumerate(scores) if score >= begins and column not in of]
         if not new:
             return of
-        doubles = self._sorted_out(new, boxes, scores, [*found.values()], placed)
+        doubles = self._sorted_out(new, boxes, scores, [*of.values()])
         room = max(0, self._rules.most - len(self.tracks))
         self.refused += len(doubles[room:])
-        new = [column for column, _ in doubles[:room]]
-        if not new:
-            return of
-        self._filter.add(boxes[new])
         for column, double in doubles[:room]:
-            score = scores[column]
-            track = Track(next(self._ids), now, now, score, Box._make(boxes[column].tolist()), _NOWHERE)
+            score, course = scores[column], Course(boxes[column])
+            first, box = Box._make(boxes[column]), Box._make(course.box)
+            track = Track(next(self._ids), now, now, score, first, box, course)
             track.scores.append(score)
             track.trust = score
             track.sightings, track.double = int(not double), double
@@ -241,81 +240,47 @@ class Tracker:
             of[column] = track
         return of
 
+    @staticmethod
     def _sorted_out(
-        self, new: list[int], boxes: Floats, scores: list[float], rows: list[int], placed: Floats
+        new: list[int], boxes: Sequence[Box], scores: Sequence[float], seen: list[Track]
     ) -> list[tuple[int, bool]]:
         """Those of ``new`` that begin something, and whether that stands where an object is already.
 
         The better ones come first. A place has one second box and no third.
         """
-        if not rows and len(new) == 1:
+        if not seen and len(new) == 1:
             return [(new[0], False)]
         new = sorted(new, key=lambda column: -scores[column])
-        fresh = boxes[new]
-        there = np.concatenate((placed[rows], fresh))
-        taken = [(number, self.tracks[row].double) for number, row in enumerate(rows)]
+        fresh = [boxes[column] for column in new]
+        beside: list[list[int]] = [[] for _ in new]
+        for number, other, overlap in overlaps(fresh, [*(track.box for track in seen), *fresh]):
+            if overlap >= _SAME:
+                beside[number].append(other)
+        taken = {number: track.double for number, track in enumerate(seen)}
         begun = []
-        for number, overlap in enumerate(buffered_iou(fresh, there, 0.0).tolist()):
-            beside = [double for other, double in taken if overlap[other] >= _SAME]
-            if not any(beside):
-                taken.append((len(rows) + number, bool(beside)))
-                begun.append((new[number], bool(beside)))
+        for number, column in enumerate(new):
+            doubles = [taken[other] for other in beside[number] if other in taken]
+            if not any(doubles):
+                taken[len(seen) + number] = bool(doubles)
+                begun.append((column, bool(doubles)))
         return sorted(begun)
 
     def _forget(self, now: float) -> None:
         """Give up what was out of sight for too long."""
         rules = self._rules
         stays = [
-            row
-            for row, track in enumerate(self.tracks)
+            track
+            for track in self.tracks
             if now - track.seen_s <= (track.patience_s or rules.lost_s if track.known else _YOUNG_S)
             and not (track.double and now - track.born_s > _BEHIND_S)
         ]
-        if len(stays) == len(self.tracks):
-            self.gone = []
-            return
-        kept = set(stays)
-        self.gone = [track for row, track in enumerate(self.tracks) if row not in kept]
-        self.tracks = [self.tracks[row] for row in stays]
-        self._filter.keep(stays)
+        self.gone = []
+        if len(stays) < len(self.tracks):
+            kept = {track.id for track in stays}
+            self.gone = [track for track in self.tracks if track.id not in kept]
+            self.tracks = stays
 
 
 def _median(scores: deque[float]) -> float:
     """The lower one of two in the middle: half of the frames are not most of them."""
     return sorted(scores)[(len(scores) - 1) // 2]
-
-
-def buffered_iou(first: Floats, second: Floats, buffer: float) -> Floats:
-    """Overlap of all pairs of boxes, each grown by ``buffer`` of its size on every side.
-
-    Args:
-        first: x1, y1, x2, y2, shape (n, 4).
-        second: the same, shape (m, 4).
-        buffer: 0 gives the plain intersection over union.
-
-    Returns:
-        Shape (n, m), 0..1.
-    """
-    ours, theirs = _grown(first, buffer), _grown(second, buffer)
-    sides = np.minimum(ours[2:, :, None], theirs[2:, None, :])
-    sides -= np.maximum(ours[:2, :, None], theirs[:2, None, :])
-    np.maximum(sides, 0.0, out=sides)
-    both: Floats = sides[0] * sides[1]
-    union = _area(ours)[:, None] + _area(theirs) - both
-    both /= np.maximum(union, 1e-9, out=union)
-    return both
-
-
-def _grown(boxes: Floats, buffer: float) -> Floats:
-    """A column a box."""
-    corners = boxes.T
-    if not buffer:
-        return corners
-    margin = (corners[2:] - corners[:2]) * buffer
-    return np.concatenate((corners[:2] - margin, corners[2:] + margin))
-
-
-def _area(corners: Floats) -> Floats:
-    wide, high = corners[2:] - corners[:2]
-    area: Floats = wide * high
-    return area

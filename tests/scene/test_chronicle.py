@@ -10,6 +10,7 @@ import pytest
 
 from edged.records import Box, Event, Frame
 from edged.scene.events import Chronicle, is_cut
+from edged.scene.kalman import Course
 from edged.scene.tracks import Track
 from edged.scene.zones import Ground
 from edged.settings.areas import zones
@@ -27,7 +28,7 @@ class Told:
         porch: Any = zones({"porch": "0,0 1,0 1,1 0,1"})
         names = map(str, itertools.count(1))
         self.chronicle = Chronicle(Ground(porch, ()), stationary_s, names.__next__)
-        self.track = Track(7, 0.0, 0.0, score, box, box)
+        self.track = Track(7, 0.0, 0.0, score, box, box, Course(box))
         self.track.scores.append(score)
 
     def see(self, now: float, box: Box = HOME, score: float | None = None) -> list[Event]:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
+from edged.records import Box
 from edged.scene.assignment import assign
-from edged.scene.tracks import Tracker, TrackRules, buffered_iou
+from edged.scene.overlap import overlaps
+from edged.scene.tracks import Tracker, TrackRules
 
-Box = tuple[float, float, float, float]
+Corners = tuple[float, float, float, float]
 
 
 def tracker(**rules: float) -> Tracker:
     return Tracker(TrackRules(**rules), itertools.count(1))  # type: ignore[arg-type]
 
 
-def feed(follower: Tracker, now: float, *found: tuple[Box, float]) -> list[int | None]:
-    boxes = np.array([box for box, _ in found], dtype=float).reshape(-1, 4)
-    scores = np.array([score for _, score in found], dtype=float)
+def feed(follower: Tracker, now: float, *found: tuple[Corners, float]) -> list[int | None]:
+    boxes, scores = [Box(*box) for box, _ in found], [score for _, score in found]
     return [track.id if track else None for track in follower.update(now, boxes, scores)]
 
 
-def walker(now: float, *, start: float = 50.0, speed: float = 60.0, y: float = 100.0) -> Box:
+def walker(now: float, *, start: float = 50.0, speed: float = 60.0, y: float = 100.0) -> Corners:
     x = start + speed * now
     return (x, y, x + 40, y + 100)
 
@@ -107,10 +109,44 @@ def test_objects_beyond_the_bound_are_refused_and_counted() -> None:
 
 
 def test_plain_overlap_is_intersection_over_union() -> None:
-    first = np.array([[0.0, 0.0, 10.0, 10.0]])
-    second = np.array([[5.0, 0.0, 15.0, 10.0], [12.0, 0.0, 20.0, 10.0]])
-    assert buffered_iou(first, second, 0.0)[0] == pytest.approx([1 / 3, 0.0])
-    assert buffered_iou(first, second, 0.5)[0][1] > 0.0
+    first = [(0.0, 0.0, 10.0, 10.0)]
+    second = [(12.0, 0.0, 20.0, 10.0), (5.0, 0.0, 15.0, 10.0)]
+    ((row, column, overlap),) = overlaps(first, second)
+    assert (row, column) == (0, 1)
+    assert overlap == pytest.approx(1 / 3)
+    assert sorted(column for _, column, _ in overlaps(first, second, 0.5)) == [0, 1]
+    assert list(overlaps(first, [])) == list(overlaps([], second)) == []
+
+
+@pytest.mark.parametrize("buffer", [0.0, 0.3])
+def test_all_pairs_that_overlap_are_found_and_no_others(buffer: float) -> None:
+    """Against every pair, by the textbook; sizes differ a lot, and some boxes touch or are alike."""
+    random, met = np.random.default_rng(6), 0
+    for _ in range(20):
+        corners = random.integers(0, 60, (2, 15, 2))
+        sizes = random.integers(1, random.integers(2, 60), (2, 15, 2))
+        first, second = np.concatenate((corners, corners + sizes), axis=2).astype(float)
+        expected = {}
+        for (row, ours), (column, theirs) in itertools.product(enumerate(first), enumerate(second)):
+            (a1, a2), (b1, b2) = (
+                (box[:2] - buffer * (box[2:] - box[:2]), box[2:] + buffer * (box[2:] - box[:2]))
+                for box in (ours, theirs)
+            )
+            both = float(np.prod(np.maximum(np.minimum(a2, b2) - np.maximum(a1, b1), 0.0)))
+            if both > 1e-9:
+                expected[row, column] = both / float(np.prod(a2 - a1) + np.prod(b2 - b1) - both)
+        found = {
+            (row, column): overlap
+            for row, column, overlap in overlaps(first.tolist(), second.tolist(), buffer)
+            if overlap > 1e-9
+        }
+        assert found == pytest.approx(expected)
+        met += len(expected)
+    assert met > 100
+
+
+def possible(cost: Any, limit: float) -> dict[tuple[int, int], float]:
+    return {pair: value for pair, value in np.ndenumerate(cost) if value < limit}
 
 
 def test_assignment_is_the_cheapest_one() -> None:
@@ -127,7 +163,7 @@ def test_assignment_is_the_cheapest_one() -> None:
                     pairs = list(zip(picked, chosen, strict=True))
                     if all(cost[pair] < limit for pair in pairs):
                         least = min(least, sum(cost[pair] - limit for pair in pairs))
-        found = assign(cost, limit)
+        found = assign(possible(cost, limit), limit)
         assert sum(cost[pair] - limit for pair in found) == pytest.approx(least)
 
 
@@ -137,7 +173,9 @@ def test_assignment_costs_what_scipys_costs() -> None:
     for size in (10, 40, 100):
         cost = random.random((size, size + 5))
         rows, columns = optimize.linear_sum_assignment(cost)
-        assert sum(cost[pair] for pair in assign(cost, 2.0)) == pytest.approx(cost[rows, columns].sum())
+        assert sum(cost[pair] for pair in assign(possible(cost, 2.0), 2.0)) == pytest.approx(
+            cost[rows, columns].sum()
+        )
 
 
 def test_who_comes_into_sight_behind_another_is_one_of_their_own_once_they_part() -> None:
