@@ -35,6 +35,7 @@ from edged.engines.coral.edgetpu import EdgeTpuEngine, TpuAccess
 from edged.engines.cpu import CpuEngine
 from edged.engines.failover import FailoverEngine
 from edged.engines.selection import Wanted, open_engines
+from edged.engines.tenancy import Tenancy
 
 if TYPE_CHECKING:
     from edged.records import Tensor
@@ -109,7 +110,7 @@ class Torture:
     def _round(
         self, tensor: Tensor, of_device: Tensor, of_twin: Tensor, invokes: int, kills: int
     ) -> dict[str, int]:
-        (engine,) = open_engines(self._wanted)
+        (engine,) = open_engines(self._wanted, Tenancy())
         assert isinstance(engine, FailoverEngine)
         answers = dict.fromkeys(("device", "twin", "wrong", "kills", "losses"), 0)
         self._done.clear()

@@ -228,6 +228,38 @@ def test_cameras_are_added_removed_and_changed_while_the_others_go_on(
     assert len(re.findall("New client connected.*edged-lab1", mosquitto.log)) == 1
 
 
+def test_real_cameras_get_other_names_and_models_while_another_loses_no_frame(
+    mosquitto: Mosquitto, settings: dict[str, str], demo_model: Path, tmp_path: Path
+) -> None:
+    """Every frame that the third one takes is a result: it is asked for seldom, so that none has to go."""
+    other = demo_model.with_name("face_detection_short_range.tflite")
+    with servers.running(servers.mjpeg("--fps", "5", "--sizes", "64x64")) as server:
+        everything = with_broker(
+            settings, mosquitto, EDGED_CAMERAS="front,back,side", EDGED_SOURCE=server.url
+        )
+        with Subscriber(mosquitto.port) as seen, Daemon(tmp_path, everything, environ=NO_CAMERA) as daemon:
+            for camera in ("front", "back", "side"):
+                seen.wait_for(f"{BASE}/{camera}/detections")
+            daemon.configure(
+                everything | {"EDGED_CAMERAS": "front,rear,side", "EDGED_SIDE_MODEL": str(other)}
+            )
+            daemon.send(signal.SIGHUP)
+            seen.wait_for(f"{BASE}/back/status", b"offline")
+            seen.wait_for(f"{BASE}/rear/detections")
+            daemon.until(lambda: json_of(seen, f"{BASE}/side/state")["model"] == other.stem)
+            assert json_of(seen, f"{BASE}/front/state")["model"] == demo_model.stem
+            count = len(seen.on(f"{BASE}/side/detections"))
+            daemon.until(lambda: len(seen.on(f"{BASE}/side/detections")) > count + 2)
+            assert daemon.stop() == 0
+            told = {name: seen.on(f"{BASE}/{name}/detections") for name in ("front", "side")}
+    accounts = ledgers(daemon)
+    assert accounts.keys() == {"front", "back", "rear", "side"}
+    for camera, payloads in told.items():
+        assert set(accounts[camera]["dropped"]) <= {"stopped"}, accounts[camera]
+        frames = [json.loads(payload)["frame_id"] for payload in payloads]
+        assert frames == list(range(len(frames))), camera
+
+
 def test_every_camera_has_a_folder_in_the_output(settings: dict[str, str], tmp_path: Path) -> None:
     files = settings | {
         "EDGED_SOURCE": "synthetic:?width=64&height=64&fps=0&count=40&live=false",

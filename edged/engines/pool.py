@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from edged.engines.tenancy import Tenancy
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
@@ -138,6 +140,8 @@ class EnginePools:
     """The pools of a daemon, one a wish, closed with their last user. Thread-safe."""
 
     def __init__(self) -> None:
+        self.tenancy = Tenancy()
+        """Of the Edge TPUs on which some of these engines run."""
         self._lock = threading.Lock()
         self._places: dict[Hashable, _Place] = {}
 

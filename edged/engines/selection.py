@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from edged.engines.coral.edgetpu import EdgeTpuEngine, running
+from edged.engines.coral.edgetpu import EdgeTpuEngine
 from edged.engines.cpu import CpuEngine
 from edged.engines.failover import FailoverEngine, Shared, Slot, device_backoff
 from edged.errors import ConfigError, DeviceError
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
     from edged.backoff import Backoff
     from edged.engines import Engine
     from edged.engines.coral.edgetpu import TpuAccess
-
-_GIVING_WAY = threading.Lock()
-"""Held by who looks whether an Edge TPU is free, until it has it."""
+    from edged.engines.tenancy import Tenancy
 
 log = structlog.get_logger()
 
@@ -54,10 +51,14 @@ class Wanted:
     """Tell the files of model and twin from others of the same name, which are other models."""
 
 
-def open_engines(wanted: Wanted) -> list[Engine]:
+def open_engines(wanted: Wanted, tenancy: Tenancy) -> list[Engine]:
     """One engine a worker, open.
 
     An Edge TPU that does not open is tried again in the background, if anything can stand in for it.
+
+    Args:
+        wanted: what is to run, and where.
+        tenancy: of the Edge TPUs of the daemon.
 
     Raises:
         ConfigError: model, device and twin do not go together, or the runtime is not there.
@@ -79,7 +80,7 @@ def open_engines(wanted: Wanted) -> list[Engine]:
             f"EDGED_WORKERS={wanted.workers}, and an Edge TPU serves one worker",
             hint="Leave EDGED_WORKERS out and name the Edge TPUs: EDGED_DEVICE=edgetpu:usb:0,edgetpu:usb:1",
         )
-    return _on_edge_tpus(wanted, devices)
+    return _on_edge_tpus(wanted, devices, tenancy)
 
 
 def _on_cpu(wanted: Wanted) -> list[Engine]:
@@ -89,13 +90,15 @@ def _on_cpu(wanted: Wanted) -> list[Engine]:
     return [CpuEngine(model, runtime=runtime, threads=threads) for _ in range(wanted.workers)]
 
 
-def _on_edge_tpus(wanted: Wanted, devices: Sequence[str]) -> list[Engine]:
+def _on_edge_tpus(wanted: Wanted, devices: Sequence[str], tenancy: Tenancy) -> list[Engine]:
     twin: Engine | None = None
     if wanted.twin is not None:
         twin = CpuEngine(wanted.twin, runtime=wanted.access.runtime, threads=wanted.twin_threads)
     slots = [
-        Slot(device, partial(_open, wanted, replace(wanted.access, device=device), twin), wanted.backoff())
-        for device in devices
+        Slot(
+            name, partial(_open, wanted, replace(wanted.access, device=name), twin, tenancy), wanted.backoff()
+        )
+        for name in devices
     ]
     try:
         like = _open_all(slots, twin)
@@ -137,19 +140,16 @@ def _open_all(slots: Sequence[Slot], twin: Engine | None) -> Engine:
     return like
 
 
-def _open(wanted: Wanted, access: TpuAccess, twin: Engine | None) -> Engine:
-    if twin is None or wanted.devices != (device.AUTO,):
-        return _open_now(wanted, access, twin)
-    with _GIVING_WAY:
-        if others := running():
-            raise DeviceError(
-                f"an Edge TPU runs {', '.join(others)}, and it is not taken away from that",
-                hint="Name an Edge TPU for each in EDGED_DEVICE, or set EDGED_DEVICE=cpu for this one",
-            )
-        return _open_now(wanted, access, twin)
+def _open(wanted: Wanted, access: TpuAccess, twin: Engine | None, tenancy: Tenancy) -> Engine:
+    return tenancy.enter(
+        wanted.model.name,
+        partial(_open_now, wanted, access, twin),
+        modest=twin is not None and wanted.devices == (device.AUTO,),
+        homeless=twin is None,
+    )
 
 
-def _open_now(wanted: Wanted, access: TpuAccess, twin: Engine | None) -> Engine:
+def _open_now(wanted: Wanted, access: TpuAccess, twin: Engine | None) -> EdgeTpuEngine:
     engine = EdgeTpuEngine(wanted.model, access)
     if twin is not None and (difference := _difference(engine, twin)):
         engine.close()

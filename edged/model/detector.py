@@ -97,7 +97,7 @@ def load(settings: Settings, *, pools: EnginePools | None = None) -> Detector:
     pools = pools or EnginePools()
     content = file.read(settings.model, labels=settings.labels)
     wanted = _wanted(settings, content)
-    pool = pools.borrow(wanted, partial(open_engines, wanted))
+    pool = pools.borrow(wanted, partial(open_engines, wanted, pools.tenancy))
     give_back = partial(pools.give_back, wanted)
     try:
         return _detector(settings, content, pool, give_back)

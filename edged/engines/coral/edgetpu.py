@@ -27,8 +27,6 @@ _GOODBYE_S = 2.0
 _SETTLE_S = 1.5
 """A USB device that is opened for the first time gets its firmware and comes back under another id."""
 _TIDY_EVERY = 1000
-_RUNNING: set[EdgeTpuEngine] = set()
-"""Those of this process that answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,6 @@ class EdgeTpuEngine:
 
     def __init__(self, model: Path | str, access: TpuAccess) -> None:
         self.device = access.device
-        self.model = Path(model).name
         self._access = access
         self._count = 0
         self._over = ""
@@ -97,7 +94,11 @@ class EdgeTpuEngine:
             self._process.end(0)
             raise DeviceError(f"{self.device} does not open: {error}") from error
         self._input, *self._results = wire.views(memory, specs)
-        _RUNNING.add(self)
+
+    @property
+    def over(self) -> bool:
+        """Whether it answers no more."""
+        return bool(self._over)
 
     @property
     def pid(self) -> int:
@@ -132,13 +133,13 @@ class EdgeTpuEngine:
                 self._process.forget_output()
             return [result.copy() for result in self._results]
 
-    def close(self) -> None:
-        """Give the device back; an ``invoke`` that another thread waits for fails."""
+    def close(self, reason: str = "it is closed") -> None:
+        """Give the device back; an ``invoke`` that another thread waits for fails, with this ``reason``."""
         if not self._invoking.acquire(timeout=_GOODBYE_S):
             self._process.kill()
             self._invoking.acquire()
         try:
-            self._finish("it is closed", patience_s=_GOODBYE_S)
+            self._finish(reason, patience_s=_GOODBYE_S)
         finally:
             self._invoking.release()
 
@@ -155,15 +156,9 @@ class EdgeTpuEngine:
         """End the process, once; ``reason`` is why there is no other invoke."""
         if not self._over:
             self._over = reason
-            _RUNNING.discard(self)
             # With the last view of it the memory goes, too.
             del self._input, self._results
             self._process.end(patience_s)
-
-
-def running() -> list[str]:
-    """The models that run on Edge TPUs of this process."""
-    return sorted(engine.model for engine in tuple(_RUNNING))
 
 
 class DeviceRefusedError(DeviceError):

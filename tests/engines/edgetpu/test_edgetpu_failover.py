@@ -19,6 +19,7 @@ from edged.backoff import Backoff
 from edged.engines.cpu import CpuEngine
 from edged.engines.failover import FailoverEngine
 from edged.engines.selection import Wanted, open_engines
+from edged.engines.tenancy import Tenancy
 from edged.errors import ConfigError, DeviceError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def opened(wanted: Wanted) -> Iterator[Opener]:
     engines: list[Engine] = []
 
     def open_them(**changes: Any) -> list[FailoverEngine]:
-        found = open_engines(replace(wanted, **changes))
+        found = open_engines(replace(wanted, **changes), Tenancy())
         engines.extend(found)
         assert all(isinstance(engine, FailoverEngine) for engine in found)
         return found  # type: ignore[return-value]  # as asserted
@@ -144,7 +145,7 @@ def test_a_device_that_does_not_open_is_told_when_there_is_no_twin(plug: Plug, w
     """With what else could be done."""
     plug.put("refuse=2")
     with pytest.raises(DeviceError, match="opens no Edge TPU") as caught:
-        open_engines(replace(wanted, twin=None))
+        open_engines(replace(wanted, twin=None), Tenancy())
     assert caught.value.hint.endswith("or name the model's CPU build in EDGED_MODEL_CPU, to go on without")
     assert not children()
 
@@ -185,7 +186,7 @@ def test_a_twin_that_does_not_fit_is_refused_at_the_start(wanted: Wanted, shared
     with pytest.raises(
         ConfigError, match=r"is not the CPU build of mobilenet.*: its input 'serving.*' is int8\["
     ):
-        open_engines(replace(wanted, twin=shared / "models" / DETECTOR_TWIN))
+        open_engines(replace(wanted, twin=shared / "models" / DETECTOR_TWIN), Tenancy())
     assert not children()
 
 
@@ -193,7 +194,7 @@ def test_closing_while_the_device_is_tried_again_leaves_nothing(
     plug: Plug, wanted: Wanted, picture: Tensor
 ) -> None:
     """What opens late is closed at once."""
-    (engine,) = open_engines(wanted)
+    (engine,) = open_engines(wanted, Tenancy())
     plug.put("open_ms=1000")
     os.kill(next(iter(children())), signal.SIGKILL)
     engine.invoke(picture)
