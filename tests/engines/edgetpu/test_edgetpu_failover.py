@@ -55,11 +55,12 @@ def wanted(shared: Path, access: TpuAccess) -> Wanted:
 
 @pytest.fixture
 def opened(wanted: Wanted) -> Iterator[Opener]:
-    """Open engines, and close them at the end."""
+    """Open engines of one daemon, and close them at the end."""
     engines: list[Engine] = []
+    tenancy = Tenancy()
 
     def open_them(**changes: Any) -> list[FailoverEngine]:
-        found = open_engines(replace(wanted, **changes), Tenancy())
+        found = open_engines(replace(wanted, **changes), tenancy)
         engines.extend(found)
         assert all(isinstance(engine, FailoverEngine) for engine in found)
         return found  # type: ignore[return-value]  # as asserted
@@ -188,6 +189,46 @@ def test_a_twin_that_does_not_fit_is_refused_at_the_start(wanted: Wanted, shared
     ):
         open_engines(replace(wanted, twin=shared / "models" / DETECTOR_TWIN), Tenancy())
     assert not children()
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["it has waited", "it comes later"])
+def test_who_runs_nowhere_else_goes_first(
+    plug: Plug, opened: Opener, picture: Tensor, *, waits: bool
+) -> None:
+    """Whoever of them gets an Edge TPU that is plugged in: the other goes on on the CPU, and stays there."""
+    if waits:
+        plug.pull()
+    (modest,) = opened(devices=("auto",))
+    if waits:
+        with pytest.raises(DeviceError):
+            opened(devices=("auto",), twin=None)
+        plug.put()
+        until(lambda: modest.device == "edgetpu", "the device")
+    assert modest.device == "edgetpu"
+    (alone,) = opened(devices=("auto",), twin=None)
+    assert alone.device == "edgetpu"
+    assert modest.invoke(picture), "no frame is lost by it"
+    assert modest.device == "cpu"
+    until(lambda: "not taken away" in modest.degraded, "a try")
+    alone.close()
+    until(lambda: modest.device == "edgetpu", "the device again")
+
+
+def test_nobody_makes_way_twice_for_what_does_not_open(
+    opened: Opener, wanted: Wanted, picture: Tensor
+) -> None:
+    """Else it would take the device from the other again and again, for nothing."""
+    gone = replace(wanted.access, library="gone.so")
+    (modest,) = opened(devices=("auto",))
+    with pytest.raises(DeviceError):
+        opened(devices=("auto",), twin=None, access=gone)
+    modest.invoke(picture)
+    assert "left to" in modest.degraded
+    until(lambda: modest.device == "edgetpu", "the device again")
+    with pytest.raises(DeviceError):
+        opened(devices=("auto",), twin=None, access=gone)
+    assert modest.invoke(picture)
+    assert modest.device == "edgetpu"
 
 
 def test_closing_while_the_device_is_tried_again_leaves_nothing(

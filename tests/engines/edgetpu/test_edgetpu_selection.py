@@ -104,59 +104,6 @@ def test_who_has_not_asked_for_a_device_leaves_it_to_who_has_it(
     assert not children()
 
 
-@pytest.mark.parametrize("waits", [True, False], ids=["it has waited", "it comes later"])
-def test_who_runs_nowhere_else_goes_first(
-    shared: Path, access: TpuAccess, plug: Plug, tmp_path: Path, *, waits: bool
-) -> None:
-    """Whoever of them gets an Edge TPU that is plugged in: the other goes on on the CPU, and stays there."""
-    alone = tmp_path / "alone_edgetpu.tflite"
-    shutil.copy(shared / "models" / DETECTOR, alone)
-    pools = EnginePools()
-    homeless = _settings(shared, access, model=str(alone), model_cpu="")
-    if waits:
-        plug.pull()
-    modest = detector.load(_settings(shared, access), pools=pools)
-    if waits:
-        with pytest.raises(DeviceError):
-            detector.load(homeless, pools=pools)
-        plug.put()
-        until(lambda: modest.engines[0].device == "edgetpu")
-    (engine,) = modest.engines
-    assert engine.device == "edgetpu"
-    found = detector.load(homeless, pools=pools)
-    assert found.engines[0].device == "edgetpu"
-    assert engine.invoke(modest.preprocess.new_input()), "no frame is lost by it"
-    assert engine.device == "cpu"
-    assert f"left to {alone.name}" in engine.degraded
-    until(lambda: "not taken away" in engine.degraded)
-    found.close()
-    until(lambda: engine.device == "edgetpu")
-    modest.close()
-    assert not children()
-
-
-def test_nobody_makes_way_twice_for_what_does_not_open(
-    shared: Path, access: TpuAccess, tmp_path: Path
-) -> None:
-    """Else it would take the device from the other again and again, for nothing."""
-    alone = tmp_path / "alone_edgetpu.tflite"
-    shutil.copy(shared / "models" / DETECTOR, alone)
-    pools = EnginePools()
-    homeless = _settings(shared, access, model=str(alone), model_cpu="", edgetpu_library="gone.so")
-    modest = detector.load(_settings(shared, access), pools=pools)
-    with pytest.raises(DeviceError):
-        detector.load(homeless, pools=pools)
-    (engine,) = modest.engines
-    engine.invoke(modest.preprocess.new_input())
-    until(lambda: engine.device == "edgetpu")
-    with pytest.raises(DeviceError):
-        detector.load(homeless, pools=pools)
-    assert engine.invoke(modest.preprocess.new_input())
-    assert engine.device == "edgetpu"
-    modest.close()
-    assert not children()
-
-
 def test_a_reload_shares_the_device_with_the_detector_in_use(
     shared: Path, access: TpuAccess, plug: Plug
 ) -> None:
