@@ -34,11 +34,12 @@ def run(options: argparse.Namespace) -> int:
     """Run until the source ends or a signal comes."""
     settings = _settings(options)
 
-    from edged.daemon import logs  # noqa: PLC0415  # a bad setting must be told before anything heavy is imported
+    from edged.daemon import logs, memory  # noqa: PLC0415  # a bad setting must be told before anything heavy is imported
     from edged.daemon.service import serve  # noqa: PLC0415
 
     # Where each thread stood, when the watchdog's SIGABRT or a crash in a library ends the process.
     faulthandler.enable()
+    memory.share()
     logs.follow(settings[0])
     on_terminal = sys.stderr.isatty() and not settings[0].several and not settings[0].loop
     reread = partial(_settings, options) if options.env_file else None

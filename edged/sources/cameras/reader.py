@@ -31,6 +31,9 @@ log = structlog.get_logger()
 
 _AHEAD = 2
 """Pictures between the two threads; whoever takes them takes them at once, so this is for hiccups only."""
+_NICE = 3
+"""Decoding gives way to the model, a little: where both want all cores, a decoder beside each engine gets a
+third of one, and keeps up. With more it would fall behind, and frames would grow old unseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class Reader:
         self._heard = time.monotonic()
         self._size = (0, 0)
         self._properties: dict[str, Any] = {}
-        bridge.start("camera", self._run)
+        bridge.start("camera", self._run, nice=_NICE)
 
     @property
     def good_s(self) -> float:
