@@ -96,7 +96,7 @@ class Tenancy:
         for other in leaving:
             assert other.engine is not None  # noqa: S101  # who is modest is opened under the lock
             log.info("edgetpu_left", model=other.model, to=model)
-            other.engine.close(f"its Edge TPU was left to {model}, which runs nowhere else")
+            other.engine.leave(f"its Edge TPU was left to {model}, which runs nowhere else")
         return True
 
 

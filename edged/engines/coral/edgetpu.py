@@ -133,8 +133,12 @@ class EdgeTpuEngine:
                 self._process.forget_output()
             return [result.copy() for result in self._results]
 
-    def close(self, reason: str = "it is closed") -> None:
-        """Give the device back; an ``invoke`` that another thread waits for fails, with this ``reason``."""
+    def close(self) -> None:
+        """Give the device back; an ``invoke`` that another thread waits for fails."""
+        self.leave("it is closed")
+
+    def leave(self, reason: str) -> None:
+        """Give the device back; an ``invoke`` that comes later fails with this reason."""
         if not self._invoking.acquire(timeout=_GOODBYE_S):
             self._process.kill()
             self._invoking.acquire()
