@@ -141,7 +141,7 @@ class EnginePools:
 
     def __init__(self) -> None:
         self.tenancy = Tenancy()
-        """Of the Edge TPUs on which some of these engines run."""
+        """Knows who has the Edge TPUs on which some of these engines run."""
         self._lock = threading.Lock()
         self._places: dict[Hashable, _Place] = {}
 
