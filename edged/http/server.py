@@ -1,15 +1,14 @@
-"""A small HTTP server in a thread of its own."""
+"""A small HTTP server in a thread of its own, which takes next to no memory before the first visitor."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import selectors
 import socket
 import threading
 from typing import TYPE_CHECKING
-
-import structlog
-from tornado.httpserver import HTTPServer
 
 from edged import bridge
 from edged.errors import SinkError
@@ -17,22 +16,15 @@ from edged.errors import SinkError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tornado.iostream import IOStream
-    from tornado.web import Application
-
+    from edged.http.views import Display
     from edged.settings.listener import Address
 
-_MOST_CONNECTIONS = 64
-"""More than that is no household, and must not take the descriptors that a camera needs."""
-_IDLE_S = 60.0
-_MOST_BYTES = 16 << 10
-"""A request may have this much: nothing is ever sent to us."""
-
-log = structlog.get_logger()
+_BACKLOG = 64
+"""Who may wait while the server is imported."""
 
 
 class Server:
-    """Serves an application until :meth:`close`.
+    """Serves what there is to show until :meth:`close`.
 
     Args:
         address: where to listen.
@@ -41,9 +33,12 @@ class Server:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._listener: socket.socket | None = None
+        self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._ready = threading.Event()
+        self._wake: int | None = None
+        """Written to, the thread looks up while there is no event loop."""
+        self._closing = False
         self._ended = threading.Event()
 
     @property
@@ -61,7 +56,7 @@ class Server:
         host, port = self._address.host, self._address.port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._listener = socket.create_server((host, port), family=family, backlog=_MOST_CONNECTIONS)
+            self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
             self._listener.setblocking(False)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -70,62 +65,61 @@ class Server:
                 hint="Set EDGED_HTTP to a free port of this machine, or restart edged if it is its own",
             ) from error
 
-    def start(self, application: Application, on_stop: Callable[[], None]) -> None:
+    def start(self, display: Display, on_stop: Callable[[], None]) -> None:
         """Serve; ``on_stop`` is called in the event loop to send visitors home."""
-        bridge.start("http", lambda: self._run(application, on_stop))
-        self._ready.wait()
+        woken, self._wake = os.pipe()
+        bridge.start("http", lambda: self._run(woken, display, on_stop))
 
     def call(self, function: Callable[[], None]) -> None:
-        """Run ``function`` soon in the event loop. Safe from any thread; after the end it does nothing."""
-        if self._loop is None or self._ended.is_set():
-            return
-        with contextlib.suppress(RuntimeError):  # it may end in between
-            self._loop.call_soon_threadsafe(function)
+        """Run ``function`` soon in the event loop. Safe from any thread; after the end it does nothing.
+
+        Before the first visitor there is no event loop, nobody waits in it for anything, and it is run here.
+        """
+        with self._lock:
+            if self._loop is None:
+                if not self._closing:
+                    function()
+                return
+        if not self._ended.is_set():
+            with contextlib.suppress(RuntimeError):  # it may end in between
+                self._loop.call_soon_threadsafe(function)
 
     def close(self, timeout_s: float) -> None:
         """Stop listening, hang up, and end the thread."""
-        stop = self._stop
-        if stop is not None:
-            self.call(stop.set)
+        with self._lock:
+            self._closing = True
+            wake, self._wake = self._wake, None
+        if wake is not None:
+            os.close(wake)
+            if self._stop is not None:
+                self.call(self._stop.set)
             self._ended.wait(timeout_s)
         if self._listener is not None:
             self._listener.close()
             self._listener = None
 
-    def _run(self, application: Application, on_stop: Callable[[], None]) -> None:
+    def _run(self, woken: int, display: Display, on_stop: Callable[[], None]) -> None:
         try:
-            asyncio.run(self._serve(application, on_stop))
+            assert self._listener is not None  # noqa: S101  # bind() comes first
+            if _somebody_comes(self._listener, woken):
+                asyncio.run(self._serve(self._listener, display, on_stop))
         finally:
+            os.close(woken)
             self._ended.set()
-            self._ready.set()
 
-    async def _serve(self, application: Application, on_stop: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        server = _BoundedServer(
-            application,
-            idle_connection_timeout=_IDLE_S,
-            body_timeout=_IDLE_S,
-            max_header_size=_MOST_BYTES,
-            max_body_size=_MOST_BYTES,
-            max_buffer_size=_MOST_BYTES * 4,
-        )
-        assert self._listener is not None  # noqa: S101  # bind() comes first
-        server.add_socket(self._listener)
-        self._ready.set()
-        await self._stop.wait()
-        server.stop()
-        on_stop()
-        await server.close_all_connections()
+    async def _serve(self, listener: socket.socket, display: Display, on_stop: Callable[[], None]) -> None:
+        from edged.http.serving import serve  # noqa: PLC0415  # some megabytes that nobody needs who is alone
+
+        with self._lock:
+            if self._closing:
+                return
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        await serve(listener, display, self._stop, on_stop)
 
 
-class _BoundedServer(HTTPServer):
-    """Hangs up on whoever is too many."""
-
-    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
-        """Take a connection, or not."""
-        if len(self._connections) >= _MOST_CONNECTIONS:
-            log.debug("http_crowded", connections=_MOST_CONNECTIONS)
-            stream.close()
-            return
-        super().handle_stream(stream, address)
+def _somebody_comes(listener: socket.socket, woken: int) -> bool:
+    """Wait for a visitor; whether it is one, and not the end."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        selector.register(woken, selectors.EVENT_READ)
+        return all(key.fileobj is listener for key, _ in selector.select())

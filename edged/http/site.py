@@ -11,7 +11,6 @@ import structlog
 
 from edged import bridge
 from edged.http.access import Guard
-from edged.http.handlers import application
 from edged.http.server import Server
 from edged.http.views import Display, Kept, View
 from edged.video.relay import Relay
@@ -80,7 +79,7 @@ class Site:
         with self._lock:
             if not self._open:
                 self._server.bind()
-                self._server.start(application(self.display), self._send_home)
+                self._server.start(self.display, self._send_home)
                 self._open = True
                 log.info("live_view", url=self.url)
             joined = self._joined.setdefault(camera, [])

@@ -12,6 +12,7 @@ from edged.pixels import Planes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from edged.imaging.words import Written
     from edged.pixels import Pixels
     from edged.records import Image
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     """Blue, green, red."""
     Place: TypeAlias = tuple[int, int]
     """x, y in pixels of the picture."""
-
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 class Canvas:
@@ -65,26 +64,26 @@ class Canvas:
         for layer, by, ink in self._each(colour):
             cv2.circle(layer, _at(middle, by), _thick(radius, by), ink, cv2.FILLED, cv2.LINE_AA)
 
-    def text(self, text: str, origin: Place, scale: float, colour: Colour, weight: int) -> None:
-        """A line of text in :data:`FONT`, which begins on its base line at ``origin``."""
-        if self._planes is None:
-            cv2.putText(self._layers[0][0], text, origin, FONT, scale, colour, weight, cv2.LINE_AA)
-            return
-        # Written once: half as large it would have other letters, which would not lie on these.
-        (width, height), below = cv2.getTextSize(text, FONT, scale, weight)
-        left, right = _even(origin[0] - weight, origin[0] + width + weight, self.width)
-        top, bottom = _even(origin[1] - height - weight, origin[1] + below + weight, self.height)
+    def text(self, text: Written, origin: Place, colour: Colour) -> None:
+        """A line of text, which begins on its base line at ``origin``."""
+        x, y = origin[0] - text.margin, origin[1] - text.height - text.margin
+        height, width = text.mask.shape
+        left, right = _even(x, x + width, self.width)
+        top, bottom = _even(y, y + height, self.height)
         if right <= left or bottom <= top:
             return
         mask = np.zeros((bottom - top, right - left), np.uint8)
-        at = origin[0] - left, origin[1] - top
-        cv2.putText(mask, text, at, FONT, scale, 255, weight, cv2.LINE_AA)
-        half = cv2.resize(mask, ((right - left) // 2, (bottom - top) // 2), interpolation=cv2.INTER_AREA)
-        for layer, by, (ink,) in self._each(colour):
+        x1, y1, x2, y2 = max(left, x), max(top, y), min(right, x + width), min(bottom, y + height)
+        mask[y1 - top : y2 - top, x1 - left : x2 - left] = text.mask[y1 - y : y2 - y, x1 - x : x2 - x]
+        # Half as large it would have other letters, which would not lie on these.
+        half = ((right - left) // 2, (bottom - top) // 2)
+        for layer, by, ink in self._each(colour):
             under = layer[top // by : bottom // by, left // by : right // by]
-            cover = (mask if by == 1 else half).astype(np.int32)
+            cover = mask if by == 1 else cv2.resize(mask, half, interpolation=cv2.INTER_AREA)
+            cover = cover.astype(np.int32).reshape(*under.shape[:2], *(1,) * (under.ndim - 2))
             # What is added may overflow, and comes round to where it belongs.
-            under += ((ink - under.astype(np.int32)) * cover // 255).astype(np.uint8)
+            inks = np.array(ink if under.ndim > 2 else ink[0], np.int32)  # noqa: PLR2004  # rows, columns, colours
+            under += ((inks - under.astype(np.int32)) * cover // 255).astype(np.uint8)
 
     def _each(self, colour: Colour) -> Iterator[tuple[Image, int, tuple[int, ...]]]:
         """Every layer, by what its size is divided, and the colour there."""

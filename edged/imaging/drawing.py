@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from edged.imaging.canvas import FONT, Canvas
+from edged.imaging.canvas import Canvas
 from edged.imaging.marks import marks
+from edged.imaging.words import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,15 +40,14 @@ def annotate(pixels: Pixels, detections: Iterable[Detection]) -> None:
 def _tag(canvas: Canvas, mark: Drawn, unit: float, line: int) -> None:
     """What it is called: above the box, or inside it where the frame ends."""
     x1, y1 = round(mark.box.x1), round(mark.box.y1)
-    scale, weight = 0.42 * unit, max(1, round(unit))
-    (text_width, text_height), below = cv2.getTextSize(mark.text, FONT, scale, weight)
+    text = written(mark.text, 0.42 * unit, max(1, round(unit)))
     margin = line + 1
-    width, height = text_width + 2 * margin, text_height + below + 2 * margin
+    width, height = text.width + 2 * margin, text.height + text.below + 2 * margin
     left = max(0, min(x1 - line // 2, canvas.width - width))
     top = y1 - height if y1 >= height else max(0, min(y1, canvas.height - height))
     top += mark.row * height
     canvas.box((left, top), (left + width, top + height), mark.colour, cv2.FILLED)
-    canvas.text(mark.text, (left + margin, top + margin + text_height), scale, mark.ink, weight)
+    canvas.text(text, (left + margin, top + margin + text.height), mark.ink)
 
 
 def _shape(canvas: Canvas, mark: Drawn, line: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,13 @@ from edged.errors import ConfigError
 from edged.http.access import read_token
 from edged.http.past import Past
 from edged.http.setup import setup as where
+from edged.http.site import Site
 from edged.imaging.jpeg import encoded
 from edged.settings.listener import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from edged.http.site import Site
     from edged.http.views import Kept, View
     from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from edged.video.archive import Archive
     from edged.video.relay import Relay
 
+_PACKAGES = ("tornado", "prometheus_client")
+"""An extra that only the live view needs; imported with its first visitor."""
 _MOST_FPS = 15.0
 """Pictures a second: enough to aim a camera, and JPEG is not free."""
 _MOST_WIDTH = 1280
@@ -165,13 +168,12 @@ class HttpSink:
 
 
 def _site(settings: Settings) -> Site:
-    try:
-        from edged.http.site import Site  # noqa: PLC0415  # an extra that only the live view needs
-    except ModuleNotFoundError as error:
+    missing = next((name for name in _PACKAGES if find_spec(name) is None), None)
+    if missing is not None:
         raise ConfigError(
-            f"EDGED_HTTP needs the package {error.name}, which is not installed",
+            f"EDGED_HTTP needs the package {missing}, which is not installed",
             hint="Run: pip install 'edged[http]'",
-        ) from error
+        )
     assert settings.http is not None  # noqa: S101  # the registry asks for this sink only if it is set
     token = None
     if settings.http_token_file is not None:

@@ -10,6 +10,8 @@ import itertools
 import json
 import re
 import socket
+import subprocess
+import sys
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
@@ -21,13 +23,14 @@ from made import START, result
 from prometheus_client.parser import text_string_to_metric_families
 
 from edged import bridge
-from edged.errors import SinkError
+from edged.errors import ConfigError, SinkError
 from edged.http.setup import setup
 from edged.http.site import Site
-from edged.metrics import FrameCounts, StageStats
+from edged.metrics import FrameCounts, Meter, StageStats
 from edged.records import Report, Result, State
 from edged.settings.listener import parse
-from edged.settings.loading import load_all
+from edged.settings.loading import load, load_all
+from edged.sinks import Context, NoControl
 from edged.sinks.http import HttpSink
 
 if TYPE_CHECKING:
@@ -652,3 +655,42 @@ def test_what_the_settings_say_of_where_to_look_is_told_without_secrets(tmp_path
     assert (front["roi"], side["roi"]) == (None, (0, 0, 10, 20))
     assert (side["scores"], side["areas"]) == ({"person": 0.6}, {"person": [0.002, 0.5]})
     assert "secret" not in json.dumps([front, side])
+
+
+ALONE = """
+import http.client, sys
+from edged.http.site import Site
+from edged.settings.listener import parse
+from edged.sinks.http import HttpSink
+
+sink = HttpSink(Site(parse("127.0.0.1:0"), token=None))
+sink.open()
+print(*(name in sys.modules for name in ("tornado", "prometheus_client")))
+connection = http.client.HTTPConnection(sink.url.removeprefix("http://").rstrip("/"), timeout=30)
+connection.request("GET", "/live.json")
+print(connection.getresponse().status, "tornado" in sys.modules)
+sink.close()
+alone = HttpSink(Site(parse("127.0.0.1:0"), token=None))
+alone.open()
+alone.close()
+"""
+
+
+def test_what_only_visitors_need_comes_with_the_first_of_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, check=True, timeout=60
+    )
+    lines = [line for line in done.stdout.splitlines() if "live_view" not in line]
+    assert lines == ["False False", "200 True"]
+
+
+@pytest.mark.parametrize("package", ["tornado", "prometheus_client"])
+def test_a_package_that_is_missing_is_told_before_anybody_comes(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    settings = load(
+        None, environ={"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite", "EDGED_HTTP": "127.0.0.1:0"}
+    )
+    with pytest.raises(ConfigError, match=f"needs the package {package}.*edged\\[http\\]"):
+        HttpSink.create(settings, Context(Meter(), NoControl(), "0" * 32))
