@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,12 @@ _STEP = 0.02
 _LONGEST_PATH = 64
 _EDGE = 0.02
 """So near to the edge of the frame, as a part of it, a box may be cut."""
+_NEAR, _PACE = 0.5, 1.0
+"""Who is lost may come up again so far away, in heights, and so much farther a second, as people walk."""
+_SOUGHT_S = 2.0
+"""Who comes up again later is somebody else."""
+_SIZES = 1.5
+"""One that comes up again may be so many times as tall."""
 _BETTER_SCORE, _BETTER_AREA = 0.05, 1.1
 """What a better picture needs: so much more of the score, or so many times the area."""
 
@@ -38,6 +45,8 @@ class Story:
     label: str
     start_ts: float
     seen_ts: float
+    seen_box: Box
+    """Where it was last seen."""
     anchor: Box
     """Where it stood when it last was found to move."""
     still_since_s: float
@@ -78,19 +87,13 @@ class Chronicle:
         width, height = frame.width, frame.height
         story = self.open.get(track.id)
         fresh = story is None
+        changes: list[str] = []
         if story is None:
-            story = self.open[track.id] = Story(
-                self._new_id(), track, label, first_ts, first_ts, box, now, box, track.score,
-                is_cut(box, width, height), max(track.scores), now,
-            )  # fmt: skip
-            first = track.first_box
-            tall = (first.y2 - first.y1) / height
-            self._ground.begin(label, place(first, width, height), tall, story.where)
-            self.started += 1
-        story.seen_ts = frame.ts_capture
+            story, changes = self._begin(now, frame, label, track, first_ts)
+        story.seen_ts, story.seen_box = frame.ts_capture, box
         story.top_score = max(story.top_score, track.score)
         where = place(box, width, height)
-        changes = self._ground.follow(now, label, where, (box[3] - box[1]) / height, story.where)
+        changes += self._ground.follow(now, label, where, (box[3] - box[1]) / height, story.where)
         changes += self._rest(now, story, box)
         if _is_better(story, track.score, box, width, height):
             changes.append("picture")
@@ -101,6 +104,39 @@ class Chronicle:
             return []
         story.told_s = now
         return [_event(now, frame, story, "start" if fresh else "update", changes)]
+
+    def _begin(
+        self, now: float, frame: Frame, label: str, track: Track, first_ts: float
+    ) -> tuple[Story, list[str]]:
+        """A new story, and the lines that were crossed before it counted."""
+        box, first = track.box, track.first_box
+        width, height = frame.width, frame.height
+        story = Story(
+            self._new_id(), track, label, first_ts, first_ts, box, box, now, box, track.score,
+            is_cut(box, width, height), max(track.scores), now,
+        )  # fmt: skip
+        before = self._lost_beside(label, track)
+        if before is not None:
+            before.where.hand_on(story.where)
+        crossed = self._ground.begin(
+            label, place(first, width, height), (first.y2 - first.y1) / height, story.where
+        )
+        self.open[track.id] = story
+        self.started += 1
+        return story, crossed
+
+    def _lost_beside(self, label: str, track: Track) -> Story | None:
+        """Who was lost where this one came into sight, and not seen since: likely the same."""
+        first = track.first_box
+        nearest, found = 1.0, None
+        for story in self.open.values():
+            hidden_s = track.born_s - story.track.seen_s
+            if not 0.0 < hidden_s <= _SOUGHT_S or story.label != label:
+                continue
+            way = _way(story.seen_box, first) / (_NEAR + _PACE * hidden_s)
+            if way < nearest:
+                nearest, found = way, story
+        return found
 
     def end(self, now: float, frame: Frame, track: Track, ended_by: str) -> list[Event]:
         """The object is gone; gives its end, or nothing if it had no beginning."""
@@ -142,6 +178,15 @@ def _is_better(story: Story, score: float, box: Box, width: int, height: int) ->
         return False
     story.best_box, story.best_score, story.best_cut = box, score, cut
     return True
+
+
+def _way(first: Box, second: Box) -> float:
+    """How far one has to go from where one box stands to where the other does, in heights."""
+    heights = first.y2 - first.y1, second.y2 - second.y1
+    if max(heights) > _SIZES * min(heights):
+        return math.inf
+    x = (second.x1 + second.x2 - first.x1 - first.x2) / 2
+    return math.hypot(x, second.y2 - first.y2) / max(heights)
 
 
 def _walk(story: Story, where: tuple[float, float]) -> None:

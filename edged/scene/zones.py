@@ -87,6 +87,14 @@ class Whereabouts:
     crossed: list[tuple[str, str]] = field(default_factory=list)
     """Lines and directions, in the order of crossing."""
 
+    def hand_on(self, to: Whereabouts) -> None:
+        """What is known of the sides of lines goes to who is taken for the same object.
+
+        This one has to be on both sides of a line again before it has crossed it, should it come back.
+        """
+        to.beside, to.anchors, to.met = self.beside, self.anchors, self.met
+        self.beside, self.anchors, self.met = {}, {}, {}
+
     def zones(self) -> list[str]:
         """Where it is now."""
         return [name for name, stay in self.stays.items() if stay.believed]
@@ -113,10 +121,17 @@ class Ground:
         self._lines = [(line, math.dist(*line.points)) for line in lines]
         self._of_label: dict[str, tuple[list[Area], list[tuple[Area, float]]]] = {}
 
-    def begin(self, label: str, where: Point, height: float, known: Whereabouts) -> None:
-        """Take in where an object was first seen: by the time it counts it may have crossed a line."""
-        for line, length in self._concerned(label)[1]:
+    def begin(self, label: str, where: Point, height: float, known: Whereabouts) -> list[str]:
+        """Take in where an object was first seen: by the time it counts it may have crossed a line.
+
+        Returns:
+            As :meth:`follow`: the lines it crossed while it was hidden, if it is known from before.
+        """
+        crossed = (
             self._cross(line, where, _CLEAR * height * length, known)
+            for line, length in self._concerned(label)[1]
+        )
+        return [told for told in crossed if told]
 
     def follow(self, now: float, label: str, where: Point, height: float, known: Whereabouts) -> list[str]:
         """Take in where an object is.

@@ -330,3 +330,37 @@ def test_who_crosses_a_line_before_it_counts_has_crossed_it() -> None:
     second = [event for event in events if event.kind == "start"][1]
     assert second.start_ts == 1e9 + 0.5
     assert second.lines == (("gate", "in"),)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "ahead", "crossed"), [(12, 40, 1), (5, 60, 1), (5, 80, 0), (16, 200, 0), (24, 40, 0)]
+)
+def test_who_comes_up_behind_a_line_within_reach_of_who_was_lost_before_it_has_crossed_it(
+    hidden: int, ahead: int, crossed: int
+) -> None:
+    """The boxes are too far from each other for one id. At 0.8 heights a second nobody gets ``ahead``."""
+    watched = scene(lines=lines(MIDDLE))
+    shots = [[person(200 + 8 * n)] for n in range(13)] + [[]] * hidden
+    shots += [[person(304 + 8 * (hidden + n) + ahead)] for n in range(8)]
+    events, there = play(watched, shots)
+    starts = [event for event in events if event.kind == "start"]
+    assert len(starts) == 2
+    assert (
+        crossings([starts[1]])
+        == crossings(events)
+        == Counter({"line_crossed:gate:out": crossed} if crossed else {})
+    )
+    assert there[-1].lines == {"gate": {("out", "person"): 1} if crossed else {}}
+    assert starts[1].lines == ((("gate", "out"),) if crossed else ())
+
+
+def test_who_was_lost_before_a_line_and_comes_back_has_not_crossed_it_with_another() -> None:
+    watched = scene(lines=lines(MIDDLE))
+    stays = [person(280)]
+    shots = [stays] * 10 + [[]] * 5 + [[person(355)]] * 6 + [[person(355), *stays]] * 10
+    _, there = play(watched, shots)
+    assert there[-1].counts == {"person": 2}
+    assert there[-1].lines == {"gate": {("out", "person"): 1}}
+    back = [[person(355), person(280 + 5 * n)] for n in range(8)] + [[person(355), person(320)]] * 3
+    _, there = play(watched, back)
+    assert there[-1].lines == {"gate": {("out", "person"): 1}}
