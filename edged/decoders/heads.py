@@ -207,8 +207,9 @@ def _is_finished(model: Model, output: int) -> bool:
 
     Where the input is small, all its anchors may be rows, so their number does not tell.
     """
-    told = model.metadata.get("end2end")
-    return told if isinstance(told, bool) else evidence.are_finished(model, output)
+    given = model.metadata.get("args")
+    told = model.metadata.get("end2end") is True or (isinstance(given, dict) and given.get("nms") is True)
+    return told or evidence.are_finished(model, output)
 
 
 class FinishedHead:

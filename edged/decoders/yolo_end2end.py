@@ -1,7 +1,8 @@
-"""YOLO models that give finished detections: YOLOv10, YOLO26, and others exported with suppression inside."""
+"""Models that give finished detections: YOLOv10, YOLO26, RT-DETR, others exported with suppression inside."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edged.decoders import anchors, boxes
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor
 
+_TRANSFORMER = "RTDETRDecoder"
+
 
 class YoloEnd2End:
     """Finished detections, nothing left to suppress.
@@ -26,7 +29,10 @@ class YoloEnd2End:
     Ultralytics normalises corners to 0..1 for TFLite, other exporters leave them in input pixels; see
     ``FinishedHead`` for how they are told apart.
 
-    Source: Ultralytics documentation, "End-to-end detection"; layout and units measured on an export of 8.4.
+    RT-DETR, told by its metadata, gives centre, width and height instead, and takes the picture stretched.
+
+    Source: Ultralytics documentation, "End-to-end detection", and its ``RTDETRDecoder.postprocess`` and
+    ``RTDETRPredictor.pre_transform``; layout and units measured on an export of 8.4.
     """
 
     task = "detect"
@@ -39,7 +45,10 @@ class YoloEnd2End:
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         del iou_threshold
-        self._head = FinishedHead(model, score_threshold)
+        centred = model.metadata.get("head") == _TRANSFORMER
+        if centred:
+            self.encoding = replace(self.encoding, fit="stretch")
+        self._head = FinishedHead(model, score_threshold, centred=centred)
         self.labels = class_names(model, self._head.classes)
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:

@@ -78,7 +78,7 @@ class YoloObb:
         if not self._head.finished:
             found = found.at(_kept(found, self._iou_threshold))
         rectangles = found.boxes
-        rectangles[:, 2:] = rectangles[:, 2:].clip(0, self._longest)
+        rectangles[:, 2:] = rectangles[:, 2:].clip(-self._longest, self._longest)
         outlines = turned(rectangles, found.extras[:, 0])
         upright = np.concatenate((outlines.min(axis=1), outlines.max(axis=1)), axis=1)
         return boxes.detections(

@@ -269,6 +269,25 @@ def test_gaps_in_labels_get_a_name() -> None:
     assert decoder(model(spec((1, 300, 6)), labels=labels)).labels == ("person", "class_1", "car")
 
 
+def test_a_transformer_gives_centre_and_size() -> None:
+    """RT-DETR's rows look like those of YOLO26; its metadata tell, and that the picture is stretched."""
+    tensor = np.zeros((1, 300, 6), np.float32)
+    tensor[0, 0] = (0.5, 0.25, 0.1, 0.2, 0.9, 1)
+    ours = decoder(model(spec(tensor.shape), metadata={"task": "detect", "head": "RTDETRDecoder"}))
+    (found,) = ours.decode([tensor], WHOLE)
+    assert found.box == pytest.approx((288, 96, 352, 224), abs=0.01)
+    assert ours.encoding.fit == "stretch"
+    assert decoder(model(spec(tensor.shape))).encoding.fit == "letterbox"
+
+
+def test_suppression_inside_is_told_by_the_arguments_of_the_export() -> None:
+    """A small input whose finished rows are as many as its cells, and that shows nothing in a run."""
+    tensor = np.zeros((1, 189, 6), np.float32)
+    metadata = {"task": "detect", "end2end": False, "args": {"nms": True}}
+    of = model(spec(tensor.shape), shape=(1, 96, 96, 3), metadata=metadata, trial=[tensor])
+    assert decoder_class(of) is YoloEnd2End
+
+
 def test_maps_back_through_the_letterbox() -> None:
     """Boxes in the border or beyond are cut at the edge of the frame, those outside of it vanish."""
     wide = decoder(model(spec((1, 300, 6))))
