@@ -53,7 +53,7 @@ class Frame:
     captured: float
     """The same moment on the monotonic clock, seconds; for durations only."""
     pts: float
-    """Media time, seconds since the first frame; of a live source the time since it was opened."""
+    """Media time, seconds since the first frame; a live source counts from when it was opened."""
     capture_ms: float = 0.0
     """How long the source took to read and decode it."""
     pixel: Fraction = Fraction(1)

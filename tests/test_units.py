@@ -155,7 +155,7 @@ def test_a_container_that_sees_the_run_of_the_machine_has_no_unit(
     """There is no systemctl in it."""
     monkeypatch.setattr(unit, "_BOOTED", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert unit.of(Path("/etc/edged/edged.env")) is None
+    assert unit.unit_of(Path("/etc/edged/edged.env")) is None
 
 
 def test_a_unit_with_another_env_file_is_another_service() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edged import registry
 from edged.cli import add_env_file
-from edged.daemon.unit import of
+from edged.daemon.unit import unit_of
 from edged.errors import ConfigError, DeviceError, EdgedError, SinkError, SourceError
 from edged.settings import loading
 
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _as_service(env_file: Path) -> int | None:
     """The exit code of the same check under the unit that has this env file; None if that cannot be."""
-    unit = of(env_file)
+    unit = unit_of(env_file)
     if unit is None:
         return None
     if os.geteuid() != 0:

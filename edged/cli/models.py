@@ -188,7 +188,7 @@ def _try(options: argparse.Namespace) -> int:
 def _runtime(
     path: Path, *, edgetpu: bool
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], Run | None]:
-    """Inputs, outputs, and how to run it; of a model for the Edge TPU what is known without one."""
+    """Inputs, outputs, and how to run it; nothing runs a model for the Edge TPU here."""
     from edged.engines import runtime  # noqa: PLC0415
     from edged.engines.cpu import CpuEngine, tensor_specs  # noqa: PLC0415
 

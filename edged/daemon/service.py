@@ -55,7 +55,7 @@ async def serve(
         progress: called every second with the frame counts and the state of the only camera.
 
     Raises:
-        EdgedError: a part could not be opened, or failed for good; of several cameras all have.
+        EdgedError: a part could not be opened, or failed for good; with several cameras, one of each.
     """
     return await _Service(_each(settings), reread, progress).run()
 

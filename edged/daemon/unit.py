@@ -66,7 +66,7 @@ class Unit:
         return [*command, "--", *self.program, *arguments]
 
 
-def of(env_file: Path) -> Unit | None:
+def unit_of(env_file: Path) -> Unit | None:
     """The installed unit that runs with ``env_file``; None without systemd, or if there is none."""
     if not _BOOTED.is_dir():
         return None

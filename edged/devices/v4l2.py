@@ -132,7 +132,7 @@ def _most_fps(descriptor: int, code: int, width: int, height: int) -> float:
         if not _answers(descriptor, _ENUM_FRAMEINTERVALS, answer):
             break
         *_, kind, intervals = _INTERVAL.unpack(answer)
-        # Seconds as a fraction; of a range the first one is the shortest.
+        # Seconds as a fraction; a range begins with the shortest.
         numerator, denominator = struct.unpack_from("=II", intervals)
         if numerator:
             most = max(most, round(denominator / numerator, 2))

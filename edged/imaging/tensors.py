@@ -228,7 +228,7 @@ class Preprocessor:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self._swapped)  # type: ignore[return-value]
 
     def _store(self, picture: Image, table: npt.NDArray[Any], out: Tensor) -> None:
-        """Write the stored values of a picture; of one channel, or of those that the table is for."""
+        """Write the stored values of a picture, or of the one channel that the table is for."""
         if self._addend is None:
             cv2.LUT(picture, table, dst=out)
         else:

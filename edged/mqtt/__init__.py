@@ -6,8 +6,8 @@ What is promised of detections
   after every lost connection until then. Duplicates carry the same ``boot_id`` and ``seq``. First copies
   come in order, so a gap in ``seq`` is a loss.
 - Memory is bounded: ``EDGED_MQTT_QUEUE`` messages wait, at most 64 more are on their way. A live source is
-  never held up; of a full memory the oldest message goes and is counted. A file waits for a slow broker, and
-  ten seconds for one that has gone.
+  never held up; when memory is full, the oldest message goes and is counted. A file waits for a slow broker,
+  and ten seconds for one that has gone.
 - With ``EDGED_SPOOL`` what has waited for a second goes to disk (SQLite, synced at every write, bounded by
   size and age) and is sent later, at most 1,000 a second, after a restart, too. What a kill -9 or a loss of
   power costs is what was made in the last second or so, and what was sent and not yet acknowledged. Nothing
@@ -33,5 +33,5 @@ shutdown            there was no time to send it before the end, and no spool
 ==================  =================================================================================
 
 Retained values (availability, state, counts, status, snapshot, the announcement to Home Assistant) are
-published on every connect and whenever they change; of them only the newest matters, and only that is kept.
+published on every connect and whenever they change; only the newest of each matters, and only that is kept.
 """

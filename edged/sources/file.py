@@ -130,7 +130,7 @@ class FileSource:
             asked = time.monotonic()
 
     def properties(self) -> dict[str, Any]:
-        """Kind, width, height, and of a clip codec, rate and frames; of several files those of the first."""
+        """Kind, width, height, a clip's codec, rate and frames; those of the first of several."""
         return self._properties
 
     def rest(self, frame_id: int, *, quiet: bool) -> None:

@@ -1,1 +1,1 @@
-"""What is told of one camera: counts, events, pictures, and totals that outlive a restart."""
+"""What is told of one camera: counts, events and pictures."""

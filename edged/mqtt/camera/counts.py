@@ -99,7 +99,7 @@ class Counts:
 
     @property
     def possible(self) -> frozenset[str]:
-        """Slugs of the labels that may be seen; while nobody knows the model's, of those that were."""
+        """Slugs of the labels that may be seen: the model's, or while nobody knows these, those seen."""
         with self._lock:
             return frozenset(self._possible or self._names) | self._fixed
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _QUALITY = 85
 _PLACES = ("zone_", "line_")
 _DIGITS = 19
-"""So many are no total any more."""
+"""A number of so many digits is no total of ours."""
 _SEEN_S = 60.0
 """How often it is told that something is still there."""
 
@@ -63,7 +63,7 @@ class Happenings:
         self._tracks = tracks
         self._values = values or PacedValues(outbox)
         self._seen: dict[str, float] = {}
-        """When the labels that are there were last told to be, UTC."""
+        """When each label that is there was last told to be there, by slug, UTC."""
         self._crops: dict[str, Image] = {}
         """The best picture of a label that has not been told yet."""
         self._of_pictures, self._of_places, self._of_comings = (

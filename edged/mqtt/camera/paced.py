@@ -25,11 +25,11 @@ _NONE = frozenset({b"0", b"OFF"})
 
 
 class Budget:
-    """So much a second, and some of it at once after a quiet time. Not thread-safe.
+    """Allows so many messages a second, and several at once after a quiet time. Not thread-safe.
 
     Args:
-        per_second: what comes in.
-        burst: the most that is saved.
+        per_second: messages that are allowed in the long run.
+        burst: messages that are allowed at once at the most.
         clock: monotonic seconds.
     """
 
@@ -43,7 +43,7 @@ class Budget:
         self._filled_at = clock()
 
     def spend(self, *, anyway: bool = False) -> bool:
-        """Take one out if there is one, or ``anyway`` and be short of it later; whether it was taken."""
+        """Count a message if it is allowed, or ``anyway``, to be made up for later; whether it may go."""
         now = self._clock()
         self._left = min(self._burst, self._left + (now - self._filled_at) * self._per_second)
         self._filled_at = now

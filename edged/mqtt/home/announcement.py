@@ -34,9 +34,9 @@ class Earlier:
     """What was announced before our time."""
 
     model: str | None
-    """That it ran; None if it is not known."""
+    """Name of the model that ran; None if it is not known."""
     platforms: Mapping[str, str]
-    """Each component's, by the name of the component."""
+    """Kind of each entity (``sensor``, ``switch`` ...), by the name of its component."""
     device: Mapping[str, Any]
 
 
@@ -62,7 +62,7 @@ class Announcement:
         self._known = False
         """Whether that was read, or there is nothing."""
         self._platforms: dict[str, str] = {}
-        """Each component's that Home Assistant may know of."""
+        """The same, for all components that Home Assistant may know of."""
         self._published = b""
 
     def tell(self, content: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ class Remembered:
     """What an earlier start has announced and we may not know yet."""
 
     model: str | None
-    """That it ran; None if it is not known."""
+    """Name of the model that ran; None if it is not known."""
     labels: tuple[str, ...]
     """Slugs of the labels that it had entities for."""
     host: frozenset[str]
@@ -218,7 +218,7 @@ class Discovery:
 
 
 def _within(name: str) -> str:
-    """A name as it stands behind another word."""
+    """A name as it is written behind another word: with a small letter."""
     return name[:1].lower() + name[1:]
 
 

@@ -28,7 +28,7 @@ _HOST_SENSORS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"device_class": "data_size", "unit_of_measurement": "GB", "suggested_display_precision": 1},
     ),
 }
-"""Name, value and looks by the sensor."""
+"""By sensor: what it is called, the template of its value, how it looks."""
 _HOST_PROBLEMS = {"throttled": "Throttled", "undervoltage": "Undervoltage"}
 _STAGES = {"predict": "Inference p95", "capture_to_ack": "Capture to broker p95"}
 _DIAGNOSTIC = {"entity_category": "diagnostic"}
@@ -130,12 +130,12 @@ def host_health(host: frozenset[str], timings: str, expire_after_s: int) -> dict
 
 
 def host_sensors(names: Iterable[str]) -> frozenset[str]:
-    """Those of the names of components that are sensors of the machine."""
+    """Which of these components, given by name, are sensors of the machine."""
     return frozenset(names) & (_HOST_SENSORS.keys() | _HOST_PROBLEMS.keys())
 
 
 def binary(name: str, device_class: str, topic: str) -> dict[str, Any]:
-    """Whether something is so, for who looks after the machine."""
+    """An entity that is on or off, for whoever looks after the machine."""
     return {
         "platform": "binary_sensor",
         "name": name,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edged.settings.declared import Settings
 
 _PASSWORD_LIMIT = 65535
-"""Bytes; MQTT has no longer one."""
+"""Bytes of the longest password that MQTT can carry."""
 
 
 class _Socket(ssl.SSLSocket):

@@ -22,7 +22,7 @@ _TYPE = 0xF0
 _UNSPECIFIED = 0x80
 _PUBLISH, _PUBACK = 0x30, 0x40
 _REASONS = ReasonCode(PacketTypes.PUBACK).names
-"""By code the names that it has, and by name in which packets it may stand."""
+"""For each code its names, and for each name the packets in which the code may come."""
 
 log = structlog.get_logger()
 

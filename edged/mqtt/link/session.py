@@ -238,7 +238,7 @@ class Session:
                 self._sent[info.mid] = message
 
     def _hopeless(self, message: Message) -> str:
-        """Why it is no use to send a message; empty if it is some."""
+        """Why it would be of no use to send a message; empty if it may be sent."""
         if not self._limits.fits(message.topic, message.payload):
             return "too_large"
         if time.monotonic() < self._experience.refused_until.get(message.topic, 0.0):

@@ -98,5 +98,5 @@ class Subscriptions:
                     self._recall.heard()
                 handler(topic, bytes(message.payload), True)
             elif not self._five:
-                # Our own word comes back, MQTT 3.1.1 cannot leave it out: what was retained has all come.
+                # What we publish comes back, which only MQTT 5 can prevent: all that was retained has come.
                 client.unsubscribe(wanted)

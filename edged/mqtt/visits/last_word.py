@@ -33,7 +33,7 @@ _LIMIT_S = 5.0
 """How long the broker may take to acknowledge it; the next attempt to start waits for it."""
 
 _GONE = 1.5
-"""After so many times its keepalive a broker says of a daemon that has lost its power that it is offline."""
+"""So many keepalives after a daemon has lost its power its broker says that it is offline."""
 
 _QUIET_S = 0.5
 """What the broker remembers comes with its answer to the question; after so long it remembers nothing."""
@@ -100,8 +100,8 @@ def leave(cameras: Sequence[Settings], failure: EdgedError) -> None:
     if settings.mqtt_url is None:
         return
     topics = NodeTopics(settings.mqtt_prefix, settings.node)
-    # Whom systemd starts again says it then; whom it does not says it once the broker knows that a daemon
-    # that was online before a loss of power is none any more.
+    # The next attempt would say it, but after such an exit code systemd makes none: we wait until the broker
+    # knows that a daemon that was online before a loss of power is gone.
     final = failure.exit_code == ConfigError.exit_code and service_manager().socket is not None
     patience_s = _GONE * settings.mqtt_keepalive + _LIMIT_S if final else 0.0
     word = _Word(topics, payloads.encode(_message(cameras, failure)), patience_s)

@@ -35,7 +35,7 @@ class DecoderChoice:
         self._failed = False
 
     def context(self, own: av.VideoCodecContext) -> av.VideoCodecContext:
-        """The decoder for a stream whose own one, on the CPU, is this; that one if nothing else works."""
+        """The decoder for a stream: on a device, or ``own``, FFmpeg's on the CPU, if no device works."""
         self.running = SOFTWARE
         if self._wanted == SOFTWARE or self._failed:
             return own

@@ -66,7 +66,7 @@ class Orientation:
 
 
 def orientation_of(picture: av.VideoFrame) -> Orientation | None:
-    """That of a decoded picture; None if it says nothing of it."""
+    """The orientation that a decoded picture tells; None if it tells none."""
     # Not by picture.side_data: the frame keeps that, and that keeps the frame, in a circle.
     found = SideDataContainer.__new__(SideDataContainer)
     # PyAV stops at the first kind of data that it has no name for, such as EXIF; what it has found stays.

@@ -23,7 +23,7 @@ class Headers:
     """Reads the header of the first NAL unit of a packet that is a part of a picture.
 
     Args:
-        codec: ``h264`` or ``hevc``; of others nothing is known.
+        codec: ``h264`` or ``hevc``; packets of others say nothing.
         configuration: the stream's own, as FFmpeg calls it ``extradata``; bytes of MP4's record mean that
             every NAL unit begins with its length, else it begins with a start code.
     """
