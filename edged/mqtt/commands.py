@@ -14,6 +14,7 @@ import structlog
 from edged.contract import payloads
 from edged.contract.topics import answer_to
 from edged.errors import EdgedError
+from edged.mqtt.budget import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,13 +71,10 @@ class Commands:
         self._outbox = outbox
         self._actions = actions
         self._switches = switches or {}
-        self._per_second = per_second
         self._numbers = itertools.count()
         self._accepted = 0
         self._refused: Counter[str] = Counter()
-        self._tokens = float(_BURST)
-        self._clock = clock
-        self._filled_at = clock()
+        self._budget = Budget(per_second, _BURST, clock=clock)
 
     def counts(self) -> payloads.CommandCounts:
         """Commands since the start."""
@@ -133,12 +131,8 @@ class Commands:
         """Refuse without an answer what does not deserve one."""
         if retained:
             raise CommandRefusedError("retained")
-        now = self._clock()
-        self._tokens = min(_BURST, self._tokens + (now - self._filled_at) * self._per_second)
-        self._filled_at = now
-        if self._tokens < 1:
+        if not self._budget.spend():
             raise CommandRefusedError("too_many")
-        self._tokens -= 1
         if not _NAME.fullmatch(name):
             raise CommandRefusedError("unknown")
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from edged.contract import happenings, payloads
 from edged.contract.topics import slug
 from edged.imaging.jpeg import encoded
-from edged.mqtt.camera.paced import Budget, PacedValues
+from edged.mqtt.budget import Budget
+from edged.mqtt.camera.paced import PacedValues
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -11,7 +11,8 @@ import rig
 from rig import TOPICS, Mosquitto, Subscriber
 from test_mqtt_events import open_sink, play
 
-from edged.mqtt.camera.paced import Budget, PacedValues
+from edged.mqtt.budget import Budget
+from edged.mqtt.camera.paced import PacedValues
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.handover import Numbers
 
