@@ -1,6 +1,6 @@
 """The pictures of the page in README.md and docs/page.md are what the page shows.
 
-``EDGED_TESTS_PICTURES=docs/images pytest tests/sinks/test_browser_pictures.py`` makes them anew. They show
+``EDGED_TESTS_PICTURES=docs/images pytest tests/http/test_browser_pictures.py`` makes them anew. They show
 the demo's clip, which belongs to everybody.
 """
 
