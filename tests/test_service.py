@@ -139,4 +139,4 @@ def test_a_mistake_in_edged_ends_the_daemon_with_a_trace_and_code_1(
     with Daemon(tmp_path, settings, command=faulty("break", 10)) as daemon:
         assert daemon.wait() == 1
     assert "ZeroDivisionError: a mistake in edged" in daemon.stderr
-    assert len(lines(tmp_path)) == 10
+    assert 0 < len(lines(tmp_path)) <= 10, "what waited for the sink may be lost"
