@@ -104,11 +104,10 @@ def detections(
     Raises:
         OutputError: a score is none.
     """
-    outside = scores[(scores < -_ROUNDING) | (scores > 1 + _ROUNDING)]
-    if outside.size:
-        worst = outside[np.abs(outside).argmax()]
+    weights = scores.tolist()
+    if outside := [score for score in weights if score < -_ROUNDING or score > 1 + _ROUNDING]:
         raise OutputError(
-            f"the model gives a score of {worst:.3g}, and scores lie in 0..1",
+            f"the model gives a score of {max(outside, key=abs):.3g}, and scores lie in 0..1",
             hint="Its output is laid out otherwise than edged takes it; see 'edged models inspect FILE'",
         )
     poses = [()] * len(scores) if keypoints is None else _poses(keypoints, geometry)
@@ -125,7 +124,7 @@ def detections(
         )
         for box, score, class_id, pose, polygon in zip(
             geometry.to_source(boxes).tolist(),
-            scores.tolist(),
+            weights,
             class_ids.tolist(),
             poses,
             polygons,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -59,10 +60,11 @@ class Geometry:
 
     def to_source(self, boxes: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
         """Corners [n, 4] (x1, y1, x2, y2) in input pixels as source pixels, clipped to what was looked at."""
-        pad = np.array((self.pad_x, self.pad_y, self.pad_x, self.pad_y), np.float64)
-        scale = np.array((self.scale_x, self.scale_y, self.scale_x, self.scale_y), np.float64)
-        edge = (self.width, self.height, self.width, self.height)
-        source: npt.NDArray[np.float64] = np.clip((boxes - pad) / scale, 0.0, edge)
+        pad, scale, edge = _of_corners(self)
+        source: npt.NDArray[np.float64] = boxes - pad
+        source /= scale
+        np.maximum(source, 0.0, out=source)
+        np.minimum(source, edge, out=source)
         if self.left or self.top:
             source += (self.left, self.top, self.left, self.top)
         return source
@@ -72,6 +74,17 @@ class Geometry:
         source = (points - (self.pad_x, self.pad_y)) / np.array((self.scale_x, self.scale_y), np.float64)
         source += (self.left, self.top)
         return source
+
+
+@lru_cache(64)
+def _of_corners(geometry: Geometry) -> tuple[npt.NDArray[np.float64], ...]:
+    """Border, scale and size of what is looked at, each for x1, y1, x2, y2; not to be written into."""
+    pairs = (
+        (geometry.pad_x, geometry.pad_y),
+        (geometry.scale_x, geometry.scale_y),
+        (geometry.width, geometry.height),
+    )
+    return tuple(np.array(pair * 2, np.float64) for pair in pairs)
 
 
 def letterbox(source: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:

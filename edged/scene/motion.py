@@ -121,7 +121,7 @@ class Background:
         if change is Change.ALL:
             self._known = seen
             return change
-        usual = float(np.median(np.abs(seen - expected)[::2, ::2]))
+        usual = _middle(np.abs(seen - expected)[::2, ::2])
         self._noise += (usual - self._noise) * _share(elapsed_s, _NOISE_S)
         cv2.accumulateWeighted(seen, self._known, _share(elapsed_s, _LEARNS_S))
         return change
@@ -175,6 +175,12 @@ def _light(difference: _Plane, reach: _Plane) -> _Plane:
     """By what the light around every pixel has changed, as the logarithm of a ratio."""
     common = cv2.boxFilter(np.clip(difference, -_LIGHT, _LIGHT), -1, _AROUND)
     return cast("_Plane", common / np.maximum(cv2.boxFilter(reach, -1, _AROUND), 1e-3))
+
+
+def _middle(values: _Plane) -> float:
+    """The median, of an even number the upper one. NumPy's own brings 46 ms of imports for masked arrays."""
+    half = values.size // 2
+    return float(np.partition(values, half, axis=None)[half])
 
 
 def _share(elapsed_s: float, constant: float) -> float:
