@@ -55,19 +55,23 @@ def _seconds(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Show it; 1 if a camera is degraded, silent or offline, or there is none at all."""
-    from edged.mqtt.visits.fleet import FleetStates, listen  # noqa: PLC0415  # 'edged --help' must answer at once
+    from edged.mqtt.visits.fleet import (  # noqa: PLC0415  # 'edged --help' must answer at once
+        RETAINED_S,
+        FleetStates,
+        listen,
+    )
 
     access = _access(options)
     states = FleetStates(options.prefix)
     if options.watch:
         _watch(access, states, options)
     until = time.monotonic() + options.listen
-    # Retained states come at once and in any order: a second is waited for them in any case.
-    first = time.monotonic() + min(1.0, options.listen)
+    first = time.monotonic() + min(RETAINED_S, options.listen)
     listen(
         access,
         states,
         lambda: time.monotonic() >= until or (time.monotonic() >= first and not states.waits()),
+        states.ask,
     )
     views = states.views(now=time.monotonic(), silent_s=options.listen + 1)
     if options.json:
@@ -109,7 +113,7 @@ def _watch(access: BrokerAccess, states: FleetStates, options: argparse.Namespac
 
     while True:
         try:
-            listen(access, states, show)
+            listen(access, states, show, states.ask)
         except SourceError as error:
             print(f"edged: {error}", file=sys.stderr)
             time.sleep(_RETRY_S)

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from edged.mqtt.link.visit import visit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from paho.mqtt.client import Client
 
     from edged.mqtt.link.client import BrokerAccess
 
+RETAINED_S = 1.0
+"""Retained states come at once and in any order: they are waited for so long in any case."""
 _STOPPED = "stopped"
 
 
@@ -82,12 +86,28 @@ class FleetStates:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._nodes: dict[str, _Node] = {}
+        self._asks = False
 
     @property
     def filters(self) -> tuple[str, ...]:
         """What to subscribe to."""
         below = ("+/availability", "+/state", "+/+/state", "+/+/status", "+/+/timings")
         return tuple(f"{self._prefix}/{topic}" for topic in below)
+
+    def ask(self) -> tuple[str, ...]:
+        """What to subscribe to by name, since nothing was kept of nodes that send.
+
+        Some brokers, RabbitMQ for one, give what is retained only to those who ask for that very topic.
+        """
+        topics = []
+        for name, node in self._nodes.items():
+            if not node.availability:
+                topics += [f"{name}/availability", f"{name}/state"]
+                topics += [
+                    f"{name}/{camera}/{what}" for camera in node.cameras for what in ("state", "status")
+                ]
+        self._asks |= bool(topics)
+        return tuple(f"{self._prefix}/{topic}" for topic in topics)
 
     def take(self, topic: str, payload: bytes, now: float) -> None:
         """One message; ``now`` is of the monotonic clock, seconds."""
@@ -120,12 +140,16 @@ class FleetStates:
         return {}
 
     def waits(self) -> bool:
-        """Whether a camera that is said to run has sent no timings yet."""
-        return not self._nodes or any(
-            camera.timed is None
-            for node in self._nodes.values()
-            if node.availability == "online"
-            for camera in (node.cameras or {"": _Camera()}).values()
+        """Whether a camera that is said to run has sent no timings yet, or may not have been heard of."""
+        return (
+            not self._nodes
+            or self._asks
+            or any(
+                camera.timed is None
+                for node in self._nodes.values()
+                if node.availability == "online"
+                for camera in (node.cameras or {"": _Camera()}).values()
+            )
         )
 
     def views(self, *, now: float, silent_s: float) -> tuple[CameraView, ...]:
@@ -180,15 +204,31 @@ def _reasons(state: dict[str, Any]) -> list[str]:
     return [str(reason) for reason in given] if isinstance(given, list) else []
 
 
-def listen(access: BrokerAccess, states: Hearer, enough: Callable[[], bool]) -> None:
+def listen(
+    access: BrokerAccess,
+    states: Hearer,
+    enough: Callable[[], bool],
+    ask: Callable[[], Iterable[str]] = tuple,
+) -> None:
     """Hand the broker's messages to ``states`` until there are ``enough``; asked several times a second.
+
+    Once what is retained has had its time to come, each topic that ``ask`` gives is subscribed to as well.
 
     Raises:
         SourceError: the broker cannot be reached, refuses us or is lost.
     """
+    asked: set[str] = set()
+    settled = time.monotonic() + RETAINED_S
+
+    def look(client: Client) -> bool:
+        if time.monotonic() >= settled and (topics := set(ask()) - asked):
+            client.subscribe([(topic, 1) for topic in sorted(topics)])
+            asked.update(topics)
+        return enough()
+
     visit(
         access,
         states.filters,
         lambda message: states.take(message.topic, bytes(message.payload), time.monotonic()),
-        lambda _: enough(),
+        look,
     )

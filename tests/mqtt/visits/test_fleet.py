@@ -94,6 +94,31 @@ def test_what_is_no_state_is_told_and_harms_nobody_else() -> None:
     assert told[1].degraded == ("edged/lab2/state holds no JSON object",)
 
 
+def test_a_node_of_which_nothing_was_kept_is_asked_for_by_its_name() -> None:
+    """As on RabbitMQ, which gives nothing retained for a wildcard; there may be more of them, so it waits."""
+    states = FleetStates("edged")
+    assert states.ask() == ()
+    states.take("edged/lab1/front/timings", json.dumps(RUNS[-1][1]).encode(), 100.0)
+    below = ("availability", "state", "front/state", "front/status")
+    assert states.ask() == tuple(f"edged/lab1/{topic}" for topic in below)
+    for topic, payload in RUNS[:-1]:
+        text = payload if isinstance(payload, str) else json.dumps(payload)
+        states.take(f"edged/{topic}", text.encode(), 100.5)
+    assert states.ask() == ()
+    assert states.waits()
+    assert [view.condition for view in states.views(now=101.0, silent_s=30.0)] == ["ok"]
+
+
+def test_nobody_is_asked_for_whose_state_was_kept() -> None:
+    """And nobody is waited for, once a camera has sent its timings."""
+    states = FleetStates("edged")
+    for topic, payload in RUNS:
+        text = payload if isinstance(payload, str) else json.dumps(payload)
+        states.take(f"edged/{topic}", text.encode(), 100.0)
+    assert states.ask() == ()
+    assert not states.waits()
+
+
 def test_a_real_daemon_is_shown_and_missed(
     mosquitto: rig.Mosquitto, demo_model: Path, demo_clip: Path, tmp_path: Path
 ) -> None:
