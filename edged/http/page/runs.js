@@ -1,6 +1,6 @@
 import { chart } from "./chart.js";
 import { clock, element, find, poll, row, showStatus } from "./page.js";
-import { CAUSES, SENSORS, hints, ordered } from "./words.js";
+import { CAUSES, SENSORS, fate, hints, ordered } from "./words.js";
 
 const PERIOD_MS = 2000;
 const HISTORY_MS = 10000;
@@ -45,7 +45,7 @@ function showFrames(report) {
     ["times the source came back", report.reconnects],
   ]);
   lines("sinks", Object.entries(report.sinks).flatMap(([sink, fates]) => Object.entries(fates)
-    .map(([fate, count]) => [`${sink === "mqtt" ? "broker (mqtt)" : sink}: ${fate === "sent" ? "taken" : `lost, ${CAUSES[fate] || fate}`}`, count])));
+    .map(([of, count]) => [fate(sink, of), count])));
   lines("machine", Object.entries(report.host).map(([name, value]) => {
     const [words, unit] = SENSORS[name] || [name.replaceAll("_", " "), ""];
     return [words, typeof value === "boolean" ? (value ? "yes" : "no") : `${value}${unit}`];

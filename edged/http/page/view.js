@@ -1,5 +1,6 @@
 import { ownVideo } from "./own.js";
 import { clock, condition, counted, element, find, named, poll, row, showStatus, stream } from "./page.js";
+import { CAUSES, fate } from "./words.js";
 
 const MOST_OBJECTS = 8;
 
@@ -47,12 +48,12 @@ function showPlaces(presence) {
 function showFrames(report) {
   if (!report) return;
   const frames = report.frames;
-  const lines = [["captured", frames.captured], ["inferred", frames.inferred]];
-  if (frames.still) lines.push(["still", frames.still]);
-  for (const [cause, count] of Object.entries(frames.dropped)) lines.push([`dropped: ${cause}`, count]);
+  const lines = [["captured", frames.captured], ["went through the model", frames.inferred]];
+  if (frames.still) lines.push(["nothing moved: results without the model", frames.still]);
+  for (const [cause, count] of Object.entries(frames.dropped)) lines.push([`dropped: ${CAUSES[cause] || cause}`, count]);
   if (report.reconnects) lines.push(["source came back", report.reconnects]);
   for (const [sink, fates] of Object.entries(report.sinks)) {
-    for (const [fate, count] of Object.entries(fates)) lines.push([`${sink}: ${fate}`, count]);
+    for (const [of, count] of Object.entries(fates)) lines.push([fate(sink, of), count]);
   }
   find("frames").replaceChildren(...lines.map(([name, count]) => row("tr", [name, String(count)])));
 }

@@ -17,6 +17,13 @@ export const CAUSES = {
   events: "events, too many at a time",
 };
 
+const SINKS = { mqtt: "broker", http: "page", jsonl: "lines", events: "lines of events" };
+
+/** What became of results on their way to one place. */
+export function fate(sink, of) {
+  return `${SINKS[sink] || sink}: ${of === "sent" ? "taken" : `lost, ${CAUSES[of] || of}`}`;
+}
+
 const STAGES = ["capture", "queue", "motion", "preprocess", "predict", "postprocess", "total", "annotate", "encode", "publish"];
 
 /** Names of stages in the order of a frame's way; those that are not known come last. */
