@@ -1,16 +1,20 @@
 """A fleet on one broker: nodes as the real MQTT code makes them, without cameras and models.
 
-Each node connects, announces itself to Home Assistant, publishes a detection a second, counts when somebody
-comes and goes, and timings and state every ten seconds. Measured are CPU and memory of the broker a node, and
-what a restart of the broker does: how the nodes come back, and whether a message is lost::
+Each node connects, announces itself to Home Assistant, publishes a detection every so often, counts and
+events when somebody comes and goes, a picture a minute, and timings and state every ten seconds. Measured
+are CPU and memory of the broker a node, and what a restart of the broker does: how the nodes come back,
+and whether a message is lost::
 
-    python benchmarks/fleet.py --nodes 100 400     # a minute or two each; needs mosquitto
+    python benchmarks/fleet.py --nodes 100 400                # a minute or two each; needs mosquitto
+    python benchmarks/fleet.py --nodes 1000 --every 5         # what two cores can be nodes for
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -21,10 +25,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import numpy as np
 import psutil
+import structlog
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -35,13 +41,21 @@ import rig
 
 from edged.contract.topics import Topics
 from edged.metrics import Meter
+from edged.records import Event
 from edged.settings.broker import parse_url
 
+if TYPE_CHECKING:
+    from edged.records import Result
+    from edged.sinks.mqtt import MqttSink
+
 HERE = Path(__file__).parent
-_A_PROCESS = 50
+_A_PROCESS = 125
 """Nodes in one process: each has threads of its own."""
 _REPORT_S = 10.0
-_START_S = 180.0
+_PICTURE_S = 60.0
+_START_S = 600.0
+_SCENE = np.random.default_rng(1).integers(0, 255, (45, 80, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+"""A picture of 640 x 360; its JPEG has some 40 kB."""
 
 
 class Broker:
@@ -58,8 +72,8 @@ class Broker:
 
     def start(self) -> None:
         """Start it; it listens when this returns."""
-        self._process = subprocess.Popen([str(rig.MOSQUITTO), "-c", str(self._config)])
-        assert rig.until(lambda: _listens(self.port), 20)
+        self._process = self._begin()
+        assert rig.until(lambda: _listens(self.port), 120)
 
     def stop(self) -> None:
         """End it as its service manager does."""
@@ -71,8 +85,41 @@ class Broker:
         """CPU seconds and megabytes."""
         assert self._process is not None
         process = psutil.Process(self._process.pid)
-        times = process.cpu_times()
-        return times.user + times.system, process.memory_info().rss / 1e6
+        every = [process, *process.children(recursive=True)]
+        times = [one.cpu_times() for one in every]
+        return sum(one.user + one.system for one in times), sum(one.memory_info().rss for one in every) / 1e6
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([str(rig.MOSQUITTO), "-c", str(self._config)])
+
+
+class RabbitMQ(Broker):
+    """Debian's, in a folder of its own, where it listens for nobody else.
+
+    ``mmdebstrap --include=rabbitmq-server trixie FOLDER`` makes the folder, ``unshare --net`` the loneliness.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.port = rig.free_port()
+        self._root = root
+        self._process = None
+        settings = root / "etc/rabbitmq"
+        (settings / "enabled_plugins").write_text("[rabbitmq_mqtt].\n")
+        (settings / "rabbitmq.conf").write_text(
+            f"mqtt.listeners.tcp.1 = 127.0.0.1:{self.port}\nlisteners.tcp = none\n"
+            "mqtt.allow_anonymous = true\nanonymous_login_user = guest\nanonymous_login_pass = guest\n"
+            "log.console.level = error\n"
+        )
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        server = next(self._root.glob("usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server"))
+        environment = {
+            "HOME": "/var/lib/rabbitmq",
+            "PATH": "/usr/sbin:/usr/bin",
+            "RABBITMQ_NODENAME": "fleet@localhost",
+        }
+        command = ["chroot", str(self._root), f"/{server.relative_to(self._root)}"]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
 
 
 def _listens(port: int) -> bool:
@@ -89,6 +136,8 @@ class Ear:
     online: dict[str, float] = field(default_factory=dict)
     """When each node has last said so."""
     heard: set[tuple[str, int]] = field(default_factory=set)
+    events: set[tuple[str, str]] = field(default_factory=set)
+    pictures: int = 0
     messages: int = 0
 
     def __post_init__(self) -> None:
@@ -114,6 +163,11 @@ class Ear:
         elif message.topic.endswith("/detections"):
             content = json.loads(message.payload)
             self.heard.add((content["boot_id"], content["seq"]))
+        elif message.topic.endswith("/events"):
+            content = json.loads(message.payload)
+            self.events.add((content["event_id"], content["type"]))
+        elif message.topic.endswith("/snapshot"):
+            self.pictures += 1
 
     def close(self) -> None:
         """Hear no more."""
@@ -121,25 +175,35 @@ class Ear:
         self._client.loop_stop()
 
 
-def nodes(port: int, first: int, count: int) -> None:
+def nodes(port: int, first: int, count: int, every_s: float) -> None:
     """Be so many nodes until standard input ends; then print what each has made, and the account of all."""
+    # Nobody reads what they say, and a pipe that is full would stop them.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     broker = parse_url(f"mqtt://127.0.0.1:{port}")
-    sinks = []
+    sinks: list[tuple[MqttSink, Meter]] = []
     for number in range(first, first + count):
         topics, meter = Topics("edged", f"node{number}", "camera"), Meter()
         target = rig.access(broker, client_id=f"edged-node{number}", keepalive_s=60)
-        one = rig.sink(target, topics, meter=meter, boot_id=uuid4().hex, discovery=True)
+        one = rig.sink(
+            target, topics, meter=meter, boot_id=uuid4().hex, discovery=True, tracks=True,
+            snapshot_interval_s=_PICTURE_S,
+        )  # fmt: skip
         one.open()
         one.state(rig.state())
         sinks.append((one, meter))
     ended = threading.Event()
     threading.Thread(target=_until_closed, args=(ended,), daemon=True).start()  # no part of edged
-    begun, made = time.monotonic(), 0
+    begun, made, told = time.monotonic(), 0, 0
+    reports = max(round(_REPORT_S / every_s), 1)
     while not ended.is_set():
         for place, (one, meter) in enumerate(sinks):
-            ended.wait(max(0.0, begun + made + place / count - time.monotonic()))
-            one.send(rig.result(made, *((rig.PERSON,) if made // 10 % 3 == 0 else ())))
-            if made % _REPORT_S == place % _REPORT_S:
+            ended.wait(max(0.0, begun + (made + place / count) * every_s - time.monotonic()))
+            there = made // 3 % 3 == 0
+            one.send(_result(made, there=there))
+            if made % 3 == 0 and made // 3 % 3 < 2:
+                told += 1
+                one.tell([_news(f"{first + place:08x}{made // 9:08x}", "start" if there else "end")])
+            if made % reports == place % reports:
                 one.report(rig.report(meter))
         made += 1
     with ThreadPoolExecutor(16) as pool:
@@ -149,12 +213,29 @@ def nodes(port: int, first: int, count: int) -> None:
         json.dumps(
             {
                 "detections": made * count,
+                "events": told,
                 "acknowledged": sum(one.acknowledged for one in accounts),
                 "dropped": sum(sum(one.dropped.values()) for one in accounts),
                 "open": sum(not one.closes for one in accounts),
             }
         )
     )
+
+
+def _result(number: int, *, there: bool) -> Result:
+    """Of a frame on which there is somebody or nobody."""
+    small = rig.result(number, *((rig.PERSON,) if there else ()))
+    return dataclasses.replace(small, picture=lambda: _SCENE)
+
+
+def _news(event_id: str, kind: str) -> Event:
+    """Somebody has come, or gone."""
+    now, box = time.time(), rig.PERSON.box
+    ended = now if kind == "end" else None
+    return Event(
+        kind, event_id, (), "left" if ended else "", 1, "person", 0.9, 0.9, box, box, 64, 48, now, now, ended,
+        1.0, False, (), (), {}, (), (), None,
+    )  # fmt: skip
 
 
 def _until_closed(ended: threading.Event) -> None:
@@ -176,14 +257,17 @@ class Figures:
     half_back_s: float
     all_back_s: float
     detections: int
+    events: int
+    pictures: int
     lost: int
+    """Detections and events."""
     dropped: int
 
 
-def run(count: int, window_s: float) -> Figures:
+def run(count: int, every_s: float, window_s: float, rabbitmq: Path | None) -> Figures:
     """One fleet from its start to its end."""
     with tempfile.TemporaryDirectory() as scratch:
-        broker = Broker(Path(scratch))
+        broker = Broker(Path(scratch)) if rabbitmq is None else RabbitMQ(rabbitmq)
         broker.start()
         ear = Ear(broker.port)
         _, empty_mb = broker.spent()
@@ -191,7 +275,7 @@ def run(count: int, window_s: float) -> Figures:
         environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
         children = [
             subprocess.Popen(
-                [*command, str(first), str(min(_A_PROCESS, count - first))],
+                [*command, str(first), str(min(_A_PROCESS, count - first)), str(every_s)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
             )
             for first in range(0, count, _A_PROCESS)
@@ -214,8 +298,8 @@ def run(count: int, window_s: float) -> Figures:
             back = sorted(when - up for when in ear.online.values())
             time.sleep(_REPORT_S)
             told = [json.loads(child.communicate(timeout=_START_S)[0].splitlines()[-1]) for child in children]
-            made = sum(one["detections"] for one in told)
-            rig.until(lambda: len(ear.heard) >= made, 30)
+            made, events = (sum(one[what] for one in told) for what in ("detections", "events"))
+            rig.until(lambda: len(ear.heard) + len(ear.events) >= made + events, 30)
         finally:
             for child in children:
                 child.kill()
@@ -225,21 +309,21 @@ def run(count: int, window_s: float) -> Figures:
     # Each message comes in once and goes out once, to the only subscriber.
     return Figures(
         count, rss_mb, 1000 * (rss_mb - empty_mb) / count, 100 * spent / took, 1e6 * spent / max(flowed, 1),
-        flowed / took, back[0], back[len(back) // 2], back[-1], made, made - len(ear.heard),
-        sum(one["dropped"] for one in told),
+        flowed / took, back[0], back[len(back) // 2], back[-1], made, events, ear.pictures,
+        made + events - len(ear.heard) - len(ear.events), sum(one["dropped"] for one in told),
     )  # fmt: skip
 
 
 def table(every: list[Figures]) -> str:
     """The figures as a page."""
     names = ("nodes", "messages/s", "broker CPU", "CPU a message", "RSS", "RSS a node",
-             "first, half, all back", "detections", "lost")  # fmt: skip
+             "first, half, all back", "detections", "events", "pictures", "lost")  # fmt: skip
     lines = [f"| {' | '.join(names)} |", f"|{' ---: |' * len(names)}"]
     lines += [
         f"| {one.nodes} | {one.messages_s:.0f} | {one.cpu_percent:.1f} % | {one.cpu_message_us:.0f} us "
         f"| {one.rss_mb:.1f} MB | {one.rss_node_kb:.0f} kB "
         f"| {one.first_back_s:.1f}, {one.half_back_s:.1f}, {one.all_back_s:.1f} s "
-        f"| {one.detections} | {one.lost} |"
+        f"| {one.detections} | {one.events} | {one.pictures} | {one.lost} |"
         for one in every
     ]
     return "\n".join(lines)
@@ -248,15 +332,20 @@ def table(every: list[Figures]) -> str:
 def main() -> int:
     """Run fleets of the sizes that are asked for."""
     if sys.argv[1:2] == ["--be"]:
-        nodes(*map(int, sys.argv[2:5]))
+        port, first, count = map(int, sys.argv[2:5])
+        nodes(port, first, count, float(sys.argv[5]))
         return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--nodes", type=int, nargs="+", default=[200], metavar="N")
     parser.add_argument(
         "--window", type=float, default=20.0, metavar="SECONDS", help="how long CPU is measured"
     )
+    parser.add_argument(
+        "--every", type=float, default=1.0, metavar="SECONDS", help="between two detections of a node"
+    )
+    parser.add_argument("--rabbitmq", type=Path, metavar="FOLDER", help="a Debian with it, for mosquitto")
     options = parser.parse_args()
-    every = [run(count, options.window) for count in options.nodes]
+    every = [run(count, options.every, options.window, options.rabbitmq) for count in options.nodes]
     print(table(every))
     return 1 if any(one.lost or one.dropped for one in every) else 0
 
