@@ -13,7 +13,7 @@ from edged.scene.events import Chronicle, is_cut
 from edged.scene.kalman import Course
 from edged.scene.tracks import Track
 from edged.scene.zones import Ground
-from edged.settings.areas import zones
+from edged.settings.areas import lines, zones
 
 WIDTH, HEIGHT = 400, 200
 IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
@@ -24,11 +24,21 @@ HOME = Box(100.0, 50.0, 140.0, 150.0)
 class Told:
     """A chronicle with one object, and what was told of it."""
 
-    def __init__(self, *, stationary_s: float = 10.0, score: float = 0.5, box: Box = HOME) -> None:
-        porch: Any = zones({"porch": "0,0 1,0 1,1 0,1"})
+    def __init__(
+        self,
+        *,
+        stationary_s: float = 10.0,
+        score: float = 0.5,
+        box: Box = HOME,
+        born_s: float = 0.0,
+        labels: str = "",
+        gate: str = "",
+    ) -> None:
+        porch: Any = zones({"porch": f"{labels}0,0 1,0 1,1 0,1"})
+        gates: Any = lines({"gate": gate}) if gate else ()
         names = map(str, itertools.count(1))
-        self.chronicle = Chronicle(Ground(porch, ()), stationary_s, names.__next__)
-        self.track = Track(7, 0.0, 0.0, score, box, box, Course(box))
+        self.chronicle = Chronicle(Ground(porch, gates), stationary_s, names.__next__)
+        self.track = Track(7, born_s, born_s, score, box, box, Course(box))
         self.track.scores.append(score)
 
     def see(self, now: float, box: Box = HOME, score: float | None = None) -> list[Event]:
@@ -125,6 +135,14 @@ def test_what_jumps_away_moves_at_once_and_is_stationary_where_it_then_stands() 
     assert [told.changes(now, moved(30)) for now in (20.9, 21.0)] == [[], ["stationary"]]
 
 
+def test_what_is_somewhere_else_altogether_moves_at_once() -> None:
+    for away in (moved(100), moved(0, 120), moved(100, 120)):
+        told = Told()
+        told.see(0.0)
+        told.see(10.0)
+        assert "moving" in told.changes(11.0, away)
+
+
 def test_what_goes_a_little_moves_when_it_stays_away() -> None:
     """Below three fifths of overlap: 40 pixels wide, 11 to the side are 29 / 51, 9 are 31 / 49."""
     told = Told()
@@ -203,11 +221,11 @@ def test_a_box_may_be_cut_where_it_is_nearer_than_a_fiftieth_to_the_edge(
 
 def test_a_path_goes_on_by_a_fiftieth_of_the_frame() -> None:
     told = Told()
-    steps = [(0, 0), (7, 0), (9, 0), (9, 3), (9, 5), (1, 5)]
+    steps = [(0, 0), (7, 0), (9, 0), (9, 3), (9, 5), (1, 5), (12.345, 12.123)]
     for now, (x, y) in enumerate(steps):
         told.see(float(now), moved(x, y))
     (end,) = told.end(9.0)
-    assert end.path == ((0.3, 0.75), (0.3225, 0.75), (0.3225, 0.775), (0.3025, 0.775))
+    assert end.path == ((0.3, 0.75), (0.3225, 0.75), (0.3225, 0.775), (0.3025, 0.775), (0.3309, 0.8106))
 
 
 def test_the_older_half_of_a_long_path_gets_coarser() -> None:
@@ -233,3 +251,42 @@ def test_what_follows_a_start_is_an_update() -> None:
         "start",
         "update",
     ]
+
+
+def test_time_is_counted_from_when_it_was_born_whatever_the_clock_shows() -> None:
+    told = Told(born_s=100.0, stationary_s=0.0)
+    assert told.see(101.0)[0].duration_s == 1.0
+    (update,) = told.see(104.0, score=0.9)
+    told.track.seen_s = 102.0  # as if it had been missed since
+    (end,) = told.end(110.0)
+    assert (update.duration_s, end.duration_s) == (4.0, 2.0)
+    told.see(111.0)
+    told.end(112.0)
+    assert told.chronicle.ended == 2
+
+
+def test_zones_and_lines_hear_which_label_it_has() -> None:
+    assert Told(labels="person@").see(1.0)[0].zones == ("porch",)
+    assert Told(labels="car@").see(1.0)[0].zones == ()
+    for labels, crossed in (("person@", (("gate", "out"),)), ("car@", ())):
+        told = Told(gate=f"{labels}0.5,0 0.5,1")
+        told.see(1.0)
+        told.see(2.0, moved(200))
+        assert told.end(3.0)[0].lines == crossed
+
+
+def test_who_crosses_a_line_before_being_confirmed_has_crossed_it() -> None:
+    """However near to it, as it is low: a twentieth of its height is far enough."""
+    first = Box(164.0, 150.0, 204.0, 170.0)
+    told = Told(gate="person@0.5,0 0.5,1", box=first)
+    (start,) = told.see(1.0, moved(60, box=first))
+    assert start.lines == (("gate", "out"),)
+
+
+@pytest.mark.parametrize(("beyond", "crossed"), [(4.0, False), (5.4, True)])
+def test_a_line_is_crossed_by_a_twentieth_of_the_height_of_the_box(*, beyond: float, crossed: bool) -> None:
+    """The line lies across the frame at 100 pixels; the box is 100 tall."""
+    told = Told(gate="0,0.5 1,0.5", box=Box(100.0, -40.0, 140.0, 60.0))
+    told.see(1.0, told.track.box)
+    changes = told.changes(2.0, Box(100.0, beyond, 140.0, 100.0 + beyond))
+    assert bool([change for change in changes if "line_crossed" in change]) is crossed

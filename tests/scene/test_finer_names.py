@@ -63,6 +63,7 @@ def test_five_looks_are_enough() -> None:
 def test_who_had_the_fewest_looks_is_next_and_then_who_has_waited_longest() -> None:
     names = known(1, 2, 3)
     first, second, third = (replace(SEEN, track=track) for track in (1, 2, 3))
+    assert names.due([second, first], {"person"}, 0.5) is second, "whoever comes first, if all else is equal"
     names.learn(1, None, 1.0)
     names.learn(2, None, 5.0)
     assert names.due([first, second, third], {"person"}, 9.0) is third

@@ -183,7 +183,6 @@ class Spooler:
         for cause, count in dropped.items():
             log.warning("mqtt_spool_trimmed", path=str(self._path), cause=cause, messages=count)
             self._lane.trimmed(start, cause, count, following)
-            start = following if following is not None else start
 
     def _replace(self, spool: Spool, error: SpoolError) -> Spool | None:
         """The file is damaged: set it aside and begin a new one."""

@@ -344,6 +344,7 @@ def test_a_spool_that_cannot_be_opened_is_told_and_memory_serves(tmp_path: Path)
     with capture_logs() as logs:
         spooler.open()
     assert logs[0]["event"] == "mqtt_spool_fails"
+    assert "cannot be used: the folder cannot be made" in spooler.problem
     put(box, 60)
     assert box.delivery().dropped == {"queue_full": 10}
     spooler.close(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
@@ -100,6 +102,9 @@ def test_what_could_not_be_sent_for_a_second_goes_to_the_disk(bench: Bench) -> N
     bench.turn(0.1)
     assert (bench.box.disk.count, bench.stored) == (1, [1])
     assert bench.spooler.problem == ""
+    bench.put(1)
+    bench.now += 2.0
+    assert rig.until(lambda: bench.stored == [1, 2]), "it looks by itself, too"
 
 
 def test_a_full_disk_is_left_alone_for_five_seconds_and_used_again(
@@ -143,6 +148,34 @@ def test_a_full_disk_gives_what_it_has_and_gets_the_rest_at_the_end(
     writes.error = None
     bench.spooler.close(5)
     assert bench.stored == [1, 2, 3, 4, 5]
+
+
+def test_what_does_not_fit_into_memory_beside_a_full_disk_is_lost_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Called(monkeypatch, "write").error = SpoolFullError("there is no room left on the disk")
+    bench = Bench(tmp_path / "spool.sqlite3", limit=4)
+    bench.put(4)
+    assert rig.until(lambda: bench.spooler.problem)
+    bench.put(3)
+    assert bench.box.delivery().dropped == {"disk_full": 3}
+    bench.spooler.close(5)
+
+
+def test_a_damaged_row_is_counted_and_the_others_are_sent(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite3"
+    before = Bench(path)
+    before.put(3)
+    before.spooler.close(5)
+    with contextlib.closing(sqlite3.connect(path)) as stored, stored:
+        stored.execute("UPDATE messages SET payload = 'y' WHERE id = 2")
+    bench = Bench(path)
+    bench.box.attach()
+    bench.turn()
+    assert bench.send() == 2
+    assert bench.box.delivery().dropped == {"spool_damaged": 1}
+    bench.spooler.close(5)
+    assert bench.box.delivery().closes
 
 
 def test_the_disk_is_read_a_hundred_messages_at_a_time_ten_times_a_second(bench: Bench) -> None:
@@ -239,9 +272,10 @@ def test_what_is_too_much_goes_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("when", ["write", "read"])
 def test_a_disk_that_fails_is_told_and_left_for_good(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, when: str
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
 ) -> None:
-    """What is in memory goes on; what was only on the disk is counted."""
+    """What is in memory goes on; what was only on the disk is counted; the file is let go."""
+    assert "mqtt-spool" in {thread.name for thread in threading.enumerate()}
     bench.put(3)
     bench.turn(2.0)
     Called(monkeypatch, when).error = SpoolError("disk I/O error")
@@ -253,6 +287,8 @@ def test_a_disk_that_fails_is_told_and_left_for_good(
         assert rig.until(lambda: "disk I/O error" in bench.spooler.problem)
         assert rig.until(lambda: all(thread.name != "mqtt-spool" for thread in threading.enumerate()))
     assert [entry["event"] for entry in logs] == ["mqtt_spool_fails"]
+    monkeypatch.undo()
+    Spool(tmp_path / "spool.sqlite3", max_bytes=1, max_age_s=1.0).close()
     lost = bench.box.delivery().dropped
     assert lost == ({"spool_failed": 3} if when == "write" else {"spool_failed": 5})
     bench.put(1)
