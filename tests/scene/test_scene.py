@@ -260,6 +260,11 @@ def test_objects_beyond_what_can_be_followed_are_counted_as_refused() -> None:
     watched.update(frame(1), many[:400])
     assert watched.account()["refused"] == 16 + 400 - 300
     assert watched.account() == {"started": 0, "ended": 0, "open": 0, "refused": 116}
+    for number in (2, 3):  # the account outlives those who refused
+        watched.end("reload")
+        assert watched.account()["refused"] == 116 * (number - 1)
+        watched.update(frame(2 * number), crowd)
+        watched.update(frame(2 * number + 1), many[:400])
 
 
 def test_every_start_has_one_end_whatever_ends_it() -> None:
@@ -364,3 +369,112 @@ def test_who_was_lost_before_a_line_and_comes_back_has_not_crossed_it_with_anoth
     back = [[person(355), person(280 + 5 * n)] for n in range(8)] + [[person(355), person(320)]] * 3
     _, there = play(watched, back)
     assert there[-1].lines == {"gate": {("out", "person"): 1}}
+
+
+def test_time_goes_on_when_a_file_begins_anew_and_when_a_clock_stands_still() -> None:
+    """By the clock of the machine between the two frames, and by a little where that stands still, too."""
+    watched = scene()
+    moments = [(n / 10, n / 10) for n in range(20)]  # of the file and of the machine
+    moments += [(n / 10, 2.4 + n / 50) for n in range(20)]  # read faster than it is played
+    moments += [(1.9, 2.88), (1.9, 2.88)]
+    for pts, captured in moments:
+        watched.update(Frame(0, IMAGE, 1e9 + captured, 5 + captured, pts), [person(300)])
+    (end,) = watched.end("stop")
+    assert end.duration_s == pytest.approx(1.9 + 0.5 + 1.9 + 0.1 + 0.001)
+    assert (end.ended_by, watched.started, watched.ended) == ("stop", 1, 1)
+    assert watched.end("stop") == ()
+    assert scene().end("stop") == ()
+
+
+def test_of_several_each_counts_while_it_is_seen_and_one_that_stands_still_while_it_is_known() -> None:
+    watched = scene(zones=zones(LEFT_HALF), stationary_s=2.0)
+    way = [person(400 + 8 * (n % 20)) for n in range(30)]  # never at rest
+    _, there = play(watched, [[one, person(100), person(200)] for one in way])
+    assert there[-1].counts == {"person": 3}
+    assert there[-1].zones == {"left": {"person": 2}}
+    counts = []
+    for number in range(30, 50):
+        view = watched.update(frame(number), [person(200)])
+        counts.append((view.presence.counts, view.presence.zones))
+    assert counts[4] == ({"person": 3}, {"left": {"person": 2}})
+    assert counts[6] == counts[-1] == ({"person": 2}, {"left": {"person": 2}})
+
+
+def test_one_that_is_doubted_takes_no_other_with_it() -> None:
+    watched = scene(begins=0.5)
+    play(watched, [[person(100), person(400)]] * 20)
+    for number in range(20, 100):
+        view = watched.update(frame(number), [person(100, score=0.3), person(400)])
+    assert view.presence.counts == {"person": 1}
+    assert [found.score for found in view.detections] == [0.8, 0.3]
+
+
+def test_who_counts_goes_on_so_with_less_than_it_takes_to_count_again() -> None:
+    """Between 0.95 and 1.1 of what begins an object of its label, either stays as it is."""
+    watched = scene(begins=0.9, scores=(("person", 0.5),))
+    counts = []
+    for number, score in enumerate([0.52] * 60 + [0.3] * 60 + [0.52] * 100 + [0.7] * 60):
+        view = watched.update(frame(number), [person(300, score=score)])
+        counts.append(view.presence.counts.get("person", 0))
+    assert (counts[59], counts[119], counts[219], counts[279]) == (1, 0, 0, 1)
+
+
+def test_what_is_too_weak_begins_nothing_beside_a_good_one_and_continues_nothing() -> None:
+    watched = scene(begins=0.5, continues=0.3)
+    events, _ = play(watched, [[person(100), person(500, score=0.45)]] * 20)
+    assert len({event.event_id for event in events}) == 1
+    assert len(watched.update(frame(20), [person(100, score=0.31)]).detections) == 1
+    assert watched.update(frame(21), [person(100, score=0.29)]).detections == ()
+
+
+@pytest.mark.parametrize(
+    ("height", "sizes_of_birds", "kept"),
+    [
+        (96, "0.0125-1", 1),
+        (96, "0-0.0125", 1),
+        (95, "0.0125-1", 0),
+        (97, "0-0.0125", 0),
+        (96, "0.01-0.02", 1),
+    ],
+)
+def test_a_box_is_looked_at_if_it_covers_as_much_of_the_frame_as_it_may(
+    height: int, sizes_of_birds: str, kept: int
+) -> None:
+    """40 of 640 pixels wide: with 96 of 480 that is an eightieth."""
+    watched = scene(areas=sizes(f"bird:{sizes_of_birds}"))
+    bird = Detection(0, "bird", 0.9, Box(100, 100, 140, 100 + height))
+    assert len(watched.update(frame(0), [bird]).detections) == kept
+
+
+def test_what_happens_in_a_still_picture_is_told_of_every_label() -> None:
+    watched = scene(stationary_s=3.0)
+    pair = [person(100), person(500, label="dog")]
+    play(watched, [pair] * 20)
+    told = [event for number in range(20, 40) for event in watched.carry(frame(number), pair).events]
+    assert sorted((event.label, *event.changes) for event in told) == [
+        ("dog", "stationary"),
+        ("person", "stationary"),
+    ]
+
+
+def test_who_comes_late_wants_to_be_looked_at_as_well() -> None:
+    watched = scene()
+    play(watched, [[person(100)]] * 60)
+    assert not watched.restless
+    watched.update(frame(60), [person(100), person(500)])
+    assert watched.restless
+    watched = scene()
+    play(watched, [[person(100)]] * 60)
+    watched.update(frame(60), [person(125)])
+    assert watched.restless, "it strays"
+
+
+def test_what_stood_still_may_be_hidden_for_half_a_minute_and_is_forgotten_then() -> None:
+    """Meanwhile others are told of; in the end nothing is known of who was there."""
+    watched = scene(stationary_s=2.0)
+    shots = [[person(100)]] * 40 + [[]] * 250 + [[person(100)]] * 10
+    shots += [[person(500)]] * 40 + [[]] * 310
+    events, _ = play(watched, shots)
+    assert [event.kind for event in events if event.kind != "update"] == ["start", "start", "end", "end"]
+    assert changes(events) == ["stationary", "stationary"]
+    assert watched._born == {}  # noqa: SLF001  # the promise is about memory
