@@ -42,3 +42,4 @@ def test_a_message_is_the_problem_and_the_mend_as_sentences(problem: str, hint: 
     error = ConfigError(problem, hint=hint)
     assert str(error) == text
     assert (error.problem, error.hint) == (problem, hint)
+    assert str(ConfigError(problem)) == problem.removesuffix(".") + ("" if problem.endswith("?") else ".")
