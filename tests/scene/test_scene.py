@@ -457,16 +457,14 @@ def test_what_happens_in_a_still_picture_is_told_of_every_label() -> None:
     ]
 
 
-def test_who_comes_late_wants_to_be_looked_at_as_well() -> None:
+@pytest.mark.parametrize("then", [[person(100), person(500)], [person(125)]], ids=["comes", "strays"])
+def test_who_comes_late_or_strays_wants_to_be_looked_at_as_well(then: list[Detection]) -> None:
     watched = scene()
-    play(watched, [[person(100)]] * 60)
-    assert not watched.restless
-    watched.update(frame(60), [person(100), person(500)])
-    assert watched.restless
-    watched = scene()
-    play(watched, [[person(100)]] * 60)
-    watched.update(frame(60), [person(125)])
-    assert watched.restless, "it strays"
+    asked = []
+    for number, found in enumerate([[person(100)]] * 60 + [then]):
+        watched.update(frame(number), found)
+        asked.append(watched.restless)
+    assert asked[-2:] == [False, True]
 
 
 def test_what_stood_still_may_be_hidden_for_half_a_minute_and_is_forgotten_then() -> None:
