@@ -9,7 +9,7 @@ at 0.625 of its size, and asks the live page of it for counts and crossings. --c
 Needs an environment of its own with numpy, `trackers==2.6.1` and `supervision`, which are no dependencies of
 edged: `python3 -m venv E; E/bin/pip install trackers==2.6.1 supervision`, then this with `E/bin/python`.
 Detections are given with each sequence; only objects that have a name by now are told (no look back), and one
-that was missed for no longer than 0.2 s where it is predicted to be.
+that counts (is confirmed) and was missed for no longer than 0.2 s where it is predicted to be.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def follow(detections: Any, frames: range, rate: float) -> tuple[list[tuple[floa
         tracker.update(now, [Box(*box) for box in boxes.tolist()], rows[:, 6].tolist())
         spent += time.thread_time() - started
         for track in tracker.tracks:
-            if track.known and now - track.seen_s <= COAST_S:
+            if track.known and now - track.seen_s <= (COAST_S if track.confirmed else 0.0):
                 x1, y1, x2, y2 = track.box
                 lines.append((count, track.id, x1, y1, x2 - x1, y2 - y1, 1, 1, 1))
     return lines, spent / len(frames)

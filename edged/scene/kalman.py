@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 
 MEASURED = 0.1
 """Standard deviation of an edge of a detected box, as a part of its height."""
+DOUBT = 1.25
+"""How much noise a doubtful box has more than a good one: so much of the usual variance a unit of score."""
+SIZED = 0.7
+"""How much of a change of size is believed: people come nearer slowly, while boxes are cut at once."""
 WANDERS = 0.1
 """How far a box strays from its course in a second, as a part of its height."""
 TURNS = 0.3
@@ -60,10 +64,10 @@ class Course:
         self._both = both + elapsed_s * pace
         self._pace = pace + elapsed_s * _squared(TURNS * high)
 
-    def correct(self, box: Sequence[float]) -> None:
-        """Take in where it was seen: x1, y1, x2, y2."""
+    def correct(self, box: Sequence[float], score: float) -> None:
+        """Take in where it was seen: x1, y1, x2, y2, and how good that is, 0..1."""
         spread, both = self._spread, self._both
-        total = spread + _squared(MEASURED * self._high)
+        total = spread + _squared(MEASURED * self._high) * (1.0 + DOUBT * (0.5 - score))
         gain, drift = spread / total, both / total
         self._pace -= both * drift
         self._both = both - spread * drift
@@ -71,8 +75,8 @@ class Course:
         x, y, wide, high = centred(box)
         x -= self._x
         y -= self._y
-        wide -= self._wide
-        high -= self._high
+        wide = SIZED * (wide - self._wide)
+        high = SIZED * (high - self._high)
         self._x += gain * x
         self._y += gain * y
         self._across += drift * x

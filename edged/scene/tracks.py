@@ -2,11 +2,13 @@
 
 C-BIoU (Yang et al., "Hard To Track Objects with Irregular Motions and Similar Appearances? Make It Easier by
 Buffering the Matching Space", WACV 2023) on a Kalman filter in seconds: boxes grow before their overlap is
-taken, so that a fast or rarely seen object still meets its prediction.
+taken, so that a fast or rarely seen object still meets its prediction. Who stands farther away is smaller and
+higher up, so boxes must agree from top to bottom, too, as in Hybrid-SORT (Yang et al., AAAI 2024).
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,10 +21,6 @@ from edged.scene.overlap import overlaps
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_BUFFERS = (0.3, 0.5)
-"""By how much of its size a box grows on every side: for sure detections, and for weak ones."""
-_SURE, _WEAK, _YOUNG = 0.2, 0.4, 0.3
-"""Least likeness of a pair (buffered IoU, for sure detections times the score), by stage."""
 _WEAK_S = 0.5
 """Seconds out of sight after which a weak detection no longer brings an object back."""
 _YOUNG_S = 0.3
@@ -35,6 +33,26 @@ _TRUSTED = 20
 """Sightings over which the mean of the scores is taken."""
 _LAST = 8
 """Scores that are kept of an object; a missed frame is a score of 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """How objects and detections are paired."""
+
+    buffer: float
+    """By how much of its size a box grows on every side."""
+    least: float
+    """Least likeness of a pair: the overlap of the grown boxes, times what follows."""
+    scored: bool
+    """Whether the score counts."""
+    level: bool
+    """Whether it counts how much two boxes are on one level."""
+
+
+_SURE = _Stage(buffer=0.3, least=0.17, scored=True, level=True)
+_WEAK = _Stage(buffer=0.5, least=0.35, scored=False, level=True)
+_YOUNG = _Stage(buffer=0.5, least=0.3, scored=True, level=False)
+"""Nobody knows yet where it goes, and it may well be up or down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +143,7 @@ class Tracker:
             track.course.predict(elapsed_s, missed=missed, rests=missed and track.patience_s is not None)
         found = self._match(now, elapsed_s, boxes, scores)
         for column, row in found.items():
-            self.tracks[row].course.correct(boxes[column])
+            self.tracks[row].course.correct(boxes[column], scores[column])
         for track in self.tracks:
             track.box = Box._make(track.course.box)
         self._part(found, boxes)
@@ -159,32 +177,35 @@ class Tracker:
         known = [row for row, track in enumerate(self.tracks) if track.known]
         free = set(range(len(self.tracks)))
 
-        def stage(rows: list[int], columns: list[int], buffer: float, least: float, *, scored: bool) -> None:
-            if not rows or not columns:
-                return
-            limit = 1.0 - least
-            price = {}
-            there = [boxes[column] for column in columns]
-            for row, column, likeness in overlaps(
-                [self.tracks[row].course.box for row in rows], there, buffer
-            ):
-                cost = 1.0 - (likeness * scores[columns[column]] if scored else likeness)
-                if cost < limit:
-                    price[row, column] = cost
-            for row, column in assign(price, limit):
-                found[columns[column]] = rows[row]
-                free.discard(rows[row])
+        def stage(how: _Stage, rows: list[int], columns: list[int]) -> None:
+            for row, column in self._pairs(how, rows, {column: boxes[column] for column in columns}, scores):
+                found[column] = row
+                free.discard(row)
 
-        stage(known, sure, _BUFFERS[0], _SURE, scored=True)
+        stage(_SURE, known, sure)
         if weak:
             left = [row for row in known if row in free]
             left = [row for row in left if now - self.tracks[row].seen_s - elapsed_s <= _WEAK_S]
-            stage(left, weak, _BUFFERS[1], _WEAK, scored=False)
+            stage(_WEAK, left, weak)
         if len(known) < len(self.tracks):
             young = sorted(free.difference(known))
-            left = [column for column in sure if column not in found]
-            stage(young, left, _BUFFERS[1], _YOUNG, scored=True)
+            stage(_YOUNG, young, [column for column in sure if column not in found])
         return found
+
+    def _pairs(
+        self, how: _Stage, rows: list[int], there: dict[int, Box], scores: Sequence[float]
+    ) -> Iterator[tuple[int, int]]:
+        """The best pairs of the tracks ``rows`` and the detections ``there``, by their numbers."""
+        expected = [self.tracks[row].course.box for row in rows]
+        columns, seen = [*there], [*there.values()]
+        limit, price = 1.0 - how.least, {}
+        for row, column, overlap in overlaps(expected, seen, how.buffer):
+            likeness = overlap * _level(expected[row], seen[column]) if how.level else overlap
+            cost = 1.0 - (likeness * scores[columns[column]] if how.scored else likeness)
+            if cost < limit:
+                price[row, column] = cost
+        for row, column in assign(price, limit):
+            yield rows[row], columns[column]
 
     def _part(self, found: dict[int, int], boxes: Sequence[Box]) -> None:
         """Find out who was only seen with another one, and now stands beside it."""
@@ -279,6 +300,17 @@ class Tracker:
             kept = {track.id for track in stays}
             self.gone = [track for track in self.tracks if track.id not in kept]
             self.tracks = stays
+
+
+def _level(first: Sequence[float], second: Sequence[float]) -> float:
+    """How much of their heights two boxes share, 0..1, by its root, since one box is not sure of its height.
+
+    Of two who stand behind each other it is less than of one: who is farther away is higher up, and smaller.
+    """
+    shared = min(first[3], second[3]) - max(first[1], second[1])
+    if shared <= 0.0:
+        return 0.0
+    return math.sqrt(shared / (first[3] - first[1] + second[3] - second[1] - shared))
 
 
 def _median(scores: deque[float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edged.scene.kalman import MEASURED, SPEED, TURNS, WANDERS, Course, centred
+from edged.scene.kalman import DOUBT, MEASURED, SIZED, SPEED, TURNS, WANDERS, Course, centred
 
 Corners = tuple[float, float, float, float]
 
@@ -37,10 +37,10 @@ class Textbook:
     def disturb(self, elapsed_s: float, unit: float) -> None:
         self.spread += np.diag([elapsed_s * (WANDERS * unit) ** 2, elapsed_s * (TURNS * unit) ** 2])
 
-    def correct(self, measured: float, unit: float) -> None:
-        total = self.spread[0, 0] + (MEASURED * unit) ** 2
+    def correct(self, measured: float, unit: float, score: float, believed: float) -> None:
+        total = self.spread[0, 0] + (MEASURED * unit) ** 2 * (1 + DOUBT * (0.5 - score))
         gain = self.spread[:, 0] / total
-        self.state = self.state + gain * (measured - self.state[0])
+        self.state = self.state + gain * believed * (measured - self.state[0])
         self.spread = self.spread - np.outer(gain, self.spread[0])
 
 
@@ -59,10 +59,11 @@ def test_a_box_goes_where_the_textbook_says(box: Corners) -> None:
             one.disturb(elapsed_s, expected[3].state[0])
         if turn % 3:
             measured = shifted(box, *(9.0 * turn + random.normal(0, 3, 4)).tolist())
-            course.correct(measured)
+            score = float(random.uniform(0.1, 1.0))
+            course.correct(measured, score)
             unit = expected[3].state[0]
-            for one, value in zip(expected, centred(measured), strict=True):
-                one.correct(value, unit)
+            for one, value, believed in zip(expected, centred(measured), (1, 1, SIZED, SIZED), strict=True):
+                one.correct(value, unit, score, believed)
         assert sized(course) == pytest.approx([one.state[0] for one in expected])
 
 
@@ -71,7 +72,7 @@ def moving(box: Corners) -> Course:
     course = Course(box)
     for turn in range(1, 11):
         course.predict(0.1)
-        course.correct(shifted(box, 2.0 * turn, 0.0, 4.0 * turn, 2.0 * turn))
+        course.correct(shifted(box, 2.0 * turn, 0.0, 4.0 * turn, 2.0 * turn), 0.5)
     return course
 
 
@@ -104,7 +105,7 @@ def test_no_box_is_smaller_than_a_pixel() -> None:
     course = Course((0.0, 0.0, 40.0, 40.0))
     for size in (20.0, 8.0, 2.0, 2.0):
         course.predict(0.1)
-        course.correct((0.0, 0.0, size, size))
+        course.correct((0.0, 0.0, size, size), 0.5)
     for _ in range(20):
         course.predict(0.1)
     assert sized(course)[2:] == (1.0, 1.0)
@@ -113,5 +114,19 @@ def test_no_box_is_smaller_than_a_pixel() -> None:
 def test_one_measurement_cannot_make_a_box_smaller_than_a_pixel() -> None:
     course = Course((0.0, 0.0, 400.0, 2.0))
     course.predict(5.0)
-    course.correct((0.0, 0.0, 0.0, 0.0))
+    course.correct((0.0, 0.0, 0.0, 0.0), 0.5)
     assert min(sized(course)[2:]) >= 1.0
+
+
+def test_a_doubtful_box_moves_less_than_a_good_one_and_a_change_of_size_less_than_one_of_place() -> None:
+    def moved(score: float) -> list[float]:
+        course = Course((0.0, 0.0, 40.0, 100.0))
+        for _ in range(10):
+            course.predict(0.1)
+            course.correct((0.0, 0.0, 40.0, 100.0), 0.8)
+        course.correct((8.0, 8.0, 56.0, 116.0), score)
+        return [now - before for now, before in zip(sized(course), (20.0, 50.0, 40.0, 100.0), strict=True)]
+
+    good, doubtful = moved(0.9), moved(0.1)
+    assert all(0.0 < little < much for little, much in zip(doubtful, good, strict=True))
+    assert good[3] / 8 == pytest.approx(SIZED * good[1] / 12)

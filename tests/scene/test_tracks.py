@@ -205,3 +205,23 @@ def test_of_one_place_there_is_no_third_box() -> None:
     assert [track.double for track in follower.tracks] == [False, True]
     assert feed(follower, 0.1, *same) == [1, 2, None]
     assert [track.known for track in follower.tracks] == [True, False]
+
+
+def test_who_comes_up_in_front_of_another_who_is_hidden_by_that_does_not_get_their_id() -> None:
+    """The boxes, once grown, overlap by more than a quarter; but one stands nearer, and so lower."""
+    follower = tracker()
+    behind, before = (100.0, 100.0, 130.0, 190.0), (95.0, 140.0, 145.0, 290.0)
+    for n in range(10):
+        assert feed(follower, n / 10, (behind, 0.8)) == [1]
+    for n in range(10, 15):
+        assert feed(follower, n / 10, (before, 0.8)) == [2]
+    assert feed(follower, 1.5, (behind, 0.8), (before, 0.8)) == [1, 2]
+
+
+@pytest.mark.parametrize("way", [(0.0, 70.0), (70.0, 0.0), (0.0, -70.0)])
+def test_whoever_is_new_may_go_anywhere(way: tuple[float, float]) -> None:
+    """Seen from above people go up and down, at two frames a second most of their height."""
+    follower = tracker()
+    for n in range(6):
+        x, y = 500 + n * way[0], 500 + n * way[1]
+        assert feed(follower, n / 2, ((x, y, x + 100, y + 100), 0.8)) == [1]
