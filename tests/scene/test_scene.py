@@ -338,7 +338,7 @@ def test_who_crosses_a_line_before_it_counts_has_crossed_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hidden", "ahead", "crossed"), [(12, 40, 1), (5, 60, 1), (5, 80, 0), (16, 200, 0), (24, 40, 0)]
+    ("hidden", "ahead", "crossed"), [(12, 60, 1), (5, 60, 1), (5, 80, 0), (16, 200, 0), (24, 40, 0)]
 )
 def test_who_comes_up_behind_a_line_within_reach_of_who_was_lost_before_it_has_crossed_it(
     hidden: int, ahead: int, crossed: int
