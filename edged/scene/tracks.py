@@ -305,7 +305,7 @@ class Tracker:
 def _level(first: Sequence[float], second: Sequence[float]) -> float:
     """How much of their heights two boxes share, 0..1, by its root, since one box is not sure of its height.
 
-    Of two who stand behind each other it is less than of one: who is farther away is higher up, and smaller.
+    Two people who stand behind each other share less: who is farther away is higher up, and smaller.
     """
     shared = min(first[3], second[3]) - max(first[1], second[1])
     if shared <= 0.0:
