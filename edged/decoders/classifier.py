@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.decoders import anchors, boxes
+from edged.decoders import anchors, boxes, evidence
 from edged.decoders.labels import class_names
 from edged.decoders.quantised import real, require_finite
-from edged.imaging.geometry import input_size
+from edged.imaging.geometry import CHANNELS, input_size
 from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ class Classifier:
     1001 classes, as of ImageNet) is taken from class 1 on.
 
     The input is the whole picture, stretched, RGB: [-1, 1] as float, pixels as they are when quantised, as
-    TensorFlow's models have it. Ultralytics' models, told by their metadata, take 0..1 and the middle of the
-    picture in the proportions of the input.
+    TensorFlow's models have it. Ultralytics' models take 0..1 and the middle of the picture in the
+    proportions of the input; their metadata tell them, or that they give probabilities for a picture of
+    planes: PyTorch's others leave softmax to whoever asks.
 
     Source: pycoral, adapters/classify.py and examples/classify_image.py; Ultralytics documentation, "Image
     Classification", and its ``classify_transforms``.
@@ -58,7 +59,7 @@ class Classifier:
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         del iou_threshold
-        self.encoding = _CROPPED if model.metadata.get("task") == self.task else _STRETCHED
+        self.encoding = _CROPPED if _is_of_ultralytics(model) else _STRETCHED
         self._spec = model.outputs[0]
         self._threshold = score_threshold
         self._whole = np.array((0, 0, *input_size(model.inputs[0])), np.float32)
@@ -76,6 +77,13 @@ class Classifier:
         best = best[scores[best] >= self._threshold]
         places = np.tile(self._whole, (len(best), 1))
         return boxes.detections(places, scores[best], best, self.labels, geometry)
+
+
+def _is_of_ultralytics(model: Model) -> bool:
+    if "task" in model.metadata:
+        return bool(model.metadata["task"] == Classifier.task)
+    planar = model.inputs[0].shape[-1] not in CHANNELS
+    return planar and not model.inputs[0].quantised and evidence.is_probability(model, 0) is True
 
 
 def probabilities(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:

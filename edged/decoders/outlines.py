@@ -91,13 +91,13 @@ class Prototypes:
         first = (np.array((x1, y1)) + 0.5 + every * (0.5 / factor - 0.5)) * self._cell - 0.5
         left, top = np.ceil((box[:2] - first) / step).clip(0).astype(np.intp)
         right, bottom = np.ceil((box[2:] - first) / step).clip(0).astype(np.intp)
-        polygon = _polygon((sums[top:bottom, left:right] > 0).view(np.uint8), float(step.max()))
+        polygon = around((sums[top:bottom, left:right] > 0).view(np.uint8), float(step.max()))
         corner = np.array((left, top))
         outline: Floats = (polygon + corner) * step + first
         return outline
 
 
-def _polygon(mask: npt.NDArray[np.uint8], step: float) -> Floats:
+def around(mask: npt.NDArray[np.uint8], step: float) -> Floats:
     """One polygon around all that is set but for crumbs, in pixels; without points where nothing is.
 
     Args:

@@ -101,6 +101,19 @@ def test_ultralytics_classifiers_look_at_the_middle() -> None:
     assert found.box == (25, 0, 75, 50)
 
 
+@pytest.mark.parametrize(
+    ("shape", "seen", "low"),
+    [((1, 3, 8, 8), (0.1, 0.2, 0.7), 0.0), ((1, 3, 8, 8), (-2, 3, 1), -1.0), ((1, 8, 8, 3), (0, 0, 1), -1.0)],
+    ids=["planes", "logits", "TensorFlow's"],
+)
+def test_ultralytics_classifiers_are_told_without_metadata(
+    shape: tuple[int, ...], seen: tuple[float, ...], low: float
+) -> None:
+    """Planes in, probabilities out are theirs: PyTorch's others give logits, TensorFlow's have no planes."""
+    looks = decoder(model(spec((1, 3)), shape=shape, trial=[np.array([seen], np.float32)]))
+    assert (looks.encoding.fit, looks.encoding.low) == ("stretch" if low else "crop", low)
+
+
 def test_what_is_no_row_of_classes_is_none() -> None:
     """Grids, several outputs and other tasks are told apart."""
     for of in (model(spec((1, 8, 8, 3))), model(spec((1, 3)), spec((1, 3))), model(spec((1, 1)))):
