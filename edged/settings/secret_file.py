@@ -21,9 +21,7 @@ def read(path: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         # What looks like no path may be the secret itself.
-        told = (
-            f"{name}={str(path)!r}" if "/" in str(path) else f"{name}, a file in the folder where edged runs,"
-        )
+        told = f"={str(path)!r}" if "/" in str(path) else ", a file in the folder where edged runs,"
         raise ConfigError(
             f"{name}{told} cannot be read: {error.strerror}",
             hint=sandbox.explained(path, "Correct the path, or give the user of edged the right to read it"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,9 +13,6 @@ from edged.errors import ConfigError
 from edged.mqtt.link import credentials
 from edged.settings.broker import Broker, parse_url
 from edged.settings.secrets import without_credentials
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -97,6 +94,14 @@ def test_a_password_file_without_a_password_is_refused(tmp_path: Path, content: 
 
 def test_a_password_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"EDGED_MQTT_PASSWORD_FILE='.*nowhere' cannot be read: No such file"
+        ConfigError, match=r"^EDGED_MQTT_PASSWORD_FILE='.*nowhere' cannot be read: No such file"
     ):
         credentials.password(tmp_path / "nowhere")
+
+
+def test_what_may_be_the_password_itself_is_not_shown() -> None:
+    """Who has taken the setting for that of the password."""
+    told = "^EDGED_MQTT_PASSWORD_FILE, a file in the folder where edged runs, cannot be read: No such file"
+    with pytest.raises(ConfigError, match=told) as caught:
+        credentials.password(Path("s3cret"))
+    assert "s3cret" not in str(caught.value)

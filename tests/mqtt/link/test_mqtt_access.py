@@ -321,7 +321,7 @@ def test_a_certificate_that_cannot_be_read_is_named(certificates: Path, file: st
         "cert": certificates / "client.pem",
         "key": certificates / "client.key",
     }
-    with pytest.raises(ConfigError, match=f"{setting}=.*nowhere.* cannot be read"):
+    with pytest.raises(ConfigError, match=f"^{setting}='.*nowhere' cannot be read"):
         credentials.tls_context(**(files | {file: certificates / "nowhere"}))
 
 
