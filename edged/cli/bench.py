@@ -33,9 +33,10 @@ def run(options: argparse.Namespace) -> int:
     """Measure and print."""
     settings = loading.load(options.env_file)
 
-    from edged.daemon import logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
+    from edged.daemon import logs, memory  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
     from edged.trial import benchmark  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
+    memory.share()  # as the daemon does, whose memory and speed are what is asked for
     logs.configure(log_format=settings.log_format, level="warning")
     if settings.tiles or settings.regions != "off":
         print(
