@@ -25,13 +25,15 @@ def start(name: str, function: Callable[[], object], *, nice: int = 0) -> Thread
     Args:
         name: for logs and debuggers.
         function: what it does.
-        nice: how much lower than normal its priority is (0..19), where the kernel lets us say so.
+        nice: how much lower than the process's its priority is (0..19), where the kernel lets us say so.
     """
 
     def body() -> None:
         # Linux gives every thread its own priority; a sandbox may forbid it, which costs speed only.
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+            # The process itself may have to give way (Nice=): its first thread has what it was given.
+            given = os.getpriority(os.PRIO_PROCESS, os.getpid())
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), given + nice)
         function()
 
     make = threading.Thread  # noqa: TID251  # here and nowhere else
