@@ -249,9 +249,15 @@ def _apart(scratch: Path, options: argparse.Namespace) -> list[str]:
     """This script again, with mounts and a network of its own: what it needs is fetched by then."""
     fetch()
     deb = package(scratch)
-    inside = f'ip link set lo up && exec "$@" --deb {deb}'
-    return ["unshare", "--mount", "--net", "sh", "-c", inside, "sh", sys.executable, __file__, *sys.argv[1:],
-            "--seed", str(options.seed)]  # fmt: skip
+    inside = f'ip link set lo up && exec "$@" --deb {deb} --outside "{_mounts()}"'
+    # It is the first process of its own, so whatever ends it ends the machines, too.
+    return ["unshare", "--mount", "--net", "--pid", "--mount-proc", "--kill-child", "sh", "-c", inside, "sh",
+            sys.executable, __file__, *sys.argv[1:], "--seed", str(options.seed)]  # fmt: skip
+
+
+def _mounts() -> str:
+    """Whose mounts this process sees and makes."""
+    return str(Path("/proc/self/ns/mnt").readlink())
 
 
 def main() -> int:
@@ -264,7 +270,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
     parser.add_argument("--record", action="store_true", help="write the table into power_loss.md")
     parser.add_argument("--deb", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--outside", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.deb is not None and options.outside in {None, _mounts()}:
+        parser.error("machines are made apart from this one's mounts only: leave --deb to this script")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # where /tmp may be memory
         scratch = Path(folder)
         if options.deb is None:
