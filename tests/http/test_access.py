@@ -106,7 +106,7 @@ def test_what_is_no_token_is_refused_and_not_repeated(tmp_path: Path, content: b
 
 
 def test_a_token_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nowhere"):
+    with pytest.raises(ConfigError, match=r"^EDGED_HTTP_TOKEN_FILE='/.*nowhere' cannot be read"):
         read_token(tmp_path / "nowhere")
 
 

@@ -34,6 +34,8 @@ _LIMIT_S = 5.0
 
 _GONE = 1.5
 """So many keepalives after a daemon has lost its power its broker says that it is offline."""
+_PATIENCE_S = 120.0
+"""Nobody waits longer for that, however long the keepalive is: who reads the exit code waits with us."""
 
 _QUIET_S = 0.5
 """What the broker remembers comes with its answer to the question; after so long it remembers nothing."""
@@ -103,8 +105,8 @@ def leave(cameras: Sequence[Settings], failure: EdgedError) -> None:
     # The next attempt would say it, but after such an exit code systemd makes none: we wait until the broker
     # knows that a daemon that was online before a loss of power is gone.
     final = failure.exit_code == ConfigError.exit_code and service_manager().socket is not None
-    patience_s = _GONE * settings.mqtt_keepalive + _LIMIT_S if final else 0.0
-    word = _Word(topics, payloads.encode(_message(cameras, failure)), patience_s)
+    wait_s = patience_s(settings.mqtt_keepalive) if final else 0.0
+    word = _Word(topics, payloads.encode(_message(cameras, failure)), wait_s)
     try:
         access = credentials.access_for(settings)
         # Under another id: a daemon of this name that runs must not be thrown out.
@@ -117,6 +119,11 @@ def leave(cameras: Sequence[Settings], failure: EdgedError) -> None:
             "mqtt_last_word_kept_back",
             reason=f"a daemon of the node {settings.node!r} is online, and its state is left alone",
         )
+
+
+def patience_s(keepalive_s: int) -> float:
+    """How long to wait for the broker to know that a daemon is gone which had this keepalive."""
+    return min(_GONE * keepalive_s + _LIMIT_S, _PATIENCE_S)
 
 
 def _message(cameras: Sequence[Settings], failure: EdgedError) -> states.StateMessage:

@@ -9,6 +9,8 @@ import pytest
 from daemon import Daemon, Ear, edged
 from rig import Mosquitto, Subscriber, free_port, publish
 
+from edged.mqtt.visits import last_word
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -94,3 +96,8 @@ def test_who_is_not_started_again_waits_until_the_one_that_lost_its_power_is_kno
         assert daemon.wait() == 78
         state = json.loads(subscriber.wait_for("edged/lab1/state"))
     assert "gone.tflite" in state["degraded"][0]
+
+
+def test_nobody_waits_for_hours_because_the_keepalive_is_long() -> None:
+    """A keepalive may be 18 hours; who has mended the settings by then wants the exit code before."""
+    assert [last_word.patience_s(keepalive_s) for keepalive_s in (15, 60, 65535)] == [27.5, 95.0, 120.0]
