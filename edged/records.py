@@ -163,7 +163,8 @@ class Event:
     path: tuple[tuple[float, float], ...]
     """Where it went, as fractions of the frame."""
     crop: Image | None = None
-    """The best picture of it, with what is new about it: with the start, and with ``picture``."""
+    """The best picture of it, where it is new: with the start, with ``picture``, and with the end of one
+    that is gone within a second of its last."""
     sub_label: str = ""
     """What a second model says that it is, more exactly; empty as long as nobody knows."""
     sub_score: float = 0.0

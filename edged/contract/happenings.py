@@ -70,7 +70,7 @@ class EventMessage(TypedDict):
         list[str],
         Field(
             description="why it is told: zone_entered:NAME, zone_left:NAME, line_crossed:NAME:in or :out, "
-            "stationary, moving, picture, alive"
+            "stationary, moving, picture (a better one; at most once a second by itself), alive"
         ),
     ]
     ended_by: Annotated[

@@ -38,9 +38,10 @@ def sentence(event: EventMessage) -> str:
     if event["type"] == "start":
         return "has come" + (f", in {', '.join(event['current_zones'])}" if event["current_zones"] else "")
     if event["type"] == "update":
-        return (
-            ", ".join(_change(change) for change in event["changes"] if change != "alive") or f"there{after}"
-        )
+        news = [change for change in event["changes"] if change not in _SILENT]
+        # A better picture is worth a word only where there is nothing else to say.
+        news = news or [change for change in event["changes"] if change != "alive"]
+        return ", ".join(map(_change, news)) or f"there{after}"
     said = [_ENDS.get(event["ended_by"], "is no longer watched") + after]
     if event["entered_zones"]:
         said.append(f"was in {', '.join(event['entered_zones'])}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import replace
 from types import MappingProxyType
@@ -11,6 +12,7 @@ from edged.errors import OutputError
 from edged.pixels import part
 from edged.records import Box
 from edged.scene.naming import FinerNames
+from edged.scene.pictures import Pictures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +35,7 @@ class Follower:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._names = FinerNames()
+        self._pictures = Pictures()
         self._lock = threading.Lock()
         self._full: tuple[int, int] | None = None
         """As of the last frame."""
@@ -49,14 +52,12 @@ class Follower:
         """
         with self._lock:
             self._full = frame.full
-            view = self._named(self._scene.update(frame, detections), frame, finer)
-        return _with_crops(view, frame)
+            return self._told(self._named(self._scene.update(frame, detections), frame, finer), frame)
 
     def carry(self, frame: Frame, detections: Sequence[Detection]) -> SceneView:
         """What the scene makes of a frame in which nothing moves; ``detections`` are those of the last."""
         with self._lock:
-            view = self._named(self._scene.carry(frame, detections), frame, {})
-        return _with_crops(view, frame)
+            return self._told(self._named(self._scene.carry(frame, detections), frame, {}), frame)
 
     @property
     def restless(self) -> bool:
@@ -80,7 +81,7 @@ class Follower:
         with self._lock:
             events = self._names.events(self._scene.end(ended_by))
             self._names.part(events)
-            return tuple(_in_full(event, self._full) for event in events)
+            return self._pictures.pace((_in_full(event, self._full) for event in events), math.inf)
 
     @property
     def looks(self) -> int:
@@ -102,6 +103,12 @@ class Follower:
         names.part(view.events)
         return view
 
+    def _told(self, view: SceneView, frame: Frame) -> SceneView:
+        """The view with the events that are told now, and their pictures."""
+        cropped = (_in_full(_with_crop(event, frame), frame.full) for event in view.events)
+        told = self._pictures.pace(cropped, frame.pts)
+        return replace(view, events=told) if told or view.events else view
+
 
 def _name(finer: Finer, crop: Image | None) -> tuple[str, float] | None:
     """What the crop shows; an output that is not to be believed says nothing, and costs no event."""
@@ -109,13 +116,6 @@ def _name(finer: Finer, crop: Image | None) -> tuple[str, float] | None:
         return finer.look(crop) if crop is not None else None
     except OutputError:
         return None
-
-
-def _with_crops(view: SceneView, frame: Frame) -> SceneView:
-    if not view.events:
-        return view
-    cropped = (_with_crop(event, frame) for event in view.events)
-    return replace(view, events=tuple(_in_full(event, frame.full) for event in cropped))
 
 
 def _in_full(event: Event, full: tuple[int, int] | None) -> Event:
