@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _TEXTS = ("type", "event_id", "camera", "boot_id", "label", "ended_by")
 _NUMBERS = ("ts", "duration_s")
-_MOST_S = 1e11
-"""Seconds; what is later is no time."""
+_MOST = 1e11
+"""What is more is neither a time in seconds nor anything else."""
 _LISTS = ("changes", "current_zones", "entered_zones", "lines")
 
 
@@ -26,7 +26,7 @@ def parsed(text: bytes) -> EventMessage | None:
         is_one = (
             all(isinstance(content[name], str) for name in _TEXTS)
             and isinstance(content.get("sub_label", ""), str)
-            and all(_is_time(content[name]) for name in _NUMBERS)
+            and all(is_number(content[name]) for name in _NUMBERS)
             and all(isinstance(content[name], list) for name in _LISTS)
             and all(isinstance(name, str) for name in [*content["changes"], *content["entered_zones"]])
             and all(isinstance(name, str) for name in content["current_zones"])
@@ -37,9 +37,9 @@ def parsed(text: bytes) -> EventMessage | None:
     return cast("EventMessage", content) if is_one else None
 
 
-def _is_time(value: object) -> bool:
-    """Whether it is a number of seconds, and no text or truth value that Python would take for one."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST_S
+def is_number(value: object) -> bool:
+    """Whether it may be a time, a duration or a score, and no text or truth value, or NaN, taken for one."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST
 
 
 def last(path: Path, size: int) -> Iterator[EventMessage]:

@@ -56,6 +56,8 @@ class EventLog:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._slots: Counter[tuple[int, str, str]] = Counter()
         """Events by quarter of an hour since the epoch, label and zone; an empty one is for all."""
+        self._slot = 0
+        """Quarter of an hour of the last news; 0 before there was any."""
 
     def take(self, events: Iterable[Event], camera: str) -> None:
         """Take what has happened."""
@@ -63,6 +65,7 @@ class EventLog:
             shown = happenings.event(event, camera=camera, boot_id="")
             small = _small(event.crop) if event.crop is not None else None
             with self._lock:
+                self._now_is(shown["ts"])
                 known = self._known.get(event.event_id)
                 if known is None:
                     begins = event.kind == "start"
@@ -90,18 +93,21 @@ class EventLog:
             pictures: names of stored pictures by event.
         """
         with self._lock:
+            known: OrderedDict[str, _Known] = OrderedDict()
             older = [one for one in before if one["event_id"] not in self._known]
-            now, self._known = self._known, OrderedDict()
+            if older and not self._slot:
+                self._now_is(older[-1]["ts"])
             for message in older:
-                event_id, zones = message["event_id"], message["entered_zones"]
-                self._known[event_id] = _Known(
-                    _reduced(message), now_us(), zones=set(zones), file=pictures.get(event_id, "")
+                event_id, zones = message["event_id"], set(message["entered_zones"])
+                known[event_id] = _Known(
+                    _reduced(message), now_us(), zones=zones, file=pictures.get(event_id, "")
                 )
                 for zone in ("", *zones):
                     self._count(message, zone)
-            self._known.update(now)
-            while len(self._known) > _MOST:
-                self._known.popitem(last=False)
+            known.update(self._known)
+            while len(known) > _MOST:
+                known.popitem(last=False)
+            self._known = known
 
     def since(self, us: float) -> list[dict[str, Any]]:
         """Events of which there is news since a time of :func:`now_us`, oldest first."""
@@ -131,10 +137,19 @@ class EventLog:
 
     def _count(self, message: EventMessage, zone: str) -> None:
         slot = int(message["start_time"] // _SLOT_S)
-        self._slots[slot, message["label"], zone] += 1
-        newest = max(key[0] for key in self._slots)
-        for old in [key for key in self._slots if key[0] <= newest - _DAY_SLOTS]:
-            del self._slots[old]
+        if self._is_of_the_day(slot):
+            self._slots[slot, message["label"], zone] += 1
+
+    def _now_is(self, ts: float) -> None:
+        slot = int(ts // _SLOT_S)
+        if slot != self._slot:
+            self._slot = slot
+            for old in [key for key in self._slots if not self._is_of_the_day(key[0])]:
+                del self._slots[old]
+
+    def _is_of_the_day(self, slot: int) -> bool:
+        """Neither older, nor yet to come: a clock that was wrong must not push out what is right."""
+        return -_DAY_SLOTS < slot - self._slot <= 1
 
 
 def _reduced(message: EventMessage) -> dict[str, Any]:

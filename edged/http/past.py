@@ -42,11 +42,11 @@ class Past:
         """Have ``events`` know of those before. Blocks as long as the disk does; what goes wrong is told."""
         last: dict[str, EventMessage] = {}
         try:
+            if not self.lines.is_file():  # a pipe has another reader, who must not lose lines to us
+                return
             for message in event_lines.last(self.lines, _LOOK_BACK):
                 if message["camera"] == self.camera and _is_whole(message):
                     last[message["event_id"]] = message
-        except FileNotFoundError:
-            return
         except OSError as error:
             log.warning("events_not_recalled", path=str(self.lines), reason=str(error))
         before = [self._ended(message) for message in last.values()]
@@ -62,10 +62,11 @@ class Past:
 
 def _is_whole(message: EventMessage) -> bool:
     """Whether a line has what the page shows, beyond what makes it an event."""
-    start, dwell = message.get("start_time"), message.get("dwell_s")
+    dwell, end = message.get("dwell_s"), message.get("end_time")
+    numbers = (message.get("start_time"), message.get("top_score"), message.get("sub_score", 0))
     return (
-        isinstance(start, int | float)
-        and isinstance(message.get("top_score"), int | float)
-        and isinstance(dwell, dict)
-        and all(isinstance(seconds, int | float) for seconds in dwell.values())
+        isinstance(dwell, dict)
+        and all(event_lines.is_number(value) for value in (*numbers, *dwell.values()))
+        and (end is None or event_lines.is_number(end))
+        and isinstance(message.get("stationary"), bool)
     )
