@@ -21,7 +21,7 @@ from edged.contract import happenings, payloads
 from edged.durable.totals import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edged.contract.happenings import EventMessage
@@ -65,6 +65,8 @@ class EventLedger:
         """Starts and ends that were noted."""
         self._kept_turns = 0
         """As many of them no loss of power can take."""
+        self._passed_on: list[EventMessage] = []
+        """What one of two who use it in turn has not brought."""
         self.totals = Totals(self._total_changed)
         """How often lines were crossed, by topic."""
         if path is not None:
@@ -102,6 +104,17 @@ class EventLedger:
             left = [(camera, text.encode()) for text, camera in self._unsafe.items()]
         self.settle(_SLOW_S)
         return left
+
+    def pass_on(self, events: Sequence[EventMessage]) -> None:
+        """Leave what is not brought to who goes on with this ledger after a reload, or to the next start."""
+        with self._lock:
+            self._passed_on += events
+
+    def passed_on(self) -> list[EventMessage]:
+        """What another one has left, in order; once."""
+        with self._lock:
+            events, self._passed_on = self._passed_on, []
+        return events
 
     def note(self, event: EventMessage, send: Callable[[], None]) -> None:
         """Have an event's message sent once it is on disk, or known that it cannot be: in the order of notes.

@@ -116,10 +116,11 @@ class WebhookSink:
             self._ledger.note(message, partial(self._bring, message, jpeg))
 
     def close(self) -> None:
-        """Bring what waits, if disk and server take it soon; the rest is for the next start, or lost."""
+        """Bring what waits, if disk and server take it soon; the rest is for who comes next, or lost."""
         if self._courier is not None:
             self._ledger.settle(0.1 * self._stop_timeout_s)
-            self._courier.close(0.4 * self._stop_timeout_s, keep=self._ledger.lasting)
+            left = self._courier.close(0.4 * self._stop_timeout_s, keep=self._ledger.lasting)
+            self._ledger.pass_on(left)
         self._give_back()
 
     def _bring(self, message: EventMessage, jpeg: bytes) -> None:
@@ -144,9 +145,11 @@ class WebhookSink:
         return {f"events_{fate}": n for fate, n in self._courier.counts.items()} if self._courier else {}
 
     def report(self, report: Report) -> None:
-        """Try again what the disk has not taken; figures go elsewhere."""
+        """Try again what the disk has not taken, and bring what the one before a reload has not."""
         del report
         self._ledger.retry()
+        for message in self._ledger.passed_on():
+            self._bring(message, b"")
 
     def state(self, state: State) -> None:
         """So does the state."""

@@ -82,12 +82,15 @@ class Courier:
                 self._overflowed = time.monotonic()
             self._due.notify()
 
-    def close(self, within_s: float, *, keep: bool) -> None:
+    def close(self, within_s: float, *, keep: bool) -> list[EventMessage]:
         """Bring what waits, as long as the server takes it.
 
         Args:
             within_s: seconds that it may take.
-            keep: whether the next start brings the rest; if not, that is lost.
+            keep: whether somebody else brings the rest; if not, that is lost.
+
+        Returns:
+            What is left to be brought.
         """
         with self._due:
             self._until = time.monotonic() + within_s
@@ -100,8 +103,10 @@ class Courier:
             self.counts["lost"] += len(left)
             for event in left:
                 self._done(event)
+            left = []
         tell = log.warning if self.counts["lost"] or self.counts["refused"] else log.info
-        tell("webhook_account", server=self._server.name, **self.counts, kept=len(left) if keep else 0)
+        tell("webhook_account", server=self._server.name, **self.counts, kept=len(left))
+        return left
 
     def _run(self) -> None:
         while True:

@@ -21,9 +21,9 @@ from daemon import Daemon, edged, until
 from edged.contract import words
 from edged.durable.ledger import EventLedger
 from edged.errors import ConfigError
-from edged.metrics import Meter
+from edged.metrics import FrameCounts, Meter
 from edged.pipeline.outlet import Outlet
-from edged.records import Box, Event
+from edged.records import Box, Event, Report
 from edged.settings import loading
 from edged.sinks import Accountant, Context, EventTaker, NoControl, Reporter
 from edged.sinks.lending import Lender
@@ -336,6 +336,20 @@ def test_what_a_stop_leaves_is_lost_without_a_file_and_brought_by_the_next_start
             ("event1", "start"),
             ("event1", "end"),
         ]
+
+
+def test_what_waits_at_a_reload_is_brought_by_the_sink_after_it(tmp_path: Path) -> None:
+    """Both have one ledger, and the new one is open before the old one closes."""
+    book = EventLedger(tmp_path / "kept.json")
+    with Server(500) as away, Server(200) as server:
+        before = sink(away.url, ledger=book, stop_timeout_s=0.2)
+        tell(before, [event(1, "start"), event(1, "end")])
+        after = sink(server.url, ledger=book)
+        before.close()
+        after.report(Report(10.0, 0.0, {}, FrameCounts(0, 0, {}, 0), 0, {}, {}))
+        until(counted(after, delivered=2))
+        assert [one["type"] for one in server.events()] == ["start", "end"]
+        after.close()
 
 
 def test_a_camera_that_is_called_otherwise_leaves_no_ledger(tmp_path: Path) -> None:
