@@ -150,6 +150,16 @@ class Daemon:
         assert entry["captured"] == entry["inferred"] + entry["still"] + sum(entry["dropped"].values()), entry
         return entry
 
+    def all_written(self) -> bool:
+        """Whether each result is a line, or counted as one that a newer one took the place of.
+
+        On a machine with more work than it can do a disk takes its time.
+        """
+        entry = self.ledger()
+        lines: dict[str, int] = entry["sinks"]["jsonl"]
+        superseded = lines.get("superseded", 0)
+        return lines["sent"] == len(self.lines()) and entry["inferred"] == lines["sent"] + superseded
+
     def kill(self) -> None:
         """End it, whatever it does."""
         self.process.kill()
