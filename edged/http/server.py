@@ -10,6 +10,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+import structlog
+
 from edged import bridge
 from edged.errors import SinkError
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _BACKLOG = 64
 """Who may wait while the server is imported."""
+
+log = structlog.get_logger()
 
 
 class Server:
@@ -103,6 +107,11 @@ class Server:
             assert self._listener is not None  # noqa: S101  # bind() comes first
             if _somebody_comes(self._listener, woken):
                 asyncio.run(self._serve(self._listener, display, on_stop))
+        except Exception:
+            # An update may have replaced what is imported only now. Who comes must not wait for nobody.
+            log.exception("http_ended", hint="Restart edged, or install it again if that does not help")
+            if self._listener is not None:
+                self._listener.close()
         finally:
             os.close(woken)
             self._ended.set()

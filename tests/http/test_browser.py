@@ -177,7 +177,8 @@ def test_how_it_runs_says_first_what_is_wrong_and_what_helps() -> None:
         sink.send(result(0, pts=0.0, ts=START, seen=True))
         browser.go(f"{sink.url}runs")
         browser.wait_for(f"{troubles}[0] === 'Nothing: all is well.'")
-        sink.report(REPORT)
+        sinks = {"video": {"sent": 290, "failed": 5, "packets": 700}, "webhook": {"events_delivered": 3}}
+        sink.report(replace(REPORT, sinks=sinks))
         sink.state(replace(RUNNING, degraded=("the output '/x' cannot be written: full. Free some room.",)))
         browser.wait_for(f"{troubles}.length > 1")
         assert browser.run(troubles) == [
@@ -196,7 +197,10 @@ def test_how_it_runs_says_first_what_is_wrong_and_what_helps() -> None:
         )
         assert stages == ["predict5.07.09.011.0", "encode2.03.04.05.0"]
         assert "dropped: a newer one came first14 (4.5 %)" in browser.text("frames")
-        assert "video: lost, the sink did not take it5" in browser.text("sinks")
+        fates = browser.text("sinks")
+        assert "video: lost, the sink did not take it5" in fates
+        assert "video: the camera's packets that were recorded700" in fates
+        assert "webhook: events that were delivered3" in fates
         assert "load, last minute0.5" in browser.text("machine")
         assert "a-model" in browser.text("running")
         browser.resize(400, 800)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import cv2
 import numpy as np
 import pytest
+from daemon import until
 from made import START, result
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -694,3 +695,21 @@ def test_a_package_that_is_missing_is_told_before_anybody_comes(
     )
     with pytest.raises(ConfigError, match=f"needs the package {package}.*edged\\[http\\]"):
         HttpSink.create(settings, Context(Meter(), NoControl(), "0" * 32))
+
+
+def test_who_comes_waits_for_nobody_where_the_server_cannot_be_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after an update under a running daemon: a health check that hangs tells nothing."""
+    monkeypatch.setitem(sys.modules, "edged.http.serving", None)
+    with serving() as sink:
+        taken = port(sink)
+        with pytest.raises(OSError):  # noqa: PT011  # the connection is reset, or refused
+            get(sink, "/healthz")
+
+        def refused() -> bool:
+            with socket.socket() as visitor:
+                return visitor.connect_ex(("127.0.0.1", taken)) != 0
+
+        until(refused)
+        sink.send(result(0, pts=0, ts=START))

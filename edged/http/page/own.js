@@ -76,8 +76,10 @@ async function play(video, signal) {
     }
   } finally {
     URL.revokeObjectURL(url);
-    video.removeAttribute("src");
-    video.load();
+    if (video.src === url) {  // else the next has begun meanwhile
+      video.removeAttribute("src");
+      video.load();
+    }
   }
 }
 

@@ -19,9 +19,19 @@ export const CAUSES = {
 
 const SINKS = { mqtt: "broker", http: "page", jsonl: "lines", events: "lines of events" };
 
-/** What became of results on their way to one place. */
+const OTHERS = {
+  sent: "taken",
+  packets: "the camera's packets that were recorded",
+  packets_lost: "the camera's packets that were lost",
+  events_delivered: "events that were delivered",
+  events_refused: "events that it refused",
+  events_lost: "events that were lost",
+};
+
+/** What became of results, or of what else a place counts, on the way there. */
 export function fate(sink, of) {
-  return `${SINKS[sink] || sink}: ${of === "sent" ? "taken" : `lost, ${CAUSES[of] || of}`}`;
+  const words = OTHERS[of] || (CAUSES[of] ? `lost, ${CAUSES[of]}` : of.replaceAll("_", " "));
+  return `${SINKS[sink] || sink}: ${words}`;
 }
 
 const STAGES = ["capture", "queue", "motion", "preprocess", "predict", "postprocess", "total", "annotate", "encode", "publish"];
