@@ -117,6 +117,9 @@ class RabbitMQ(Broker):
             "HOME": "/var/lib/rabbitmq",
             "PATH": "/usr/sbin:/usr/bin",
             "RABBITMQ_NODENAME": "fleet@localhost",
+            # Erlang's own two ports, too, for this machine alone.
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
         command = ["chroot", str(self._root), f"/{server.relative_to(self._root)}"]
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
