@@ -31,9 +31,6 @@ log = structlog.get_logger()
 
 _AHEAD = 2
 """Pictures between the two threads; whoever takes them takes them at once, so this is for hiccups only."""
-_NICE = 3
-"""Decoding gives way to the model, a little: where both want all cores, a decoder beside each engine gets a
-third of one, and keeps up. With more it would fall behind, and frames would grow old unseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,8 @@ class Reader:
         self._heard = time.monotonic()
         self._size = (0, 0)
         self._properties: dict[str, Any] = {}
-        bridge.start("camera", self._run, nice=_NICE)
+        # No less important than the model: it drains the camera, and what it leaves there grows old unseen.
+        bridge.start("camera", self._run)
 
     @property
     def good_s(self) -> float:
