@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import time
@@ -141,8 +142,9 @@ def test_a_real_daemon_is_shown_and_missed(
         header, row = shown.stdout.splitlines()
         assert header.split()[:3] == ["node", "camera", "is"]
         assert row.split()[:3] == ["lab1", "front", "ok"]
-        (camera,) = json.loads(edged("fleet", url, "--listen", "10", "--json").stdout)
-        assert camera["fps"] > 0
+        # On a machine that stalls, no frame may have fallen into the last half second.
+        cameras = iter(lambda: json.loads(edged("fleet", url, "--listen", "10", "--json").stdout), None)
+        camera = next(camera for (camera,) in itertools.islice(cameras, 5) if camera["fps"] > 0)
         assert camera["model"] == demo_model.stem
         assert time.time() - camera["heard"] < 10
 
