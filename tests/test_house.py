@@ -44,13 +44,12 @@ FLOORS: tuple[dict[str, str], ...] = (
         "bridge": "the only maker of threads",
         "channel": "the bounded queue",
         "backoff": "how long to wait before the next attempt",
-        "atomic": "files that are replaced as a whole",
     },
     {"settings": "declared once, a file a section; loaded from env file and environment; no secret shown"},
     {
         "contract": "what is published, whoever publishes it: topics, payloads, schema",
         "imaging": "pictures into models, and out with what was found drawn into them",
-        "durable": "what outlives a kill: open events, what of them is owed, totals of lines",
+        "durable": "what outlives a kill: open events, what of them is owed, line totals; whole files",
     },
     {
         "decoders": "one file a model family: output tensors to detections",

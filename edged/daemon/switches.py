@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from edged.atomic import replace_file
 from edged.contract.topics import slug
+from edged.durable.atomic import replace_file
 from edged.errors import ConfigError
 from edged.records import Controls
 from edged.video.segments import FILES

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edged import bridge
-from edged.atomic import replace_file
 from edged.contract import happenings, payloads
+from edged.durable.atomic import replace_file
 from edged.durable.totals import Totals
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edged.atomic import replace_file
 from edged.contract.topics import NodeTopics
+from edged.durable.atomic import replace_file
 from edged.mqtt.home.discovery import node_id
 from edged.mqtt.retained import leftovers
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edged.atomic import replace_file
+from edged.durable.atomic import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
