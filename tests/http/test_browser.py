@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from browser import open_browser
 from made import START, result
-from test_live_view import REPORT, RUNNING, Camera, serving
+from viewing import REPORT, RUNNING, Camera, serving
 
 from edged.http.site import Site
 from edged.settings.listener import parse

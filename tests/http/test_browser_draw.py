@@ -12,7 +12,7 @@ import pytest
 import rig
 from browser import Browser, open_browser
 from daemon import Daemon
-from test_live_view import serving
+from viewing import serving
 
 from edged.scene.zones import inside
 from edged.scene.zones import place as place_of

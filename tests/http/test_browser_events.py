@@ -10,8 +10,8 @@ from urllib.request import urlopen
 from browser import open_browser
 from daemon import Daemon
 from made import START, result
-from test_live_view import RUNNING, serving
 from test_recordings import event
+from viewing import RUNNING, serving
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from browser import Browser, open_browser
 from made import START, result
-from test_live_view import REPORT, RUNNING
 from test_recordings import event
+from viewing import REPORT, RUNNING
 
 from edged.http.setup import setup
 from edged.http.site import Site

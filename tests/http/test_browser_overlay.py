@@ -12,20 +12,19 @@ import pytest
 from browser import open_browser
 from made import result
 from source_clips import make
-from test_live_view import RUNNING
+from viewing import RUNNING, serving
 
 from edged import bridge
 from edged.http import handlers
-from edged.http.site import Site
 from edged.imaging.marks import class_colour
 from edged.records import Box, Detection, Keypoint
-from edged.settings.listener import parse
-from edged.sinks.http import HttpSink
 from edged.sources.packets.tap import StreamTap, Tap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from edged.sinks.http import HttpSink
 
 PLAYS = "return !document.getElementById('own').hidden && document.getElementById('video').currentTime > 0.2"
 SHAPES = """
@@ -75,13 +74,9 @@ class Camera:
 
 @pytest.fixture
 def sink() -> Iterator[HttpSink]:
-    opened = HttpSink(Site(parse("127.0.0.1:0"), token=None), has_video=True)
-    opened.open()
-    opened.state(RUNNING)
-    try:
+    with serving(has_video=True) as opened:
+        opened.state(RUNNING)
         yield opened
-    finally:
-        opened.close()
 
 
 def css(colour: tuple[int, int, int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_live_view import REPORT
+from viewing import REPORT
 
 from edged.http.history import History
 from edged.metrics import StageStats

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import dataclasses
 import http.client
 import itertools
@@ -13,8 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -22,57 +20,20 @@ import pytest
 from daemon import until
 from made import START, result
 from prometheus_client.parser import text_string_to_metric_families
+from viewing import REPORT, RUNNING, Camera, Viewer, get, port, serving
 
-from edged import bridge
 from edged.errors import ConfigError, SinkError
 from edged.http.setup import setup
 from edged.http.site import Site
-from edged.metrics import FrameCounts, Meter, StageStats
-from edged.records import Report, Result, State
+from edged.metrics import Meter
 from edged.settings.listener import parse
 from edged.settings.loading import load, load_all
 from edged.sinks import Context, NoControl
 from edged.sinks.http import HttpSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from edged.pixels import Pixels
-    from edged.records import Image
-
-TOKEN = "0123456789abcdef"  # noqa: S105  # of nobody
-
-RUNNING = State(
-    lifecycle="running",
-    device="cpu",
-    runtime="a-runtime 1.0",
-    model="a-model",
-    version="0.1.0",
-    config_hash="abc",
-    camera_online=True,
-    source={"kind": "synthetic", "width": 160, "height": 120},
-)
-REPORT = Report(
-    interval_s=10.0,
-    fps=29.5,
-    stages={"predict": StageStats(295, 5.0, 7.0, 9.0, 11.0), "encode": StageStats(295, 2.0, 3.0, 4.0, 5.0)},
-    frames=FrameCounts(captured=310, inferred=295, dropped={"superseded": 14}, in_flight=1),
-    reconnects=3,
-    sinks={"video": {"sent": 290, "failed": 5}},
-    host={"load_1min": 0.5, "throttled": True},
-)
-
-
-@contextmanager
-def serving(address: str = "127.0.0.1:0", token: str | None = None) -> Iterator[HttpSink]:
-    """A live view that is open."""
-    sink = HttpSink(Site(parse(address), token=token), title="front door")
-    sink.open()
-    try:
-        yield sink
-    finally:
-        sink.close()
 
 
 @pytest.fixture
@@ -80,108 +41,6 @@ def sink() -> Iterator[HttpSink]:
     """A live view for this machine."""
     with serving() as opened:
         yield opened
-
-
-def port(sink: HttpSink) -> int:
-    return int(sink.url.rstrip("/").rpartition(":")[2])
-
-
-def get(
-    sink: HttpSink, path: str, *, host: str = "127.0.0.1", **headers: str
-) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body."""
-    connection = http.client.HTTPConnection(host, port(sink), timeout=10)
-    try:
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, {name.title(): value for name, value in answer.getheaders()}, answer.read()
-    finally:
-        connection.close()
-
-
-class Camera:
-    """Feeds a sink with results from a thread of its own, and counts the pictures that were drawn."""
-
-    def __init__(
-        self, sink: HttpSink, *, fps: float = 50, size: tuple[int, int] = (160, 120), noise: bool = False
-    ) -> None:
-        self.drawn = 0
-        self.sent = 0
-        self._sink = sink
-        self._pause_s = 1 / fps
-        self._size = size
-        self._noise = noise
-        self._going = True
-        self._ended = False
-
-    def __enter__(self) -> Self:
-        bridge.start("camera", self._run)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._going = False
-        while not self._ended:
-            time.sleep(0.01)
-
-    def _run(self) -> None:
-        while self._going:
-            self._sink.send(self._result())
-            self.sent += 1
-            time.sleep(self._pause_s)
-        self._ended = True
-
-    def _result(self) -> Result:
-        made = result(
-            self.sent,
-            pts=self.sent / 50,
-            ts=START + self.sent / 50,
-            size=self._size,
-            seen=self.sent % 40 < 20,
-        )
-
-        def picture() -> Pixels:
-            self.drawn += 1
-            return made.picture()
-
-        return Result(made.frame, made.model, made.detections, made.timings_ms, picture, waits=False)
-
-
-class Viewer:
-    """Reads the stream picture by picture."""
-
-    def __init__(self, sink: HttpSink) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port(sink), timeout=10)
-        self.connection.request("GET", "/stream.mjpg")
-        self.answer = self.connection.getresponse()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self.answer.close()
-        self.connection.close()
-
-    def picture(self) -> Image:
-        """The next picture."""
-        length = 0
-        while (line := self.answer.readline()) != b"\r\n" or not length:
-            assert line
-            if line.lower().startswith(b"content-length:"):
-                length = int(line.split(b":")[1])
-        jpeg = self.answer.read(length)
-        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        assert image is not None
-        return image  # type: ignore[return-value]  # uint8 as decoded
-
-
-def wait(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +81,7 @@ def test_figures_are_those_of_the_last_frames(sink: HttpSink) -> None:
     sink.state(RUNNING)
     sink.report(REPORT)
     with Camera(sink, fps=40) as camera:
-        wait(lambda: camera.sent > 60)
+        until(lambda: camera.sent > 60, limit_s=10.0)
         live = json.loads(get(sink, "/live.json")[2])
     assert live["title"] == "front door"
     assert live["health"] == {"status": "ok", "lifecycle": "running", "problems": []}
@@ -341,7 +200,7 @@ def test_opencv_reads_the_stream(sink: HttpSink) -> None:
 def test_while_nobody_looks_nothing_is_drawn(sink: HttpSink) -> None:
     sink.state(RUNNING)
     with Camera(sink, fps=200) as camera:
-        wait(lambda: camera.sent > 50)
+        until(lambda: camera.sent > 50, limit_s=10.0)
         for path in ("/", "/live.json", "/healthz", "/metrics"):
             get(sink, path)
         assert camera.drawn == 0
@@ -351,7 +210,7 @@ def test_while_nobody_looks_nothing_is_drawn(sink: HttpSink) -> None:
         time.sleep(0.5)  # the server notices that the viewer has left
         drawn = camera.drawn
         sent = camera.sent
-        wait(lambda: camera.sent > sent + 50)
+        until(lambda: camera.sent > sent + 50, limit_s=10.0)
         assert camera.drawn == drawn
 
 
@@ -429,7 +288,7 @@ def test_too_many_connections_are_hung_up_on(sink: HttpSink) -> None:
             return get(sink, "/live.json")[0] == 200
         return False
 
-    wait(answers)
+    until(answers, limit_s=10.0)
 
 
 def test_garbage_is_survived(sink: HttpSink) -> None:
@@ -470,106 +329,6 @@ def test_a_port_can_be_taken_again_at_once() -> None:
         taken = port(first)
     with serving(f"127.0.0.1:{taken}") as second:
         assert get(second, "/live.json")[0] == 200
-
-
-def own_address() -> str:
-    """An address of this machine that others could use."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has no address but 127.0.0.1")
-        address: str = probe.getsockname()[0]
-    return address
-
-
-PATHS = (
-    "/",
-    "/live.json",
-    "/now.json",
-    "/stream.mjpg",
-    "/stream.mp4",
-    "/snapshot.jpg",
-    "/metrics",
-    "/healthz",
-)
-
-
-def test_from_elsewhere_nothing_is_shown_without_the_token() -> None:
-    with serving("0.0.0.0:0", TOKEN) as sink, Camera(sink):  # that is the case
-        outside = own_address()
-        for path in (*PATHS, "/nothing"):
-            status, headers, body = get(sink, path, host=outside)
-            assert status == 401
-            assert headers["Www-Authenticate"].startswith("Basic")
-            assert len(body) < 50
-            assert get(sink, path, host=outside, Authorization="Bearer wrong")[0] == 401
-        sink.state(RUNNING)
-        for path in ("/", "/live.json", "/snapshot.jpg", "/metrics", "/healthz"):
-            assert get(sink, path, host=outside, Authorization=f"Bearer {TOKEN}")[0] == 200
-
-
-def test_many_wrong_tokens_are_slowed_down_and_the_right_one_still_opens() -> None:
-    with serving(token=TOKEN) as sink:
-        wrong = [get(sink, "/", Authorization=f"Bearer {number}")[:2] for number in range(14)]
-        assert [status for status, _ in wrong[:10]] == [401] * 10
-        # On a machine that is slow enough one or the other of the rest has been forgiven.
-        slowed = next(headers for status, headers in wrong[10:] if status == 429)
-        assert slowed["Retry-After"] == "6"
-        assert "Www-Authenticate" not in slowed
-        assert get(sink, "/")[0] == 401  # who offers none guesses nothing
-        began = time.monotonic()
-        assert get(sink, "/", Authorization=f"Bearer {TOKEN}")[0] == 200
-        assert 0.2 < time.monotonic() - began < 30  # a turn among those who guess
-
-
-def test_who_hangs_up_leaves_the_line_of_those_who_guess() -> None:
-    with serving(token=TOKEN) as sink:
-        for number in range(11):
-            get(sink, "/", Authorization=f"Bearer {number}")
-        for _ in range(200):
-            with socket.create_connection(("127.0.0.1", port(sink))) as guesser:
-                guesser.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n")
-        began = time.monotonic()
-        while (
-            True
-        ):  # there are no more connections than so many at a time, and it takes a moment to see them gone
-            with contextlib.suppress(ConnectionError):
-                assert get(sink, "/", Authorization=f"Bearer {TOKEN}")[0] == 200
-                break
-        assert time.monotonic() - began < 10  # 200 turns would be 50 s
-
-
-def test_a_browser_that_has_shown_the_token_is_let_in_without_it() -> None:
-    """A phone forgets the password with the window. The cookie ends with the token and does not tell it."""
-    basic = "Basic " + base64.b64encode(f"me:{TOKEN}".encode()).decode()
-    with serving(token=TOKEN) as sink:
-        cookie = get(sink, "/", Authorization=basic)[1]["Set-Cookie"]
-        assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
-        assert TOKEN not in cookie
-        kept = cookie.split(";")[0]
-        status, headers, _ = get(sink, "/live.json", Cookie=kept)
-        assert status == 200
-        assert "Set-Cookie" not in headers
-        for number in range(11):
-            get(sink, "/", Authorization=f"Bearer {number}")
-        took_s = []
-        for _ in range(5):
-            began = time.monotonic()
-            assert get(sink, "/live.json", Cookie=kept)[0] == 200
-            took_s.append(time.monotonic() - began)
-        assert min(took_s) < 0.25, "as long as a turn takes"
-        name, _, value = kept.partition("=")
-        end, _, seal = value.partition(".")
-        for forged in (f"{int(end) + 1}.{seal}", f"{end}.", f".{seal}", f"x.{seal}", "ü.ü", seal):
-            assert get(sink, "/", Cookie=f"{name}={forged}".encode().decode("latin-1"))[0] == 401
-        assert "Set-Cookie" not in get(sink, "/metrics", Authorization=f"Bearer {TOKEN}")[1]
-    with serving(token=TOKEN[::-1]) as sink:
-        assert get(sink, "/", Cookie=kept)[0] == 401
-
-
-def test_a_name_that_was_made_to_lead_here_is_refused(sink: HttpSink) -> None:
-    assert get(sink, "/live.json", Host="evil.example")[0] == 421
 
 
 def test_several_cameras_have_pages_below_their_names() -> None:

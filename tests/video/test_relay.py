@@ -14,7 +14,7 @@ import av
 import pytest
 from daemon import until
 from source_clips import make, number_of
-from test_live_view import RUNNING, get, port
+from viewing import RUNNING, get, port, serving
 
 from edged import sources
 from edged.http.site import Site
@@ -232,13 +232,9 @@ def test_another_size_is_another_file(relay: Relay, tmp_path: Path) -> None:
 
 @pytest.fixture
 def sink() -> Iterator[HttpSink]:
-    opened = HttpSink(Site(parse("127.0.0.1:0"), token=None), has_video=True)
-    opened.open()
-    opened.state(RUNNING)
-    try:
+    with serving(has_video=True) as opened:
+        opened.state(RUNNING)
         yield opened
-    finally:
-        opened.close()
 
 
 def test_those_that_hang_hold_up_neither_the_camera_nor_who_watches(sink: HttpSink, clip: Path) -> None:
