@@ -166,11 +166,15 @@ def test_contributing_shows_the_rooms_of_this_list() -> None:
 
 
 def test_contributing_names_places_that_there_are() -> None:
-    """Whoever follows it finds a file."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = {name.removeprefix("edged/") for name in re.findall(r"`((?:edged/)?\w+/[\w/]*\w\.py)`", text)}
-    assert len(named) > 10
-    assert sorted(name for name in named if not (PACKAGE / name).is_file()) == []
+    """Whoever follows it finds a file, and a setting."""
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Where to change what")[2]
+    named = re.findall(r"`(\w+/[\w/]*(?:\w\.(?:py|js))?)`", table)
+    assert len(named) > 50
+    assert sorted(name for name in named if not (PACKAGE / name.removeprefix("edged/")).exists()) == []
+    sections = {path.name for path in (PACKAGE / "settings/sections").glob("[a-z]*.py")}
+    assert set(re.findall(r"`(\w+\.py)`", table.partition("| what a detection")[0])) == sections
+    variables = {f"EDGED_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"\bEDGED_\w+", table)) <= variables
 
 
 def rooms_table() -> Iterator[str]:
