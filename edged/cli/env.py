@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from edged.settings import cameras, tables
-from edged.settings.declared import PREFIX
+from edged.settings.field import PREFIX
 
 if TYPE_CHECKING:
     import argparse

@@ -332,6 +332,3 @@ def admission(settings: Settings) -> Admission | None:
 
 def _nothing() -> None:
     """A memory holds nothing that would have to be closed."""
-
-
-__all__ = ["Assembly", "Closer", "Runner", "Surroundings", "admission", "build"]

@@ -343,6 +343,3 @@ def _broken_promise(pipeline: Pipeline) -> SinkError | None:
                 f"the last because {outlet.failure or 'of a fault that has passed'}"
             )
     return None
-
-
-__all__ = ["CameraRun", "Daemon"]

@@ -19,6 +19,3 @@ def share() -> None:
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
-
-
-__all__ = ["share"]

@@ -278,6 +278,3 @@ class _Service:
             for camera in self._cameras.there.values():
                 camera.abort()
         self._stopping.set()
-
-
-__all__ = ["Outcome", "serve"]

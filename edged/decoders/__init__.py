@@ -71,6 +71,3 @@ def decoder_class(model: Model) -> type[Decoder]:
         f"the model {model.name!r} is of no supported family: inputs {inputs}; outputs {outputs}. {against}",
         hint="docs/models.md says what each of them looks like",
     )
-
-
-__all__ = ["Decoder", "decoder_class", "mismatches"]

@@ -79,6 +79,3 @@ def _grid(cells: int, step: float, shapes: Sequence[tuple[float, float]]) -> Anc
     x, y = np.meshgrid(middle, middle)
     centres = np.repeat(np.stack((x, y), axis=-1).reshape(-1, 2), len(shapes), axis=0)
     return np.concatenate((centres, np.tile(shapes, (cells * cells, 1))), axis=1).astype(np.float32)
-
-
-__all__ = ["known"]

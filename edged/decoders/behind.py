@@ -135,6 +135,3 @@ def _has_scores_only(model: Model) -> bool:
     """Whether a trial run gives nothing but probabilities behind the box, and so no points in pixels."""
     rows = _rows(model, 0)
     return rows is not None and bool(evidence.are_probabilities(rows[_BOX:].T).all())
-
-
-__all__ = ["Points", "is_angle", "no_detector", "points"]

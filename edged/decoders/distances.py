@@ -44,6 +44,3 @@ def rows_reaching(scores: Tensor, least: float) -> npt.NDArray[np.intp]:
     again = np.zeros(hits.size, np.bool_)
     again[1:] = hits[1:] == hits[:-1]
     return hits[~again]
-
-
-__all__ = ["SIDES", "corners", "rows_reaching"]

@@ -106,15 +106,3 @@ def follow_the_grid(x: npt.NDArray[np.float32], cell_x: npt.NDArray[np.float32])
 def known_classes(model: Model) -> int:
     """How many classes the labels name; without any the usual number."""
     return len(model.labels) or _USUAL_CLASSES
-
-
-__all__ = [
-    "are_finished",
-    "are_probabilities",
-    "are_scores",
-    "columns_are_anchors",
-    "follow_the_grid",
-    "is_probability",
-    "known_classes",
-    "values",
-]

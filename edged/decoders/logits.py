@@ -26,6 +26,3 @@ def sigmoid(logits: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
         1 + np.exp(-np.clip(logits, -_LIMIT, _LIMIT, dtype=np.float64))
     )
     return probabilities
-
-
-__all__ = ["logit", "sigmoid"]

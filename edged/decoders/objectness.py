@@ -55,6 +55,3 @@ class Threshold:
         scores = real(alive[:, OBJECTNESS], self._spec) * real(best, self._spec)
         sure = np.flatnonzero(scores >= self._threshold)
         return Sure(rows[sure], class_ids[sure], scores[sure])
-
-
-__all__ = ["FIRST_CLASS", "OBJECTNESS", "Sure", "Threshold", "are_rows_of_three"]

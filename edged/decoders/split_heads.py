@@ -166,6 +166,3 @@ class SplitDecoder:
         found, scores, class_ids = self._head.candidates(outputs)
         kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
         return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
-
-
-__all__ = ["SplitCandidates", "SplitDecoder", "SplitHead", "SplitLayout", "split_layout"]

@@ -175,6 +175,3 @@ class EnginePools:
             del self._places[wanted]
         if place.pool is not None:
             place.pool.close()
-
-
-__all__ = ["EnginePool", "EnginePools", "Guest", "Turns"]

@@ -128,6 +128,3 @@ class Tenancy:
             log.info("edgetpu_left", model=other.model, to=model)
             other.engine.leave(f"its Edge TPU was left to {model}, which runs nowhere else")
         return True
-
-
-__all__ = ["Tenancy"]

@@ -56,6 +56,3 @@ def _options(walk: Walk) -> Mapping[str, Any]:
         "ssd_exponential": bool(walk.number(decoding, _EXPONENTIAL, "<B", 0)),
         "ssd_sigmoid": bool(walk.number(decoding, _SIGMOID, "<B", 0)),
     }
-
-
-__all__ = ["TFLITE_METADATA", "read"]

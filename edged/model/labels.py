@@ -152,6 +152,3 @@ def _yaml(inline: str, below: str) -> ClassNames | None:
     if all(number is not None for number, _ in entries):
         return by_id((int(number), name) for number, name in entries)
     return ClassNames(tuple(name for _, name in entries), numbered=False)
-
-
-__all__ = ["ClassNames", "by_id", "parse"]

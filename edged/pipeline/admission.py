@@ -94,6 +94,3 @@ class Admission:
         if now >= self._again_s:
             self._again_s = math.inf
         return True
-
-
-__all__ = ["Admission"]

@@ -80,6 +80,3 @@ def timings(job: FrameJob, started: float, ended: float, *, gated: bool) -> dict
         "capture": round(job.frame.capture_ms, 3),
         **{stage: round(1e3 * taken, 3) for stage, taken in seconds.items()},
     }
-
-
-__all__ = ["FrameJob", "Look", "timings"]

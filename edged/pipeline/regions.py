@@ -202,6 +202,3 @@ def _spans(length: int, count: int) -> list[tuple[int, int]]:
         *((2 * round(last * number / (count - 1) / 2), piece) for number in range(count - 1)),
         (last, piece),
     ]
-
-
-__all__ = ["OVERLAP", "Attention", "Regions", "Tiles", "crops", "grid"]

@@ -231,6 +231,3 @@ def _refine(common: Floats, found: Sequence[Detection]) -> None:
         if len(corners[one]) == len(corners[other]) == _CORNERS:
             area = cv2.intersectConvexConvex(corners[one], corners[other])[0]
             common[one, other] = common[other, one] = area
-
-
-__all__ = ["merged"]

@@ -136,6 +136,3 @@ class Workers:
         finally:
             self._settle(job)
             self._free.put(look.tensor)
-
-
-__all__ = ["Workers"]

@@ -275,6 +275,3 @@ class Scene:
             name: dict(total) for name, total in self._crossings.items()
         }
         return Presence(counts, zones, lines)
-
-
-__all__ = ["Scene", "SceneRules", "SceneView"]

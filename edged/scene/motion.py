@@ -186,6 +186,3 @@ def _middle(values: _Plane) -> float:
 def _share(elapsed_s: float, constant: float) -> float:
     """How much of the new takes the place of the old within ``elapsed_s`` seconds."""
     return 1.0 - math.exp(-elapsed_s / constant)
-
-
-__all__ = ["Background", "Change"]

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from edged.errors import ConfigError
-from edged.settings.declared import PREFIX
+from edged.settings.field import PREFIX
 from edged.settings.secrets import shown
 from edged.settings.tables import declarations, exists
 

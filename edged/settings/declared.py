@@ -69,6 +69,3 @@ class Settings(
         }
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-__all__ = ["PREFIX", "Settings"]

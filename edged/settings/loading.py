@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from edged.errors import ConfigError
 from edged.settings import cameras, sandbox
-from edged.settings.declared import PREFIX, Settings
+from edged.settings.declared import Settings
+from edged.settings.field import PREFIX
 from edged.settings.listener import parse
 from edged.settings.secrets import shown
 from edged.settings.tables import exists
@@ -182,6 +183,3 @@ def _sentence(detail: ErrorDetails, one: cameras.CameraValues) -> str:
         return message
     written = one.written.get(name, name)
     return f"{written}={shown(detail['input'], name)}: {message[0].lower()}{message[1:]} ({meaning})"
-
-
-__all__ = ["load", "load_all"]

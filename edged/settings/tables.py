@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edged.settings.declared import PREFIX, Settings
+from edged.settings.declared import Settings
+from edged.settings.field import PREFIX
 from edged.settings.sections.scene import NAMED
 
 if TYPE_CHECKING:

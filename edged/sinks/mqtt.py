@@ -23,7 +23,6 @@ from edged.mqtt.delivery.spooler import SpoolFile
 from edged.mqtt.home.discovery import Discovery, Offers
 from edged.mqtt.home.introduction import Introduction
 from edged.mqtt.link import credentials
-from edged.mqtt.link.probe import check
 from edged.mqtt.node import MqttNode, NodeOptions
 from edged.mqtt.retained.names import Memory
 from edged.settings.listener import parse
@@ -371,6 +370,3 @@ def _node(settings: Settings, *, context: Context) -> MqttNode:
         named=context.lender.named,
         memory=memory,
     )
-
-
-__all__ = ["MqttSink", "check"]

@@ -275,6 +275,3 @@ def _refused(target: Path, reason: str) -> SinkError:
             writing=True,
         ),
     )
-
-
-__all__ = ["VideoSink", "recorder"]

@@ -180,6 +180,3 @@ def check(settings: Settings) -> str:
     server = HttpServer(settings.webhook_url)
     server.reach(_CHECK_S)
     return f"{server.name} answers"
-
-
-__all__ = ["WebhookSink", "check"]

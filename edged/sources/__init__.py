@@ -213,16 +213,3 @@ def create(settings: Settings) -> Source:
     """The source that the settings name, not yet open."""
     source: Source = source_class(settings.source).create(settings)
     return source
-
-
-__all__ = [
-    "Seeker",
-    "Source",
-    "create",
-    "gives_every_frame",
-    "looked_at",
-    "passing",
-    "require_packets",
-    "source_class",
-    "watches_packets",
-]

@@ -369,6 +369,3 @@ async def _subscriber(port: int) -> AsyncIterator[asyncio.Queue[Received]]:
     finally:
         client.disconnect()
         await loop.run_in_executor(None, client.loop_stop)
-
-
-__all__ = ["BASE", "CLIP", "MODEL", "Demo", "DemoError", "DemoOutcome", "Received", "Tally"]

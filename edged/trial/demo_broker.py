@@ -49,6 +49,3 @@ async def serve(host: str, port: int) -> AsyncIterator[None]:
         yield
     finally:
         await broker.shutdown()
-
-
-__all__ = ["load", "serve"]

@@ -134,6 +134,3 @@ class Annotator:
         self._delayed.clear()
         if len(self._codecs) > 1:
             del self._codecs[0]
-
-
-__all__ = ["Annotator"]

@@ -194,6 +194,3 @@ def _ticks(time_: int | None, base: Fraction | None) -> int | None:
         return None
     # To the nearest one, in whole numbers: two thousand fractions a minute were a tenth of all the work here.
     return (2 * time_ * base.numerator * CLOCK_HZ // base.denominator + 1) // 2
-
-
-__all__ = ["Copier", "Note", "Timeline"]

@@ -216,6 +216,3 @@ class Relay:
         self.listens = bool(self._receivers) and not self._paused
         if not self.listens:
             self._forget()
-
-
-__all__ = ["Receiver", "Relay"]

@@ -142,6 +142,3 @@ def _detection(item: dict[str, Any], x: float, y: float) -> Detection:
         sub_label=item.get("sub_label", ""),
         sub_score=item.get("sub_score", 0.0),
     )
-
-
-__all__ = ["LinesBeside", "render"]

@@ -54,6 +54,3 @@ def _this_boot() -> str:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:
         return ""
-
-
-__all__ = ["AgeClock", "Mark"]

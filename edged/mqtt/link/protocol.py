@@ -86,6 +86,3 @@ class BoundedClient(paho.Client):
         del level
         if fmt.startswith(("Received malformed", "failed to")):
             self.said = fmt % args
-
-
-__all__ = ["PACKET_LIMIT", "BoundedClient"]

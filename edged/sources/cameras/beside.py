@@ -174,6 +174,3 @@ class PassingStream:
         good_s = 0.0 if self._since is None else time.monotonic() - self._since
         self._since = None
         self._stopped.wait(self._backoff.after(good_s))
-
-
-__all__ = ["PacketCamera", "PassingStream"]

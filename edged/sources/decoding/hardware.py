@@ -92,6 +92,3 @@ def _opened(own: av.VideoCodecContext, device: str) -> av.VideoCodecContext | No
         return None
     context.extradata = own.extradata
     return context  # type: ignore[no-any-return]  # of a video codec
-
-
-__all__ = ["AUTO", "SOFTWARE", "DecoderChoice", "library"]

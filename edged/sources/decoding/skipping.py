@@ -111,6 +111,3 @@ class CanSkip(Protocol):
     """A camera that need not decode all that it gets."""
 
     skipping: Skipping | None
-
-
-__all__ = ["QUIET", "RATE", "CanSkip", "MotionAware", "Skipping"]

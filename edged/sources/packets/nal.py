@@ -87,6 +87,3 @@ class Headers:
         if at:
             at += int.from_bytes(data[at - self._length : at], "big")
         return at + self._length
-
-
-__all__ = ["Headers"]

@@ -126,6 +126,3 @@ class Sizes:
         # Where sizes come in two heaps, the median knows only one.
         self._spread = max(around, (high - self._usual) / 1.2816)
         self._largest = max(self._known)
-
-
-__all__ = ["Sizes"]

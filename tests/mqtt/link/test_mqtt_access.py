@@ -20,8 +20,8 @@ from edged.errors import ConfigError, SinkError
 from edged.metrics import Meter
 from edged.mqtt.link import credentials, probe
 from edged.mqtt.link.client import BrokerAccess
+from edged.mqtt.link.probe import check
 from edged.settings.broker import Broker, parse_url
-from edged.sinks.mqtt import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
