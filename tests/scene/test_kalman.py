@@ -116,6 +116,9 @@ def test_one_measurement_cannot_make_a_box_smaller_than_a_pixel() -> None:
     course.predict(5.0)
     course.correct((0.0, 0.0, 0.0, 0.0), 0.5)
     assert min(sized(course)[2:]) >= 1.0
+    course = Course((0.0, 0.0, 1.5, 1.5))
+    course.correct((0.0, 0.0, 1.5, 1.5), 0.5)
+    assert sized(course)[2:] == (1.5, 1.5), "nor is one that small made larger"
 
 
 def test_a_doubtful_box_moves_less_than_a_good_one_and_a_change_of_size_less_than_one_of_place() -> None:

@@ -118,12 +118,19 @@ def test_plain_overlap_is_intersection_over_union() -> None:
     assert list(overlaps(first, [])) == list(overlaps([], second)) == []
 
 
+def test_boxes_that_only_touch_do_not_overlap_and_those_smaller_than_a_pixel_do() -> None:
+    beside, below = (10.0, 0.0, 20.0, 10.0), (0.0, 10.0, 10.0, 20.0)
+    assert list(overlaps([(0.0, 0.0, 10.0, 10.0)], [beside, below])) == []
+    dot = (3.0, 3.0, 3.5, 3.5)
+    assert list(overlaps([dot], [dot])) == [(0, 0, 1.0)]
+
+
 @pytest.mark.parametrize("buffer", [0.0, 0.3])
 def test_all_pairs_that_overlap_are_found_and_no_others(buffer: float) -> None:
     """Against every pair, by the textbook; sizes differ a lot, and some boxes touch or are alike."""
     random, met = np.random.default_rng(6), 0
     for _ in range(20):
-        corners = random.integers(0, 60, (2, 15, 2))
+        corners = random.integers(-60, 60, (2, 15, 2))
         sizes = random.integers(1, random.integers(2, 60), (2, 15, 2))
         first, second = np.concatenate((corners, corners + sizes), axis=2).astype(float)
         expected = {}
@@ -165,6 +172,16 @@ def test_assignment_is_the_cheapest_one() -> None:
                         least = min(least, sum(cost[pair] - limit for pair in pairs))
         found = assign(possible(cost, limit), limit)
         assert sum(cost[pair] - limit for pair in found) == pytest.approx(least)
+
+
+def test_groups_that_share_no_pair_are_each_paired_at_their_best() -> None:
+    """One has no choice; of every two others the first has to leave its best to the second."""
+    price = {(4, 0): 0.5}
+    for at in (0, 2, 5):
+        price |= {(at, at + 1): 0.1, (at, at + 2): 0.2, (at + 1, at + 1): 0.3, (at + 1, at + 2): 0.9}
+    crossed = [pair for at in (0, 2, 5) for pair in ((at, at + 2), (at + 1, at + 1))]
+    assert assign(price, 1.0) == sorted([(4, 0), *crossed])
+    assert assign(dict(reversed(price.items())), 1.0) == sorted([(4, 0), *crossed])
 
 
 def test_assignment_costs_what_scipys_costs() -> None:
