@@ -6,13 +6,18 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Point: TypeAlias = tuple[float, float]
 """x and y as fractions of the width and the height of the frame, 0..1 from its upper left."""
 
 _CORNERS = 3
 _MOST_CORNERS = 64
+_FLAT = 1e-9
+"""Part of the frame; a polygon that covers no more has nothing inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +104,25 @@ def _fraction(text: str) -> float:
 
 
 def _areas(value: object, kind: str, *, lines: bool, dwells: bool) -> object:
+    """All of a kind.
+
+    Raises:
+        ValueError: some are wrong; a line for each.
+    """
     if not isinstance(value, dict):
         return value
-    return tuple(
-        _area(str(name), str(text), kind, lines=lines, dwells=dwells) for name, text in sorted(value.items())
-    )
+    found, problems = [], []
+    for name, text in sorted(value.items()):
+        try:
+            found.append(_area(str(name), str(text), lines=lines, dwells=dwells))
+        except ValueError as error:
+            problems.append(f"EDGED_{kind}_{name.upper()}={text!r}: {error}")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return tuple(found)
 
 
-def _area(name: str, text: str, kind: str, *, lines: bool, dwells: bool) -> Area:
-    said = f"EDGED_{kind}_{name.upper()}={text!r}"
+def _area(name: str, text: str, *, lines: bool, dwells: bool) -> Area:
     labels, _, rest = text.rpartition("@")
     words = rest.split()
     dwell_s = 0.0
@@ -117,19 +132,32 @@ def _area(name: str, text: str, kind: str, *, lines: bool, dwells: bool) -> Area
         except ValueError:
             dwell_s = math.nan
         if not 0 <= dwell_s <= 86400:  # noqa: PLR2004  # seconds of a day
-            raise ValueError(f"{said}: dwell is not seconds from 0 to 86400")
-    points = []
-    for word in words:
-        match = re.fullmatch(r"([0-9.]+),([0-9.]+)", word)
-        try:
-            points.append((_fraction(match[1]), _fraction(match[2])))  # type: ignore[index]  # caught below
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"{said}: {word!r} is not x,y as fractions of the frame, 0 to 1, as in 0.25,0.5"
-            ) from None
+            raise ValueError("dwell is not seconds from 0 to 86400")
+    points = tuple(_point(word, dwells=dwells) for word in words)
     if lines and (len(points) != 2 or points[0] == points[1]):  # noqa: PLR2004  # a line's ends
-        raise ValueError(f"{said}: a line has two points that differ, as in 0.1,0.5 0.9,0.5")
+        raise ValueError("a line has two points that differ, as in 0.1,0.5 0.9,0.5")
     if not lines and not _CORNERS <= len(points) <= _MOST_CORNERS:
-        raise ValueError(f"{said}: a polygon has 3 to {_MOST_CORNERS} corners, as in 0,0 1,0 1,0.5")
+        raise ValueError(f"a polygon has 3 to {_MOST_CORNERS} corners, as in 0,0 1,0 1,0.5")
+    if not lines and not _spreads(points):
+        raise ValueError("all of its corners lie on one line: there is nothing inside")
     kept = frozenset(part.strip() for part in labels.split(",") if part.strip())
-    return Area(name.lower(), tuple(points), kept, dwell_s)
+    return Area(name.lower(), points, kept, dwell_s)
+
+
+def _point(word: str, *, dwells: bool) -> Point:
+    match = re.fullmatch(r"([0-9.]+),([0-9.]+)", word)
+    try:
+        return _fraction(match[1]), _fraction(match[2])  # type: ignore[index]  # caught below
+    except (TypeError, ValueError):
+        may = " (dwell=3 may stand behind the last one)" if dwells and "=" in word else ""
+        raise ValueError(
+            f"{word!r} is not x,y as fractions of the frame, 0 to 1, as in 0.25,0.5{may}"
+        ) from None
+
+
+def _spreads(points: Sequence[Point]) -> bool:
+    """Whether three corners do not lie on one line."""
+    (x, y), *others = points
+    reach = [(other_x - x, other_y - y) for other_x, other_y in others]
+    far = max(reach, key=lambda way: math.hypot(*way))
+    return any(abs(far[0] * way[1] - far[1] * way[0]) > _FLAT for way in reach)

@@ -111,8 +111,7 @@ def split(values: Mapping[str, str]) -> tuple[list[CameraValues], list[str]]:
         camera, rest = readings[0]
         own[camera][rest] = value
         written[camera][rest] = name
-    if not problems:
-        problems += _shared_output(common, own)
+    problems += _shared_output(common, own)
     return [
         CameraValues(
             camera,
@@ -175,6 +174,9 @@ def _wrong_setting(name: str, value: str, cameras: Sequence[str], readings: list
 def suggestion(name: str, cameras: Sequence[str] = ()) -> str:
     """What may have been meant by a name that there is not, as the end of a sentence."""
     known = [setting.name for setting in declarations()]
+    written = re.sub("[^A-Z0-9]+", "_", name.upper())
+    if exists(written) or any(exists(rest) for _, rest in _readings(written, cameras)):
+        return f"; did you mean {written}? Names of settings have capitals, digits and _"
     shared = of_the_node()
     every = known + [of_camera(one, camera) for camera in cameras for one in known if one not in shared]
     begun = sorted(one for one in every if one.startswith(name.upper()))
@@ -186,16 +188,21 @@ def suggestion(name: str, cameras: Sequence[str] = ()) -> str:
 
 
 def _shared_output(common: Mapping[str, str], own: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """One file cannot hold the video of several cameras."""
-    files: dict[str, str] = {}
+    """Neither a file nor a folder can hold the video of several cameras."""
+    owners: dict[PurePath, str] = {}
     for camera, values in own.items():
-        target = values.get(_OUTPUT, common.get(_OUTPUT, ""))
-        if PurePath(target).suffix and target in files:
+        given = {**common, **_own_folder(common, camera), **values}.get(_OUTPUT)
+        if not given:
+            continue
+        target = PurePath(given)
+        if target in owners:
+            kind = "file" if target.suffix else "folder"
             yield (
-                f"{_OUTPUT}={target!r} is one file for the cameras {files[target]!r} and {camera!r}: "
-                f"name a folder, which gets a folder a camera, or set {of_camera(_OUTPUT, camera)}"
+                f"{_OUTPUT}={given!r} is one {kind} for the cameras {owners[target]!r} and {camera!r}: "
+                f"name a folder in {_OUTPUT}, which gets a folder a camera, or set another "
+                f"{of_camera(_OUTPUT, camera)}"
             )
-        files[target] = camera
+        owners[target] = camera
 
 
 def _own_folder(common: Mapping[str, str], camera: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from edged.errors import ConfigError
+from edged.settings.secrets import without_credentials
 
 _MOST_PORT = 65535
 
@@ -42,7 +43,7 @@ def parse(text: str) -> Address:
     well_formed = colon and host and port.isascii() and port.isdigit() and (bracketed or ":" not in host)
     if not well_formed or int(port) > _MOST_PORT or any(map(str.isspace, host)) or "/" in host:
         raise ConfigError(
-            f"EDGED_HTTP={text!r} is not host:port",
+            f"EDGED_HTTP={without_credentials(text)!r} is not host:port",
             hint="Write 127.0.0.1:8080 for this machine only, or 0.0.0.0:8080 for all",
         )
     return Address(host, int(port))

@@ -64,7 +64,7 @@ def load_all(env_file: Path | None = None, environ: Mapping[str, str] | None = N
         try:
             every.append(Settings(**fields))  # type: ignore[arg-type]  # strings, for pydantic to parse
         except ValidationError as error:
-            problems += [_sentence(detail, one) for detail in error.errors(include_url=False)]
+            problems += [line for detail in error.errors(include_url=False) for line in _lines(detail, one)]
         problems += _contradictions(fields)
     problems = list(dict.fromkeys(problems))  # what is everybody's is wrong for every camera
     if problems:
@@ -166,8 +166,12 @@ def _first_word(binding: Binding) -> str:
     return begins if begins == text else f"{begins}..."
 
 
-def _sentence(detail: ErrorDetails, one: cameras.CameraValues) -> str:
-    """One of pydantic's complaints in the names and values that the user knows."""
+def _lines(detail: ErrorDetails, one: cameras.CameraValues) -> list[str]:
+    """One of pydantic's complaints in names and values that the user knows, without the last full stop."""
+    return [line.removesuffix(".") for line in _sentences(detail, one).splitlines()]
+
+
+def _sentences(detail: ErrorDetails, one: cameras.CameraValues) -> str:
     if not detail["loc"]:
         return str(detail["msg"]).removeprefix("Value error, ")
     field_name = str(detail["loc"][0])

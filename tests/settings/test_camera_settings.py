@@ -103,3 +103,11 @@ def test_one_file_cannot_be_the_video_of_two() -> None:
         None, TWO | {"EDGED_FRONT_OUTPUT": "f.mp4", "EDGED_BACK_DOOR_OUTPUT": "b.mp4"}
     )
     assert (str(front.output), str(back.output)) == ("f.mp4", "b.mp4")
+
+
+def test_one_folder_cannot_be_the_video_of_two() -> None:
+    """Each keeps its own budget of it, and the page would show the video of the other one."""
+    told = refused(EDGED_FRONT_OUTPUT="/video/", EDGED_BACK_DOOR_OUTPUT="/video", EDGED_FPS="many")
+    assert any("is one folder for the cameras 'front' and 'back-door'" in one for one in told)
+    assert len(told) == 2, "with everything else"
+    assert "is one folder" in refused(EDGED_OUTPUT="/video", EDGED_FRONT_OUTPUT="/video/back-door")[0]

@@ -430,3 +430,52 @@ def test_no_check_of_one_room_stands_in_the_place_of_another_ones() -> None:
     counts = Counter(name for part in parts for name in vars(part) if name in checks)
     assert checks.keys() == counts.keys()
     assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_all_wrong_zones_and_lines_are_told_at_once() -> None:
+    told = refused(
+        EDGED_ZONE_A="0,0 1,0",
+        EDGED_ZONE_B="0,0 1,0 2,1",
+        EDGED_ZONE_C="0,0 1,0 1,1 dwel=3",
+        EDGED_LINE_D="0,0",
+    )
+    assert told.startswith("4 settings are wrong:")
+    assert [line.partition("=")[0].strip() for line in told.splitlines()[1:]] == [
+        "EDGED_ZONE_A",
+        "EDGED_ZONE_B",
+        "EDGED_ZONE_C",
+        "EDGED_LINE_D",
+    ]
+    assert "dwell=3 may stand" in told
+
+
+@pytest.mark.parametrize("corners", ["0.1,0.5 0.1,0.5 0.1,0.5", "0,0 0.5,0.5 1,1", "0.2,0.3 0.4,0.3 0.9,0.3"])
+def test_a_polygon_with_nothing_inside_is_refused(corners: str) -> None:
+    assert "all of its corners lie on one line" in refused(EDGED_ZONE_PORCH=corners)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "how"),
+    [
+        ("EDGED_MQTT_URL", "mqtt://ann:a#b@host", "percent-encoded"),
+        ("EDGED_MQTT_URL", "broker.lan", "Write mqtt://broker.lan"),
+        ("EDGED_HTTP", "8080", "Write 127.0.0.1:8080"),
+    ],
+)
+def test_a_wrong_address_is_told_with_its_mend(name: str, value: str, how: str) -> None:
+    """Beside everything else that is wrong."""
+    told = refused(**{name: value, "EDGED_FPS": "many"})
+    assert told.startswith("2 settings are wrong:")
+    assert how in told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("EDGED_ZONE_my-porch", "EDGED_ZONE_MY_PORCH"),
+        ("EDGED_SCORE-THRESHOLD", "EDGED_SCORE_THRESHOLD"),
+        ("edged_zone_gate", "EDGED_ZONE_GATE"),
+    ],
+)
+def test_a_name_in_another_spelling_is_told_in_the_right_one(wrong: str, meant: str) -> None:
+    assert f"did you mean {meant}? Names of settings have capitals, digits and _" in refused(**{wrong: "1"})

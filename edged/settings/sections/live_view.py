@@ -36,5 +36,5 @@ class LiveViewSettings(BaseModel):
             try:
                 parse(value)
             except ConfigError as error:
-                raise ValueError("not host:port") from error
+                raise ValueError(str(error)) from error
         return value

@@ -110,5 +110,5 @@ class MqttSettings(BaseModel):
                 parse_url(value)
             except ConfigError as error:
                 # Only a ValueError is collected together with what else is wrong.
-                raise ValueError(error.problem) from error
+                raise ValueError(str(error)) from error
         return value
