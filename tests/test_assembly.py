@@ -9,12 +9,13 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from around import Around
 from source_clips import make
 
-from edged import bridge, registry
+from edged import registry
 from edged.daemon import assembly
 from edged.errors import ConfigError, EdgedError, ModelError, SinkError, SourceError
 from edged.metrics import Ledger, Meter
@@ -23,11 +24,9 @@ from edged.sinks import NoControl
 from edged.sources.packets.tap import Tapped
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from edged.daemon.assembly import Assembly
-
-T = TypeVar("T")
 
 
 class World:
@@ -41,26 +40,18 @@ class World:
             "EDGED_JSONL": str(folder / "lines.jsonl"),
             "EDGED_OUTPUT": str(folder / "out.mp4"),
         }
-        self.did: list[str] = []
-        self.around = assembly.Surroundings(Meter(), Ledger(), NoControl(), "0" * 32, self._run, self._close)
+        self.daemon = Around()
+        self.did = self.daemon.did
 
     async def build(
         self, changes: Mapping[str, str] | None = None, *, previous: Assembly | None = None
     ) -> Assembly:
         settings = loading.load(None, self.settings | dict(changes or {}))
-        return await assembly.build(settings, self.around, previous=previous)
-
-    def _run(self, name: str, function: Callable[[], T], /) -> Awaitable[T]:
-        self.did.append(name)
-        return bridge.run(name, function)
-
-    async def _close(self, closers: list[tuple[str, Callable[[], None]]], /) -> None:
-        for name, close in closers:
-            self.did.append(f"close-{name}")
-            close()
+        around = assembly.Surroundings(self.daemon, Meter(), Ledger(), NoControl())
+        return await assembly.build(settings, around, previous=previous)
 
     async def close(self, parts: Assembly, **but: Any) -> None:
-        await self._close(parts.closers(**but))
+        assert await self.daemon.close(parts.closers(**but)) is None
 
 
 @pytest.fixture

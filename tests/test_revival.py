@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from edged import bridge
+from around import Around
+
 from edged.daemon.camera import CameraRun
 from edged.daemon.cameras import Cameras
-from edged.daemon.ending import StopBudget
 from edged.daemon.renewal import Renewal, prepare
 from edged.daemon.revival import Revival
-from edged.engines.pool import EnginePools
 from edged.errors import SourceError
 from edged.settings import loading
-from edged.sinks.lending import Lender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,41 +21,6 @@ if TYPE_CHECKING:
     import pytest
 
     from edged.settings.declared import Settings
-
-T = TypeVar("T")
-
-
-class Around:
-    """What cameras need of a daemon."""
-
-    boot_id = "a" * 32
-
-    def __init__(self) -> None:
-        self.pools = EnginePools()
-        self.lender = Lender("test")
-        self.closed: list[str] = []
-        self._budget = StopBudget(10.0)
-
-    async def run_unless_stopped(self, name: str, function: Callable[[], T], /) -> T:
-        """Run it in a thread."""
-        return await bridge.run(name, function)
-
-    async def close(self, closers: list[tuple[str, Callable[[], None]]], /) -> Exception | None:
-        """Close and remember."""
-        self.closed += [name for name, _ in closers]
-        return await self._budget.close(closers)
-
-    def reload(self) -> str:
-        """Nobody asks for it."""
-        raise AssertionError
-
-    def adjust(self) -> None:
-        """Nor for this."""
-        raise AssertionError
-
-    def soon(self, do: Callable[[], None]) -> None:
-        """In the event loop."""
-        asyncio.get_running_loop().call_soon(do)
 
 
 class Noting(Revival):
@@ -154,9 +117,10 @@ def test_a_camera_that_ends_while_a_reload_is_prepared_keeps_nothing_open(demo_m
         front = cameras.there["front"]
         front.stop()
         await until(lambda: front.assembly is None)
-        around.closed.clear()
+        around.did.clear()
         await cameras.renew(renewal, wanted)
-        assert around.closed == ["source", "detector", "detector"], "those of the front and an old one"
+        closed = [f"close-{part}" for part in ("source", "detector", "detector")]
+        assert around.did == closed, "those of the front and an old one"
         assert cameras.there["back"].settings.score_threshold == 0.6
         cameras.stop()
         await asyncio.wait_for(runs, 60)

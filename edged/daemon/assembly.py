@@ -6,14 +6,13 @@ changed; what part depends on which settings is not listed anywhere, it is what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import structlog
 
 from edged import registry, sources
-from edged.engines.pool import EnginePools
 from edged.errors import SourceError
 from edged.model import detector
 from edged.pipeline import Intake, Outlet
@@ -24,16 +23,17 @@ from edged.scene import Scene, SceneRules
 from edged.scene.motion import Background
 from edged.settings.reading import Reading
 from edged.sinks import Context
-from edged.sinks.lending import Lender
 from edged.sources.packets.tap import PacketTaker, Tapped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from edged.engines.pool import EnginePools
     from edged.metrics import Ledger, Meter
     from edged.model.detector import Detector
     from edged.settings.declared import Settings
     from edged.sinks import Control, Sink
+    from edged.sinks.lending import Lender
     from edged.sources.cameras.beside import PassingStream
     from edged.sources.packets.tap import Tap
 
@@ -48,36 +48,44 @@ _SOURCE = "source"
 _BESIDE = "recorded stream"
 
 
-class Runner(Protocol):
-    """Runs something slow in a named thread."""
+class Daemon(Protocol):
+    """What a camera and its parts need of the daemon around them."""
 
-    def __call__(self, name: str, function: Callable[[], T], /) -> Awaitable[T]:
-        """The result of ``function``."""
+    boot_id: str
+    pools: EnginePools
+    """Has the engines of all cameras."""
+    lender: Lender
+    """Has what the sinks of all cameras share."""
+
+    def run_unless_stopped(self, name: str, function: Callable[[], T], /) -> Awaitable[T]:
+        """Run something slow in a named thread."""
         ...
 
+    def close(self, closers: list[tuple[str, Callable[[], None]]], /) -> Awaitable[Exception | None]:
+        """Close parts, one after the other, even if a stop has begun; the first error that came up."""
+        ...
 
-class Closer(Protocol):
-    """Closes parts, even if the daemon is about to stop."""
+    def reload(self) -> str:
+        """Read the settings again."""
+        ...
 
-    def __call__(self, closers: list[tuple[str, Callable[[], None]]], /) -> Awaitable[object]:
-        """One after the other; what goes wrong is told and holds up nobody."""
+    def adjust(self) -> None:
+        """Put in force what was switched."""
+        ...
+
+    def soon(self, do: Callable[[], None]) -> None:
+        """Have something done in the event loop."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all parts of one daemon share, for as long as it runs."""
+    """What all parts of one camera share, for as long as it runs."""
 
+    daemon: Daemon
     meter: Meter
     ledger: Ledger
     control: Control
-    boot_id: str
-    run: Runner
-    close: Closer
-    pools: EnginePools = field(default_factory=EnginePools)
-    """Has the engines of all cameras."""
-    lender: Lender = field(default_factory=Lender)
-    """Has what the sinks of all cameras share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +214,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
                 sink = registry.load(path)
                 await builder.part(setting, partial(builder.outlet, sink), f"sink-{sink.name}")
     except BaseException:
-        await around.close([(opened.name, opened.close) for opened in reversed(builder.fresh)])
+        await around.daemon.close([(opened.name, opened.close) for opened in reversed(builder.fresh)])
         raise
     scene = builder.kept("scene", _follower, previous.scene if previous else None)
     motion = builder.kept("motion", admission, previous.motion if previous else None)
@@ -235,14 +243,14 @@ class _Builder:
         if old is None or not old.reading.holds_for(settings):
             reading = Reading(settings)
             make_it = partial(make, cast("Settings", reading))
-            thing, close = await self._around.run(f"open-{name}", make_it)
+            thing, close = await self._around.daemon.run_unless_stopped(f"open-{name}", make_it)
             old = _Part(name, thing, close, reading, threads)
             self.fresh.append(old)
         self.parts[name] = old
         return old.thing
 
     def detector(self, settings: Settings) -> _Opened:
-        loaded = detector.load(settings, pools=self._around.pools)
+        loaded = detector.load(settings, pools=self._around.daemon.pools)
         return loaded, loaded.close
 
     def beside(self, settings: Settings) -> _Opened:
@@ -288,9 +296,9 @@ class _Builder:
         context = Context(
             around.meter,
             around.control,
-            around.boot_id,
+            around.daemon.boot_id,
             starting=self._previous is None,
-            lender=around.lender,
+            lender=around.daemon.lender,
             gives_packets=sources.gives_packets,
         )
         sink: Sink = sink_class.create(settings, context)

@@ -6,7 +6,7 @@ It begins, fails, is reloaded and ends without the others.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -21,43 +21,11 @@ from edged.records import State
 from edged.sinks import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from edged.daemon.assembly import Assembly
+    from edged.daemon.assembly import Assembly, Daemon
     from edged.daemon.outcome import Outcome
-    from edged.engines.pool import EnginePools
     from edged.settings.declared import Settings
-    from edged.sinks.lending import Lender
-
-T = TypeVar("T")
-
-
-class Daemon(Protocol):
-    """What a camera needs of the daemon around it."""
-
-    boot_id: str
-    pools: EnginePools
-    lender: Lender
-
-    def run_unless_stopped(self, name: str, function: Callable[[], T], /) -> Awaitable[T]:
-        """Run something slow in a named thread."""
-        ...
-
-    def close(self, closers: list[tuple[str, Callable[[], None]]], /) -> Awaitable[Exception | None]:
-        """Close parts, one after the other; the first error that came up."""
-        ...
-
-    def reload(self) -> str:
-        """Read the settings again."""
-        ...
-
-    def adjust(self) -> None:
-        """Put in force what was switched."""
-        ...
-
-    def soon(self, do: Callable[[], None]) -> None:
-        """Have something done in the event loop."""
-        ...
 
 
 class CameraRun:
@@ -90,14 +58,7 @@ class CameraRun:
         self._daemon = daemon
         self._stopping = False
         self._around = assembly.Surroundings(
-            self.figures.meter,
-            self.ledger,
-            Remote(self.switches, daemon, self._follow_switches),
-            daemon.boot_id,
-            daemon.run_unless_stopped,
-            daemon.close,
-            daemon.pools,
-            daemon.lender,
+            daemon, self.figures.meter, self.ledger, Remote(self.switches, daemon, self._follow_switches)
         )
         self._log = structlog.get_logger(camera=self.name) if self.name else structlog.get_logger()
 
@@ -228,7 +189,7 @@ class CameraRun:
 
     async def discard(self, following: Assembly) -> None:
         """Close what was prepared in vain."""
-        await self._around.close(following.closers(but=self._beside))
+        await self._daemon.close(following.closers(but=self._beside))
         self._beside = None
 
     async def exchange(self, following: Assembly) -> None:
@@ -259,7 +220,7 @@ class CameraRun:
         self._follow_pause(following)  # it may have been changed meanwhile
         for reporter in self._reporters():
             reporter.state(self.state)  # a new one has not heard of it
-        await self._around.close(present.closers(but=following, stuck=stuck))
+        await self._daemon.close(present.closers(but=following, stuck=stuck))
 
     # Telling.
 

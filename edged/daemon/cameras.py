@@ -17,7 +17,7 @@ from edged.model import claims
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from edged.daemon.camera import Daemon
+    from edged.daemon.assembly import Daemon
     from edged.daemon.renewal import Renewal
     from edged.daemon.revival import Revival
     from edged.settings.declared import Settings

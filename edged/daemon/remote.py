@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from edged.daemon.switches import on_or_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edged.daemon.assembly import Daemon
     from edged.daemon.switches import Switches
-
-
-class Obeying(Protocol):
-    """What the daemon does when it is told to."""
-
-    def reload(self) -> str:
-        """Read the settings again."""
-        ...
-
-    def adjust(self) -> None:
-        """Put in force what was switched."""
-        ...
 
 
 class Remote:
@@ -33,7 +22,7 @@ class Remote:
         follow: makes the camera follow a pause, or the end of one; called from any thread.
     """
 
-    def __init__(self, switches: Switches, daemon: Obeying, follow: Callable[[], None]) -> None:
+    def __init__(self, switches: Switches, daemon: Daemon, follow: Callable[[], None]) -> None:
         self._switches = switches
         self._daemon = daemon
         self._follow = follow

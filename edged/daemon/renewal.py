@@ -10,8 +10,7 @@ from edged.model import claims
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edged.daemon.assembly import Assembly
-    from edged.daemon.camera import Daemon
+    from edged.daemon.assembly import Assembly, Daemon
     from edged.settings.declared import Settings
 
 
