@@ -15,7 +15,7 @@ DECODERS: dict[str, str] = {
     "yolo-seg": "edged.decoders.yolo_seg:YoloSeg",
     "yolo-obb": "edged.decoders.yolo_obb:YoloObb",
     "movenet": "edged.decoders.movenet:MoveNet",
-    "movenet-multipose": "edged.decoders.movenet_multipose:MoveNetMultiPose",
+    "movenet-multipose": "edged.decoders.movenet:MoveNetMultiPose",
     "yolo-end2end": "edged.decoders.yolo_end2end:YoloEnd2End",
     "yolov5": "edged.decoders.yolov5:Yolov5",
     "yolox": "edged.decoders.yolox:Yolox",

@@ -33,7 +33,10 @@ class Decoder(Protocol):
 
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
-        """Why ``model`` is none of this family, as half a sentence about it; None where it is one."""
+        """Why ``model`` is none of this family, as half a sentence about it; None where it is one.
+
+        Its inputs and the task that its metadata name were looked at before.
+        """
         ...
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
@@ -50,7 +53,9 @@ def mismatches(model: Model) -> dict[str, str | None]:
     families: dict[str, type[Decoder]] = {
         name: registry.load(path) for name, path in registry.DECODERS.items()
     }
-    return {name: family.mismatch(model) for name, family in families.items()}
+    return {
+        name: _not_of_task(model, family.task) or family.mismatch(model) for name, family in families.items()
+    }
 
 
 def decoder_class(model: Model) -> type[Decoder]:
@@ -71,3 +76,11 @@ def decoder_class(model: Model) -> type[Decoder]:
         f"the model {model.name!r} is of no supported family: inputs {inputs}; outputs {outputs}. {against}",
         hint="docs/models.md says what each of them looks like",
     )
+
+
+def _not_of_task(model: Model, task: str) -> str | None:
+    """What speaks against a model of ``task`` before its outputs are looked at; None where nothing does."""
+    if len(model.inputs) != 1:
+        return f"it has {len(model.inputs)} inputs instead of one"
+    told = model.metadata.get("task", task)
+    return None if told == task else f"its metadata calls it a {told!r} model"

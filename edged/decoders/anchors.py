@@ -1,4 +1,4 @@
-"""Facts that all models with cells share: tasks, how many and where they are, the unit of their boxes."""
+"""Facts that all models with cells share: how many and where they are, the unit of their boxes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
 _PYRAMIDS = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))
 """Strides of the usual models, of those for large pictures (P6), for small things (P2), of tiny ones."""
 _NORMALISED_MEAN = 2.0
-
-
-def not_of_task(model: Model, task: str) -> str | None:
-    """What speaks against a model of ``task`` before its outputs are looked at; None where nothing does."""
-    if len(model.inputs) != 1:
-        return f"it has {len(model.inputs)} inputs instead of one"
-    told = model.metadata.get("task", task)
-    return None if told == task else f"its metadata calls it a {told!r} model"
 
 
 def anchors(model: Model, *, per_cell: int = 1) -> frozenset[int]:

@@ -50,8 +50,6 @@ class Classifier:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for a single row of classes, and for one colour picture."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
         if not shape or shape[-1] < _LEAST_CLASSES or any(size != 1 for size in shape[:-1]):
             return "it has no single output [1, classes]"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edged.decoders import anchors, boxes, evidence
+from edged.decoders import boxes, evidence
 from edged.decoders.labels import class_names, without_background
 from edged.decoders.quantised import least_stored, real, require_finite
 from edged.errors import ModelError
@@ -53,8 +53,6 @@ class Fomo:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for one grid of cells whose scores sum up to 1."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         if _grid(model) is None:
             return "it has no single grid [1, rows, columns, 1 + classes] of cells of 8x8 pixels"
         classes, cells = model.outputs[0].shape[3], evidence.values(model, 0)

@@ -53,8 +53,6 @@ class NanoDet:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for one row a cell that begins with probabilities and ends with the logits of distances."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
         if len(shape) != _RANK or len(anchors.strides(model, shape[1])) not in {3, 4}:
             return "it has no single output [1, one row a cell, classes + 4 * bins]"

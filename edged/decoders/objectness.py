@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.decoders import anchors, evidence
-from edged.decoders.quantised import least_stored, real
+from edged.decoders import anchors, boxes, evidence
+from edged.decoders.labels import class_names
+from edged.decoders.quantised import least_stored, real, require_finite
+from edged.imaging.geometry import input_size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
-    from edged.records import Model, Tensor, TensorSpec
+    from edged.imaging.geometry import Geometry
+    from edged.records import Detection, Model, Tensor
 
 OBJECTNESS = 4
 """Its column, after the box; the classes come behind it."""
@@ -29,24 +34,24 @@ def are_rows_of_three(model: Model, index: int) -> bool:
     return not evidence.columns_are_anchors(model, index)
 
 
-class Sure(NamedTuple):
-    """Rows that reach the threshold."""
+class RowDecoder:
+    """What is the same for every family with such rows: one output ``[1, n, 5 + classes]``, not suppressed.
 
-    rows: npt.NDArray[np.intp]
-    class_ids: npt.NDArray[np.intp]
-    scores: npt.NDArray[np.floating[Any]]
+    The boxes of a row are centre x, centre y, width and height, in input pixels or 0..1 of the input.
+    """
 
-
-class Threshold:
-    """Picks the rows ``[n, 5 + classes]`` whose score reaches ``score_threshold``."""
-
-    def __init__(self, score_threshold: float, spec: TensorSpec) -> None:
+    def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
+        self._spec = model.outputs[0]
+        self._size = input_size(model.inputs[0])
         self._threshold = score_threshold
-        self._spec = spec
-        self._least = least_stored(score_threshold, spec)
+        self._least = least_stored(score_threshold, self._spec)
+        self._iou_threshold = iou_threshold
+        self.labels = class_names(model, self._spec.shape[2] - FIRST_CLASS)
 
-    def __call__(self, stored: Tensor) -> Sure:
-        """The sure ones, in the order of the rows."""
+    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
+        """Detections of one frame in source pixels, clipped to the frame, best score first."""
+        require_finite(outputs[0])
+        stored = outputs[0][0]
         # Class scores are 1 at the most, so objectness alone rules out nearly all rows.
         rows = np.flatnonzero(stored[:, OBJECTNESS] >= self._least)
         alive = stored[rows]
@@ -54,4 +59,15 @@ class Threshold:
         best = alive[np.arange(len(alive)), FIRST_CLASS + class_ids]
         scores = real(alive[:, OBJECTNESS], self._spec) * real(best, self._spec)
         sure = np.flatnonzero(scores >= self._threshold)
-        return Sure(rows[sure], class_ids[sure], scores[sure])
+        if not sure.size:
+            return []
+        rows, class_ids, scores = rows[sure], class_ids[sure], scores[sure]
+        found = boxes.corners(self._places(stored, rows))
+        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
+        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
+
+    def _places(self, stored: Tensor, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.floating[Any]]:
+        """Centre and size in input pixels, of these rows."""
+        unit = anchors.pixels(stored[:, 0], self._spec, self._size)
+        places: npt.NDArray[np.floating[Any]] = real(stored[rows, :OBJECTNESS], self._spec) * unit
+        return places

@@ -37,8 +37,6 @@ class PicoDet(SplitDecoder):
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for pairs of outputs, one of each 32 wide, of four levels."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         layout = split_layout(model, cls.bins)
         if layout is None or len(anchors.strides(model, layout.cells)) != _LEVELS:
             return "it has no pairs of outputs [1, cells, classes] and [1, cells, 32] of four levels"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edged.decoders import anchor_boxes, anchors, boxes, evidence
+from edged.decoders import anchor_boxes, boxes, evidence
 from edged.decoders.distances import rows_reaching
 from edged.decoders.labels import class_names, is_background
 from edged.decoders.logits import logit, sigmoid
@@ -67,8 +67,6 @@ class SsdRaw:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for offsets and scores of as many anchors as the metadata name, or a known generator makes."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         if _rows(model) is None:
             return "it has no offsets [1, anchors, 4] beside scores [1, anchors, classes]"
         if _head(model) is None:

@@ -48,8 +48,6 @@ class Yolo:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for a last axis (or a middle one of two outputs) that counts the anchors of the input."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         layout = raw_layout(model, extras=0)
         if layout is None:
             return "it has neither [1, 4 + classes, anchors] nor boxes and scores of all anchors"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edged.decoders import anchors, boxes
+from edged.decoders import boxes
 from edged.decoders.heads import FinishedHead, not_finished
 from edged.decoders.labels import class_names
 from edged.imaging.tensors import Encoding
@@ -41,7 +41,7 @@ class YoloEnd2End:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for six columns in the only output, and for other rows than a raw one has anchors."""
-        return anchors.not_of_task(model, cls.task) or not_finished(model, extras=0)
+        return not_finished(model, extras=0)
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         del iou_threshold

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.decoders import anchors, behind, boxes
+from edged.decoders import behind, boxes
 from edged.decoders.heads import Candidates, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.imaging.geometry import input_size
@@ -54,8 +54,6 @@ class YoloObb:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for a finished row of seven, or for metadata that call a raw one by its task."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         if not_finished(model, extras=1) is None:
             return None
         if model.metadata.get("task") != cls.task and not behind.is_angle(model):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edged.decoders import anchors, behind, boxes, evidence
+from edged.decoders import behind, boxes, evidence
 from edged.decoders.heads import FINISHED, distinct, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.decoders.skeletons import skeleton
@@ -44,8 +44,6 @@ class YoloPose:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks whether metadata or the number of rows tell of points, and whether the outputs have them."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         shape = _points(model)
         if shape is None:
             return "it names no kpt_shape, nor has it rows of a person: 4 + 1 + 17 * 3"

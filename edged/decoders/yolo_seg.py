@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.decoders import anchors, boxes
+from edged.decoders import boxes
 from edged.decoders.heads import distinct, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.decoders.outlines import Prototypes
@@ -42,8 +42,6 @@ class YoloSeg:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for one output of prototypes, and for as many weights for each box in the others."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         place = _prototypes(model)
         if place is None:
             return "it has no output of prototypes [1, h, w, 32] beside its boxes"

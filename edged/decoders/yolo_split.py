@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.decoders import anchors, distances, evidence
+from edged.decoders import distances, evidence
 from edged.decoders.split_heads import SplitDecoder, split_layout
 from edged.imaging.tensors import Encoding
 
@@ -39,8 +39,6 @@ class YoloSplit(SplitDecoder):
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for pairs of outputs, one of each 64 wide."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         layout = split_layout(model, cls.bins)
         if layout is None:
             return "it has no pairs of outputs [1, cells, classes] and [1, cells, 64]"

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.decoders import anchors, boxes
-from edged.decoders.labels import class_names
-from edged.decoders.objectness import FIRST_CLASS, OBJECTNESS, Threshold, are_rows_of_three
-from edged.decoders.quantised import real, require_finite
-from edged.imaging.geometry import input_size
+from edged.decoders.objectness import RowDecoder, are_rows_of_three
 from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from edged.imaging.geometry import Geometry
-    from edged.records import Detection, Model, Tensor
+    from edged.records import Model
 
 
-class Yolov5:
+class Yolov5(RowDecoder):
     """Raw boxes, objectness and class scores of every anchor.
 
     One output ``[1, anchors, 5 + classes]``, three anchors a cell of strides 8, 16 and 32 (25200 at 640x640).
@@ -38,27 +31,6 @@ class Yolov5:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for a middle axis of the only output that counts three anchors a cell."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         if len(model.outputs) == 1 and are_rows_of_three(model, 0):
             return None
         return "it has no single output [1, three anchors a cell, 5 + classes]"
-
-    def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
-        self._spec = model.outputs[0]
-        self._size = input_size(model.inputs[0])
-        self._sure = Threshold(score_threshold, self._spec)
-        self._iou_threshold = iou_threshold
-        self.labels = class_names(model, self._spec.shape[2] - FIRST_CLASS)
-
-    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
-        """Detections of one frame in source pixels, clipped to the frame, best score first."""
-        require_finite(outputs[0])
-        stored = outputs[0][0]
-        rows, class_ids, scores = self._sure(stored)
-        if not rows.size:
-            return []
-        unit = anchors.pixels(stored[:, 0], self._spec, self._size)
-        found = boxes.corners(real(stored[rows, :OBJECTNESS], self._spec) * unit)
-        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
-        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.decoders import anchors, boxes, evidence
-from edged.decoders.labels import class_names
-from edged.decoders.objectness import FIRST_CLASS, OBJECTNESS, Threshold
-from edged.decoders.quantised import real, require_finite
-from edged.imaging.geometry import input_size
+from edged.decoders import anchors, evidence
+from edged.decoders.objectness import FIRST_CLASS, OBJECTNESS, RowDecoder
+from edged.decoders.quantised import real
 from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import numpy.typing as npt
 
-    from edged.imaging.geometry import Geometry
-    from edged.records import Detection, Model, Tensor
+    from edged.records import Model, Tensor
 
 _RANK = 3
 
 
-class Yolox:
+class Yolox(RowDecoder):
     """Raw boxes, objectness and class scores, one row a cell.
 
     One output ``[1, cells, 5 + classes]``; cells of strides 8, 16 and 32, fine ones first, row by row (3549
@@ -54,8 +51,6 @@ class Yolox:
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
         """Asks for one row a cell, with probabilities from column 4 on."""
-        if reason := anchors.not_of_task(model, cls.task):
-            return reason
         shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
         if len(shape) != _RANK or shape[1] not in anchors.anchors(model) or shape[2] <= FIRST_CLASS:
             return "it has no single output [1, one row a cell, 5 + classes]"
@@ -70,32 +65,19 @@ class Yolox:
         return None
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
-        self._spec = model.outputs[0]
-        self._size = input_size(model.inputs[0])
-        self._sure = Threshold(score_threshold, self._spec)
-        self._iou_threshold = iou_threshold
+        super().__init__(model, score_threshold=score_threshold, iou_threshold=iou_threshold)
         self._corners, self._sides = anchors.cells(model, self._spec.shape[1])
         rows = evidence.values(model, 0)
         self._on_grid = rows is not None and _on_grid(model, rows)
-        self.labels = class_names(model, self._spec.shape[2] - FIRST_CLASS)
 
-    def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
-        """Detections of one frame in source pixels, clipped to the frame, best score first."""
-        require_finite(outputs[0])
-        stored = outputs[0][0]
-        rows, class_ids, scores = self._sure(stored)
-        if not rows.size:
-            return []
-        found = real(stored[rows, :OBJECTNESS], self._spec)
+    def _places(self, stored: Tensor, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.floating[Any]]:
         if self._on_grid:
-            found *= anchors.pixels(stored[:, 0], self._spec, self._size)
-        else:
-            found[:, 2:] = np.exp(found[:, 2:])
-            found *= self._sides[rows]
-            found[:, :2] += self._corners[rows]
-        found = boxes.corners(found)
-        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
-        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
+            return super()._places(stored, rows)
+        found = real(stored[rows, :OBJECTNESS], self._spec)
+        found[:, 2:] = np.exp(found[:, 2:])
+        found *= self._sides[rows]
+        found[:, :2] += self._corners[rows]
+        return found
 
 
 def _other_values(model: Model) -> str | None:
