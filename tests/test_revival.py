@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 from around import Around
+from clock import Clock
+from structlog.testing import capture_logs
 
 from edged.daemon.camera import CameraRun
 from edged.daemon.cameras import Cameras
+from edged.daemon.ending import StopBudget
 from edged.daemon.renewal import Renewal, prepare
 from edged.daemon.revival import Revival
 from edged.errors import SourceError
@@ -152,5 +156,46 @@ def test_a_pause_outlives_a_reload_of_a_camera_that_has_failed(demo_model: Path)
         assert renewal.fresh["front"].switches.paused
         for camera in (renewal.fresh["front"], cameras.there["back"]):
             await around.close(camera.closers())
+
+    asyncio.run(scenario())
+
+
+def test_a_camera_is_due_when_its_wait_is_over_and_all_are_when_somebody_asks() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        revival = Revival(lambda: None, clock=clock)
+        waits = {name: revival.failed(name, 0.0) for name in ("front", "back")}
+        assert all(1.0 <= wait_s <= 2.0 for wait_s in waits.values()), waits
+        assert revival.due() == []
+        clock.now += 2.0
+        assert revival.due() == ["front", "back"]
+        assert revival.due() == [], "each is given once"
+        assert [revival.failed("front", 0.0) > 30 for _ in range(7)][-1], "up to a minute"
+        revival.hurry()
+        assert revival.due() == ["front"]
+        assert revival.failed("front", 61.0) <= 2.0, "it has worked for long"
+
+    asyncio.run(scenario())
+
+
+def test_what_is_closed_after_the_time_to_stop_gets_half_a_second_and_what_hangs_is_left() -> None:
+    """One time for all of it: what the first took, the second lacks."""
+
+    async def scenario() -> None:
+        clock, hang = Clock(), threading.Event()
+
+        def wait() -> None:
+            hang.wait(30)
+
+        budget = StopBudget(10.0, clock=clock)
+        budget.close_within(8.0)
+        clock.now += 20.0
+        with capture_logs() as logs:
+            failed = await budget.close([("one", wait), ("two", lambda: None)])
+        hang.set()
+        assert failed is None
+        assert [(entry["event"], entry["part"], entry["after_s"]) for entry in logs] == [
+            ("close_stuck", "one", 0.5)
+        ]
 
     asyncio.run(scenario())

@@ -29,16 +29,18 @@ class StopBudget:
 
     Args:
         each_s: what a part gets while the daemon runs on.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, each_s: float) -> None:
+    def __init__(self, each_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._each_s = each_s
+        self._clock = clock
         self._close_by = float("inf")
         self._hurried = asyncio.Event()
 
     def close_within(self, seconds: float) -> None:
         """From now on there is one time for all that is still to be closed."""
-        self._close_by = min(self._close_by, time.monotonic() + seconds)
+        self._close_by = min(self._close_by, self._clock() + seconds)
 
     def hurry(self) -> None:
         """Wait for nobody any more, not even for what is being closed."""
@@ -49,7 +51,7 @@ class StopBudget:
         """Close parts one after the other, whatever happens to one of them; the first error that came up."""
         failed: Exception | None = None
         for name, close in closers:
-            limit_s = max(_LEAST_S, min(self._each_s, self._close_by - time.monotonic()))
+            limit_s = max(_LEAST_S, min(self._each_s, self._close_by - self._clock()))
             work = bridge.run(f"close-{name}", close)
             if not await self._ended(work, limit_s):
                 log.error("close_stuck", part=name, after_s=round(limit_s, 1))

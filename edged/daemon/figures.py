@@ -13,6 +13,8 @@ from edged.metrics import Ledger, Meter, Rate
 from edged.records import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edged.daemon.assembly import Assembly
 
 _RECENT_TICKS = 10
@@ -24,19 +26,21 @@ class CameraFigures:
 
     Args:
         camera: its name for the log; empty for the only one.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, camera: str) -> None:
+    def __init__(self, camera: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.ledger = Ledger()
         self.meter = Meter()
-        self._rate = Rate(_RECENT_TICKS)
-        self._since_report = Rate(2)
+        self._rate = Rate(_RECENT_TICKS, clock=clock)
+        self._since_report = Rate(2, clock=clock)
         self._began_at = 0.0
         self._log = structlog.get_logger(camera=camera) if camera else structlog.get_logger()
 
     def begin(self) -> None:
         """The first frame is asked for now."""
-        self._began_at = time.monotonic()
+        self._began_at = self._clock()
         self._since_report.read(0)
 
     def tick(self) -> None:
@@ -46,7 +50,7 @@ class CameraFigures:
     @property
     def runs_s(self) -> float:
         """Seconds since the first frame was asked for."""
-        return time.monotonic() - self._began_at
+        return self._clock() - self._began_at
 
     @property
     def recent_fps(self) -> float:

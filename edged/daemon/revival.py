@@ -20,10 +20,12 @@ class Revival:
 
     Args:
         wake: called when the time of a camera has come.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._wake = wake
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._backoffs: dict[str, Backoff] = {}
         self._due_at: dict[str, float] = {}
@@ -32,7 +34,7 @@ class Revival:
         """A camera has failed that worked for ``good_s``; in how many seconds it is tried again."""
         backoff = self._backoffs.setdefault(name, Backoff(_FIRST_S, _MOST_S, steady_s=_MOST_S, spread=0.5))
         wait_s = backoff.after(good_s)
-        self._due_at[name] = time.monotonic() + wait_s
+        self._due_at[name] = self._clock() + wait_s
         self._loop.call_later(wait_s, self._wake)
         return wait_s
 
@@ -42,7 +44,7 @@ class Revival:
 
     def due(self) -> list[str]:
         """The cameras whose time has come; each is given once."""
-        now = time.monotonic()
+        now = self._clock()
         names = [name for name, due_at in self._due_at.items() if due_at <= now]
         for name in names:
             del self._due_at[name]

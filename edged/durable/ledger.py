@@ -41,10 +41,12 @@ class EventLedger:
 
     Args:
         path: the file; missing folders are made. None: nothing is kept.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._clock = clock
         self._failure = ""
         """Why the file cannot be written; empty when it can."""
         self._since: float | None = None
@@ -77,7 +79,7 @@ class EventLedger:
     def problem(self) -> str:
         """Why the file is not written, and what that means; empty while it is."""
         since = self._since
-        if since is not None and time.monotonic() - since > _SLOW_S:
+        if since is not None and self._clock() - since > _SLOW_S:
             return f"{str(self._path)!r} is not written, the disk does not answer; events wait for it"
         return self._failure
 
@@ -245,7 +247,7 @@ class EventLedger:
             self._open, self._unsafe = {}, {}
 
     def _write(self, path: Path, content: bytes, *, lasting: bool) -> None:
-        self._since = time.monotonic()
+        self._since = self._clock()
         try:
             replace_file(path, content, lasting=lasting)
         except OSError as error:

@@ -43,9 +43,18 @@ class Courier:
         server: where they go.
         body: the form in which it wants them.
         done: hears of every event that needs to be brought no more, whatever became of it.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, server: HttpServer, body: str, done: Callable[[EventMessage], None]) -> None:
+    def __init__(
+        self,
+        server: HttpServer,
+        body: str,
+        done: Callable[[EventMessage], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self.counts: Counter[str] = Counter(delivered=0, refused=0, lost=0)
         self._server = server
         self._done = done
@@ -63,7 +72,7 @@ class Courier:
     def problem(self) -> str:
         """Why notices are not taken, and whether some were left out; empty when all is well."""
         told = self._failure
-        if time.monotonic() - self._overflowed < _RECENT_S:
+        if self._clock() - self._overflowed < _RECENT_S:
             told += f" {self.counts['lost']} notices were left out: more are made than it takes."
         return f"the webhook is in trouble: {told.strip()}" if told else ""
 
@@ -77,9 +86,9 @@ class Courier:
                 self._done(self._waiting[given_way].event)
                 del self._waiting[given_way]
                 self.counts["lost"] += 1
-                if time.monotonic() - self._overflowed > _RECENT_S:
+                if self._clock() - self._overflowed > _RECENT_S:
                     log.warning("webhook_overflow", server=self._server.name, waiting=_QUEUE)
-                self._overflowed = time.monotonic()
+                self._overflowed = self._clock()
             self._due.notify()
 
     def close(self, within_s: float, *, keep: bool) -> list[EventMessage]:
@@ -93,7 +102,7 @@ class Courier:
             What is left to be brought.
         """
         with self._due:
-            self._until = time.monotonic() + within_s
+            self._until = self._clock() + within_s
             self._due.notify()
         self._thread.join(within_s)
         with self._due:
@@ -113,7 +122,7 @@ class Courier:
             with self._due:
                 while not self._waiting and self._until == math.inf:
                     self._due.wait()
-                if not self._waiting or time.monotonic() >= self._until:
+                if not self._waiting or self._clock() >= self._until:
                     return
                 notice = self._waiting[0]
             wait_s = self._attempt(notice)
@@ -125,7 +134,7 @@ class Courier:
 
     def _attempt(self, notice: Notice) -> float:
         """Try to bring one notice; how many seconds to wait before it is tried again, 0 when it is done."""
-        timeout_s = max(0.1, min(_ANSWER_S, self._until - time.monotonic()))
+        timeout_s = max(0.1, min(_ANSWER_S, self._until - self._clock()))
         try:
             self._server.post(self._body(notice), timeout_s)
         except WebhookError as error:

@@ -16,6 +16,7 @@ from edged.mqtt.link.session import Session
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from edged.mqtt.delivery.outbox import Outbox
     from edged.mqtt.link.client import BrokerAccess
@@ -46,11 +47,20 @@ class Connection:
         waker: rung by the outbox, heard by the session.
         listener: told what happens.
         availability: topic that says ``offline`` at the end, by us or as our last will.
+        clock: monotonic seconds.
     """
 
     def __init__(
-        self, access: BrokerAccess, outbox: Outbox, waker: Waker, listener: Listener, *, availability: str
+        self,
+        access: BrokerAccess,
+        outbox: Outbox,
+        waker: Waker,
+        listener: Listener,
+        *,
+        availability: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._access = access
         self._outbox = outbox
         self._waker = waker
@@ -81,7 +91,7 @@ class Connection:
     @property
     def _twins(self) -> str:
         """That sessions end early again and again, as two clients with one id do it; empty if they do not."""
-        if time.monotonic() > self._twins_until:
+        if self._clock() > self._twins_until:
             return ""
         return (
             f"The broker {self._access.broker} ends sessions again and again, as if another client had our "
@@ -95,7 +105,7 @@ class Connection:
 
     def close(self, timeout_s: float, *, farewell: bytes = b"offline") -> None:
         """Send what waits, have availability say ``farewell`` and go, all within ``timeout_s`` seconds."""
-        now = time.monotonic()
+        now = self._clock()
         self._ending.farewell = farewell
         self._ending.end_at = now + timeout_s
         self._ending.drain_until = now + max(timeout_s - _GOODBYE_S, timeout_s / 2)
@@ -125,6 +135,7 @@ class Connection:
             ending=self._ending,
             experience=self._experience,
             availability=self._availability,
+            clock=self._clock,
         )
         try:
             session.run()
@@ -145,7 +156,7 @@ class Connection:
             maybe_taken=self._access.client_id if brief else "",
         )
         if fault.twin or (brief and session.fault is None and not self._ending.asked.is_set()):
-            self._take_over(time.monotonic())
+            self._take_over(self._clock())
         if not (session.established and self._ending.asked.is_set()):
             self._tell(fault, lost=session.established)
         self._tried = True

@@ -75,6 +75,7 @@ class Session:
         experience: of the sessions before.
         availability: topic that says ``online`` once everything retained is true, and ``offline`` at the
             end, by us or as our last will.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class Session:
         ending: Ending,
         experience: Experience,
         availability: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._access = access
         self._outbox = outbox
         self._waker = waker
@@ -98,13 +101,13 @@ class Session:
         self._limits = Limits(WINDOW)
         self._sent: dict[int, Message] = {}
         self._later: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._silence = Silence(access.broker)
+        self._silence = Silence(access.broker, clock)
         self._acknowledged = 0
         self._established_at = float("inf")
         self.fault: faults.Fault | None = None
         """What ended it, if that is known."""
         client = self._client = build(access)
-        self._subscriptions = Subscriptions(client, experience, five=access.version == "5")
+        self._subscriptions = Subscriptions(client, experience, five=access.version == "5", clock=clock)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -118,7 +121,7 @@ class Session:
     @property
     def age_s(self) -> float:
         """For how many seconds it has been established."""
-        return max(0.0, time.monotonic() - self._established_at)
+        return max(0.0, self._clock() - self._established_at)
 
     def subscribe(self, topic: str, handler: Handler, *, own: bool = False) -> None:
         """Ask for a topic, which may end in ``+``; to be called by the listener.
@@ -159,7 +162,7 @@ class Session:
                 self._settle(suspect, "ends_session")
 
     def _serve(self, client: paho.Client) -> None:
-        connack_due = min(time.monotonic() + CONNECT_TIMEOUT_S, self._ending.end_at)
+        connack_due = min(self._clock() + CONNECT_TIMEOUT_S, self._ending.end_at)
         goodbye = False
         sock: Any = client.socket()
         # Each message goes out at once; Nagle would let it wait for the acknowledgement of the one before.
@@ -174,7 +177,7 @@ class Session:
                 if client.loop_misc() != _OK:
                     return
                 if not self.established:
-                    if time.monotonic() > connack_due:
+                    if self._clock() > connack_due:
                         raise TimeoutError
                     continue
                 while not self._later.empty():
@@ -182,7 +185,7 @@ class Session:
                 self._greet()
                 if self._ending.asked.is_set():
                     goodbye = goodbye or self._say_goodbye()
-                    if time.monotonic() >= self._ending.end_at:
+                    if self._clock() >= self._ending.end_at:
                         return  # without a DISCONNECT, so that the broker publishes our will
                     if goodbye and self._outbox.idle(events=False):
                         client.disconnect()
@@ -212,7 +215,7 @@ class Session:
 
     def _say_goodbye(self) -> bool:
         """Publish ``offline`` once everything else is out, or when it is high time; whether that is done."""
-        if not self._outbox.idle() and time.monotonic() < self._ending.drain_until:
+        if not self._outbox.idle() and self._clock() < self._ending.drain_until:
             return False
         self._outbox.post(self._availability, self._ending.farewell)
         return True
@@ -241,7 +244,7 @@ class Session:
         """Why it would be of no use to send a message; empty if it may be sent."""
         if not self._limits.fits(message.topic, message.payload):
             return "too_large"
-        if time.monotonic() < self._experience.refused_until.get(message.topic, 0.0):
+        if self._clock() < self._experience.refused_until.get(message.topic, 0.0):
             return _NOT_AUTHORIZED
         return ""
 
@@ -273,7 +276,7 @@ class Session:
             return
         log.info("mqtt_connected", broker=str(self._access.broker), client_id=self._access.client_id)
         self._limits = Limits.of(properties, WINDOW)
-        self._established_at = time.monotonic()
+        self._established_at = self._clock()
         self._subscriptions.begin()
         self._listener.connected(self)
         self._outbox.attach(last=self._availability)
@@ -301,7 +304,7 @@ class Session:
             cause = "refused_" + self._client.refusal(mid, reason).lower().replace(" ", "_")
         if cause == _NOT_AUTHORIZED:
             # The topic is left alone for a while, since every try may cost the session.
-            self._experience.refused_until[message.topic] = time.monotonic() + _REFUSED_S
+            self._experience.refused_until[message.topic] = self._clock() + _REFUSED_S
         self._settle(message, cause)
 
 

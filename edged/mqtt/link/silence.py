@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edged.settings.broker import Broker
 
 SILENT_S = 15.0
@@ -21,18 +23,20 @@ class Silence:
 
     Args:
         broker: for the words.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, clock: Callable[[], float] = time.monotonic) -> None:
         self._broker = broker
-        self._since = time.monotonic()
+        self._clock = clock
+        self._since = clock()
         self._told = False
         self._waiting = False
 
     @property
     def problem(self) -> str:
         """That the broker acknowledges nothing; empty while it does, or while nothing is on its way."""
-        if not self._waiting or time.monotonic() - self._since < SILENT_S:
+        if not self._waiting or self._clock() - self._since < SILENT_S:
             return ""
         return f"The broker {self._broker} has acknowledged nothing for {SILENT_S:g} s; what is made waits."
 
@@ -40,14 +44,14 @@ class Silence:
         """Look how much is on its way; a silence is told once."""
         self._waiting = in_flight > 0
         if not self._waiting:
-            self._since = time.monotonic()
+            self._since = self._clock()
         elif self.problem and not self._told:
             self._told = True
             log.warning("mqtt_not_acknowledged", reason=self.problem, in_flight=in_flight)
 
     def broken(self) -> None:
         """A message has come to its end."""
-        self._since = time.monotonic()
+        self._since = self._clock()
         if self._told:
             self._told = False
             log.info("mqtt_acknowledges_again", broker=str(self._broker))

@@ -29,10 +29,14 @@ class Subscriptions:
         client: not yet connected; its callbacks for subscriptions and messages are taken.
         experience: told once of each topic that is refused.
         five: whether the broker is spoken to in MQTT 5.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, client: paho.Client, experience: Experience, *, five: bool) -> None:
+    def __init__(
+        self, client: paho.Client, experience: Experience, *, five: bool, clock: Callable[[], float]
+    ) -> None:
         self._client = client
+        self._clock = clock
         self._experience = experience
         self._five = five
         self._handlers: dict[str, tuple[Handler, bool]] = {}
@@ -48,7 +52,7 @@ class Subscriptions:
 
     def begin(self) -> None:
         """There is a session: what is asked for now may be remembered by the broker."""
-        self._recall = Recall()
+        self._recall = Recall(self._clock)
 
     def recalled(self, *, hurried: bool) -> bool:
         """Whether all that is remembered has come just now; once it has, that is no news any more."""

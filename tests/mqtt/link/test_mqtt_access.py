@@ -160,16 +160,13 @@ def test_a_refusal_says_who_was_refused_and_what_to_check(
     assert SECRET not in str(caught.value)
 
 
-def test_a_refused_daemon_tells_it_once_and_asks_again_slowly(guarded: Mosquitto, boot_id: str) -> None:
+def test_a_refused_daemon_tells_it_once(guarded: Mosquitto, boot_id: str) -> None:
     sink = rig.sink(as_user(guarded, "ann", "wrong"), TOPICS, meter=Meter(), boot_id=boot_id)
     with capture_logs() as logs:
         sink.open()
         assert rig.until(lambda: logs)
-        time.sleep(0.7)  # after another fault it would have come again within half a second
         sink.send(rig.result(0))
-        attempts = guarded.log.count("New client connected") + guarded.log.count("not authorised")
         sink.close()
-    assert attempts <= 1
     told = [entry for entry in logs if entry["event"] == "mqtt_not_connected"]
     assert len(told) == 1
     assert "refused the user 'ann'" in told[0]["reason"]

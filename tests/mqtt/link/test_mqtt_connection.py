@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import time
+import socket
+import threading
 
 import pytest
 import rig
+from clock import Clock
 from door import Door
-from rig import TOPICS, Mosquitto
+from hostile import Hostile, Line, acknowledge
+from rig import TOPICS
 
 from edged.backoff import Backoff
 from edged.metrics import Meter
@@ -51,26 +54,33 @@ def test_a_broker_that_refuses_us_is_asked_once_a_minute(waits: list[float], boo
     assert all(30.0 <= wait <= 60.0 for wait in waits), waits
 
 
-def test_a_long_session_starts_the_waits_again(
-    waits: list[float], boot_id: str, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_session_starts_the_waits_again(waits: list[float]) -> None:
     """What a long outage has made of the waits is forgotten; a long wait for an answer is no session."""
-    monkeypatch.setattr("edged.mqtt.link.connection._STABLE_S", 0.2)
-    mosquitto.stop()
-    sink = rig.sink(rig.access(mosquitto.broker), TOPICS, boot_id=boot_id, meter=Meter())
-    sink.open()
+    clock, ends = Clock(), threading.Event()
+
+    def answer(connection: socket.socket, head: int, content: bytes) -> None:
+        if ends.is_set():
+            connection.shutdown(socket.SHUT_RDWR)
+            raise OSError
+        acknowledge(connection, head, content)
+
+    broker = Hostile(answer)
+    line = Line(broker.port, clock)
     try:
-        assert rig.until(lambda: len(waits) > 8)
-        mosquitto.start()
-        assert rig.until(lambda: not sink.problem)
-        time.sleep(0.3)
+        ends.set()
+        line.outbox.post("t/availability", b"online")
+        line.until(lambda: len(waits) > 8)
+        ends.clear()
+        line.until(lambda: line.outbox.delivery().acknowledged)
         waits.clear()
-        mosquitto.stop()
-        assert rig.until(lambda: len(waits) > 1)
+        clock.now += 10.1
+        ends.set()
+        line.outbox.put("t/detections", b"{}")
+        line.until(lambda: len(waits) > 1)
         assert waits[0] <= 0.5
     finally:
-        sink.close()
-        mosquitto.start()
+        line.close()
+        broker.close()
 
 
 def knock(waits: list[float], boot_id: str, answer: bytes, *, times: int) -> None:

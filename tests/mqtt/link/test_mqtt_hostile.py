@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import socket
 import struct
@@ -12,129 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from clock import Clock
+from hostile import Hostile, Line, acknowledge, number, packets
 from structlog.testing import capture_logs
 
 from edged.backoff import Backoff
-from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.handover import Numbers
 from edged.mqtt.link import silence
-from edged.mqtt.link.client import BrokerAccess
-from edged.mqtt.link.connection import Connection
-from edged.mqtt.link.waker import Waker
-from edged.settings.broker import Broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edged.mqtt.link import session as sessions
-
-    Answer = Callable[[socket.socket, int, bytes], None]
-
-ACCEPT = b"\x20\x03\x00\x00\x00"
-"""CONNACK of MQTT 5: a new session, no properties."""
-
-
-def packets(connection: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """First byte and content of every packet that the client sends."""
-    with connection.makefile("rb") as reader:
-        while head := reader.read(1):
-            length = 0
-            for shift in itertools.count(0, 7):
-                byte = reader.read(1)
-                if not byte:
-                    return
-                length |= (byte[0] & 127) << shift
-                if not byte[0] & 128:
-                    break
-            yield head[0], reader.read(length)
-
-
-class Hostile:
-    """A broker that accepts everybody and then answers each packet as it is told."""
-
-    def __init__(self, answer: Answer, *, hello: bytes = ACCEPT) -> None:
-        self._answer, self._hello = answer, hello
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.sessions = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        try:
-            with connection:
-                for head, content in packets(connection):
-                    if head >> 4 == 1:
-                        self.sessions += 1
-                        connection.sendall(self._hello)
-                    elif head >> 4 == 12:
-                        connection.sendall(b"\xd0\x00")
-                    elif head >> 4 == 8:
-                        connection.sendall(b"\x90\x04" + content[:2] + b"\x00\x00")
-                    else:
-                        self._answer(connection, head, content)
-        except OSError:
-            return
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def number(content: bytes) -> bytes:
-    """The packet identifier of a PUBLISH with QoS 1."""
-    (length,) = struct.unpack(">H", content[:2])
-    return content[2 + length : 4 + length]
-
-
-def acknowledge(connection: socket.socket, head: int, content: bytes) -> None:
-    if head >> 4 == 3 and head & 6:
-        connection.sendall(b"\x40\x02" + number(content))
-
-
-class Nobody:
-    """A listener that asks for nothing."""
-
-    def connected(self, session: sessions.Session) -> None: ...
-
-    def acknowledged(self, message: Any) -> None: ...
-
-
-class Line:
-    """An outbox and a connection to a broker."""
-
-    def __init__(self, port: int) -> None:
-        self._waker = waker = Waker()
-        self.outbox = Outbox(limit=100, wake=waker.ring, orders=Numbers(1))
-        access = BrokerAccess(Broker("127.0.0.1", port), "edged-test")
-        self.connection = Connection(access, self.outbox, waker, Nobody(), availability="t/availability")
-        self.connection.open()
-
-    def until(self, true: Callable[[], object], limit_s: float = 30.0) -> None:
-        deadline = time.monotonic() + limit_s
-        while not true():
-            assert time.monotonic() < deadline, (self.outbox.delivery(), self.connection.problem)
-            time.sleep(0.01)
-
-    def close(self) -> None:
-        self.connection.close(1.0)
-        self.outbox.detach()
-        self._waker.close()
+    from hostile import Answer
 
 
 @pytest.fixture
 def hostile() -> Iterator[Callable[..., tuple[Hostile, Line]]]:
     made: list[Any] = []
 
-    def make(answer: Answer, **options: Any) -> tuple[Hostile, Line]:
-        broker = Hostile(answer, **options)
-        line = Line(broker.port)
+    def make(answer: Answer, *, clock: Callable[[], float] = time.monotonic) -> tuple[Hostile, Line]:
+        broker = Hostile(answer)
+        line = Line(broker.port, clock)
         made.extend((line, broker))
         return broker, line
 
@@ -214,12 +110,9 @@ def test_a_link_that_takes_nothing_costs_no_message(
     assert line.outbox.delivery().closes
 
 
-def test_a_broker_that_acknowledges_nothing_is_told(
-    hostile: Callable[..., tuple[Hostile, Line]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broker_that_acknowledges_nothing_is_told(hostile: Callable[..., tuple[Hostile, Line]]) -> None:
     """It answers pings and takes messages for ever: that is a trouble, in words, and logged once."""
-    assert silence.SILENT_S <= 25  # so that it is told within 30 s
-    monkeypatch.setattr("edged.mqtt.link.silence.SILENT_S", 0.5)
+    clock = Clock()
     holding = threading.Event()
     held: list[tuple[socket.socket, int, bytes]] = []
 
@@ -229,9 +122,14 @@ def test_a_broker_that_acknowledges_nothing_is_told(
         else:
             held.append((connection, head, content))
 
-    _, line = hostile(answer)
+    _, line = hostile(answer, clock=clock)
     with capture_logs() as logs:
         line.outbox.put("t/detections", b"{}")
+        line.until(lambda: held)
+        clock.now += silence.SILENT_S - 0.1
+        assert line.connection.problem == ""
+        clock.now += 0.2
+        line.waker.ring()
         line.until(lambda: "acknowledged nothing" in line.connection.problem)
         line.until(lambda: any(entry["event"] == "mqtt_not_acknowledged" for entry in logs))
         holding.set()
