@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _POINTS = 17
 _NUMBERS = 3
-"""Of a point: y, x and score."""
+"""What a point has: y, x and score."""
 _SEEN = 0.2
 """Visibility from which on a point belongs to the person; the others are guesses about what is hidden."""
 _LEAST_SEEN = 4
@@ -36,7 +36,7 @@ class _Poses:
     labels: tuple[str, ...] = ("person",)
     task = "pose"
     shape: ClassVar[tuple[int, ...]]
-    """Of the only output."""
+    """The only output's."""
 
     @classmethod
     def mismatch(cls, model: Model) -> str | None:
