@@ -14,6 +14,7 @@ pieces; what nothing noticed is tried again, for there may be new tests. Lines t
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import gc
 import hashlib
@@ -56,8 +57,12 @@ NEAREST = {
 """Tests of files for which the mirror of the rooms has none, or too slow ones."""
 NOT = "not full_disk_is_told and not room_on_the_disk"
 """Tests that mount something: one that is killed would leave it behind."""
+UNUSED = ("cacheprovider", "terminal", "logging", "faulthandler", "hypothesispytest")
+"""Plugins of pytest that would write, or take time."""
+ONE_THREAD = {"OPENCV_FOR_THREADS_NUM": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Threads of a pool do not live in a fork, and whoever waits for one there waits for ever."""
 SLOW_S = 3.0
-SQL = re.compile(r"['\"]\s*(select|insert|delete|update|create|pragma|begin|vacuum)\b", re.IGNORECASE)
+SQL = re.compile(r"\s*(select|insert|delete|update|create|pragma|begin|vacuum)\b", re.IGNORECASE)
 FOUND = Path("build/mutants")
 NOTICED, UNNOTICED = "noticed", "survives"
 
@@ -106,17 +111,19 @@ class Found:
 def faults(file: str, text: str) -> Iterator[Fault]:
     """What mutmut would break in a file."""
     module, mutations, *_ = create_mutations(file, text)
+    meant = plain(text)
     inside: dict[int, tuple[str, ...]] = {id(one): (one.name.value,) for one in functions(module.body)}
     for one in module.body:
         if isinstance(one, libcst.ClassDef):
             inside |= {id(method): (one.name.value, method.name.value) for method in functions(one.body.body)}
     for number, mutation in enumerate(mutations):
         names = inside.get(id(mutation.contained_by_top_level_function))
-        before, after = (module.code_for_node(one) for one in (mutation.original_node, mutation.mutated_node))
-        if names is None or no_fault(before, after):
+        if names is None:
             continue
         broken = module.deep_replace(mutation.original_node, mutation.mutated_node)
         code = libcst.ensure_type(broken, libcst.Module).code
+        if plain(code) == meant:
+            continue
         lines = difflib.unified_diff(text.splitlines(), code.splitlines(), n=0, lineterm="")
         changed = (f"{line[0]} {line[1:].strip()}" for line in [*lines][2:] if line[0] in "+-")
         yield Fault(names, code, "\n".join([f"{number} {'.'.join(names)}", *changed]))
@@ -127,11 +134,24 @@ def functions(body: Any) -> list[libcst.FunctionDef]:
     return [one for one in body if isinstance(one, libcst.FunctionDef)]
 
 
-def no_fault(before: str, after: str) -> bool:
-    """Whether nothing can change: the type in a ``cast``, or the letters of SQL's words."""
-    if before.startswith("cast(") and before.partition(",")[2] == after.partition(",")[2]:
-        return True
-    return bool(SQL.match(before)) and before.lower() == after.lower()
+class Plain(ast.NodeTransformer):
+    """Leaves out what changes nothing: the type in a ``cast``, and the letters of SQL's words."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """Of a cast what is cast."""
+        self.generic_visit(node)
+        cast = isinstance(node.func, ast.Name) and node.func.id == "cast"
+        return node.args[1] if cast and len(node.args) == 2 else node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        """SQL in small letters."""
+        sql = isinstance(node.value, str) and SQL.match(node.value)
+        return ast.Constant(str(node.value).lower()) if sql else node
+
+
+def plain(code: str) -> str:
+    """What a module does, as text."""
+    return ast.dump(Plain().visit(ast.parse(code)))
 
 
 def nearest(file: str) -> list[str]:
@@ -194,13 +214,19 @@ class Trial:
         gc.freeze()
         text = Path(self.found.file).read_text()
         self.found.load(text)
-        todo = [one for one in faults(self.found.file, text) if self.found.tried.get(one.shown) != NOTICED]
-        self.found.left = len(todo)
+        known = [*faults(self.found.file, text)]
+        tried = {
+            fault.shown: self.found.tried[fault.shown] for fault in known if fault.shown in self.found.tried
+        }
+        self.found.tried = tried
+        todo = [fault for fault in known if tried.get(fault.shown) != NOTICED]
+        todo.sort(key=lambda fault: fault.shown in tried)
+        self.found.left = sum(fault.shown not in tried for fault in todo)
         for fault in todo:
             if time.monotonic() > self._until:
                 break
-            self.found.tried[fault.shown] = self._try(fault)
-            self.found.left -= 1
+            self.found.left -= fault.shown not in tried
+            tried[fault.shown] = self._try(fault)
             self.found.save()
         return True
 
@@ -273,7 +299,7 @@ def try_file(file: str, until: float, spare_s: float) -> Found:
     child = os.fork()
     if not child:
         trial = Trial(Found(file), until, spare_s)
-        without = [f"-pno:{name}" for name in ("cacheprovider", "terminal", "logging", "hypothesispytest")]
+        without = [f"-pno:{name}" for name in UNUSED]
         options = [*without, "-o", "addopts=", "-o", "timeout=0", "-k", NOT]
         pytest.main([*nearest(file), *options], plugins=[trial])
         if trial.failed:
@@ -299,6 +325,7 @@ def main() -> None:
     parser.add_argument("--spare", type=float, default=10.0, help="seconds for a fault beyond its tests'")
     parser.add_argument("--table", action="store_true", help="try nothing, only print what is known")
     wanted = parser.parse_args()
+    os.environ.update(ONE_THREAD)
     until = time.monotonic() + wanted.seconds
     files = wanted.files or [str(path) for room in ROOMS for path in sorted(Path().glob(room))]
     total = [0, 0, 0]

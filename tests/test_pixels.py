@@ -15,7 +15,7 @@ from edged.imaging.drawing import annotate
 from edged.imaging.marks import class_colour
 from edged.imaging.picture import Picture
 from edged.imaging.tensors import Encoding, Preprocessor
-from edged.pixels import BT601, BT709, Planes, part
+from edged.pixels import BT601, BT709, Planes, bgr, fitted, part
 from edged.records import Box, Detection, Keypoint, TensorSpec
 from edged.scene.motion import Background, Change
 from edged.sources.decoding.upright import Upright
@@ -47,6 +47,108 @@ def test_become_the_picture_that_they_were_made_of(matrix: int, full: bool) -> N
     assert planes.bgr() is planes.bgr()
     assert apart(planes.scaled(96, 72), cv2.resize(image, (96, 72))) < 3  # type: ignore[arg-type]
     assert apart(Planes.packed(planes.studio(), matrix=matrix, full_range=False).bgr(), image) < 3
+
+
+def by_hand(*, full: bool = True) -> Planes:
+    """Eight by six, every value of it another one, in one piece."""
+    return Planes.packed(np.arange(72, dtype=np.uint8).reshape(9, 8), matrix=BT601, full_range=full)
+
+
+def test_planes_lie_one_after_the_other() -> None:
+    planes = by_hand()
+    assert planes.shape == (6, 8, 3)
+    assert (planes.y[5].tolist(), planes.y.shape) == ([*range(40, 48)], (6, 8))
+    assert planes.u.tolist() == [[48, 49, 50, 51], [52, 53, 54, 55], [56, 57, 58, 59]]
+    assert planes.v.tolist() == [[60, 61, 62, 63], [64, 65, 66, 67], [68, 69, 70, 71]]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "full", "red", "green"),
+    [
+        (BT601, False, (81, 90, 240), (145, 54, 34)),
+        (BT709, False, (63, 102, 240), (173, 42, 26)),
+        (BT601, True, (76, 85, 255), (150, 44, 21)),
+    ],
+)
+def test_colours_have_the_levels_of_the_standards(
+    matrix: int,
+    full: bool,  # noqa: FBT001  # a case
+    red: tuple[int, int, int],
+    green: tuple[int, int, int],
+) -> None:
+    planes = Planes.packed(np.zeros((3, 2), np.uint8), matrix=matrix, full_range=full)
+    assert planes.levels((0, 0, 255)) == red
+    assert planes.levels((0, 255, 0)) == green
+    painted = np.array([[red[0]] * 2] * 2 + [[*red[1:]]], np.uint8)
+    shown = Planes.packed(painted, matrix=matrix, full_range=full).bgr()
+    assert np.abs(shown.astype(int) - (0, 0, 255)).max() <= 2
+
+
+def test_a_cut_shares_its_memory_and_a_copy_does_not() -> None:
+    planes = by_hand(full=False)
+    cut, copy = planes.cut(2, 2, 6, 4), planes.copy()
+    assert cut.y.tolist() == [[18, 19, 20, 21], [26, 27, 28, 29]]
+    assert (cut.u.tolist(), cut.v.tolist()) == ([[53, 54]], [[65, 66]])
+    for one in (cut, copy):
+        assert (one.matrix, one.full_range) == (BT601, False)
+    assert np.shares_memory(cut.y, planes.y)
+    assert copy.i420 is not None
+    assert copy.i420.tolist() == np.arange(72).reshape(9, 8).tolist()
+    copy.i420[:] = 0
+    assert copy.y.max() == copy.u.max() == copy.v.max() == 0
+    assert planes.y[5, 7] == 47
+    assert cut.copy().studio().tolist() == [[18, 19, 20, 21], [26, 27, 28, 29], [53, 54, 65, 66]]
+
+
+def test_for_video_levels_are_those_of_video_and_stay_where_they_are_so() -> None:
+    planes = by_hand(full=False)
+    assert planes.studio() is planes.i420
+    assert planes.cut(0, 0, 2, 2).studio().tolist() == [[0, 1], [8, 9], [48, 60]]
+    levels = np.array([[0, 255], [100, 200], [0, 255]], np.uint8)
+    full = Planes.packed(levels, matrix=BT709, full_range=True)
+    assert full.studio().tolist() == [[16, 235], [102, 188], [16, 240]]
+    assert levels.tolist() == [[0, 255], [100, 200], [0, 255]]
+
+
+def test_luminance_is_stretched_where_it_is_that_of_video() -> None:
+    levels = np.array([[0, 16, 126, 235, 255]], np.uint8)
+    assert by_hand(full=True).full_luminance(levels) is levels
+    assert by_hand(full=False).full_luminance(levels).tolist() == [[0, 0, 128, 255, 255]]
+
+
+def test_a_plane_that_has_the_size_is_itself_and_another_is_made_between_its_pixels() -> None:
+    plane = np.array([[0, 0, 100, 100], [0, 0, 100, 100]], np.uint8)
+    assert fitted(plane, (4, 2)) is plane
+    assert fitted(plane, (2, 1)).tolist() == [[0, 100]]
+    assert fitted(plane, (8, 2))[0].tolist() == [0, 0, 0, 25, 75, 100, 100, 100]
+    into = np.zeros((1, 2), np.uint8)
+    fitted(plane, (2, 1), into)
+    assert into.tolist() == [[0, 100]]
+
+
+def test_bgr_stays_what_it_is_and_its_parts_are_no_copies() -> None:
+    image = scene(40, 40)
+    assert bgr(image) is image
+    cut = part(image, 3, 5, 10, 9)
+    assert cut.shape == (4, 7, 3)
+    assert np.shares_memory(cut, image)
+    planes = by_hand()
+    assert bgr(planes) is planes.bgr()
+    assert planes.scaled(4, 2).shape == (2, 4, 3)
+    grey = Planes.packed(np.full((9, 8), 128, np.uint8), matrix=BT709, full_range=True)
+    assert set(grey.scaled(4, 2).ravel().tolist()) == {128}
+
+
+def test_colours_are_those_of_the_nearest_pixels() -> None:
+    """Each colour stands for four pixels, and no two are mixed."""
+    packed = np.full((6, 4), 128, np.uint8)
+    packed[4:] = [[0, 255, 128, 128], [128] * 4]
+    shown = Planes.packed(packed, matrix=BT601, full_range=True).bgr().astype(int)
+    for left, top in ((0, 0), (2, 0), (0, 2), (2, 2)):
+        assert len(np.unique(shown[top : top + 2, left : left + 2].reshape(4, 3), axis=0)) == 1
+    assert shown[0, 0].tolist() == [0, 172, 128]
+    assert shown[0, 2].tolist() == [255, 84, 128]
+    assert shown[2, 2].tolist() == [128, 128, 128]
 
 
 @pytest.mark.parametrize("edges", [(0, 0, 320, 240), (10, 20, 50, 60), (11, 21, 52, 61), (319, 9, 320, 10)])

@@ -71,7 +71,10 @@ def test_nothing_smaller_than_six_pixels_moves_and_neighbours_hang_together() ->
     """The ends of a faint bar fade, so that of five pixels in a row three are left."""
     assert found((30, 20, 35, 22)) == [(31, 20, 34, 22)]
     assert found((30, 20, 34, 22)) == []
-    assert found((30, 20, 34, 22), (50, 20, 54, 22)) == []
+    assert found((30, 20, 34, 22), level=113) == [(30, 20, 34, 22)], "here the ends do not fade enough"
+    known = Background()
+    assert found((30, 20, 34, 22), (50, 20, 54, 22), known=known) == []
+    assert known.change is NONE
     assert found((30, 20, 35, 22), (50, 20, 54, 22)) == [(31, 20, 34, 22)]
 
 
