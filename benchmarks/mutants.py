@@ -51,7 +51,6 @@ ROOMS = (
 )
 NEAREST = {
     "edged/scene/motion.py": ["tests/scene/test_motion_by_hand.py"],
-    "edged/scene/pictures.py": ["tests/pipeline/test_pictures.py"],
     "edged/mqtt/handover.py": ["tests/durable/test_ledger.py", "tests/mqtt/camera/test_event_ledger.py"],
 }
 """Tests of files for which the mirror of the rooms has none, or too slow ones."""
