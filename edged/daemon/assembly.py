@@ -103,6 +103,8 @@ class Assembly:
     """All parts, open."""
 
     settings: Settings
+    config_hash: str
+    """:attr:`Settings.fingerprint`, which is told every second and slow to make."""
     parts: Mapping[str, _Part]
     """In the order in which they were opened."""
     scene: _Part
@@ -218,7 +220,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
         raise
     scene = builder.kept("scene", _follower, previous.scene if previous else None)
     motion = builder.kept("motion", admission, previous.motion if previous else None)
-    return Assembly(settings, builder.parts, scene, motion)
+    return Assembly(settings, settings.fingerprint, builder.parts, scene, motion)
 
 
 class _Builder:

@@ -50,7 +50,7 @@ class CameraRun:
         """Whether its run has come to an end."""
         self.refused = ""
         """Why the last reload was refused; empty when it was not."""
-        self.state = _starting(settings)
+        self.state = _starting(settings, settings.fingerprint)
         self.pipeline: Pipeline | None = None
         self.assembly: Assembly | None = None
         self._beside: Assembly | None = None
@@ -237,7 +237,6 @@ class CameraRun:
         state = replace(
             _working(parts),
             lifecycle=lifecycle or self.state.lifecycle,
-            config_hash=self.settings.fingerprint,
             camera_online=self.pipeline.running and not parts.intake.source.problem,
             degraded=self._troubles(parts, self.pipeline),
             controls=self.switches.controls(),
@@ -269,7 +268,7 @@ class CameraRun:
         return [outlet.sink for outlet in outlets if isinstance(outlet.sink, Reporter)]
 
 
-def _starting(settings: Settings) -> State:
+def _starting(settings: Settings, config_hash: str) -> State:
     """A camera of which nothing is open yet."""
     return State(
         lifecycle="starting",
@@ -277,7 +276,7 @@ def _starting(settings: Settings) -> State:
         runtime="",
         model=settings.model.stem,
         version=__version__,
-        config_hash=settings.fingerprint,
+        config_hash=config_hash,
         camera_online=False,
     )
 
@@ -286,7 +285,7 @@ def _working(parts: Assembly) -> State:
     """What open parts say of themselves."""
     engine, detector = parts.detector.engines[0], parts.detector
     return replace(
-        _starting(parts.settings),
+        _starting(parts.settings, parts.config_hash),
         device=engine.device,
         runtime=engine.runtime,
         model=detector.model.name,

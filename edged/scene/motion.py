@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 255
 """Pixels of the longer side of the small picture at the most: an eighth of 720p. It averages noise away."""
+_STRIP = 1 << 16
+"""Pixels that OpenCV makes in one thread whatever happens."""
 _DARK = 32.0
 """Added before the logarithm, in levels of 0..255: below it a camera gives more noise than picture."""
 _LEARNS_S = 1.0
@@ -84,7 +86,9 @@ class Background:
         self._shape: tuple[int, ...] = ()
         self._known: _Plane = np.empty((0, 0), np.float32)
         self._counts: _Mask = np.empty((0, 0), np.uint8)
-        """1 where something may move."""
+        """1 where something may move,"""
+        self._weights: _Plane = np.empty((0, 0), np.float32)
+        """and the same to multiply by."""
         self._noise = 0.0
         self._now = 0.0
         self.change = Change.NONE
@@ -108,20 +112,21 @@ class Background:
     def _look(self, pixels: Pixels, now: float) -> Change:
         luminance = _small(pixels)
         # Softened, so that what is left of the noise is spread.
-        seen, reach = (_soft(table[luminance]) for table in (_LEVELS, _REACH))
+        seen, reach = (_soft(cast("_Plane", cv2.LUT(luminance, table))) for table in (_LEVELS, _REACH))
         elapsed_s, self._now = max(0.0, now - self._now), now
         if pixels.shape != self._shape:
             self._shape, self._noise = pixels.shape, 0.0
             self._counts = self._where(pixels.shape, luminance)
+            self._weights = self._counts.astype(np.float32)
             self._known = seen
             return Change.ALL
-        light = _light((seen - self._known) * self._counts, reach * self._counts)
+        light = _light((seen - self._known) * self._weights, reach * self._weights)
         expected = cast("_Plane", self._known + light * reach)
         change = self._judge(seen, expected)
         if change is Change.ALL:
             self._known = seen
             return change
-        usual = _middle(np.abs(seen - expected)[::2, ::2])
+        usual = _middle(np.abs(seen[::2, ::2] - expected[::2, ::2]))
         self._noise += (usual - self._noise) * _share(elapsed_s, _NOISE_S)
         cv2.accumulateWeighted(seen, self._known, _share(elapsed_s, _LEARNS_S))
         return change
@@ -159,12 +164,24 @@ def _small(pixels: Pixels) -> _Mask:
     """The luminance, halved until it is small: nothing else is as quick in OpenCV."""
     image = pixels.y if isinstance(pixels, Planes) else pixels
     while max(image.shape) > _LONGEST:
-        height, width = max(1, image.shape[0] // 2), max(1, image.shape[1] // 2)
-        even = image[: 2 * height, : 2 * width]
-        image = cast("Image", cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
+        image = _halved(image)
     if isinstance(pixels, Planes):
         return pixels.full_luminance(image)
     return cast("_Mask", cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+
+
+def _halved(image: Image) -> Image:
+    """Half as wide and half as high, by the means of four pixels each."""
+    height, width = max(1, image.shape[0] // 2), max(1, image.shape[1] // 2)
+    half = np.empty((height, width, *image.shape[2:]), np.uint8)
+    # In strips that OpenCV finds too small to share with its other threads: waking one takes longer than
+    # it helps, and it goes on looking for work for a while.
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        strip = half[top : top + rows]
+        even = image[2 * top : 2 * (top + len(strip)), : 2 * width]
+        cv2.resize(even, (width, len(strip)), dst=strip, interpolation=cv2.INTER_AREA)
+    return half
 
 
 def _soft(plane: _Plane) -> _Plane:
