@@ -84,6 +84,11 @@ class EventLedger:
         return self._failure
 
     @property
+    def filed(self) -> bool:
+        """Whether there is a file at all."""
+        return self._path is not None
+
+    @property
     def lasting(self) -> bool:
         """Whether what is in it outlives the run."""
         return self._path is not None and not self.problem
@@ -158,6 +163,8 @@ class EventLedger:
 
     def safe(self, payload: bytes) -> None:
         """A message is with the broker or on disk. Touches no disk, see :meth:`flush`."""
+        if not self.filed:
+            return
         with self._lock:
             if self._unsafe.pop(payload.decode(), None) is not None:
                 self._changed = True

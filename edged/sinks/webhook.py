@@ -105,7 +105,8 @@ class WebhookSink:
     def tell(self, events: Sequence[Event]) -> None:
         """Hand on what has happened, with the best picture so far."""
         for event in events:
-            if event.crop is not None:
+            # Who is told of starts only needs no better picture.
+            if event.crop is not None and (event.kind == "start" or self._kinds != {"start"}):
                 self._pictures[event.event_id] = encoded(event.crop, _QUALITY)
                 if len(self._pictures) > _PICTURES:
                     self._pictures.popitem(last=False)
@@ -131,6 +132,8 @@ class WebhookSink:
             self._brought(message)
 
     def _brought(self, message: EventMessage) -> None:
+        if not self._ledger.filed:
+            return
         self._ledger.safe(payloads.encode(message))
         self._ledger.keep()  # or a kill long after the last event would have it brought again
 

@@ -26,6 +26,8 @@ _QUEUE = 200
 """Notices that wait for a server that is away; then updates give way first."""
 _ANSWER_S = 10.0
 """How long a server may be silent."""
+_QUIET_S = 30.0
+"""After so long without news the connection is closed; what lies between us may forget it sooner or later."""
 _RECENT_S = 60.0
 """How long notices that were left out count as a trouble of now."""
 _NICE = 10
@@ -118,10 +120,17 @@ class Courier:
         return left
 
     def _run(self) -> None:
+        try:
+            self._bring()
+        finally:
+            self._server.hang_up()
+
+    def _bring(self) -> None:
         while True:
             with self._due:
                 while not self._waiting and self._until == math.inf:
-                    self._due.wait()
+                    if not self._due.wait(_QUIET_S):
+                        self._server.hang_up()
                 if not self._waiting or self._clock() >= self._until:
                     return
                 notice = self._waiting[0]

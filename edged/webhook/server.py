@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _BUSY = frozenset({408, 425, 429})
 """Answers of a server that wants to be asked again; so does every answer from 500 on."""
+_SHORT = 65_536
+"""Bytes of an answer that are read, though nobody wants them, so that the connection can be used again."""
 
 
 class WebhookError(SinkError):
@@ -34,7 +36,9 @@ class WebhookError(SinkError):
 
 
 class HttpServer:
-    """Takes bodies by POST, one connection each. What it is called in messages holds no secret.
+    """Takes bodies by POST, over one connection if it likes. What it is called in messages holds no secret.
+
+    Not thread-safe.
 
     Args:
         url: http or https; user and password are sent as Basic authentication.
@@ -51,6 +55,8 @@ class HttpServer:
         self._headers = {"User-Agent": f"edged/{edged.__version__}"}
         if parts.username is not None or parts.password is not None:
             self._headers["Authorization"] = basic_login(parts.username or "", parts.password or "")
+        self._kept: http.client.HTTPConnection | None = None
+        """The connection of the last body, which the server has left open."""
 
     def reach(self, timeout_s: float) -> None:
         """Connect, and send nothing.
@@ -62,16 +68,13 @@ class HttpServer:
             connection.connect()
 
     def post(self, body: Body, timeout_s: float) -> None:
-        """Send one body.
+        """Send one body. It may come twice, if the server hangs up when it has it and before it says so.
 
         Raises:
             WebhookError: it was not taken.
         """
-        with self._translated(timeout_s), contextlib.closing(self._connection(timeout_s)) as connection:
-            connection.request("POST", self._target, body.content, {**self._headers, **body.headers})
-            with connection.getresponse() as answer:
-                status = answer.status
-                wait = answer.headers.get("Retry-After", "")
+        with self._translated(timeout_s):
+            status, wait = self._answer(body, timeout_s)
         if 200 <= status < 300:  # noqa: PLR2004  # RFC 9110: successful
             return
         busy = status in _BUSY or status >= 500  # noqa: PLR2004  # RFC 9110: server error
@@ -80,6 +83,42 @@ class HttpServer:
             final=not busy,
             wait_s=min(float(wait), 300.0) if wait.isdecimal() else 0.0,
         )
+
+    def hang_up(self) -> None:
+        """Nothing is sent for a while: close the connection, if one is left."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def _answer(self, body: Body, timeout_s: float) -> tuple[int, str]:
+        """Status of the answer, and how long it asks us to wait."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            try:
+                return self._exchange(kept, body, timeout_s)
+            except (ConnectionError, ssl.SSLError):
+                pass  # it has hung up meanwhile, as it may
+        return self._exchange(self._connection(timeout_s), body, timeout_s)
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, body: Body, timeout_s: float
+    ) -> tuple[int, str]:
+        """Send and hear over one connection, which is kept if another answer can come over it."""
+        with contextlib.ExitStack() as ends:
+            ends.callback(connection.close)
+            if connection.sock is not None:
+                connection.sock.settimeout(timeout_s)
+            connection.request("POST", self._target, body.content, {**self._headers, **body.headers})
+            with connection.getresponse() as answer:
+                told = answer.status, answer.headers.get("Retry-After", "")
+                if answer.length is not None and answer.length <= _SHORT:
+                    # What it says is known already: an end that does not come takes nothing back.
+                    with contextlib.suppress(OSError, http.client.HTTPException):
+                        answer.read()
+                        if not answer.will_close:
+                            self._kept = connection
+                            ends.pop_all()
+        return told
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
         if self._tls:

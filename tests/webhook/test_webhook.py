@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pytest
 from daemon import Daemon, edged, until
+from door import Door
 
 from edged.contract import words
 from edged.durable.ledger import EventLedger
@@ -43,15 +44,32 @@ class Server:
     Args:
         answers: status codes; 0 says nothing until the server is closed.
         port: 0 for any.
+        keeps: whether a connection may be used again (HTTP/1.1).
+        rude: whether it hangs up all the same, without having said so.
     """
 
-    def __init__(self, *answers: int, port: int = 0, retry_after: str = "") -> None:
+    def __init__(
+        self, *answers: int, port: int = 0, retry_after: str = "", keeps: bool = False, rude: bool = False
+    ) -> None:
         self.got: list[tuple[str, dict[str, str], bytes]] = []
         """Target, headers and body of every request, answered or not."""
+        self.begun = self.over = 0
+        """Connections."""
         self.open = threading.Event()
         outer, codes = self, list(answers)
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1" if keeps else "HTTP/1.0"
+
+            def handle(self) -> None:
+                outer.begun += 1
+                super().handle()
+
+            def finish(self) -> None:
+                super().finish()
+                self.connection.close()
+                outer.over += 1
+
             def do_POST(self) -> None:  # the name is the library's
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.got.append((self.path, dict(self.headers), body))
@@ -64,6 +82,8 @@ class Server:
                     self.send_header("Retry-After", retry_after)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+                if rude:
+                    self.close_connection = True
 
             def log_message(self, *_: Any) -> None: ...
 
@@ -78,6 +98,9 @@ class Server:
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(body) for _, _, body in self.got]
+
+    def ended(self, times: int) -> Callable[[], bool]:
+        return lambda: self.over == times
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -207,6 +230,51 @@ def test_a_server_that_fails_for_a_while_gets_every_event_all_the_same() -> None
         assert taker.problem == ""
         taker.close()
     assert [one["event_id"] for one in server.events()] == ["event0"] * 4 + ["event1", "event2"]
+
+
+def test_one_connection_does_for_all_events_until_nothing_more_comes() -> None:
+    with Server(200, 500, 200, keeps=True) as server:
+        taker = sink(server.url)
+        tell(taker, [event(number, "start", grey=9) for number in range(5)])
+        until(counted(taker, delivered=5))
+        assert (server.begun, server.over) == (1, 0)
+        taker.close()
+        until(lambda: server.over)
+    assert [one["event_id"] for one in server.events()] == [f"event{number}" for number in (0, 1, 1, 2, 3, 4)]
+
+
+def test_a_connection_is_given_up_after_a_while_without_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.webhook.courier._QUIET_S", 0.05)
+    with Server(200, keeps=True) as server:
+        taker = sink(server.url)
+        tell(taker, [event(1, "start")])
+        until(lambda: server.over)
+        tell(taker, [event(1, "end")])
+        until(counted(taker, delivered=2))
+        taker.close()
+    assert server.begun == 2
+
+
+def test_a_server_that_hangs_up_between_two_events_is_no_trouble() -> None:
+    with Server(200, keeps=True, rude=True) as server:
+        taker = sink(server.url)
+        for number in range(3):
+            tell(taker, [event(number, "start")])
+            until(counted(taker, delivered=number + 1))
+            until(server.ended(number + 1))
+            assert taker.problem == ""
+        taker.close()
+    assert len(server.got) == server.begun == 3
+
+
+@pytest.mark.parametrize("length", [10, 10_000_000], ids=["breaks off", "is too long"])
+def test_an_answer_whose_end_does_not_come_is_an_answer(length: int) -> None:
+    door = Door(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nthat" % length)
+    taker = sink(f"http://127.0.0.1:{door.port}/")
+    tell(taker, [event(1, "start"), event(1, "end")])
+    until(counted(taker, delivered=2))
+    taker.close()
+    door.close()
 
 
 def test_what_a_server_will_never_take_is_counted_and_told_and_holds_up_nothing() -> None:
