@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
@@ -51,39 +52,35 @@ class Canvas:
                 isClosed=closed,
                 color=ink,
                 thickness=_thick(line, by),
-                lineType=cv2.LINE_AA,
+                lineType=_edge(by),
             )
 
     def line(self, first: Place, last: Place, colour: Colour, line: int) -> None:
         """A line between two places."""
         for layer, by, ink in self._each(colour):
-            cv2.line(layer, _at(first, by), _at(last, by), ink, _thick(line, by), cv2.LINE_AA)
+            cv2.line(layer, _at(first, by), _at(last, by), ink, _thick(line, by), _edge(by))
 
     def dot(self, middle: Place, radius: int, colour: Colour) -> None:
         """A filled circle."""
         for layer, by, ink in self._each(colour):
-            cv2.circle(layer, _at(middle, by), _thick(radius, by), ink, cv2.FILLED, cv2.LINE_AA)
+            cv2.circle(layer, _at(middle, by), _thick(radius, by), ink, cv2.FILLED, _edge(by))
 
-    def text(self, text: Written, origin: Place, colour: Colour) -> None:
-        """A line of text, which begins on its base line at ``origin``."""
-        x, y = origin[0] - text.margin, origin[1] - text.height - text.margin
-        height, width = text.mask.shape
-        left, right = _even(x, x + width, self.width)
-        top, bottom = _even(y, y + height, self.height)
-        if right <= left or bottom <= top:
-            return
-        mask = np.zeros((bottom - top, right - left), np.uint8)
-        x1, y1, x2, y2 = max(left, x), max(top, y), min(right, x + width), min(bottom, y + height)
-        mask[y1 - top : y2 - top, x1 - left : x2 - left] = text.mask[y1 - y : y2 - y, x1 - x : x2 - x]
-        # Half as large it would have other letters, which would not lie on these.
-        half = ((right - left) // 2, (bottom - top) // 2)
-        for layer, by, ink in self._each(colour):
-            under = layer[top // by : bottom // by, left // by : right // by]
-            cover = mask if by == 1 else cv2.resize(mask, half, interpolation=cv2.INTER_AREA)
-            cover = cover.astype(np.int32).reshape(*under.shape[:2], *(1,) * (under.ndim - 2))
-            # What is added may overflow, and comes round to where it belongs.
-            inks = np.array(ink if under.ndim > 2 else ink[0], np.int32)  # noqa: PLR2004  # rows, columns, colours
-            under += ((inks - under.astype(np.int32)) * cover // 255).astype(np.uint8)
+    def tag(self, text: Written, place: Place, ground: Colour, ink: Colour) -> None:
+        """A line of text on a ground of one colour, whose upper left corner lies at ``place``."""
+        for (layer, by, under), (_, _, over) in zip(self._each(ground), self._each(ink), strict=True):
+            # Half as large the text would have other letters, which would not lie on these.
+            cover = text.mask if by == 1 else text.half
+            (x, y), (height, width) = _at(place, by), cover.shape
+            onto = layer[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
+            if not onto.size:
+                continue
+            top, left = max(0, -y), max(0, -x)
+            cover = cover[top : top + onto.shape[0], left : left + onto.shape[1]]
+            shades = _shades(under, over)
+            if len(under) == 1:
+                cv2.LUT(cover, shades, dst=onto)
+            else:
+                onto[...] = shades[cover]
 
     def _each(self, colour: Colour) -> Iterator[tuple[Image, int, tuple[int, ...]]]:
         """Every layer, by what its size is divided, and the colour there."""
@@ -95,9 +92,12 @@ class Canvas:
             yield layer, by, ink
 
 
-def _even(first: int, last: int, end: int) -> tuple[int, int]:
-    """The least even span within 0..``end`` that has all between ``first`` and ``last`` in it."""
-    return max(0, first // 2 * 2), min(end, (last + 1) // 2 * 2)
+@lru_cache(maxsize=512)
+def _shades(ground: tuple[int, ...], ink: tuple[int, ...]) -> Image:
+    """What a ground becomes under so much ink, 0..255: shape (256, colours)."""
+    under, over = np.array(ground), np.array(ink)
+    shades: Image = (under + (over - under) * np.arange(256)[:, np.newaxis] // 255).astype(np.uint8)
+    return shades
 
 
 def _at(place: Place, by: int) -> Place:
@@ -107,3 +107,8 @@ def _at(place: Place, by: int) -> Place:
 def _thick(line: int, by: int) -> int:
     """A line that covers, in a layer of this size, what it covers in the picture."""
     return line if line < 0 else -(-line // by)
+
+
+def _edge(by: int) -> int:
+    """Smooth edges take three times as long, and nobody sees those of colours alone."""
+    return cv2.LINE_AA if by == 1 else cv2.LINE_8

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
-
 from edged.imaging.canvas import Canvas
 from edged.imaging.marks import marks
 from edged.imaging.words import written
@@ -40,14 +38,14 @@ def annotate(pixels: Pixels, detections: Iterable[Detection]) -> None:
 def _tag(canvas: Canvas, mark: Drawn, unit: float, line: int) -> None:
     """What it is called: above the box, or inside it where the frame ends."""
     x1, y1 = round(mark.box.x1), round(mark.box.y1)
-    text = written(mark.text, 0.42 * unit, max(1, round(unit)))
-    margin = line + 1
-    width, height = text.width + 2 * margin, text.height + text.below + 2 * margin
+    text = written(mark.text, 0.42 * unit, max(1, round(unit)), line + 1)
+    height, width = text.mask.shape
     left = max(0, min(x1 - line // 2, canvas.width - width))
-    top = y1 - height if y1 >= height else max(0, min(y1, canvas.height - height))
-    top += mark.row * height
-    canvas.box((left, top), (left + width, top + height), mark.colour, cv2.FILLED)
-    canvas.text(text, (left + margin, top + margin + text.height), mark.ink)
+    top = y1 + y1 % 2 - height
+    if top < 0:
+        top = max(0, min(y1, canvas.height - height))
+    # On even places colours of half the size lie where they belong.
+    canvas.tag(text, (left // 2 * 2, top // 2 * 2 + mark.row * height), mark.colour, mark.ink)
 
 
 def _shape(canvas: Canvas, mark: Drawn, line: int) -> None:

@@ -28,14 +28,11 @@ class Written:
     """One line of text."""
 
     mask: Image
-    """uint8, height x width: how much of each pixel is covered, 255 for all; with ``margin`` around it."""
-    width: int
-    """Pixels, without the margin."""
-    height: int
-    """Pixels above the base line, likewise."""
-    below: int
-    """Pixels below it."""
-    margin: int
+    """uint8, height x width, both even: how much of each pixel is covered, 255 for all."""
+    half: Image
+    """The same in half the size."""
+    base: tuple[int, int]
+    """x, y in ``mask``: where the base line begins."""
 
 
 @dataclass(slots=True)
@@ -43,6 +40,7 @@ class _Job:
     text: str
     scale: float
     weight: int
+    margin: int
     done: threading.Event = field(default_factory=threading.Event)
     written: Written | None = None
     error: BaseException | None = None
@@ -56,12 +54,12 @@ class _Writer:
         self._lock = threading.Lock()
         self._begun = False
 
-    def write(self, text: str, scale: float, weight: int) -> Written:
+    def write(self, text: str, scale: float, weight: int, margin: int) -> Written:
         with self._lock:
             if not self._begun:
                 bridge.start("words", self._run)
                 self._begun = True
-        job = _Job(text, scale, weight)
+        job = _Job(text, scale, weight, margin)
         self._jobs.put(job)
         job.done.wait()
         if job.error is not None:
@@ -73,7 +71,7 @@ class _Writer:
         while True:
             job = self._jobs.get()
             try:
-                job.written = _written(job.text, job.scale, job.weight)
+                job.written = _written(job.text, job.scale, job.weight, job.margin)
             except BaseException as error:  # noqa: BLE001  # handed on to who waits
                 job.error = error
             job.done.set()
@@ -84,13 +82,16 @@ _WRITER = _Writer()
 
 
 @lru_cache(maxsize=256)
-def written(text: str, scale: float, weight: int) -> Written:
-    """The text, of a size and weight as OpenCV has them. From any thread."""
-    return _WRITER.write(text, scale, weight)
+def written(text: str, scale: float, weight: int, margin: int) -> Written:
+    """The text, of a size and weight as OpenCV has them, with so many pixels around it. From any thread."""
+    return _WRITER.write(text, scale, weight, margin)
 
 
-def _written(text: str, scale: float, weight: int) -> Written:
+def _written(text: str, scale: float, weight: int, margin: int) -> Written:
     (width, height), below = cv2.getTextSize(text, _FONT, scale, weight)
-    mask = np.zeros((height + below + 2 * weight, width + 2 * weight), np.uint8)
-    cv2.putText(mask, text, (weight, weight + height), _FONT, scale, 255, weight, cv2.LINE_AA)
-    return Written(mask, width, height, below, weight)
+    wide, high = width + 2 * margin, height + below + 2 * margin
+    mask = np.zeros((high + high % 2, wide + wide % 2), np.uint8)
+    base = margin, margin + height
+    cv2.putText(mask, text, base, _FONT, scale, 255, weight, cv2.LINE_AA)
+    half = cv2.resize(mask, (mask.shape[1] // 2, mask.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return Written(mask, half, base)  # type: ignore[arg-type]  # uint8 as given

@@ -40,7 +40,9 @@ def test_text_lies_where_opencv_would_write_it() -> None:
         expected, drawn = (np.full((64, 200, 3), 40, np.uint8) for _ in range(2))
         white = (255, 255, 255)
         cv2.putText(expected, "robin 0.87", origin, cv2.FONT_HERSHEY_SIMPLEX, 0.5, white, 1, cv2.LINE_AA)
-        Canvas(drawn).text(written("robin 0.87", 0.5, 1), origin, (255, 255, 255))
+        text = written("robin 0.87", 0.5, 1, 2)
+        place = origin[0] - text.base[0], origin[1] - text.base[1]
+        Canvas(drawn).tag(text, place, (40, 40, 40), white)
         difference = np.abs(expected.astype(int) - drawn)
         assert difference.mean() < 0.5, origin
         assert (drawn != 40).any() == (expected != 40).any()
@@ -59,7 +61,7 @@ def test_many_write_at_a_time() -> None:
 
     def write(number: int) -> None:
         go.wait(10)
-        sizes[number] = written("m" * number, 0.4, 1).width
+        sizes[number] = written("m" * number, 0.4, 1, 2).mask.shape[1]
 
     threads = [bridge.start(f"writer-{number}", partial(write, number)) for number in range(1, 9)]
     go.set()
