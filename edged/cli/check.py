@@ -14,7 +14,7 @@ from edged import registry
 from edged.cli import add_env_file
 from edged.daemon.unit import unit_of
 from edged.errors import ConfigError, DeviceError, EdgedError, SinkError, SourceError
-from edged.settings import loading
+from edged.settings import idle, loading
 
 if TYPE_CHECKING:
     import argparse
@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
     for settings in cameras:
         words = f"{len(settings.model_fields_set)} set, the others have their defaults"
         print(f"ok    {_of(settings)}settings: {words}")
+    _notes({_of(settings): list(idle.notes(settings)) for settings in cameras})
 
     from edged.daemon import logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
@@ -83,6 +84,18 @@ def run(options: argparse.Namespace) -> int:
         if not any(getattr(settings, name) for name in registry.SINKS):
             print(f"ok    {_of(settings)}outputs: none; results go nowhere")
     return worst
+
+
+def _notes(by_camera: Mapping[str, Sequence[str]]) -> None:
+    """Lines of what has no effect; what is so for all cameras is told once."""
+    first, *others = by_camera.values()
+    shared = [note for note in first if all(note in notes for notes in others)]
+    for note in shared:
+        print(f"note  settings: {note}")
+    for begins, notes in by_camera.items():
+        for note in notes:
+            if note not in shared:
+                print(f"note  {begins}settings: {note}")
 
 
 def _as_service(env_file: Path) -> int | None:
@@ -142,12 +155,15 @@ def _outputs(settings: Settings, *, once: bool) -> dict[str, Callable[[Settings]
 def _tell(
     checks: Mapping[str, Callable[[Settings], str]], settings: Settings, *, whose: str | None = None
 ) -> int:
-    """Do checks, each with a line; the worst exit code."""
+    """Do checks, each with a line, and one for each note below it; the worst exit code."""
     worst = 0
     begins = _of(settings) if whose is None else whose
     for name, check in checks.items():
         try:
-            print(f"ok    {begins}{name}: {check(settings)}")
+            text, *notes = check(settings).splitlines()
+            print(f"ok    {begins}{name}: {text}")
+            for note in notes:
+                print(f"note  {begins}{name}: {note}")
         except EdgedError as error:
             print(f"WRONG {begins}{name}: {error}")
             worst = max(worst, error.exit_code)
@@ -189,7 +205,7 @@ def _edge_tpu(settings: Settings) -> int:
 
 def _model(settings: Settings) -> str:
     from edged.daemon.assembly import admission  # noqa: PLC0415
-    from edged.model import detector  # noqa: PLC0415
+    from edged.model import detector, strangers  # noqa: PLC0415
 
     admitting = admission(settings)
     loaded = detector.load(settings)
@@ -209,7 +225,9 @@ def _model(settings: Settings) -> str:
             looks = f" and {count} invokes a frame ({took_ms * most:.0f} ms at the most)"
         return (
             f"{loaded.model.name} on {engine.device} with {engine.runtime}, {took_ms:.1f} ms an invoke"
-            f"{looks}, {classes or 'no'} labels" + (f"; {engine.degraded}" if engine.degraded else "")
+            f"{looks}, {classes or 'no'} labels"
+            + (f"; {engine.degraded}" if engine.degraded else "")
+            + "".join(f"\n{note}" for note in strangers.harmless(settings, loaded.decoder.labels))
         )
     finally:
         loaded.close()

@@ -23,7 +23,7 @@ from edged.daemon.revival import Revival
 from edged.daemon.watch import Watch
 from edged.engines.pool import EnginePools
 from edged.errors import ConfigError, EdgedError
-from edged.settings import environment
+from edged.settings import environment, idle
 from edged.settings.declared import Settings
 from edged.sinks.lending import Lender
 
@@ -62,6 +62,12 @@ async def serve(
 
 def _each(settings: Settings | Sequence[Settings]) -> Sequence[Settings]:
     return (settings,) if isinstance(settings, Settings) else settings
+
+
+def _warn(cameras: Sequence[Settings]) -> None:
+    """Tell what is set and has no effect, what is everybody's once."""
+    for note in dict.fromkeys(note for settings in cameras for note in idle.notes(settings)):
+        log.warning("setting_without_effect", note=note)
 
 
 @contextmanager
@@ -117,6 +123,7 @@ class _Service:
             signal.SIGHUP: self._ask_to_reload,
         }
         with _signals(self._loop, actions):
+            _warn(self._written)
             try:
                 await self._cameras.open()
             except Stopped:
@@ -260,6 +267,7 @@ class _Service:
         self._settings, self._written = following[0], following
         logs.follow(self._settings)
         if reading:  # somebody has mended something, perhaps
+            _warn(following)
             self._cameras.hurry()
 
     def _ask_to_reload(self) -> None:

@@ -18,7 +18,7 @@ from edged.engines.pool import EnginePool, EnginePools
 from edged.engines.selection import Wanted, open_engines
 from edged.errors import ConfigError
 from edged.imaging.tensors import Preprocessor
-from edged.model import file
+from edged.model import file, strangers
 from edged.model.description import describe
 from edged.model.finer import Finer
 from edged.settings import device
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _MOST_THREADS = 4
+_SHOWN_LABELS = 20
 """More threads than this have never paid for models of the size that a Raspberry Pi can run."""
 
 
@@ -174,13 +175,18 @@ def _detector(
     )
     _check_looks(settings, model.name, decoder.task)
     keep = frozenset(settings.classes)
-    if unknown := sorted(keep - set(decoder.labels)):
-        raise ConfigError(
-            f"EDGED_CLASSES names {unknown[0]!r}, which the model {model.name!r} cannot find",
-            hint=f"It finds {', '.join(decoder.labels) or 'classes without names'}",
-        )
+    if unknown := strangers.required(settings, decoder.labels):
+        raise ConfigError(". ".join(unknown), hint=_finds(decoder.labels))
+    for note in strangers.harmless(settings, decoder.labels):
+        log.warning("label_unknown", note=note)
     preprocess = Preprocessor(model.inputs[0], decoder.encoding, settings.roi)
-    return Detector(model, pool, preprocess, decoder, keep, give_back, _finer(settings, decoder.labels))
+    return Detector(model, pool, preprocess, decoder, keep, give_back, _finer(settings))
+
+
+def _finds(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:_SHOWN_LABELS])
+    more = len(labels) - _SHOWN_LABELS
+    return f"It finds {shown}" + (f" and {more} more: 'edged models inspect' lists all" if more > 0 else "")
 
 
 def _check_looks(settings: Settings, model: str, task: str) -> None:
@@ -204,19 +210,13 @@ def _check_looks(settings: Settings, model: str, task: str) -> None:
         )
 
 
-def _finer(settings: Settings, labels: Sequence[str]) -> dict[str, Finer]:
+def _finer(settings: Settings) -> dict[str, Finer]:
     """The second models of EDGED_CLASSIFY, by the label that they are for."""
     if settings.classify and not settings.track:
         raise ConfigError(
             "EDGED_CLASSIFY looks at objects that are followed, and EDGED_TRACK is off",
             hint="Set EDGED_TRACK=true, or take EDGED_CLASSIFY out",
         )
-    for label, _ in settings.classify:
-        if labels and label not in labels:
-            raise ConfigError(
-                f"EDGED_CLASSIFY names {label!r}, which the model cannot find",
-                hint=f"It finds {', '.join(labels)}",
-            )
     return {label: Finer(path, runtime=settings.runtime) for label, path in settings.classify}
 
 

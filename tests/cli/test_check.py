@@ -170,3 +170,15 @@ def test_it_does_not_disturb_what_is_there(settings: dict[str, str], tmp_path: P
     )
     assert done.returncode == 0, done.stdout
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == old
+
+
+def test_what_has_no_effect_is_a_note(settings: dict[str, str]) -> None:
+    """It harms nothing, and somebody meant something else."""
+    done = edged(
+        "check", settings=settings | {"EDGED_EVENTS": "true", "EDGED_ZONE_PORCH": "facce@0,0 1,0 1,1"}
+    )
+    assert done.returncode == 0, done.stdout
+    notes = [line for line in done.stdout.splitlines() if line.startswith("note")]
+    assert [line.partition(": ")[0] for line in notes] == ["note  settings", "note  model"]
+    assert "EDGED_EVENTS does nothing while EDGED_OUTPUT is not set" in notes[0]
+    assert "EDGED_ZONE_PORCH names 'facce', which the model cannot find; did you mean 'face'?" in notes[1]

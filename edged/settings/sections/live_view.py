@@ -25,6 +25,7 @@ class LiveViewSettings(BaseModel):
         "file with the token, 16 characters or more, that the live view asks for; it must have one unless "
         "only this machine can reach it",
         shown="none",
+        needs="http",
     )
 
     @field_validator("http")

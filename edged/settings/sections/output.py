@@ -25,9 +25,16 @@ class OutputSettings(BaseModel):
         "Output",
         "annotated: the frames that the model saw, with what was found drawn in; copy: the camera's own "
         "video as it comes, neither decoded nor encoded, into a folder (docs/less.md)",
+        needs="output",
     )
     segment: float = setting(
-        60.0, "Output", "seconds of video in a file, in a folder", ge=1, le=3600, allow_inf_nan=False
+        60.0,
+        "Output",
+        "seconds of video in a file, in a folder",
+        ge=1,
+        le=3600,
+        allow_inf_nan=False,
+        needs="output",
     )
     output_max_gb: float | None = setting(
         None,
@@ -36,6 +43,7 @@ class OutputSettings(BaseModel):
         shown="none",
         gt=0,
         allow_inf_nan=False,
+        needs="output",
     )
     disk_free_gb: float = setting(
         1.0,
@@ -44,19 +52,23 @@ class OutputSettings(BaseModel):
         "nothing is recorded",
         ge=0,
         allow_inf_nan=False,
+        needs="output",
     )
-    events: bool = setting(False, "Output", "record into the folder only while an object is there")
+    events: bool = setting(
+        False, "Output", "record into the folder only while an object is there", needs="output"
+    )
     pre_roll: float = setting(
-        5.0, "Output", "seconds of video before an event", ge=0, le=60, allow_inf_nan=False
+        5.0, "Output", "seconds of video before an event", ge=0, le=60, allow_inf_nan=False, needs="events"
     )
     post_roll: float = setting(
-        10.0, "Output", "seconds of video after an event", ge=0, le=3600, allow_inf_nan=False
+        10.0, "Output", "seconds of video after an event", ge=0, le=3600, allow_inf_nan=False, needs="events"
     )
     encoder: Literal["auto", "libx264", "h264_v4l2m2m"] = setting(
         "auto",
         "Output",
         "libx264 (on the CPU) or h264_v4l2m2m (hardware of the Raspberry Pi up to 4); auto: the hardware "
         "where it works",
+        needs="output",
     )
     jsonl: str | None = setting(
         None,

@@ -31,6 +31,7 @@ class SceneSettings(BaseModel):
         gt=0,
         le=1,
         allow_inf_nan=False,
+        needs="track",
     )
     stationary: float = setting(
         10.0,
@@ -39,6 +40,7 @@ class SceneSettings(BaseModel):
         ge=0,
         le=86400,
         allow_inf_nan=False,
+        needs="track",
     )
     scores: Annotated[tuple[tuple[str, float], ...], BeforeValidator(area_syntax.scores)] = setting(
         (),
@@ -84,10 +86,14 @@ class SceneSettings(BaseModel):
     )
 
     event_labels: Annotated[tuple[str, ...], BeforeValidator(syntax.comma_separated)] = setting(
-        (), "Scene", "labels for which EDGED_EVENTS records, comma separated", shown="all"
+        (), "Scene", "labels for which EDGED_EVENTS records, comma separated", shown="all", needs="events"
     )
     event_zones: Annotated[tuple[str, ...], BeforeValidator(syntax.lower_names)] = setting(
-        (), "Scene", "zones in which EDGED_EVENTS records, comma separated", shown="the whole frame"
+        (),
+        "Scene",
+        "zones in which EDGED_EVENTS records, comma separated",
+        shown="the whole frame",
+        needs="events",
     )
     motion: Literal["off", "pixels", "packets"] = setting(
         "off",
@@ -102,6 +108,7 @@ class SceneSettings(BaseModel):
         gt=0,
         le=3600,
         allow_inf_nan=False,
+        needs="motion",
     )
     regions: Literal["off", "auto"] = setting(
         "off",

@@ -27,10 +27,12 @@ class WebhookSettings(BaseModel):
         "Webhook",
         "json: the event with title, message and picture (base64); form: the same as multipart form "
         "(Telegram, Gotify); picture: a JPEG with title and message as headers (ntfy)",
+        needs="webhook_url",
     )
     webhook_events: Annotated[tuple[Kind, ...], BeforeValidator(syntax.comma_separated)] = setting(
         ("start", "update", "end"),
         "Webhook",
         "which news of an object are sent, comma separated: start, update, end",
         shown="start,update,end",
+        needs="webhook_url",
     )
