@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
 
+    from paho.mqtt.client import MQTTMessage
+
     from edged.contract.happenings import EventMessage
     from edged.settings.declared import Settings
 
@@ -81,29 +83,22 @@ def _read(paths: Sequence[Path], *, follow: bool) -> None:
         time.sleep(_POLL_S)
 
 
-class _Ear:
-    """Prints what the broker tells of one node."""
-
-    def __init__(self, base: str) -> None:
-        self.filters = (f"{base}/+/events",)
-
-    def take(self, topic: str, payload: bytes, now: float) -> None:
-        del topic, now
-        if (event := event_lines.parsed(payload)) is not None:
-            _print([event])
-
-
 def _hear(settings: Settings) -> None:
     """Until somebody interrupts; a lost broker is told and sought again."""
     from edged.mqtt.link import credentials  # noqa: PLC0415
-    from edged.mqtt.visits.fleet import listen  # noqa: PLC0415  # a bad setting is told before this is imported
+    from edged.mqtt.link.visit import visit  # noqa: PLC0415  # a bad setting is told before this is imported
 
     # The broker chooses the id: the daemon has its own.
     access = dataclasses.replace(credentials.access_for(settings), client_id="")
-    ear = _Ear(f"{settings.mqtt_prefix}/{settings.node}")
+    topic = f"{settings.mqtt_prefix}/{settings.node}/+/events"
+
+    def take(message: MQTTMessage) -> None:
+        if (event := event_lines.parsed(bytes(message.payload))) is not None:
+            _print([event])
+
     while True:
         try:
-            listen(access, ear, lambda: False)
+            visit(access, [topic], take, lambda _: False)
         except SourceError as error:
             print(f"edged: {error}", file=sys.stderr)
             time.sleep(_RETRY_S)

@@ -71,7 +71,6 @@ def run(options: argparse.Namespace) -> int:
         access,
         states,
         lambda: time.monotonic() >= until or (time.monotonic() >= first and not states.waits()),
-        states.ask,
     )
     views = states.views(now=time.monotonic(), silent_s=options.listen + 1)
     if options.json:
@@ -113,7 +112,7 @@ def _watch(access: BrokerAccess, states: FleetStates, options: argparse.Namespac
 
     while True:
         try:
-            listen(access, states, show, states.ask)
+            listen(access, states, show)
         except SourceError as error:
             print(f"edged: {error}", file=sys.stderr)
             time.sleep(_RETRY_S)

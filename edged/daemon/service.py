@@ -21,6 +21,7 @@ from edged.daemon.outcome import Outcome
 from edged.daemon.renewal import prepare
 from edged.daemon.revival import Revival
 from edged.daemon.watch import Watch
+from edged.durable.spool_folder import spool_folder
 from edged.engines.pool import EnginePools
 from edged.errors import ConfigError, EdgedError
 from edged.settings import environment, idle
@@ -98,6 +99,8 @@ class _Service:
         sources = "\n".join(sorted(one.source for one in settings))
         self.lender = Lender(hashlib.sha256(sources.encode()).hexdigest()[:8])
         self.lender.cameras = frozenset(one.camera for one in settings)
+        if (folder := spool_folder(settings[0])) is not None:
+            folder.tidy(settings[0].node, self.lender.origin, self.lender.cameras)
         self._settings = settings[0]
         """For what holds for the whole node."""
         self._written = settings

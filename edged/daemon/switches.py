@@ -6,15 +6,13 @@ restart.
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from edged.contract.topics import slug
-from edged.durable.atomic import replace_file
+from edged.durable.spool_folder import keep, read_kept, spool_folder
 from edged.errors import ConfigError
 from edged.records import Controls
 from edged.video.segments import FILES
@@ -55,7 +53,9 @@ class Switches:
         """What is in force, and what may follow."""
         self._models = _models(settings)
         self._file = _file(settings)
-        self._wanted = self._tried = self._kept = _read(self._file)
+        nothing = _Switched()
+        kept = read_kept(self._file, _switched, nothing) if self._file is not None else nothing
+        self._wanted = self._tried = self._kept = kept
 
     @property
     def written(self) -> Settings:
@@ -150,37 +150,23 @@ class Switches:
 
     def _write(self) -> None:
         """Only with the lock held."""
-        if self._file is None:
-            return
-        try:
-            replace_file(self._file, json.dumps(asdict(self._kept)).encode())
-        except OSError as error:
-            log.warning("switches_not_kept", file=str(self._file), reason=error.strerror)
+        if self._file is not None:
+            keep(self._file, asdict(self._kept))
 
 
 def _file(settings: Settings) -> Path | None:
-    if settings.spool is None:
-        return None
-    name = f"edged-{slug(settings.node)}--{slug(settings.camera)}.switched.json"
-    return settings.spool.expanduser() / name
+    folder = spool_folder(settings)
+    return folder.switched(settings.node, settings.camera) if folder is not None else None
 
 
-def _read(file: Path | None) -> _Switched:
-    if file is None:
-        return _Switched()
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        kinds: dict[str, Callable[[Any], Any]] = {"recording": bool, "threshold": _threshold, "model": str}
-        pairs = {name: (kind, content.get(name)) for name, kind in kinds.items()}
-        return _Switched(
-            paused=content.get("paused") is True,
-            **{name: (kind(pair[0]), str(pair[1])) for name, (kind, pair) in pairs.items() if pair},
-        )
-    except FileNotFoundError:
-        return _Switched()
-    except (OSError, ConfigError, ValueError, LookupError, TypeError, AttributeError) as error:
-        log.warning("switches_unreadable", file=str(file), reason=str(error))
-        return _Switched()
+def _switched(content: Any) -> _Switched:
+    """What a file says."""
+    kinds: dict[str, Callable[[Any], Any]] = {"recording": bool, "threshold": _threshold, "model": str}
+    pairs = {name: (kind, content.get(name)) for name, kind in kinds.items()}
+    return _Switched(
+        paused=content.get("paused") is True,
+        **{name: (kind(pair[0]), str(pair[1])) for name, (kind, pair) in pairs.items() if pair},
+    )
 
 
 def _in_force(pair: tuple[T, str] | None, setting: object) -> T | None:

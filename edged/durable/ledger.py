@@ -84,11 +84,6 @@ class EventLedger:
         return self._failure
 
     @property
-    def filed(self) -> bool:
-        """Whether there is a file at all."""
-        return self._path is not None
-
-    @property
     def lasting(self) -> bool:
         """Whether what is in it outlives the run."""
         return self._path is not None and not self.problem
@@ -163,11 +158,17 @@ class EventLedger:
 
     def safe(self, payload: bytes) -> None:
         """A message is with the broker or on disk. Touches no disk, see :meth:`flush`."""
-        if not self.filed:
+        if self._path is None:
             return
         with self._lock:
             if self._unsafe.pop(payload.decode(), None) is not None:
                 self._changed = True
+
+    def done(self, event: EventMessage) -> None:
+        """A message needs to be brought no more: that is kept soon, or a kill would have it brought again."""
+        if self._path is not None:
+            self.safe(payloads.encode(event))
+            self.keep()
 
     def flush(self) -> None:
         """Write what has changed since, now; whoever must not wait for the disk has :meth:`keep`."""

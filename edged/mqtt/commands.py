@@ -17,7 +17,7 @@ from edged.errors import EdgedError
 from edged.mqtt.budget import Budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
     from edged.mqtt.delivery.outbox import Outbox
 
@@ -51,8 +51,9 @@ class Commands:
     Args:
         topic: where they come in, by name; each is answered below.
         outbox: takes the answers.
-        actions: what may be asked for, by name: does it, says what was done, or raises EdgedError.
-        switches: what may be set, by name: takes the value, and the rest likewise.
+        act: does what is asked for, by its name, with the value where it is a switch; says what was done, or
+            raises EdgedError.
+        names: what may be asked for beside the switches.
         per_second: how many are obeyed in the long run; a few more may come at once.
         clock: monotonic seconds.
     """
@@ -61,16 +62,16 @@ class Commands:
         self,
         topic: Callable[[str], str],
         outbox: Outbox,
-        actions: Mapping[str, Callable[[], str]],
+        act: Callable[[str, str], str],
         *,
-        switches: Mapping[str, Callable[[str], str]] | None = None,
+        names: Sequence[str] = CAMERA_COMMANDS,
         per_second: float = _PER_SECOND,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = topic
         self._outbox = outbox
-        self._actions = actions
-        self._switches = switches or {}
+        self._act = act
+        self._names = names
         self._numbers = itertools.count()
         self._accepted = 0
         self._refused: Counter[str] = Counter()
@@ -92,7 +93,7 @@ class Commands:
         identity: str | None = None
         try:
             self._admit(name, retained=retained)
-            identity, value = _read(payload, name if name in self._switches else "")
+            identity, value = _read(payload, name if name in SWITCHES else "")
             ok, words = True, self._obey(name, value)
             self._accepted += 1
         except CommandRefusedError as refusal:
@@ -103,11 +104,11 @@ class Commands:
             self._answer(name, words, ok=ok, identity=identity)
 
     def _obey(self, name: str, value: str) -> str:
-        there_are = ", ".join((*self._actions, *self._switches))
-        if name not in self._actions and name not in self._switches:
-            raise CommandRefusedError("unknown", f"there is no such command; there are {there_are}")
+        known = (*self._names, *SWITCHES)
+        if name not in known:
+            raise CommandRefusedError("unknown", f"there is no such command; there are {', '.join(known)}")
         try:
-            words = self._switches[name](value) if name in self._switches else self._actions[name]()
+            words = self._act(name, value)
         except EdgedError as error:
             raise CommandRefusedError("failed", str(error)) from error
         log.info("command_obeyed", command=name, done=words)

@@ -11,46 +11,15 @@ import itertools
 import threading
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from edged.durable.ledger import EventLedger
+from edged.mqtt.delivery.message import Numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edged.contract.topics import NodeTopics
-
-
-class Called(Protocol):
-    """What a node is called."""
-
-    @property
-    def topics(self) -> NodeTopics:
-        """The node's."""
-        ...
-
-    def covers(self, topic: str, of: Any) -> bool:
-        """Whether a topic that belongs to a node so called is one of its own as well."""
-        ...
-
-
-class Numbers:
-    """Rising numbers. Thread-safe."""
-
-    def __init__(self, first: int) -> None:
-        self._next = first
-        self._lock = threading.Lock()
-
-    def take(self) -> int:
-        """The next number."""
-        with self._lock:
-            self._next += 1
-            return self._next - 1
-
-    def skip_to(self, first: int) -> None:
-        """Give no number below ``first`` any more."""
-        with self._lock:
-            self._next = max(self._next, first)
+    from edged.mqtt.retained.names import Names
 
 
 class Handover:
@@ -65,7 +34,7 @@ class Handover:
         """Numbers of the detections messages, by camera."""
         self.orders = Numbers(1)
         """Order of all messages."""
-        self.called: list[Called] = []
+        self.called: list[Names] = []
         """Names of the nodes in use, the one that follows last."""
         self._ledgers: dict[Path | None, EventLedger] = {}
 

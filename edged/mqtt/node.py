@@ -16,7 +16,7 @@ from edged import bridge
 from edged.contract import payloads, states
 from edged.contract.topics import Topics
 from edged.mqtt import handover
-from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
+from edged.mqtt.commands import CAMERA_COMMANDS, Commands
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import Spooler
 from edged.mqtt.home.birth import Birth
@@ -64,7 +64,7 @@ class Member(Protocol):
         """Publish again everything that is retained: another one has published there."""
         ...
 
-    def act(self, command: str, value: str = "") -> str:
+    def act(self, command: str, value: str) -> str:
         """Obey one of the cameras' commands, or set a switch to a value; says what was done.
 
         Raises:
@@ -140,20 +140,17 @@ class MqttNode:
         self._birth = Birth(prefix, self.outbox.renew) if prefix else None
         self._discovery = self._announced(options) if prefix and self.several else None
         self._spooler = Spooler(self.outbox.disk, spool, stored=self._stored) if spool is not None else None
-        self.ledger = self.handover.ledger(spool.path.with_suffix(".events.json") if spool else None)
+        self.ledger = self.handover.ledger(spool.events if spool else None)
         """Knows which events are open, with a spool even after a kill."""
-        names = Names(topics.prefix, topics.node, prefix)
-        self._cleanup = Cleanup(names, self.outbox, self.handover, named=named, memory=memory)
+        called = Names(topics.prefix, topics.node, prefix)
+        self._cleanup = Cleanup(called, self.outbox, self.handover, named=named, memory=memory)
         self._connection = Connection(
             access, self.outbox, self._waker, self, availability=topics.availability
         )
         self.commands: Commands | None = None
         if reload is not None:
-            actions = {name: partial(self._all_act, name) for name in CAMERA_COMMANDS}
-            switches = {name: partial(self._all_act, name) for name in SWITCHES}
-            self.commands = Commands(
-                topics.command, self.outbox, {**actions, "reload": reload}, switches=switches
-            )
+            names = (*CAMERA_COMMANDS, "reload")
+            self.commands = Commands(topics.command, self.outbox, partial(self._obey, reload), names=names)
 
     # For the cameras.
 
@@ -335,7 +332,9 @@ class MqttNode:
         if self._discovery is not None:
             self._discovery.recall(payload)
 
-    def _all_act(self, command: str, value: str = "") -> str:
+    def _obey(self, reload: Callable[[], str], command: str, value: str) -> str:
+        if command == "reload":
+            return reload()
         with self._lock:
             members = list(self._members.values())
         return "; ".join(dict.fromkeys(member.act(command, value) for member in members))

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from edged.contract import payloads, states
-from edged.contract.topics import NodeTopics, Topics, slug
+from edged.contract.topics import NodeTopics, Topics
+from edged.durable.spool_folder import spool_folder
 from edged.mqtt.camera.ages import LabelAges
 from edged.mqtt.camera.counts import Counts
 from edged.mqtt.camera.happenings import Happenings
 from edged.mqtt.camera.paced import PacedValues
 from edged.mqtt.camera.snapshots import Snapshots
-from edged.mqtt.commands import CAMERA_COMMANDS, SWITCHES, Commands
+from edged.mqtt.commands import SWITCHES, Commands
 from edged.mqtt.delivery.spooler import SpoolFile
 from edged.mqtt.home.discovery import Discovery, Offers
 from edged.mqtt.home.introduction import Introduction
@@ -117,9 +118,7 @@ class MqttSink:
         self._starting = starting
         self._commands: Commands | None = None
         if node.several and node.obeys:
-            actions = {name: partial(self.act, name) for name in CAMERA_COMMANDS}
-            switches = {name: partial(self.act, name) for name in SWITCHES}
-            self._commands = Commands(topics.camera_command, node.outbox, actions, switches=switches)
+            self._commands = Commands(topics.camera_command, node.outbox, self.act)
 
     @classmethod
     def create(cls, settings: Settings, context: Context) -> MqttSink:
@@ -270,7 +269,7 @@ class MqttSink:
         self._publish_state()
         self._node.publish_state()
 
-    def act(self, command: str, value: str = "") -> str:
+    def act(self, command: str, value: str) -> str:
         """Obey ``snapshot``, ``pause`` or ``resume``, or set a switch."""
         if command in SWITCHES:
             return self._control.switch(command, value)
@@ -344,12 +343,10 @@ def _expire_after_s(settings: Settings) -> float:
 
 def _node(settings: Settings, *, context: Context) -> MqttNode:
     spool = memory = None
-    if settings.spool is not None:
-        folder = settings.spool.expanduser()
-        memory = Memory(folder / f"edged-{context.lender.origin}.names.json")
+    if (folder := spool_folder(settings)) is not None:
+        memory = Memory(folder.names(context.lender.origin))
         spool = SpoolFile(
-            # The node in its name, so that several daemons may share a folder.
-            folder / f"edged-{slug(settings.node)}.sqlite3",
+            folder.messages(settings.node),
             max_bytes=settings.spool_max_mb * 1_000_000,
             max_age_s=settings.spool_max_age,
         )

@@ -7,11 +7,10 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-import structlog
-
-from edged.contract import happenings, payloads
+from edged.contract import happenings
 from edged.contract.notices import Notice
 from edged.durable.ledger import EventLedger
+from edged.durable.spool_folder import spool_folder
 from edged.imaging.jpeg import encoded
 from edged.webhook.courier import Courier
 from edged.webhook.server import HttpServer
@@ -29,8 +28,6 @@ _PICTURES = 300
 """Objects of which a picture is kept: as many as are followed at once."""
 _CHECK_S = 10.0
 """How long a server may take to be reached in a check."""
-
-log = structlog.get_logger()
 
 
 class WebhookSink:
@@ -95,7 +92,7 @@ class WebhookSink:
 
     def open(self) -> None:
         """Begin with what a killed run still owes; a server that is away is no error, it may come."""
-        self._courier = Courier(self._server, self._body, self._brought)
+        self._courier = Courier(self._server, self._body, self._ledger.done)
         for _, payload in self._ledger.leftovers(self._boot_id):
             self._bring(json.loads(payload), b"")
 
@@ -129,13 +126,7 @@ class WebhookSink:
         if message["type"] in self._kinds:
             self._courier.put(Notice(message, jpeg))
         else:
-            self._brought(message)
-
-    def _brought(self, message: EventMessage) -> None:
-        if not self._ledger.filed:
-            return
-        self._ledger.safe(payloads.encode(message))
-        self._ledger.keep()  # or a kill long after the last event would have it brought again
+            self._ledger.done(message)
 
     @property
     def problem(self) -> str:
@@ -160,17 +151,8 @@ class WebhookSink:
 
 def _ledger(settings: Settings, *, context: Context) -> EventLedger:
     """For one camera, beside the spool; without one nothing outlives the run."""
-    if settings.spool is None:
-        return EventLedger(None)
-    folder, named = settings.spool.expanduser(), context.lender.named()
-    prefix, suffix = f"edged-{context.lender.origin}-", ".webhook.json"
-    if context.starting and named:
-        kept = {f"{prefix}{camera}{suffix}" for camera in named}
-        for path in folder.glob(f"{prefix}*{suffix}"):
-            if path.name not in kept:  # its camera has another name now, or is gone
-                path.unlink(missing_ok=True)
-                log.info("webhook_ledger_removed", path=str(path))
-    return EventLedger(folder / f"{prefix}{settings.camera}{suffix}")
+    folder = spool_folder(settings)
+    return EventLedger(folder.webhook(context.lender.origin, settings.camera) if folder is not None else None)
 
 
 def check(settings: Settings) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import rig
 
+from edged.mqtt.delivery.message import Numbers
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.handover import Numbers
 from edged.mqtt.link.client import BrokerAccess
 from edged.mqtt.link.connection import Connection
 from edged.mqtt.link.waker import Waker

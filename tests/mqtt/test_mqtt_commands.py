@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +16,8 @@ from structlog.testing import capture_logs
 from edged.errors import ConfigError
 from edged.metrics import Meter
 from edged.mqtt.commands import Commands
+from edged.mqtt.delivery.message import Numbers
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.handover import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,11 +59,14 @@ class Desk:
         self.daemon = Daemon()
         self.outbox = Outbox(limit=10, wake=lambda: None, orders=Numbers(1))
         self.outbox.attach()
-        actions = {name: getattr(self.daemon, name) for name in ("pause", "resume", "reload")}
-        switches = {name: partial(self.daemon.switch, name) for name in ("recording", "threshold")}
+        names = ("pause", "resume", "reload")
         self.commands = Commands(
-            TOPICS.command, self.outbox, actions, switches=switches, per_second=per_second, clock=clock
+            TOPICS.command, self.outbox, self._act, names=names, per_second=per_second, clock=clock
         )
+
+    def _act(self, name: str, value: str) -> str:
+        act = getattr(self.daemon, name, None)
+        return str(act()) if act is not None else self.daemon.switch(name, value)
 
     def ask(self, topic: str, payload: bytes = b"", *, retained: bool = False) -> dict[str, Any] | None:
         """The answer, if there is one."""

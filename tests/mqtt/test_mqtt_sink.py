@@ -23,9 +23,9 @@ from structlog.testing import capture_logs
 
 import edged
 from edged.metrics import Meter
+from edged.mqtt.delivery.message import Numbers
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import SpoolFile
-from edged.mqtt.handover import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

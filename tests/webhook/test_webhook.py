@@ -22,12 +22,11 @@ from door import Door
 from edged.contract import words
 from edged.durable.ledger import EventLedger
 from edged.errors import ConfigError
-from edged.metrics import FrameCounts, Meter
+from edged.metrics import FrameCounts
 from edged.pipeline.outlet import Outlet
 from edged.records import Box, Event, Report
 from edged.settings import loading
-from edged.sinks import Accountant, Context, EventTaker, NoControl, Reporter
-from edged.sinks.lending import Lender
+from edged.sinks import Accountant, EventTaker, Reporter
 from edged.sinks.webhook import WebhookSink
 from edged.webhook.server import HttpServer, WebhookError
 
@@ -418,25 +417,6 @@ def test_what_waits_at_a_reload_is_brought_by_the_sink_after_it(tmp_path: Path) 
         until(counted(after, delivered=2))
         assert [one["type"] for one in server.events()] == ["start", "end"]
         after.close()
-
-
-def test_a_camera_that_is_called_otherwise_leaves_no_ledger(tmp_path: Path) -> None:
-    common = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite", "EDGED_SPOOL": str(tmp_path)}
-    common |= {"EDGED_WEBHOOK_URL": "http://127.0.0.1:1/"}
-    (tmp_path / "edged-0ther-front.webhook.json").write_text("{}", encoding="utf-8")
-    for camera, left in (("front", {"front"}), ("porch", {"porch"})):
-        settings = loading.load(None, environ=common | {"EDGED_CAMERA": camera})
-        lender = Lender("0123abcd")
-        lender.cameras = frozenset({camera})
-        context = Context(Meter(), NoControl(), boot_id="0" * 32, starting=True, lender=lender)
-        taker = WebhookSink.create(settings, context)
-        taker.open()
-        taker.tell([event(1, "start")])
-        taker.close()
-        files = {path.name for path in tmp_path.iterdir()}
-        assert files == {f"edged-0123abcd-{one}.webhook.json" for one in left} | {
-            "edged-0ther-front.webhook.json"
-        }
 
 
 def test_what_was_brought_last_is_not_brought_again_after_a_kill(tmp_path: Path) -> None:

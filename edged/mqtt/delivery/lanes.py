@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from edged.mqtt.delivery.latest import Values
 
 if TYPE_CHECKING:
-    from edged.mqtt.delivery.message import Message
-    from edged.mqtt.handover import Numbers
+    from edged.mqtt.delivery.message import Message, Numbers
 
 
 class Lanes:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edged.mqtt.delivery.message import Message
-    from edged.mqtt.handover import Numbers
+    from edged.mqtt.delivery.message import Message, Numbers
 
 
 class Values:

@@ -1,7 +1,8 @@
-"""One message on its way."""
+"""One message on its way, and the numbers that all of them have."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 
@@ -23,3 +24,22 @@ class Message:
     """Monotonic time of the frame it tells of, if it tells of one."""
     spooled: bool = False
     """Whether it is on disk as well."""
+
+
+class Numbers:
+    """Rising numbers. Thread-safe."""
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+        self._lock = threading.Lock()
+
+    def take(self) -> int:
+        """The next number."""
+        with self._lock:
+            self._next += 1
+            return self._next - 1
+
+    def skip_to(self, first: int) -> None:
+        """Give no number below ``first`` any more."""
+        with self._lock:
+            self._next = max(self._next, first)

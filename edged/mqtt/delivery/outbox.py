@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable
 
-    from edged.mqtt.handover import Numbers
+    from edged.mqtt.delivery.message import Numbers
 
 log = structlog.get_logger()
 

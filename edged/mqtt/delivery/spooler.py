@@ -42,6 +42,11 @@ class SpoolFile:
     max_age_s: float = 7 * 86400.0
     """Seconds after which messages are dropped."""
 
+    @property
+    def events(self) -> Path:
+        """The file beside it that knows which events are open."""
+        return self.path.with_suffix(".events.json")
+
     def open(self) -> Spool:
         """The spool in this file.
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
-
-import structlog
+from typing import TYPE_CHECKING, Any
 
 from edged.contract.topics import NodeTopics
-from edged.durable.atomic import replace_file
+from edged.durable.spool_folder import keep, read_kept
 from edged.mqtt.home.discovery import node_id
 from edged.mqtt.retained import leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +59,12 @@ class Memory:
 
     def read(self) -> list[Names]:
         """All names that are not taken back yet."""
-        try:
-            content = json.loads(self._path.read_text("utf-8"))
+
+        def read(content: Any) -> list[Names]:
             return [Names(**{**one, "cameras": tuple(one["cameras"])}) for one in content]
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, TypeError, LookupError) as error:
-            log.warning("mqtt_names_unreadable", path=str(self._path), reason=str(error))
-            return []
+
+        return read_kept(self._path, read, [])
 
     def write(self, names: list[Names]) -> None:
         """Keep these, and only these."""
-        try:
-            replace_file(self._path, json.dumps([asdict(one) for one in names]).encode())
-        except OSError as error:
-            log.warning("mqtt_names_not_kept", path=str(self._path), reason=error.strerror)
+        keep(self._path, [asdict(one) for one in names])

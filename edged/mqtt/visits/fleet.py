@@ -6,12 +6,12 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from edged.mqtt.link.visit import visit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from paho.mqtt.client import Client
 
@@ -20,19 +20,6 @@ if TYPE_CHECKING:
 RETAINED_S = 1.0
 """Retained states come at once and in any order: they are waited for so long in any case."""
 _STOPPED = "stopped"
-
-
-class Hearer(Protocol):
-    """Takes what a broker has to say."""
-
-    @property
-    def filters(self) -> tuple[str, ...]:
-        """What to subscribe to."""
-        ...
-
-    def take(self, topic: str, payload: bytes, now: float) -> None:
-        """One message; ``now`` is of the monotonic clock, seconds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +191,10 @@ def _reasons(state: dict[str, Any]) -> list[str]:
     return [str(reason) for reason in given] if isinstance(given, list) else []
 
 
-def listen(
-    access: BrokerAccess,
-    states: Hearer,
-    enough: Callable[[], bool],
-    ask: Callable[[], Iterable[str]] = tuple,
-) -> None:
+def listen(access: BrokerAccess, states: FleetStates, enough: Callable[[], bool]) -> None:
     """Hand the broker's messages to ``states`` until there are ``enough``; asked several times a second.
 
-    Once what is retained has had its time to come, each topic that ``ask`` gives is subscribed to as well.
+    Once what is retained has had its time to come, what they :meth:`~FleetStates.ask` is subscribed to, too.
 
     Raises:
         SourceError: the broker cannot be reached, refuses us or is lost.
@@ -221,7 +203,7 @@ def listen(
     settled = time.monotonic() + RETAINED_S
 
     def look(client: Client) -> bool:
-        if time.monotonic() >= settled and (topics := set(ask()) - asked):
+        if time.monotonic() >= settled and (topics := set(states.ask()) - asked):
             client.subscribe([(topic, 1) for topic in sorted(topics)])
             asked.update(topics)
         return enough()

@@ -20,8 +20,8 @@ from rig import QUICK_DISK, TOPICS
 
 from edged.durable.ledger import EventLedger
 from edged.mqtt.camera.happenings import Happenings
+from edged.mqtt.delivery.message import Numbers
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.handover import Numbers
 from edged.records import Box, Detection, Event, Frame
 from edged.scene import Scene, SceneRules
 from edged.settings.areas import lines, zones

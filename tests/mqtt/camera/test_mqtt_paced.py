@@ -13,8 +13,8 @@ from test_mqtt_events import open_sink, play
 
 from edged.mqtt.budget import Budget
 from edged.mqtt.camera.paced import PacedValues
+from edged.mqtt.delivery.message import Numbers
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.handover import Numbers
 
 if TYPE_CHECKING:
     import pytest

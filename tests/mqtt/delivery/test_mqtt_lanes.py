@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edged.mqtt.delivery.message import Message
+from edged.mqtt.delivery.message import Message, Numbers
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.handover import Handover, Numbers
+from edged.mqtt.handover import Handover
 
 if TYPE_CHECKING:
     from pathlib import Path

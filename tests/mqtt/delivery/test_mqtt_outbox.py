@@ -9,9 +9,8 @@ import rig
 from clock import Clock
 from structlog.testing import capture_logs
 
-from edged.mqtt.delivery.message import Message
+from edged.mqtt.delivery.message import Message, Numbers
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.handover import Numbers
 
 LIMIT = 6
 

@@ -16,11 +16,10 @@ import pytest
 import rig
 from structlog.testing import capture_logs
 
-from edged.mqtt.delivery.message import Message
+from edged.mqtt.delivery.message import Message, Numbers
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spool import Spool, SpoolError, SpoolFullError, set_aside
 from edged.mqtt.delivery.spooler import Spooler, SpoolFile
-from edged.mqtt.handover import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

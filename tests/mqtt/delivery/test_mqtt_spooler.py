@@ -11,10 +11,10 @@ import pytest
 import rig
 from structlog.testing import capture_logs
 
+from edged.mqtt.delivery.message import Numbers
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spool import Spool, SpoolDamagedError, SpoolError, SpoolFullError
 from edged.mqtt.delivery.spooler import Spooler, SpoolFile
-from edged.mqtt.handover import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from rig import QUICK_DISK
 
-from edged.mqtt.delivery.message import Message
+from edged.mqtt.delivery.message import Message, Numbers
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spool import Spool
-from edged.mqtt.handover import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,51 @@
+"""The files beside the spool: whose they are, and what becomes of those of cameras that are gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from structlog.testing import capture_logs
+
+from edged.durable.spool_folder import SpoolFolder, keep, read_kept
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_cameras_that_are_called_otherwise_leave_no_files_and_other_daemons_keep_theirs(
+    tmp_path: Path,
+) -> None:
+    folder = SpoolFolder(tmp_path)
+    ours = [folder.switched("lab", "front"), folder.webhook("0123abcd", "front")]
+    gone = [folder.switched("lab", "old"), folder.webhook("0123abcd", "old")]
+    others = [
+        folder.switched("lab--2", "old"),
+        folder.switched("lab2", "old"),
+        folder.webhook("0ther", "old"),
+        folder.names("0123abcd"),
+        folder.messages("lab"),
+        tmp_path / "edged-lab.events.json",
+    ]
+    for path in (*ours, *gone, *others):
+        path.write_text("{}", encoding="utf-8")
+    folder.tidy("lab", "0123abcd", {"front", "back"})
+    assert set(tmp_path.iterdir()) == {*ours, *others}
+    folder.tidy("lab--2", "0ther", {"front"})
+    assert set(tmp_path.iterdir()) == {*ours, *others[1:2], *others[3:]}
+
+
+def test_a_folder_that_is_not_there_has_nothing_to_tidy(tmp_path: Path) -> None:
+    SpoolFolder(tmp_path / "nowhere").tidy("lab", "0123abcd", {"front"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_kept_is_read_again_and_what_is_damaged_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "kept.json"
+    assert read_kept(path, dict, {"a": 1}) == {"a": 1}
+    keep(path, {"b": 2})
+    assert read_kept(path, dict, {}) == {"b": 2}
+    path.write_text("{", encoding="utf-8")
+    with capture_logs() as logs:
+        assert read_kept(path, dict, {"a": 1}) == {"a": 1}
+        keep(path / "below", {})
+    assert [entry["event"] for entry in logs] == ["kept_file_unreadable", "file_not_kept"]
