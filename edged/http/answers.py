@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import unquote
 
 import structlog
@@ -16,9 +16,12 @@ from tornado.web import HTTPError, RequestHandler
 from edged.http.access import CHALLENGE, KEPT_S, offers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from edged.http.views import Display, View
+
+T = TypeVar("T")
 
 _POLICY = (  # blob: is for video that the page's own script puts together
     "default-src 'none'; img-src 'self'; media-src 'self' blob:; script-src 'self'; style-src 'self'; "
@@ -38,7 +41,7 @@ class Page(RequestHandler):
         self.display = display
         self._wait_s = 0
         """After which the token may be tried again."""
-        self._trial: asyncio.Task[int] | None = None
+        self._awaited: asyncio.Task[Any] | None = None
 
     def set_default_headers(self) -> None:
         """Headers of every answer."""
@@ -66,22 +69,11 @@ class Page(RequestHandler):
         if left or not offers(authorization):
             problem = 0 if left else guard.problem(host=headers.get("Host", ""), authorization="")
         else:
-            problem = await self._tried(authorization)
+            problem = await self.unless_gone(self._try(authorization), _UNAUTHORIZED)
         if problem:
             raise HTTPError(problem)
         if left or authorization[:5].lower() == "basic":  # a browser
             self._keep()
-
-    async def _tried(self, authorization: str) -> int:
-        """The status that an offered token deserves; who hangs up waits no longer."""
-        self._trial = asyncio.create_task(self._try(authorization), name="token")
-        try:
-            return await self._trial
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
-                raise
-            return _UNAUTHORIZED
 
     async def _try(self, authorization: str) -> int:
         guard, guesses, address = self.display.access, self.display.guesses, self.request.remote_ip or ""
@@ -92,10 +84,21 @@ class Page(RequestHandler):
                 return _TOO_MANY
         return problem
 
+    async def unless_gone(self, coming: Coroutine[Any, Any, T], gone: T) -> T:
+        """What is waited for; ``gone`` if this visitor hangs up first."""
+        self._awaited = asyncio.create_task(coming, name="visitor")
+        try:
+            return cast("T", await self._awaited)
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            return gone
+
     def on_connection_close(self) -> None:
-        """Stop waiting for a turn."""
-        if self._trial is not None:
-            self._trial.cancel()
+        """Wait no longer."""
+        if self._awaited is not None:
+            self._awaited.cancel()
 
     def _keep(self) -> None:
         """Let this browser in again without the token, for a while."""
@@ -150,6 +153,22 @@ class Page(RequestHandler):
         """Answer with JSON."""
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(content, separators=(",", ":"), ensure_ascii=False))
+
+
+class Told(Page):
+    """Something as JSON."""
+
+    def initialize(self, display: Display, tell: Callable[[Page], dict[str, Any]] | None = None) -> None:
+        """Take what is shown, and what makes the JSON of a visit."""
+        super().initialize(display)
+        self._tell = tell
+
+    def get(self) -> None:
+        """How it is now."""
+        assert self._tell is not None  # noqa: S101  # every route has it
+        self.send_json(self._tell(self))
+
+    head = get
 
 
 class Seats:

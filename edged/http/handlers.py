@@ -14,10 +14,10 @@ from tornado.web import Application, HTTPError
 
 from edged.contract.words import natural
 from edged.http import recordings
-from edged.http.answers import Page, Seated, Seats
+from edged.http.answers import Page, Seated, Seats, Told
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Iterator
 
     from edged.http.views import Display
 
@@ -62,15 +62,15 @@ def application(display: Display) -> Application:
         [
             *_files(display, "", _GRID if display.several else _PAGES),
             *(_files(display, below, _PAGES) if display.several else ()),
-            ("/cameras.json", Overview, {"display": display}),
-            ("/healthz", Health, {"display": display}),
+            ("/cameras.json", Told, {"display": display, "tell": overview}),
+            ("/healthz", Told, {"display": display, "tell": health}),
             ("/metrics", MetricsPage, {"display": display}),
             *recordings.routes(display, below),
-            (f"/{below}live.json", Live, {"display": display}),
-            (f"/{below}setup.json", Setup, {"display": display}),
-            (f"/{below}history.json", Hour, {"display": display}),
+            (f"/{below}live.json", Told, {"display": display, "tell": live}),
+            (f"/{below}setup.json", Told, {"display": display, "tell": setup}),
+            (f"/{below}history.json", Told, {"display": display, "tell": hour}),
             (f"/{below}snapshot.jpg", Snapshot, {"display": display}),
-            (f"/{below}now.json", Now, {"display": display}),
+            (f"/{below}now.json", Told, {"display": display, "tell": now}),
             (f"/{below}stream.mp4", OwnStream, {"display": display, "seats": Seats(_MOST_WATCHING)}),
             (f"/{below}stream.mjpg", Stream, {"display": display, "seats": seats}),
         ],
@@ -139,61 +139,44 @@ class File(Page):
     head = get
 
 
-class Live(Page):
-    """The figures as JSON."""
-
-    def get(self) -> None:
-        """The figures now."""
-        view = self.view
-        self.send_json({"title": view.title, "has_video": view.has_video, **view.kept.figures.live()})
-
-    head = get
+def live(page: Page) -> dict[str, Any]:
+    """The figures."""
+    view = page.view
+    return {"title": view.title, "has_video": view.has_video, **view.kept.figures.live()}
 
 
-class Now(Page):
-    """What to draw over the camera's own video."""
-
-    def get(self) -> None:
-        """It as JSON, and what time it is in the video."""
-        kept = self.view.kept
-        clock = kept.relay.clock
-        video = clock and {"at": round(clock[0], 3), "ts": round(clock[1], 3)}
-        self.send_json({"objects": kept.figures.drawn(), "video": video})
-
-    head = get
+def now(page: Page) -> dict[str, Any]:
+    """What to draw over the camera's own video, and what time it is in the video."""
+    kept = page.view.kept
+    clock = kept.relay.clock
+    video = clock and {"at": round(clock[0], 3), "ts": round(clock[1], 3)}
+    return {"objects": kept.figures.drawn(), "video": video}
 
 
-class Setup(Page):
-    """Where is looked, as the settings have it."""
-
-    def get(self) -> None:
-        """What can be drawn."""
-        self.send_json({"title": self.view.title, **self.view.setup})
-
-    head = get
+def setup(page: Page) -> dict[str, Any]:
+    """Where is looked, as the settings have it: what can be drawn."""
+    return {"title": page.view.title, **page.view.setup}
 
 
-class Hour(Page):
-    """How a camera fared."""
-
-    def get(self) -> None:
-        """The last hour."""
-        self.send_json(self.view.kept.history.hour())
-
-    head = get
+def hour(page: Page) -> dict[str, Any]:
+    """How the camera fared in the last hour."""
+    return page.view.kept.history.hour()
 
 
-class Overview(Page):
-    """All cameras in short."""
+def overview(page: Page) -> dict[str, Any]:
+    """All cameras in short: name, health, rate and what is there, of each."""
+    # Not as they came: each card has its place.
+    views = sorted(page.display.views.items(), key=lambda named: natural(named[0]))
+    cameras = [{"name": name, **view.kept.figures.short()} for name, view in views]
+    return {"title": page.display.title, "cameras": cameras}
 
-    def get(self) -> None:
-        """Name, health, rate and what is there, of each."""
-        # Not as they came: each card has its place.
-        views = sorted(self.display.views.items(), key=lambda named: natural(named[0]))
-        cameras = [{"name": name, **view.kept.figures.short()} for name, view in views]
-        self.send_json({"title": self.display.title, "cameras": cameras})
 
-    head = get
+def health(page: Page) -> dict[str, Any]:
+    """For who watches over the daemon: 200 while detection goes on, 503 when it does not."""
+    found = _health(page.display)
+    if found["status"] == "failed":
+        page.set_status(503)
+    return found
 
 
 def _health(display: Display) -> dict[str, Any]:
@@ -210,19 +193,6 @@ def _health(display: Display) -> dict[str, Any]:
     }
 
 
-class Health(Page):
-    """For who watches over the daemon: 200 while detection goes on, 503 when it does not."""
-
-    def get(self) -> None:
-        """The health now."""
-        health = _health(self.display)
-        if health["status"] == "failed":
-            self.set_status(503)
-        self.send_json(health)
-
-    head = get
-
-
 class MetricsPage(Page):
     """For Prometheus."""
 
@@ -236,43 +206,14 @@ class MetricsPage(Page):
         self.finish(body)
 
 
-class Looking(Page):
-    """A page that waits for something to show; a visitor who leaves ends the waiting."""
-
-    def initialize(self, display: Display) -> None:
-        """Nobody waits yet."""
-        super().initialize(display)
-        self._waiting: asyncio.Task[bytes | None] | None = None
-
-    async def picture(self) -> bytes | None:
-        """The next picture; None when there will be none, for us or for this visitor."""
-        return await self.coming(self.view.kept.newest.next())
-
-    async def coming(self, data: Coroutine[Any, Any, bytes | None]) -> bytes | None:
-        """What is waited for; None when it will not come, for us or for this visitor."""
-        self._waiting = asyncio.create_task(data, name="viewer")
-        try:
-            return await self._waiting
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
-                raise
-            return None
-
-    def on_connection_close(self) -> None:
-        """Stop waiting."""
-        super().on_connection_close()
-        if self._waiting is not None:
-            self._waiting.cancel()
-
-
-class Snapshot(Looking):
+class Snapshot(Page):
     """One annotated picture."""
 
     async def get(self) -> None:
         """The next picture."""
         try:
-            picture = await asyncio.wait_for(self.picture(), _PICTURE_S)
+            coming = self.unless_gone(self.view.kept.newest.next(), None)
+            picture = await asyncio.wait_for(coming, _PICTURE_S)
         except TimeoutError:
             picture = None
         if picture is None:
@@ -281,7 +222,7 @@ class Snapshot(Looking):
         self.finish(picture)
 
 
-class Watching(Seated, Looking):
+class Watching(Seated):
     """A page that goes on until the visitor or the daemon leaves."""
 
     async def send(self, *pieces: bytes) -> None:
@@ -314,7 +255,7 @@ class Stream(Watching):
         with self.seats, self.patience():
             self.set_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.write(_BOUNDARY)
-            while (picture := await self.picture()) is not None:
+            while (picture := await self.unless_gone(self.view.kept.newest.next(), None)) is not None:
                 # The boundary right behind the picture: browsers show a part when they see its end.
                 header = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
                 await self.send(header, picture + _BOUNDARY)
@@ -331,7 +272,7 @@ class OwnStream(Watching):
             return
         with self.seats, view.kept.relay.watched() as receiver:
             try:
-                piece = await asyncio.wait_for(self.coming(receiver.next()), _KEYFRAME_S)
+                piece = await asyncio.wait_for(self.unless_gone(receiver.next(), None), _KEYFRAME_S)
             except TimeoutError:  # some cameras have one a minute
                 self.set_status(_NONE_YET)
                 return
@@ -342,4 +283,4 @@ class OwnStream(Watching):
             with self.patience():
                 while piece is not None:
                     await self.send(piece)
-                    piece = await self.coming(receiver.next())
+                    piece = await self.unless_gone(receiver.next(), None)

@@ -14,10 +14,11 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from edged import bridge
-from edged.http.answers import Page, Seated, Seats
+from edged.http.answers import Seated, Seats, Told
 from edged.http.events import now_us
 
 if TYPE_CHECKING:
+    from edged.http.answers import Page
     from edged.http.views import Display
     from edged.video.archive import Archive
 
@@ -37,7 +38,10 @@ def routes(display: Display, below: str) -> list[tuple[str, Any, dict[str, Any]]
     arguments = {"display": display}
     seats = {**arguments, "seats": Seats(_MOST_VIDEOS)}
     return [
-        *((f"/{place}events.json", Newest, arguments) for place in dict.fromkeys(("", below))),
+        *(
+            (f"/{place}events.json", Told, {**arguments, "tell": newest})
+            for place in dict.fromkeys(("", below))
+        ),
         (
             rf"/{below}events/(?P<event_id>[0-9a-f]+)\.jpg",
             Best,
@@ -48,27 +52,25 @@ def routes(display: Display, below: str) -> list[tuple[str, Any, dict[str, Any]]
     ]
 
 
-class Newest(Page):
-    """The events of one camera, or of all."""
+def newest(page: Page) -> dict[str, Any]:
+    """Events of one camera, or of all: those with news since the ``now`` of an earlier answer.
 
-    def get(self) -> None:
-        """Those with news since the ``now`` of an earlier answer, with the day's bars if there are any."""
-        now, after = now_us(), self.number("after", 0.0)
-        events: list[dict[str, Any]] = []
-        bars: list[list[Any]] = []
-        recorded = {}
-        for name, view in list(self.display.views.items()):
-            if self.camera and name != self.camera:
-                continue
-            below = f"{quote(name)}/" if self.display.several and not self.camera else ""
-            news = view.kept.events.since(after)
-            events += [{"camera": name, "below": below, **event} for event in news]
-            bars += [[name, *bar] for bar in view.kept.events.bars()]
-            recorded[name] = view.archive is not None
-        answer = {"now": now, "began": self.display.began_us, "recorded": recorded, "events": events}
-        self.send_json(answer | ({"bars": bars} if events or not after else {}))
-
-    head = get
+    With them, and with the first answer, come the day's bars.
+    """
+    now, after = now_us(), page.number("after", 0.0)
+    events: list[dict[str, Any]] = []
+    bars: list[list[Any]] = []
+    recorded = {}
+    for name, view in list(page.display.views.items()):
+        if page.camera and name != page.camera:
+            continue
+        below = f"{quote(name)}/" if page.display.several and not page.camera else ""
+        news = view.kept.events.since(after)
+        events += [{"camera": name, "below": below, **event} for event in news]
+        bars += [[name, *bar] for bar in view.kept.events.bars()]
+        recorded[name] = view.archive is not None
+    answer = {"now": now, "began": page.display.began_us, "recorded": recorded, "events": events}
+    return answer | ({"bars": bars} if events or not after else {})
 
 
 class _Stored(Seated):
