@@ -30,9 +30,14 @@ def replace_file(path: Path, content: bytes, *, lasting: bool = False) -> None:
             os.fsync(stream.fileno())
     new.replace(path)
     if lasting:
-        with contextlib.suppress(OSError):  # not every file system can
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in it on the disk, too."""
+    with contextlib.suppress(OSError):  # not every file system can
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -6,6 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from edged.durable.atomic import sync_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -62,7 +64,7 @@ class GrowingFile:
             os.fdatasync(self._fd)
             if not self.size:
                 self.part.rename(self.path)
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
         except OSError:
             self._undo()
             raise
@@ -121,16 +123,6 @@ class GrowingFile:
             # An error of an earlier write may come up here; what we know of was stored.
             with contextlib.suppress(OSError):
                 os.close(fd)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names in it on the disk, too."""
-    with contextlib.suppress(OSError):  # not every file system can
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 def _write(fd: int, data: bytes, offset: int) -> None:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edged import bridge
+from edged.backoff import Backoff
 
 if TYPE_CHECKING:
     from edged.video.recorder import Recorder
@@ -18,8 +19,6 @@ _AHEAD = 150
 """Samples that wait for the disk: five seconds of 30 frames each, some megabytes."""
 _MOST_BYTES = 64 << 20
 """The samples that wait have this much: a camera's own may be large."""
-_FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 30.0
 _CALM_S = 10.0
 """A fault this long after the one before is a new one, and is tried again soon."""
 
@@ -50,7 +49,7 @@ class Writer:
         self._ended = threading.Event()
         self._ended.set()
         self._behind = False
-        self._pause_s = _FIRST_PAUSE_S
+        self._backoff = Backoff(1.0, 30.0, steady_s=_CALM_S, spread=0.0)
         self._failed_at = -_CALM_S
 
     def start(self, fault: OSError | None = None) -> None:
@@ -125,11 +124,10 @@ class Writer:
 
     def _recover(self, error: OSError) -> None:
         """Try again, ever more seldom, until the disk takes something or :meth:`close` was called."""
-        if time.monotonic() - self._failed_at > _CALM_S:
-            self._pause_s = _FIRST_PAUSE_S
         self.problem = _reason(error)
-        while not self._closing.wait(self._pause_s):
-            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        pause_s = self._backoff.after(time.monotonic() - self._failed_at)
+        while not self._closing.wait(pause_s):
+            pause_s = self._backoff.after(0.0)
             try:
                 self._recorder.probe()
             except OSError as again:
