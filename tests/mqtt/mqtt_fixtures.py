@@ -31,3 +31,16 @@ def mosquitto(tmp_path: Path, needs_mosquitto: None) -> Iterator[rig.Mosquitto]:
 def boot_id() -> str:
     """A run of the daemon."""
     return uuid4().hex
+
+
+@pytest.fixture(params=["5", "3.1.1"])
+def version(request: pytest.FixtureRequest) -> str:
+    """Of the protocol."""
+    return str(request.param)
+
+
+@pytest.fixture
+def subscriber(mosquitto: rig.Mosquitto) -> Iterator[rig.Subscriber]:
+    """Hears everything."""
+    with rig.Subscriber(mosquitto.port) as listener:
+        yield listener

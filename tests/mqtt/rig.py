@@ -433,3 +433,18 @@ def report(meter: Meter | None = None, **host: float) -> Report:
     stages = meter.take() if meter is not None else {"predict": StageStats(3, 30.0, 31.0, 32.0, 33.0)}
     counts = FrameCounts(captured=10, inferred=8, dropped={"stale": 1}, in_flight=1)
     return Report(10.0, 29.97, stages, counts, 2, {"mqtt": {"sent": 8}}, host)
+
+
+def drained(sink: MqttSink, timeout: float = 10.0) -> bool:
+    """Wait until nothing of it waits; whether that came true."""
+
+    def quiet() -> bool:
+        account = sink.delivery()
+        return account.queued + account.in_flight + account.spooled == 0
+
+    return until(quiet, timeout)
+
+
+def contents(subscriber: Subscriber, topic: str) -> list[dict[str, Any]]:
+    """What has come on a topic."""
+    return [json.loads(payload) for payload in subscriber.on(topic)]

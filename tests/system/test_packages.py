@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from system.installed import DATA, ENV_FILE, UNIT, await_state, configure, files, install, main_pid
 from system.machine import until
 from system.packaging import build
 from system.roots import HERE, PROJECT
-from system.test_service import DATA, ENV_FILE, UNIT, await_state, configure, files, install, main_pid, models
+from system.test_service import models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
