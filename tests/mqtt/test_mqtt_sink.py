@@ -143,6 +143,7 @@ def test_counts_come_only_when_they_change(
         sink.send(rig.result(number, *scene))
         assert drained(sink)
     sink.close()
+    subscriber.wait_for(TOPICS.availability, b"offline")
     assert subscriber.on(TOPICS.count("person")) == [b"1", b"2", b"0"]
     assert subscriber.on(TOPICS.count("tabby_cat")) == [b"1", b"0"]
 
