@@ -155,7 +155,7 @@ class Page(RequestHandler):
         self.finish(json.dumps(content, separators=(",", ":"), ensure_ascii=False))
 
 
-class Told(Page):
+class JsonPage(Page):
     """Something as JSON."""
 
     def initialize(self, display: Display, tell: Callable[[Page], dict[str, Any]] | None = None) -> None:

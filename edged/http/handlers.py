@@ -14,7 +14,7 @@ from tornado.web import Application, HTTPError
 
 from edged.contract.words import natural
 from edged.http import recordings
-from edged.http.answers import Page, Seated, Seats, Told
+from edged.http.answers import JsonPage, Page, Seated, Seats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,15 +62,15 @@ def application(display: Display) -> Application:
         [
             *_files(display, "", _GRID if display.several else _PAGES),
             *(_files(display, below, _PAGES) if display.several else ()),
-            ("/cameras.json", Told, {"display": display, "tell": overview}),
-            ("/healthz", Told, {"display": display, "tell": health}),
+            ("/cameras.json", JsonPage, {"display": display, "tell": overview}),
+            ("/healthz", JsonPage, {"display": display, "tell": health}),
             ("/metrics", MetricsPage, {"display": display}),
             *recordings.routes(display, below),
-            (f"/{below}live.json", Told, {"display": display, "tell": live}),
-            (f"/{below}setup.json", Told, {"display": display, "tell": setup}),
-            (f"/{below}history.json", Told, {"display": display, "tell": hour}),
+            (f"/{below}live.json", JsonPage, {"display": display, "tell": live}),
+            (f"/{below}setup.json", JsonPage, {"display": display, "tell": setup}),
+            (f"/{below}history.json", JsonPage, {"display": display, "tell": hour}),
             (f"/{below}snapshot.jpg", Snapshot, {"display": display}),
-            (f"/{below}now.json", Told, {"display": display, "tell": now}),
+            (f"/{below}now.json", JsonPage, {"display": display, "tell": now}),
             (f"/{below}stream.mp4", OwnStream, {"display": display, "seats": Seats(_MOST_WATCHING)}),
             (f"/{below}stream.mjpg", Stream, {"display": display, "seats": seats}),
         ],

@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from edged import bridge
-from edged.http.answers import Seated, Seats, Told
+from edged.http.answers import JsonPage, Seated, Seats
 from edged.http.events import now_us
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def routes(display: Display, below: str) -> list[tuple[str, Any, dict[str, Any]]
     seats = {**arguments, "seats": Seats(_MOST_VIDEOS)}
     return [
         *(
-            (f"/{place}events.json", Told, {**arguments, "tell": newest})
+            (f"/{place}events.json", JsonPage, {**arguments, "tell": newest})
             for place in dict.fromkeys(("", below))
         ),
         (
