@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
 
-    from paho.mqtt.client import MQTTMessage
-
     from edged.contract.happenings import EventMessage
     from edged.settings.declared import Settings
 
@@ -92,16 +90,17 @@ def _hear(settings: Settings) -> None:
     access = dataclasses.replace(credentials.access_for(settings), client_id="")
     topic = f"{settings.mqtt_prefix}/{settings.node}/+/events"
 
-    def take(message: MQTTMessage) -> None:
-        if (event := event_lines.parsed(bytes(message.payload))) is not None:
-            _print([event])
-
     while True:
         try:
-            visit(access, [topic], take, lambda _: False)
+            visit(access, [topic], lambda message: _take(bytes(message.payload)), lambda _: False)
         except SourceError as error:
             print(f"edged: {error}", file=sys.stderr)
             time.sleep(_RETRY_S)
+
+
+def _take(payload: bytes) -> None:
+    if (event := event_lines.parsed(payload)) is not None:
+        _print([event])
 
 
 def _print(events: Iterable[EventMessage]) -> None:
