@@ -49,18 +49,20 @@ class Frame:
     pixels: Pixels
     """As they came: nobody has converted what nobody looks at."""
     ts_capture: float
-    """UTC, seconds since the epoch."""
+    """UTC, seconds since the epoch: when it came from the camera, before it was decoded; of a file after."""
     captured: float
     """The same moment on the monotonic clock, seconds; for durations only."""
     pts: float
     """Media time, seconds since the first frame; a live source counts from when it was opened."""
     capture_ms: float = 0.0
-    """How long the source took to read and decode it."""
+    """How long the source took to read and decode it; of a live source with the time that it lay there."""
     pixel: Fraction = Fraction(1)
     """Width of a pixel by its height: some recorders' are not square. Boxes count pixels all the same."""
 
     full: tuple[int, int] | None = None
     """Width and height of a larger stream in whose pixels boxes are published; None: in its own."""
+    decoded: float | None = None
+    """When a live source had decoded it, monotonic; None: before it was captured."""
 
     @property
     def image(self) -> Image:

@@ -69,14 +69,16 @@ def timings(job: FrameJob, started: float, ended: float, *, gated: bool) -> dict
     if job.looks:
         predict = max(look.ended for look in job.looks) - min(look.started for look in job.looks)
     postprocess = ended - started
-    total = ended - job.frame.captured
-    seconds = {"queue": total - motion - preprocess - predict - postprocess}
+    frame = job.frame
+    total = ended - frame.captured
+    capture = frame.capture_ms / 1e3 if frame.decoded is not None else 0.0  # of a file it came before
+    seconds = {"queue": total - capture - motion - preprocess - predict - postprocess}
     if gated:
         seconds["motion"] = motion
     if job.parts:
         seconds |= {"preprocess": preprocess, "predict": predict}
     seconds |= {"postprocess": postprocess, "total": total}
     return {
-        "capture": round(job.frame.capture_ms, 3),
+        "capture": round(frame.capture_ms, 3),
         **{stage: round(1e3 * taken, 3) for stage, taken in seconds.items()},
     }

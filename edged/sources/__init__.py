@@ -37,7 +37,8 @@ class Source(Protocol):
 
     skipped: Counter[str]
     """Pictures that came and were not given, by cause since the start: ``rate`` (over EDGED_FPS), ``corrupt``
-    (damaged), ``superseded`` (nobody took them in time). The keys are there from the beginning."""
+    (damaged), ``superseded`` (nobody took them in time), ``behind`` (the decoder had no time). The keys
+    are there from the beginning."""
 
     reconnects: int
     """How often a lost camera has come back."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from edged.errors import SourceError
 
@@ -86,3 +86,11 @@ class Camera(Protocol):
     def close(self) -> None:
         """Let go of it."""
         ...
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """A camera that knows when a picture came, though it was read only later."""
+
+    captured: float | None
+    """When what was grabbed came, monotonic seconds that rise; None: when it was grabbed."""

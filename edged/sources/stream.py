@@ -61,6 +61,7 @@ class StreamCamera:
         if has_credentials(url):
             self.hint += f". {PERCENT_ENCODE}"
         self.media_time: float | None = None
+        self.captured: float | None = None
         self.pixel = Fraction(1)
         self.tap = Tap()
         self._url = url
@@ -100,6 +101,7 @@ class StreamCamera:
             raise
         if found and isinstance(self._media, Container):
             self._refused = _DOUBTFUL
+            self.captured = self._media.came()
             if self._clock is not None:
                 self.media_time = self._clock.at(self._media.time)
         return found
@@ -241,7 +243,8 @@ class StreamSource(LiveSource):
     @property
     def degraded(self) -> str:
         """Why it is not what was asked for."""
-        return self.choice.problem if self.choice is not None else ""
+        said = [self.choice.problem if self.choice is not None else "", self.skipping.problem]
+        return "; ".join(problem for problem in said if problem)
 
     @staticmethod
     def gives_packets(settings: Settings) -> bool:  # noqa: ARG004  # others look at them

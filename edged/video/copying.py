@@ -124,7 +124,7 @@ class Copier:
         # The thread that reads the camera decodes a packet before it asks for the next one, so the frame is
         # of the last packet that had come when it was decoded. A decoder that puts pictures in order gives
         # with each packet the one that is shown when that packet is decoded.
-        decoded = frame.captured - frame.capture_ms / 1e3
+        decoded = frame.captured if frame.decoded is None else frame.decoded
         with self._lock:
             before = bisect_right(self._came, decoded, key=lambda came: came[0])
             if before and (self._ended is None or decoded <= self._ended):

@@ -5,6 +5,7 @@ export const CAUSES = {
   stale: "too old when the model was free",
   rate: "between those that EDGED_FPS asks for",
   quiet: "not decoded, nothing moved",
+  behind: "not decoded, the decoder had fallen behind",
   corrupt: "damaged on the way",
   paused: "in a pause",
   stopped: "at the stop",

@@ -74,13 +74,13 @@ class LiveSource:
         """Whether the first attempt to reach the camera is going on, while nobody waits for it."""
         self.reconnects = 0
         # With every key there from the start, another thread may read while the reader counts.
-        self.skipped: Counter[str] = Counter({"rate": 0, "corrupt": 0, "superseded": 0})
+        self.skipped: Counter[str] = Counter({"rate": 0, "corrupt": 0, "superseded": 0, "behind": 0})
         self.tap = Tap()
         """Hands on the packets of cameras that have any, through all connections."""
         self._connect = connect
         self._deadlines = deadlines or Deadlines()
         self._pace = Pace(fps)
-        self.skipping = Skipping(self._pace, self.skipped)
+        self.skipping = Skipping(self._pace, self.skipped, waits=waits)
         """What cameras that give packets need not decode, through all connections."""
         self._rotate = rotate
         self._waits = waits
@@ -120,9 +120,18 @@ class LiveSource:
         try:
             for number in itertools.count():
                 shot = self._next()
-                begun = shot.taken if begun is None else begun
-                pts = shot.taken - begun if shot.pts is None else shot.pts
-                yield Frame(number, shot.pixels, shot.ts, shot.taken, pts, shot.decode_ms, shot.pixel)
+                begun = shot.captured if begun is None else begun
+                live = shot.pts is None
+                yield Frame(
+                    number,
+                    shot.pixels,
+                    shot.ts,
+                    shot.captured,
+                    shot.captured - begun if shot.pts is None else shot.pts,
+                    shot.capture_ms,
+                    shot.pixel,
+                    decoded=shot.decoded if live else None,
+                )
         except Closed:
             return
 

@@ -15,7 +15,7 @@ from edged.channel import Closed
 from edged.errors import SourceError
 from edged.pixels import bgr
 from edged.settings.secrets import words_of
-from edged.sources.connection import Damaged, Skipped, Through
+from edged.sources.connection import Damaged, Dated, Skipped, Through
 from edged.sources.pace import turned, turned_pixel
 
 if TYPE_CHECKING:
@@ -50,11 +50,14 @@ class Shot:
     pixels: Pixels
     ts: float
     """UTC, seconds since the epoch."""
-    taken: float
+    captured: float
     """The same moment on the monotonic clock."""
+    decoded: float
+    """When it was read, or decoded, monotonic."""
     pts: float | None
     """Media time of a file; None of a camera."""
-    decode_ms: float
+    capture_ms: float
+    """From when it came to its pixels."""
     pixel: Fraction
     """Width of a pixel by its height."""
     properties: dict[str, Any]
@@ -185,15 +188,17 @@ class Reader:
             try:
                 if not self._camera.grab():
                     continue
-                taken, ts = time.monotonic(), time.time()
+                taken = time.monotonic()
                 pts = self._camera.media_time
-                moment = taken if pts is None else pts
+                came = self._camera.captured if pts is None and isinstance(self._camera, Dated) else None
+                captured = taken if came is None else came
+                moment = captured if pts is None else pts
                 if self._pace.due(moment):
                     pixels = self._camera.retrieve()
                     if self._rotate:
                         pixels = turned(bgr(pixels), self._rotate)
                     self._pace.given(moment)
-                    self._put(pixels, taken, ts, pts)
+                    self._put(pixels, captured, taken, pts)
                 else:
                     self._skipped["rate"] += 1
                     self._heard = taken
@@ -204,14 +209,18 @@ class Reader:
             except Through:
                 return
 
-    def _put(self, pixels: Pixels, taken: float, ts: float, pts: float | None) -> None:
+    def _put(self, pixels: Pixels, captured: float, taken: float, pts: float | None) -> None:
         done = time.monotonic()
+        # Decoding is a file's own time: it waits for us.
+        captured = captured if pts is None else done
         height, width = pixels.shape[:2]
         if self._size != (width, height):
             self._size = (width, height)
             self._properties = {**self._camera.properties(), "width": width, "height": height}
         pixel = turned_pixel(self._camera.pixel, self._rotate)
-        shot = Shot(pixels, ts + done - taken, done, pts, 1e3 * (done - taken), pixel, self._properties)
+        ts = time.time() - (done - captured)
+        capture_ms = 1e3 * (done - (captured if pts is None else taken))
+        shot = Shot(pixels, ts, captured, taken, pts, capture_ms, pixel, self._properties)
         waits = self._waits or (pts is not None and not self._paced)
         with self._changed:
             if pts is not None and self._paced and self._first is not None:

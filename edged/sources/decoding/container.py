@@ -18,6 +18,7 @@ from edged.sources.decoding.hardware import SOFTWARE, DecoderChoice
 from edged.sources.decoding.orientation import orientation_of
 from edged.sources.decoding.upright import Upright
 from edged.sources.pace import turned_pixel
+from edged.sources.packets.arrivals import Arrivals
 from edged.sources.packets.tap import StreamTap, Tap
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ _STRICT = frozenset({"mjpeg"})
 """Codecs whose decoder hides damage unless it is told to refuse; the others mark damaged pictures."""
 _BARE = frozenset({"av1", "cavsvideo", "evc", "h264", "hevc", "m4v", "mpegvideo", "obu", "vvc"})
 """Formats without a container, and so without timestamps."""
+_NO_TIMES = 0x80
+"""``AVFMT_NOTIMESTAMPS`` of FFmpeg, which then makes up some."""
+_IN_PARTS = frozenset({"dash", "hls"})
+"""Formats that come a few seconds at a time: that those are older than the newest is no lag."""
 
 
 class Readable(Protocol):
@@ -103,6 +108,10 @@ class Container:
         self._tap = StreamTap(tap or Tap(), self._stream)
         self._choice = choice or DecoderChoice()
         self._decoding = Decoding(self._stream.codec_context, self._choice, skipping, name=name)
+        self._arrivals = Arrivals()
+        self._tick = float(self._stream.time_base or 0)
+        """Seconds of one step of the timestamps; fractions are slow."""
+        self._timed = _has_times(self._container.format)
         self._decoded: deque[av.VideoFrame] = deque()
         self._picture: av.VideoFrame | None = None
         self._upright = Upright()
@@ -195,6 +204,10 @@ class Container:
         assert self._picture is not None  # noqa: S101  # grab() comes first
         return None if self._picture.time is None else float(self._picture.time)
 
+    def came(self) -> float:
+        """When what was grabbed came from a camera, monotonic seconds; to be asked once for each."""
+        return self._arrivals.picture(self.time if self._timed else None)
+
     @property
     def pixel(self) -> Fraction:
         """Width of a pixel of the upright picture by its height."""
@@ -215,6 +228,7 @@ class Container:
             raise SourceError(self._failure, hint=self._hint)
         if self._ended:
             raise EOFError
+        asked = time.monotonic()
         try:
             packet = next(self._packets)
         except StopIteration:
@@ -223,20 +237,33 @@ class Container:
         except (av.error.FFmpegError, OSError) as error:
             self._failure = f"{self._name} breaks off: {self._reason(error, self._timeouts_s[1])}"
             packet = None
+        arrival = self._arrivals.read(asked, time.monotonic(), self._stamp(packet))
         if packet is not None and packet.size:
             self._tap.packet(packet)
         try:
-            self._decoded.extend(self._decoding.pictures(packet))
+            self._decoded.extend(self._decoding.pictures(packet, arrival))
         except av.error.FFmpegError:
             raise Damaged from None
         if self.strict and not self._decoded and packet is not None and packet.size:
             raise Damaged  # there, a packet is a picture
+
+    def _stamp(self, packet: av.Packet[av.VideoStream] | None) -> float | None:
+        """The time of a packet by its stream, seconds, where that says how late it is."""
+        if packet is None or not self._timed:
+            return None
+        stamp = packet.pts if packet.dts is None else packet.dts
+        return None if stamp is None else stamp * self._tick
 
     @staticmethod
     def _reason(error: Exception, timeout_s: float) -> str:
         if isinstance(error, av.error.ExitError | TimeoutError):
             return f"no answer within {timeout_s:g} s"
         return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _has_times(form: av.ContainerFormat) -> bool:
+    """Whether packets have times that tell how late they are."""
+    return not int(form.flags) & _NO_TIMES and not _IN_PARTS.intersection(form.name.split(","))
 
 
 def _rank(stream: av.VideoStream) -> int:

@@ -1,5 +1,7 @@
 """Which packets of a stream are decoded: all, or only those in which something seems to move.
 
+All but those for which there is no time: who has fallen behind a live camera begins anew at a keyframe.
+
 While nothing moves, keyframes only: what follows one is kept, as it came. When the size of a packet stands
 out, the decoder takes up where it stopped, at what it has decoded last or at the last keyframe, and catches
 up. No packet is ever left out that a later picture needs, and none is decoded twice but a keyframe.
@@ -16,13 +18,17 @@ import av.error
 import structlog
 
 from edged.sources.connection import Skipped
-from edged.sources.decoding.skipping import QUIET, RATE
+from edged.sources.decoding.haste import Haste, Order
+from edged.sources.decoding.skipping import BEHIND, QUIET, RATE
 from edged.sources.packets.nal import Headers
 from edged.sources.packets.sizes import Sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edged.sources.decoding.hardware import DecoderChoice
     from edged.sources.decoding.skipping import Skipping
+    from edged.sources.packets.arrivals import Arrival
 
     _Packet = av.Packet[av.VideoStream]
 
@@ -35,6 +41,8 @@ _MOST_PACKETS = 600
 """What is kept of one group of pictures at the most: 20 s of 30 pictures a second."""
 _AT_ONCE = 60
 """Packets that are decoded in one go, so that whoever waits for us hears of us in between."""
+_WHOLE = frozenset({"mjpeg"})
+"""Codecs in which no picture needs another one."""
 _DOUBTFUL = 10
 """Packets in a row of which a device makes nothing but errors, before it is given up."""
 _BLIND_S = 0.5
@@ -49,10 +57,17 @@ class Decoding:
         choice: says what decodes in its place.
         skipping: what need not be decoded; None: everything is.
         name: how messages call the stream.
+        clock: seconds; only differences mean something.
     """
 
     def __init__(
-        self, own: av.VideoCodecContext, choice: DecoderChoice, skipping: Skipping | None, *, name: str
+        self,
+        own: av.VideoCodecContext,
+        choice: DecoderChoice,
+        skipping: Skipping | None,
+        *,
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._own = own
         self._choice = choice
@@ -66,6 +81,10 @@ class Decoding:
         self._headers = Headers(own.name, own.extradata)
         self._watches = skipping is not None and skipping.check_s is not None and own.name in WATCHED
         self._sizes = Sizes()
+        self._clock = clock
+        self._haste = Haste(clock=clock)
+        self._leaving = False
+        """Whether all is left out up to a keyframe."""
         self._kept: deque[_Packet] = deque()
         self._bytes = 0
         self._shown = 0
@@ -73,6 +92,8 @@ class Decoding:
         self._catching_up = False
         self._fresh = False
         """Whether the decoder has begun anew, and no later keyframe has come."""
+        self._before = QUIET
+        """Why what came before that was left out."""
         self._read: float | None = None
         """Timestamp of the picture that was given last."""
         self._looked = 0.0
@@ -90,11 +111,11 @@ class Decoding:
         """A picture is given on, with this timestamp in seconds."""
         self._read = picture_s
 
-    def pictures(self, packet: _Packet | None) -> list[av.VideoFrame]:
+    def pictures(self, packet: _Packet | None, arrival: Arrival) -> list[av.VideoFrame]:
         """What the decoder makes of the next packet; of None, or an empty one: what it still holds back.
 
         Raises:
-            Skipped: nobody needs a picture of it now.
+            Skipped: nobody needs a picture of it now, or there is no time for it.
             FFmpegError: it is damaged.
         """
         skipping = self._skipping
@@ -102,6 +123,8 @@ class Decoding:
             return self._decode(packet)
         if packet is None or not packet.size:
             return [*self._last(skipping), *self._decode(packet)]
+        if skipping.may_leave_out and (held := self._hasten(packet, arrival, skipping)) is not None:
+            return held
         if not self._watches or not (skipping.resting or self._kept):
             self._sizes.passed(key=packet.is_keyframe)
             return self._wanted(packet, skipping)
@@ -123,6 +146,33 @@ class Decoding:
         if self._skipping is not None:
             self._forget(self._skipping)
 
+    def _hasten(self, packet: _Packet, arrival: Arrival, skipping: Skipping) -> list[av.VideoFrame] | None:
+        """Leave a packet out if there is no time for it: the pictures then that came before; else None.
+
+        Raises:
+            Skipped: it was left out, and no picture came before.
+        """
+        data = memoryview(packet)
+        fresh = packet.is_keyframe and self._headers.begins_anew(data)
+        order = self._haste.judge(arrival, fresh=fresh)
+        if order is Order.ANEW:
+            self._leaving = False
+            self._fresh, self._before = True, BEHIND
+            self._context.flush_buffers()
+        spare = self._own.name in _WHOLE or (packet.pts is not None and self._headers.is_spare(data))
+        if order in {Order.DECODE, Order.ANEW} or (order is Order.SPARE and not spare):
+            return None
+        self._sizes.passed(key=packet.is_keyframe)
+        skipping.left_out(BEHIND)
+        skipping.fell_behind(self._name)
+        if order is Order.LEAVE and not self._leaving:
+            self._leaving = True
+            self._forget(skipping, BEHIND)
+            return self._drain(packet)
+        if order is Order.GIVE_UP:  # nothing is heard of it, then, and it is lost
+            return []
+        raise Skipped
+
     def _wanted(self, packet: _Packet, skipping: Skipping) -> list[av.VideoFrame]:
         """Decode a packet, unless nobody looks at its picture and no other picture needs it."""
         moment = self._looked = self._moment(packet)
@@ -131,7 +181,7 @@ class Decoding:
             skipping.left_out(RATE)
             return []
         if self._is_lost(packet):
-            skipping.left_out(QUIET)
+            skipping.left_out(self._before)
             return []
         return self._decode(packet)
 
@@ -193,7 +243,7 @@ class Decoding:
             self._context.flush_buffers()
             self._keep(packet)
             self._shown = len(pictures)
-        self._fresh = True
+        self._fresh, self._before = True, QUIET
         return pictures[-1:]
 
     def _drain(self, last: _Packet) -> list[av.VideoFrame]:
@@ -206,8 +256,8 @@ class Decoding:
         self._kept.append(packet)
         self._bytes += packet.size
 
-    def _forget(self, skipping: Skipping) -> None:
-        skipping.left_out(QUIET, len(self._kept) - self._shown)
+    def _forget(self, skipping: Skipping, cause: str = QUIET) -> None:
+        skipping.left_out(cause, len(self._kept) - self._shown)
         self._kept.clear()
         self._bytes = self._shown = 0
         self._catching_up = False
@@ -248,6 +298,6 @@ class Decoding:
     def _moment(self, packet: _Packet) -> float:
         """When a packet's picture is shown, in seconds: by its timestamp, or now where it has none."""
         if packet.pts is None:
-            return time.monotonic()
+            return self._clock()
         self._tick = self._tick or float(packet.time_base)  # fractions are slow, and all packets have one
         return packet.pts * self._tick

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import structlog
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Callable
 
     from edged.sources.pace import Pace
+
+log = structlog.get_logger()
 
 _VERDICT_S = 5.0
 """How long a file waits to hear what a picture showed: a frame that was lost on its way gets no verdict."""
@@ -20,6 +26,15 @@ QUIET = "quiet"
 """Counts pictures that were left out because nothing moved."""
 RATE = "rate"
 """Counts pictures that were left out because they were too many."""
+BEHIND = "behind"
+"""Counts pictures that were left out because the decoder had fallen behind the camera."""
+
+_TOLD_S = 60.0
+"""How long it is told that it has."""
+_TOO_SLOW = (
+    "decoding does not keep up with the camera, and pictures are left out; let the camera send smaller or "
+    "fewer ones, or name its small stream (EDGED_DETECT_SOURCE)"
+)
 
 
 @runtime_checkable
@@ -42,13 +57,26 @@ class Skipping:
     Args:
         pace: of the source; which pictures are given.
         skipped: of the source; counts what was left out. Only the reading thread counts.
+        waits: whether the camera has to wait for who is slow; then nothing is left out for that.
+        clock: seconds; only differences mean something.
     """
 
-    def __init__(self, pace: Pace, skipped: Counter[str]) -> None:
+    def __init__(
+        self,
+        pace: Pace,
+        skipped: Counter[str],
+        *,
+        waits: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.check_s: float | None = None
         """Seconds of a stream after which a quiet scene is decoded nevertheless; None: it always is."""
         self.live = False
         """Whether pictures come at their own time: only then is there any hurry."""
+        self._waits = waits
+        self._clock = clock
+        self._behind: float | None = None
+        """When a picture was left out the last time because the decoder had fallen behind."""
         self._pace = pace
         self._skipped = skipped
         self._quiet = False
@@ -63,6 +91,23 @@ class Skipping:
         """Have a quiet scene not decoded, but for a look every ``check_s`` seconds."""
         self.check_s = check_s
         self._skipped[QUIET] = 0  # another thread may read while the reader counts
+
+    @property
+    def may_leave_out(self) -> bool:
+        """Whether a decoder that has fallen behind leaves out what it has no time for."""
+        return self.live and not self._waits
+
+    @property
+    def problem(self) -> str:
+        """What to do about a decoder that falls behind; empty when it has not for a while. Thread-safe."""
+        behind = self._behind
+        return "" if behind is None or self._clock() - behind > _TOLD_S else _TOO_SLOW
+
+    def fell_behind(self, name: str) -> None:
+        """Tell that pictures of a camera are left out, for the decoder has no time for them."""
+        if not self.problem:
+            log.warning("decoding_behind", source=name, problem=_TOO_SLOW)
+        self._behind = self._clock()
 
     @property
     def resting(self) -> bool:

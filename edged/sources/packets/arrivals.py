@@ -1,0 +1,110 @@
+"""When packets came from a camera, though they are read only when the decoder has time for them.
+
+What waits in the kernel's buffer, or at the server because that is full, has grown old when it is read. By
+how much the stream's own times tell: the packet that was read soonest after its time was not late.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+_OPENING_S = 2.0
+"""What comes at the beginning comes in a burst, and earlier than it will: nothing is learned of it."""
+_BLOCK_S = 2.0
+"""Packets of so long are compared with those before: a lag that neither grows nor shrinks is none of ours,
+for a decoder that is fast enough makes it shrink, and one that is not makes it grow. It is how the camera's
+clock and ours differ now."""
+_STEADY_S = 0.005
+"""By so much the lag of two blocks may differ."""
+_JUMP_S = 1.0
+"""Who sends a packet so much too early has set its clock."""
+_IDLE = 0.5
+"""Who has waited so much of the time from one packet to the next has found nothing to read: none was late."""
+_LEAST_S = 0.0001
+"""From one picture to the next, at the least."""
+
+
+class Arrival(NamedTuple):
+    """How a packet was found."""
+
+    lag_s: float
+    """Seconds that it was there, or might have been, before it was read."""
+    waited_s: float
+    """Seconds that the reader waited for it."""
+
+
+class Arrivals:
+    """Learns how the times of one connection's packets and ours go together. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._came = 0.0
+        """When the last packet was read."""
+        self._stamp: float | None = None
+        """The time it has of its own."""
+        self._floor: float | None = None
+        """Our time less the stream's, of a packet that is not late; None: not known yet."""
+        self._idle = (-math.inf, -math.inf)
+        """When there was nothing to read, and the time of the packet that came then."""
+        self._block = self._block_before = math.inf
+        """The least difference of this block, and of the one before."""
+        self._block_ends = 0.0
+        self._last = -math.inf
+
+    def read(self, asked: float, now: float, stamp: float | None) -> Arrival:
+        """A packet was read.
+
+        Args:
+            asked: when the reader began to wait for it, monotonic seconds.
+            now: when it had it.
+            stamp: the time that it has of its own, in the order in which packets come; None: it has none.
+        """
+        waited = now - asked
+        self._came = now
+        if stamp is None:
+            return Arrival(0.0, waited)
+        before, self._stamp = self._stamp, stamp
+        if self._began is None or before is None or stamp < before or self._is_early(now - stamp):
+            self._begin(now)
+        elif waited >= _IDLE * (stamp - before):
+            self._idle = (now, stamp)
+        self._learn(now, now - stamp)
+        return Arrival(now - self._time_of(stamp), waited)
+
+    def picture(self, shown: float | None) -> float:
+        """When the picture came that is shown at this time of the stream; monotonic seconds that rise."""
+        self._last = max(self._came if shown is None else self._time_of(shown), self._last + _LEAST_S)
+        return self._last
+
+    def _time_of(self, stamp: float) -> float:
+        if self._floor is None:
+            return self._came
+        idle, first = self._idle
+        came = stamp + self._floor
+        return min(self._came, max(came, idle) if stamp >= first else came)
+
+    def _is_early(self, difference: float) -> bool:
+        return self._floor is not None and difference < self._floor - _JUMP_S
+
+    def _begin(self, now: float) -> None:
+        self._began = now
+        self._floor = None
+        self._idle = (-math.inf, -math.inf)
+
+    def _learn(self, now: float, difference: float) -> None:
+        assert self._began is not None  # noqa: S101  # the first packet begins
+        if now - self._began < _OPENING_S:
+            return
+        if self._floor is None:
+            self._floor = difference
+            self._block, self._block_before, self._block_ends = difference, math.inf, now + _BLOCK_S
+        elif now >= self._block_ends:
+            if abs(self._block - self._block_before) <= _STEADY_S:
+                self._floor = self._block
+            self._block_before, self._block, self._block_ends = self._block, difference, now + _BLOCK_S
+        self._block = min(self._block, difference)
+        self._floor = min(self._floor, difference)
+
+
+__all__ = ["Arrival", "Arrivals"]
