@@ -49,6 +49,55 @@ _BLIND_S = 0.5
 """Seconds between looks where sizes tell nothing."""
 
 
+class _Context:
+    """FFmpeg's decoder, or a device in its place as long as that decodes.
+
+    Args:
+        own: FFmpeg's decoder, not yet in use.
+        choice: says what decodes in its place.
+    """
+
+    def __init__(self, own: av.VideoCodecContext, choice: DecoderChoice) -> None:
+        self._own = own
+        self._choice = choice
+        self._context = context = choice.context(own)
+        context.thread_count = 1
+        self._errors = 0
+
+    def decode(self, packet: _Packet | None) -> list[av.VideoFrame]:
+        """What it makes of a packet; a device that makes nothing of many is given up.
+
+        Raises:
+            FFmpegError: it is damaged.
+        """
+        try:
+            pictures = self._context.decode(packet)
+        except (av.error.FFmpegError, RuntimeError) as error:
+            self._errors += 1
+            if self._context is not self._own and self._errors >= _DOUBTFUL:
+                self._choice.failed(getattr(error, "strerror", None) or type(error).__name__)
+                self._context = self._own
+            if isinstance(error, RuntimeError):  # PyAV's word for what a device cannot do
+                raise av.error.InvalidDataError(1, str(error)) from None
+            raise
+        if pictures:
+            self._errors = 0
+        return pictures
+
+    def drain(self, last: _Packet) -> list[av.VideoFrame]:
+        """What it still holds back; ``last`` was the last packet. It begins anew then."""
+        end = cast("_Packet", av.Packet())
+        end.time_base = last.time_base  # the pictures have theirs from it
+        try:
+            return self.decode(end)
+        finally:
+            self.flush()
+
+    def flush(self) -> None:
+        """Forget what it has, and begin anew."""
+        self._context.flush_buffers()
+
+
 class Decoding:
     """The decoder of one connection. Belongs to one thread.
 
@@ -69,15 +118,12 @@ class Decoding:
         name: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._own = own
-        self._choice = choice
-        self._context = context = choice.context(own)
-        context.thread_count = 1
-        self._errors = 0
+        self._context = _Context(own, choice)
         self._tick = 0.0
         """Seconds of one step of the timestamps."""
         self._skipping = skipping
         self._name = name
+        self._whole = own.name in _WHOLE
         self._headers = Headers(own.name, own.extradata)
         self._watches = skipping is not None and skipping.check_s is not None and own.name in WATCHED
         self._sizes = Sizes()
@@ -120,9 +166,9 @@ class Decoding:
         """
         skipping = self._skipping
         if skipping is None:
-            return self._decode(packet)
+            return self._context.decode(packet)
         if packet is None or not packet.size:
-            return [*self._last(skipping), *self._decode(packet)]
+            return [*self._last(skipping), *self._context.decode(packet)]
         if skipping.may_leave_out and (held := self._hasten(packet, arrival, skipping)) is not None:
             return held
         if not self._watches or not (skipping.resting or self._kept):
@@ -147,10 +193,10 @@ class Decoding:
             self._forget(self._skipping)
 
     def _hasten(self, packet: _Packet, arrival: Arrival, skipping: Skipping) -> list[av.VideoFrame] | None:
-        """Leave a packet out if there is no time for it: the pictures then that came before; else None.
+        """Leave a packet out if there is no time for it, or begin anew with it; None: it is like any other.
 
         Raises:
-            Skipped: it was left out, and no picture came before.
+            Skipped: it was left out, and no picture that came before it is held back.
         """
         data = memoryview(packet)
         fresh = packet.is_keyframe and self._headers.begins_anew(data)
@@ -158,9 +204,11 @@ class Decoding:
         if order is Order.ANEW:
             self._leaving = False
             self._fresh, self._before = True, BEHIND
-            self._context.flush_buffers()
-        spare = self._own.name in _WHOLE or (packet.pts is not None and self._headers.is_spare(data))
-        if order in {Order.DECODE, Order.ANEW} or (order is Order.SPARE and not spare):
+            self._sizes.passed(key=True)
+            self._looked = self._moment(packet)
+            return self._context.decode(packet)
+        spare = self._whole or (packet.pts is not None and self._headers.is_spare(data))
+        if order is Order.DECODE or (order is Order.SPARE and not spare):
             return None
         self._sizes.passed(key=packet.is_keyframe)
         skipping.left_out(BEHIND)
@@ -168,7 +216,7 @@ class Decoding:
         if order is Order.LEAVE and not self._leaving:
             self._leaving = True
             self._forget(skipping, BEHIND)
-            return self._drain(packet)
+            return self._context.drain(packet)
         if order is Order.GIVE_UP:  # nothing is heard of it, then, and it is lost
             return []
         raise Skipped
@@ -183,28 +231,12 @@ class Decoding:
         if self._is_lost(packet):
             skipping.left_out(self._before)
             return []
-        return self._decode(packet)
+        return self._context.decode(packet)
 
     def _is_lost(self, packet: _Packet) -> bool:
         """Whether a picture needs some that were left out before the keyframe."""
         self._fresh = self._fresh and not packet.is_keyframe
         return self._fresh and self._headers.is_lost(memoryview(packet))
-
-    def _decode(self, packet: _Packet | None) -> list[av.VideoFrame]:
-        """What the decoder makes of a packet; a device that makes nothing of many is given up."""
-        try:
-            pictures = self._context.decode(packet)
-        except (av.error.FFmpegError, RuntimeError) as error:
-            self._errors += 1
-            if self._context is not self._own and self._errors >= _DOUBTFUL:
-                self._choice.failed(getattr(error, "strerror", None) or type(error).__name__)
-                self._context = self._own
-            if isinstance(error, RuntimeError):  # PyAV's word for what a device cannot do
-                raise av.error.InvalidDataError(1, str(error)) from None
-            raise
-        if pictures:
-            self._errors = 0
-        return pictures
 
     def _is_unusual(self, packet: _Packet, skipping: Skipping) -> bool:
         if packet.is_keyframe:  # one that begins nothing anew
@@ -234,23 +266,16 @@ class Decoding:
         self._sizes.passed(key=True)
         self._looked = self._moment(packet)
         skipping.hurry()  # what it costs is decoded, not looked at
-        self._context.flush_buffers()
-        pictures = self._decode(packet)
+        self._context.flush()
+        pictures = self._context.decode(packet)
         if not pictures:
             # The decoder waits for pictures that are shown earlier: to have this one now it must be emptied,
             # and then it begins at the keyframe once more.
-            pictures = self._drain(packet)
-            self._context.flush_buffers()
+            pictures = self._context.drain(packet)
             self._keep(packet)
             self._shown = len(pictures)
         self._fresh, self._before = True, QUIET
         return pictures[-1:]
-
-    def _drain(self, last: _Packet) -> list[av.VideoFrame]:
-        """What the decoder still holds back."""
-        end = cast("_Packet", av.Packet())
-        end.time_base = last.time_base  # the pictures have theirs from it
-        return self._decode(end)
 
     def _keep(self, packet: _Packet) -> None:
         self._kept.append(packet)
@@ -283,7 +308,7 @@ class Decoding:
             if self._kept and self._headers.is_spare(memoryview(packet)):
                 continue
             try:
-                pictures = self._decode(packet) or pictures
+                pictures = self._context.decode(packet) or pictures
             except av.error.FFmpegError:
                 pictures = []
         done = not self._kept

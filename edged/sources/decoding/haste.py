@@ -52,7 +52,7 @@ class Haste:
         self._limit_s = 0.0
         """By when it has to have caught up."""
         self._waited_s = 0.0
-        """Of the time since, in which there was nothing to read."""
+        """Seconds since then in which there was nothing to read."""
         self._leaving: float | None = None
         """Since when everything is left out."""
         self._key: float | None = None
