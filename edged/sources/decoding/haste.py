@@ -100,6 +100,3 @@ class Haste:
             self._allow(now, arrival.lag_s)
             return False
         return True
-
-
-__all__ = ["Haste", "Order"]

@@ -105,6 +105,3 @@ class Arrivals:
             self._block_before, self._block, self._block_ends = self._block, difference, now + _BLOCK_S
         self._block = min(self._block, difference)
         self._floor = min(self._floor, difference)
-
-
-__all__ = ["Arrival", "Arrivals"]
