@@ -77,6 +77,10 @@ def _read(paths: Sequence[Path], *, follow: bool) -> None:
                 ) from error
         _print(sorted(events, key=lambda event: event["ts"]))
         if not follow:
+            if not events and (others := [str(path) for path in paths if path.stat().st_size]):
+                raise SourceError(
+                    f"{others[0]!r} has no events in it", hint="Name a file of EDGED_EVENTS_JSONL"
+                )
             return
         time.sleep(_POLL_S)
 

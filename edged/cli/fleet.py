@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import sys
@@ -10,16 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged.contract.words import printable
-from edged.errors import SourceError
+from edged.errors import EdgedError, SourceError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable
 
     from edged.mqtt.link.client import BrokerAccess
     from edged.mqtt.visits.fleet import CameraView, FleetStates
 
 _HEADER = ("node", "camera", "is", "rate", "model", "device", "version", "heard", "degraded")
+_OPTIONS = {
+    "EDGED_MQTT_URL": "BROKER",
+    "EDGED_MQTT_PASSWORD_FILE": "--password-file",
+    "EDGED_MQTT_VERSION": "--mqtt-version",
+    "EDGED_MQTT_CA": "--ca",
+    "EDGED_MQTT_CERT": "--cert",
+    "EDGED_MQTT_KEY": "--key",
+}
 _RETRY_S = 2.0
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -47,14 +55,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= _DAY:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not seconds, more than 0 and up to {_DAY}")
     return value
 
 
 def run(options: argparse.Namespace) -> int:
     """Show it; 1 if a camera is degraded, silent or offline, or there is none at all."""
+    try:
+        return _show(options)
+    except EdgedError as error:
+        raise type(error)(_as_options(error.problem), hint=_as_options(error.hint)) from error
+
+
+def _as_options(text: str) -> str:
+    """A sentence about settings, of which this command has none, in the words of its options."""
+    for setting, option in _OPTIONS.items():
+        text = text.replace(setting, option)
+    return text
+
+
+def _show(options: argparse.Namespace) -> int:
     from edged.mqtt.visits.fleet import (  # noqa: PLC0415  # 'edged --help' must answer at once
         RETAINED_S,
         FleetStates,
@@ -114,7 +139,7 @@ def _watch(access: BrokerAccess, states: FleetStates, options: argparse.Namespac
         try:
             listen(access, states, show)
         except SourceError as error:
-            print(f"edged: {error}", file=sys.stderr)
+            print(f"edged: {_as_options(str(error))}", file=sys.stderr)
             time.sleep(_RETRY_S)
 
 

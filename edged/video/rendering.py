@@ -45,7 +45,10 @@ class LinesBeside:
             placed = [(float(line["at"]), line) for line in found if "at" in line]
         except (OSError, ValueError, TypeError) as error:
             reason = getattr(error, "strerror", None) or "it is no file of detections"
-            raise SourceError(f"{str(path)!r} cannot be read: {reason}") from error
+            raise SourceError(
+                f"{str(path)!r}, the detections beside the video, cannot be read: {reason}",
+                hint="Name a segment, a .mp4 that EDGED_RECORD=copy has written, with its .jsonl beside it",
+            ) from error
         if len(placed) < len(found):
             raise ConfigError(
                 f"the video beside {str(path)!r} has what was found drawn in already",

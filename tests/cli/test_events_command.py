@@ -221,3 +221,14 @@ def test_a_change_that_nobody_knows_is_said_as_it_is() -> None:
     said = parsed(message("update", 1, "{0.__class__}", "{x}:1", "zone_entered:{y}"))
     assert said is not None
     assert words.sentence(said) == "{0.__class__}, {x}, enters {y}"
+
+
+def test_a_file_without_events_is_no_silence(tmp_path: Path) -> None:
+    """Whoever names the wrong file would take it for a quiet night."""
+    (tmp_path / "log.jsonl").write_text('{"event": "running"}\n', encoding="utf-8")
+    (tmp_path / "new.jsonl").touch()
+    done = edged("events", str(tmp_path / "log.jsonl"))
+    assert done.returncode == 69
+    assert "log.jsonl' has no events in it" in done.stderr
+    done = edged("events", str(tmp_path / "new.jsonl"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -155,7 +155,7 @@ class FleetStates:
 
 def _view(node_name: str, node: _Node, name: str, camera: _Camera, *, since: float) -> CameraView:
     told = node.state | camera.state
-    reasons = [*_reasons(node.state), *_reasons(camera.state), *node.faults]
+    reasons = [*_of_all(node, name), *_reasons(camera.state), *node.faults]
     if camera.status == "offline" and not reasons:
         reasons.append("the camera is lost")
     lifecycle = str(told.get("lifecycle", ""))
@@ -184,6 +184,16 @@ def _view(node_name: str, node: _Node, name: str, camera: _Camera, *, since: flo
         degraded=tuple(dict.fromkeys(reasons)),
         heard=max(heard, default=None),
     )
+
+
+def _of_all(node: _Node, name: str) -> list[str]:
+    """What a node says of itself, without the reasons of cameras that are told with each."""
+    told = [other for other, camera in node.cameras.items() if other != name or camera.state]
+    return [
+        reason
+        for reason in _reasons(node.state)
+        if not any(reason.startswith(f"{other}: ") for other in told if other)
+    ]
 
 
 def _reasons(state: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import rig
 from daemon import EDGED, Daemon, edged, environment, until
 
@@ -176,3 +177,39 @@ def test_a_broker_that_is_not_there_or_no_broker_is_told() -> None:
     wrong = edged("fleet", "http://user:secret@broker")
     assert wrong.returncode == 78
     assert "secret" not in wrong.stderr
+
+
+def test_a_camera_has_its_own_reasons_once_and_not_those_of_another() -> None:
+    """The state of a node with several cameras tells those of all, with their names before."""
+    node = state(degraded=["the disk is full", "front: the lens is covered", "side: it is lost"])
+    front, side, yard = views(
+        ("lab1/availability", "online"),
+        ("lab1/state", node),
+        ("lab1/front/state", state(degraded=["the lens is covered"])),
+        ("lab1/yard/state", state()),
+        ("lab1/side/status", "offline"),
+    )
+    assert front.degraded == ("the disk is full", "the lens is covered")
+    assert yard.degraded == ("the disk is full",)
+    assert side.degraded == ("the disk is full", "side: it is lost"), "its own state was not heard"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("127.0.0.1",), 78, "BROKER='127.0.0.1' is no broker"),
+        (("mqtt://127.0.0.1:1",), 69, "correct host and port in BROKER"),
+        (("mqtt://ann@127.0.0.1", "--password-file", "/nowhere"), 78, "--password-file='/nowhere'"),
+        (("mqtt://127.0.0.1", "--listen", "0"), 2, "'0' is not seconds"),
+        (("mqtt://127.0.0.1", "--listen", "soon"), 2, "'soon' is not seconds"),
+    ],
+)
+def test_what_is_wrong_is_told_in_the_words_of_the_command(
+    arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    """It has options and no settings."""
+    done = edged("fleet", *arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "EDGED_" not in done.stderr
+    assert "_seconds" not in done.stderr
