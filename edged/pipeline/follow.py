@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edged.errors import OutputError
 from edged.pixels import part
 from edged.records import Box
+from edged.scene import SceneView
 from edged.scene.naming import FinerNames
 from edged.scene.pictures import Pictures
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from edged.model.finer import Finer
     from edged.records import Detection, Event, Frame, Image
-    from edged.scene import Scene, SceneView
+    from edged.scene import Scene
 
 _MARGIN = 0.05
 """How much of a box a crop shows around it."""
@@ -105,9 +106,9 @@ class Follower:
 
     def _told(self, view: SceneView, frame: Frame) -> SceneView:
         """The view with the events that are told now, and their pictures."""
-        cropped = (_in_full(_with_crop(event, frame), frame.full) for event in view.events)
+        cropped = [_in_full(_with_crop(event, frame), frame.full) for event in view.events]
         told = self._pictures.pace(cropped, frame.pts)
-        return replace(view, events=told) if told or view.events else view
+        return SceneView(view.detections, told, view.presence) if told or cropped else view
 
 
 def _name(finer: Finer, crop: Image | None) -> tuple[str, float] | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edged.records import Presence
 from edged.scene.events import Chronicle, is_cut
 from edged.scene.tracks import Tracker, TrackRules
-from edged.scene.zones import Ground, inside, place
+from edged.scene.zones import Field, Ground, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -80,7 +80,7 @@ class Scene:
         self._rules = rules
         self._scores = dict(rules.scores)
         self._areas = {label: (least, most) for label, least, most in rules.areas}
-        self._masks: dict[str, list[Area]] = {}
+        self._masks: dict[str, list[Field]] = {}
         """Those that concern a label."""
         self._ids = itertools.count(1)
         self._trackers: dict[str, Tracker] = {}
@@ -203,11 +203,12 @@ class Scene:
                 return False
         masks = self._masks.get(found.label)
         if masks is None:
-            masks = self._masks[found.label] = [one for one in self._rules.masks if one.concerns(found.label)]
+            masks = [Field(one.points) for one in self._rules.masks if one.concerns(found.label)]
+            self._masks[found.label] = masks
         if not masks:
             return True
         where = place(found.box, frame.width, frame.height)
-        return not any(inside(where, mask.points) for mask in masks)
+        return not any(mask.has(where) for mask in masks)
 
     def _follows(self, label: str) -> bool:
         """Whether there is an object of a label, in or out of sight."""

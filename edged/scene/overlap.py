@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def overlaps(
-    first: Sequence[Corners], second: Sequence[Corners], buffer: float = 0.0
+    first: Sequence[Corners], second: Sequence[Corners], buffer: float = 0.0, least: float = 0.0
 ) -> Iterator[tuple[int, int, float]]:
     """Pairs of boxes that overlap, each box grown by ``buffer`` of its size on every side.
 
@@ -22,17 +22,17 @@ def overlaps(
         first: x1, y1, x2, y2 each.
         second: the same.
         buffer: 0 gives the plain intersection over union.
+        least: pairs that do not overlap more are left out.
 
     Yields:
         Number in ``first``, number in ``second``, intersection over union.
     """
-    there = sorted((*_grown(box, buffer), column) for column, box in enumerate(second))
-    if not there:
+    if not first or not second:
         return
+    there = sorted((*box, column) for column, box in enumerate(_grown(second, buffer)))
     lefts = [one[0] for one in there]
-    widest = max(one[2] - one[0] for one in there)
-    for row, box in enumerate(first):
-        x1, y1, x2, y2, area = _grown(box, buffer)
+    widest = max([one[2] - one[0] for one in there])
+    for row, (x1, y1, x2, y2, area) in enumerate(_grown(first, buffer)):
         for left, above, right, below, other, column in there[
             bisect_right(lefts, x1 - widest) : bisect_left(lefts, x2)
         ]:
@@ -43,13 +43,19 @@ def overlaps(
             if high <= 0.0:
                 continue
             both = wide * high
-            yield row, column, both / max(area + other - both, 1e-9)
+            either = area + other - both
+            overlap = both / (either if either > 1e-9 else 1e-9)  # noqa: FURB136, PLR2004  # as above
+            if overlap > least:
+                yield row, column, overlap
 
 
-def _grown(box: Corners, buffer: float) -> tuple[float, float, float, float, float]:
-    """Corners and area."""
-    x1, y1, x2, y2 = box
-    if buffer:
+def _grown(boxes: Sequence[Corners], buffer: float) -> list[tuple[float, float, float, float, float]]:
+    """Corners and area of each."""
+    if not buffer:
+        return [(x1, y1, x2, y2, (x2 - x1) * (y2 - y1)) for x1, y1, x2, y2 in boxes]
+    grown = []
+    for x1, y1, x2, y2 in boxes:
         beside, above = (x2 - x1) * buffer, (y2 - y1) * buffer
-        x1, y1, x2, y2 = x1 - beside, y1 - above, x2 + beside, y2 + above
-    return x1, y1, x2, y2, (x2 - x1) * (y2 - y1)
+        left, upper, right, lower = x1 - beside, y1 - above, x2 + beside, y2 + above
+        grown.append((left, upper, right, lower, (right - left) * (lower - upper)))
+    return grown

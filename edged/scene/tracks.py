@@ -35,6 +35,10 @@ _LAST = 8
 """Scores that are kept of an object; a missed frame is a score of 0."""
 
 
+_ROUNDING = 1e-6
+"""By how much less than needed an overlap must be to be left out before it is known how good it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Stage:
     """How objects and detections are paired."""
@@ -169,43 +173,47 @@ class Tracker:
     ) -> dict[int, int]:
         """Detection by detection the row of its track: ByteTrack's two stages, then the new-born."""
         found: dict[int, int] = {}
-        if not self.tracks or not boxes:
+        tracks = self.tracks
+        if not tracks or not boxes:
             return found
         begins, continues = self._rules.begins, self._rules.continues
         sure = [column for column, score in enumerate(scores) if score >= begins]
-        weak = [column for column, score in enumerate(scores) if continues <= score < begins]
-        known = [row for row, track in enumerate(self.tracks) if track.known]
-        free = set(range(len(self.tracks)))
+        known = [row for row, track in enumerate(tracks) if track.sightings > 1]
 
         def stage(how: _Stage, rows: list[int], columns: list[int]) -> None:
-            for row, column in self._pairs(how, rows, {column: boxes[column] for column in columns}, scores):
-                found[column] = row
-                free.discard(row)
+            if rows and columns:
+                found.update(self._pairs(how, rows, columns, boxes, scores))
 
         stage(_SURE, known, sure)
-        if weak:
-            left = [row for row in known if row in free]
-            left = [row for row in left if now - self.tracks[row].seen_s - elapsed_s <= _WEAK_S]
-            stage(_WEAK, left, weak)
-        if len(known) < len(self.tracks):
-            young = sorted(free.difference(known))
+        if len(sure) < len(boxes):
+            weak = [column for column, score in enumerate(scores) if continues <= score < begins]
+            taken = {*found.values()}
+            left = [row for row in known if row not in taken]
+            stage(_WEAK, [row for row in left if now - tracks[row].seen_s - elapsed_s <= _WEAK_S], weak)
+        if len(known) < len(tracks):
+            young = [row for row, track in enumerate(tracks) if track.sightings <= 1]
             stage(_YOUNG, young, [column for column in sure if column not in found])
         return found
 
     def _pairs(
-        self, how: _Stage, rows: list[int], there: dict[int, Box], scores: Sequence[float]
+        self,
+        how: _Stage,
+        rows: list[int],
+        columns: list[int],
+        boxes: Sequence[Box],
+        scores: Sequence[float],
     ) -> Iterator[tuple[int, int]]:
-        """The best pairs of the tracks ``rows`` and the detections ``there``, by their numbers."""
-        expected = [self.tracks[row].course.box for row in rows]
-        columns, seen = [*there], [*there.values()]
+        """The best pairs of these detections and tracks, by their numbers."""
+        expected, seen = [self.tracks[row].course.box for row in rows], [boxes[column] for column in columns]
         limit, price = 1.0 - how.least, {}
-        for row, column, overlap in overlaps(expected, seen, how.buffer):
+        # Neither level nor score is above 1: what overlaps too little is no pair, whatever they are.
+        for row, column, overlap in overlaps(expected, seen, how.buffer, how.least - _ROUNDING):
             likeness = overlap * _level(expected[row], seen[column]) if how.level else overlap
             cost = 1.0 - (likeness * scores[columns[column]] if how.scored else likeness)
             if cost < limit:
                 price[row, column] = cost
         for row, column in assign(price, limit):
-            yield rows[row], columns[column]
+            yield columns[column], rows[row]
 
     def _part(self, found: dict[int, int], boxes: Sequence[Box]) -> None:
         """Find out who was only seen with another one, and now stands beside it."""

@@ -41,6 +41,27 @@ def inside(point: Point, polygon: Sequence[Point]) -> bool:
     return within
 
 
+class Field:
+    """A polygon that is asked about every object in every frame.
+
+    Args:
+        points: its corners.
+    """
+
+    __slots__ = ("_bounds", "_points")
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self._points = points
+        across, down = zip(*points, strict=True)
+        self._bounds = min(across), min(down), max(across), max(down)
+
+    def has(self, point: Point) -> bool:
+        """Whether a point lies in it; most do not, which is known without a look at its edges."""
+        x, y = point
+        x1, y1, x2, y2 = self._bounds
+        return x1 <= x <= x2 and y1 <= y <= y2 and inside(point, self._points)
+
+
 def side(point: Point, line: Sequence[Point]) -> float:
     """On which side of a line a point lies, seen from its first end to its second: above 0 on the right.
 
@@ -117,9 +138,9 @@ class Ground:
     """
 
     def __init__(self, zones: Sequence[Area], lines: Sequence[Area]) -> None:
-        self._zones = zones
+        self._zones = [(zone, Field(zone.points)) for zone in zones]
         self._lines = [(line, math.dist(*line.points)) for line in lines]
-        self._of_label: dict[str, tuple[list[Area], list[tuple[Area, float]]]] = {}
+        self._of_label: dict[str, tuple[list[tuple[Area, Field]], list[tuple[Area, float]]]] = {}
 
     def begin(self, label: str, where: Point, height: float, known: Whereabouts) -> list[str]:
         """Take in where an object was first seen: by the time it counts it may have crossed a line.
@@ -147,27 +168,29 @@ class Ground:
             What happened: ``zone_entered:porch``, ``zone_left:porch``, ``line_crossed:gate:in``.
         """
         zones, lines = self._concerned(label)
-        news = [told for zone in zones if (told := self._visit(now, zone, where, known))]
+        news = []
+        for zone, there in zones:
+            if told := self._visit(now, zone, known, within=there.has(where)):
+                news.append(told)
         for line, length in lines:
             if told := self._cross(line, where, _CLEAR * height * length, known):
                 news.append(told)
         known.seen = True
         return news
 
-    def _concerned(self, label: str) -> tuple[list[Area], list[tuple[Area, float]]]:
+    def _concerned(self, label: str) -> tuple[list[tuple[Area, Field]], list[tuple[Area, float]]]:
         if label not in self._of_label:
             self._of_label[label] = (
-                [zone for zone in self._zones if zone.concerns(label)],
+                [(zone, there) for zone, there in self._zones if zone.concerns(label)],
                 [(line, length) for line, length in self._lines if line.concerns(label)],
             )
         return self._of_label[label]
 
     @staticmethod
-    def _visit(now: float, zone: Area, where: Point, known: Whereabouts) -> str:
+    def _visit(now: float, zone: Area, known: Whereabouts, *, within: bool) -> str:
         stay = known.stays.get(zone.name)
         if stay is None:
             stay = known.stays[zone.name] = _Stay()
-        within = inside(where, zone.points)
         if within == stay.believed:
             stay.changed_s = None
             return ""

@@ -148,6 +148,9 @@ def test_all_pairs_that_overlap_are_found_and_no_others(buffer: float) -> None:
             if overlap > 1e-9
         }
         assert found == pytest.approx(expected)
+        every = [*overlaps(first.tolist(), second.tolist(), buffer)]
+        more = [*overlaps(first.tolist(), second.tolist(), buffer, 0.2)]
+        assert more == [one for one in every if one[2] > 0.2]
         met += len(expected)
     assert met > 100
 

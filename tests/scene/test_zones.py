@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edged.scene.zones import Ground, Whereabouts, inside, passes_between, place, side
+from edged.scene.zones import Field, Ground, Whereabouts, inside, passes_between, place, side
 from edged.settings.areas import lines, zones
 
 PORCH: Any = zones({"porch": "0,0 0.5,0 0.5,1 0,1"})
@@ -35,6 +35,14 @@ def test_an_object_stands_in_the_middle_of_the_lower_edge_of_its_box_and_within_
     assert place((100, 50, 300, 120), 400, 240) == (0.5, 0.5)
     assert place((-500, -90, 100, -10), 400, 240) == (0.0, 0.0)
     assert place((700, 50, 900, 300), 400, 240) == (1.0, 1.0)
+
+
+def test_a_field_has_what_is_inside_its_polygon_and_nothing_else() -> None:
+    hollow = [(0.1, 0.2), (0.9, 0.1), (0.7, 0.5), (0.8, 0.9), (0.2, 0.7), (0.5, 0.4)]
+    field = Field(hollow)
+    points = [(x / 40, y / 40) for x in range(41) for y in range(41)]  # the corners are among them
+    assert [field.has(point) for point in points] == [inside(point, hollow) for point in points]
+    assert len({field.has(point) for point in points}) == 2
 
 
 def test_a_point_is_in_a_convex_polygon_if_it_is_on_the_inner_side_of_every_edge() -> None:
