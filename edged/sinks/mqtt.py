@@ -3,59 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 import time
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from edged.contract import payloads, states
-from edged.contract.topics import NodeTopics, Topics
-from edged.durable.spool_folder import spool_folder
+from edged.contract.topics import Topics
+from edged.mqtt import from_settings
 from edged.mqtt.camera.ages import LabelAges
 from edged.mqtt.camera.counts import Counts
 from edged.mqtt.camera.happenings import Happenings
 from edged.mqtt.camera.paced import PacedValues
 from edged.mqtt.camera.snapshots import Snapshots
 from edged.mqtt.commands import SWITCHES, Commands
-from edged.mqtt.delivery.spooler import SpoolFile
-from edged.mqtt.home.discovery import Discovery, Offers
 from edged.mqtt.home.introduction import Introduction
-from edged.mqtt.link import credentials
-from edged.mqtt.node import MqttNode, NodeOptions
-from edged.mqtt.retained.names import Memory
-from edged.settings.listener import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edged.metrics import Delivery, Meter
     from edged.mqtt.delivery.message import Message
-    from edged.mqtt.delivery.outbox import Outbox
+    from edged.mqtt.from_settings import Extent
+    from edged.mqtt.home.discovery import Discovery
     from edged.mqtt.link.session import Session
+    from edged.mqtt.node import MqttNode
     from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
     from edged.sinks import Context, Control
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How much of a camera is published."""
-
-    empty: bool = True
-    """Whether frames without detections are."""
-    labels: tuple[str, ...] = ()
-    """Those that are counted from the start; empty: those that turn up."""
-    snapshot_interval_s: float = 0.0
-    """Between pictures; 0: only on command."""
-    zones: tuple[str, ...] = ()
-    """By name."""
-    lines: tuple[str, ...] = ()
-    """By name."""
-    tracks: bool = False
-    """Whether objects are followed."""
 
 
 class MqttSink:
@@ -85,7 +60,7 @@ class MqttSink:
         control: Control,
         give_back: Callable[[], None],
         discovery: Discovery,
-        extent: Extent = Extent(),  # it is frozen
+        extent: Extent,
         ages: LabelAges | None = None,
         starting: bool = False,
     ) -> None:
@@ -127,7 +102,14 @@ class MqttSink:
         Raises:
             ConfigError: the password or a certificate cannot be read.
         """
-        node = context.lender.borrow("mqtt", settings, partial(_node, context=context))
+        make = partial(
+            from_settings.node,
+            origin=context.lender.origin,
+            boot_id=context.boot_id,
+            reload=context.control.reload,
+            named=context.lender.named,
+        )
+        node = context.lender.borrow("mqtt", settings, make)
         topics = Topics(settings.mqtt_prefix, settings.node, settings.camera)
         return cls(
             node,
@@ -135,8 +117,8 @@ class MqttSink:
             meter=context.meter,
             control=context.control,
             give_back=partial(context.lender.give_back, node),
-            discovery=_discovery(settings, topics, node.outbox),
-            extent=_extent(settings),
+            discovery=from_settings.discovery(settings, topics, node.outbox),
+            extent=from_settings.extent(settings),
             ages=LabelAges(settings.label_days),
             starting=context.starting,
         )
@@ -300,70 +282,3 @@ class MqttSink:
                 state, camera=self.topics.camera, boot_id=self._node.boot_id, now=time.time()
             )
             self._outbox.post(self.topics.camera_state, payloads.encode(message))
-
-
-def _discovery(settings: Settings, topics: Topics, outbox: Outbox) -> Discovery:
-    return Discovery(
-        topics,
-        outbox,
-        prefix=settings.ha_prefix,
-        expire_after_s=_expire_after_s(settings),
-        snapshots=settings.snapshot_interval > 0 or settings.commands,
-        wanted=settings.ha_discovery,
-        several=settings.several,
-        offers=Offers(settings.commands, settings.track, _page(settings), bool(settings.update_url)),
-    )
-
-
-def _extent(settings: Settings) -> Extent:
-    return Extent(
-        empty=settings.mqtt_empty,
-        labels=settings.classes,
-        snapshot_interval_s=settings.snapshot_interval,
-        zones=tuple(zone.name for zone in settings.zone) if settings.track else (),
-        lines=tuple(line.name for line in settings.line),
-        tracks=settings.track,
-    )
-
-
-def _page(settings: Settings) -> str:
-    """Where a browser finds the camera's page; one that listens everywhere is found by the machine's name."""
-    address = parse(settings.http) if settings.http else None
-    if address is None or not address.port:
-        return ""
-    if address.host in {"0.0.0.0", "::"}:  # noqa: S104  # nothing is bound here
-        address = dataclasses.replace(address, host=socket.gethostname())
-    return address.url + (f"{quote(settings.camera)}/" if settings.several else "")
-
-
-def _expire_after_s(settings: Settings) -> float:
-    """Seconds after which a figure of the timings is out of date: three of them are missing."""
-    return max(3 * settings.stats_interval, 30.0)
-
-
-def _node(settings: Settings, *, context: Context) -> MqttNode:
-    spool = memory = None
-    if (folder := spool_folder(settings)) is not None:
-        memory = Memory(folder.names(context.lender.origin))
-        spool = SpoolFile(
-            folder.messages(settings.node),
-            max_bytes=settings.spool_max_mb * 1_000_000,
-            max_age_s=settings.spool_max_age,
-        )
-    return MqttNode(
-        credentials.access_for(settings),
-        NodeTopics(settings.mqtt_prefix, settings.node),
-        NodeOptions(
-            limit=settings.mqtt_queue,
-            ha_prefix=settings.ha_prefix if settings.ha_discovery else "",
-            expire_after_s=_expire_after_s(settings),
-            several=settings.several,
-            stop_timeout_s=settings.stop_timeout,
-            update_url=settings.update_url or "",
-        ),
-        boot_id=context.boot_id,
-        spool=spool,
-        reload=context.control.reload if settings.commands else None,
-        named=context.lender.named,
-        memory=memory,
-    )

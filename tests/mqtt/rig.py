@@ -22,13 +22,14 @@ from typing_extensions import TypeVar
 from edged.contract import schema
 from edged.contract.topics import NodeTopics, Topics
 from edged.metrics import FrameCounts, Meter, StageStats
+from edged.mqtt.from_settings import Extent
 from edged.mqtt.home.discovery import Discovery, Offers
 from edged.mqtt.link.client import BrokerAccess
 from edged.mqtt.node import MqttNode, NodeOptions
 from edged.records import Box, Detection, Frame, Report, Result, State
 from edged.settings.broker import Broker, parse_url
 from edged.sinks import NoControl
-from edged.sinks.mqtt import Extent, MqttSink
+from edged.sinks.mqtt import MqttSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -1,0 +1,131 @@
+"""What the settings make of a node at the broker, and of what is published of a camera."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from edged.contract.topics import NodeTopics
+from edged.durable.spool_folder import spool_folder
+from edged.mqtt.delivery.spooler import SpoolFile
+from edged.mqtt.home.discovery import Discovery, Offers
+from edged.mqtt.link import credentials
+from edged.mqtt.node import MqttNode, NodeOptions
+from edged.mqtt.retained.names import Memory
+from edged.settings.listener import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from edged.contract.topics import Topics
+    from edged.mqtt.delivery.outbox import Outbox
+    from edged.settings.declared import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a camera is published."""
+
+    empty: bool = True
+    """Whether frames without detections are."""
+    labels: tuple[str, ...] = ()
+    """Those that are counted from the start; empty: those that turn up."""
+    snapshot_interval_s: float = 0.0
+    """Between pictures; 0: only on command."""
+    zones: tuple[str, ...] = ()
+    """By name."""
+    lines: tuple[str, ...] = ()
+    """By name."""
+    tracks: bool = False
+    """Whether objects are followed."""
+
+
+def discovery(settings: Settings, topics: Topics, outbox: Outbox) -> Discovery:
+    """Tells Home Assistant of a camera."""
+    return Discovery(
+        topics,
+        outbox,
+        prefix=settings.ha_prefix,
+        expire_after_s=_expire_after_s(settings),
+        snapshots=settings.snapshot_interval > 0 or settings.commands,
+        wanted=settings.ha_discovery,
+        several=settings.several,
+        offers=Offers(settings.commands, settings.track, _page(settings), bool(settings.update_url)),
+    )
+
+
+def extent(settings: Settings) -> Extent:
+    """How much of a camera is published."""
+    return Extent(
+        empty=settings.mqtt_empty,
+        labels=settings.classes,
+        snapshot_interval_s=settings.snapshot_interval,
+        zones=tuple(zone.name for zone in settings.zone) if settings.track else (),
+        lines=tuple(line.name for line in settings.line),
+        tracks=settings.track,
+    )
+
+
+def _page(settings: Settings) -> str:
+    """Where a browser finds the camera's page; one that listens everywhere is found by the machine's name."""
+    address = parse(settings.http) if settings.http else None
+    if address is None or not address.port:
+        return ""
+    if address.host in {"0.0.0.0", "::"}:  # noqa: S104  # nothing is bound here
+        address = dataclasses.replace(address, host=socket.gethostname())
+    return address.url + (f"{quote(settings.camera)}/" if settings.several else "")
+
+
+def _expire_after_s(settings: Settings) -> float:
+    """Seconds after which a figure of the timings is out of date: three of them are missing."""
+    return max(3 * settings.stats_interval, 30.0)
+
+
+def node(
+    settings: Settings,
+    *,
+    origin: str,
+    boot_id: str,
+    reload: Callable[[], str],
+    named: Callable[[], Collection[str]],
+) -> MqttNode:
+    """The node of all cameras, not yet open.
+
+    Args:
+        settings: of one of them; what is read here is the same for all.
+        origin: tells this daemon from others, whatever it is called.
+        boot_id: identity of this run.
+        reload: reads the settings again; for commands, if they are obeyed.
+        named: cameras that there are by the settings.
+
+    Raises:
+        ConfigError: the password or a certificate cannot be read.
+    """
+    spool = memory = None
+    if (folder := spool_folder(settings)) is not None:
+        memory = Memory(folder.names(origin))
+        spool = SpoolFile(
+            folder.messages(settings.node),
+            max_bytes=settings.spool_max_mb * 1_000_000,
+            max_age_s=settings.spool_max_age,
+        )
+    return MqttNode(
+        credentials.access_for(settings),
+        NodeTopics(settings.mqtt_prefix, settings.node),
+        NodeOptions(
+            limit=settings.mqtt_queue,
+            ha_prefix=settings.ha_prefix if settings.ha_discovery else "",
+            expire_after_s=_expire_after_s(settings),
+            several=settings.several,
+            stop_timeout_s=settings.stop_timeout,
+            update_url=settings.update_url or "",
+        ),
+        boot_id=boot_id,
+        spool=spool,
+        reload=reload if settings.commands else None,
+        named=named,
+        memory=memory,
+    )
