@@ -115,6 +115,7 @@ class Camera:
             ts=START + self.sent / 50,
             size=self._size,
             seen=self.sent % 40 < 20,
+            noise=self._noise,
         )
 
         def picture() -> Pixels:
