@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from edged.metrics import FrameCounts
@@ -22,22 +23,18 @@ def together(outcomes: dict[str, Outcome]) -> Outcome:
     """What the runs of several cameras came to in sum; their sinks are told apart by the camera's name."""
     if len(outcomes) == 1:
         return next(iter(outcomes.values()))
-    total = Outcome(FrameCounts(0, 0, {}, 0), {}, 0.0)
-    for name, outcome in outcomes.items():
-        frames, sum_so_far = outcome.frames, total.frames
-        dropped = {
-            cause: sum_so_far.dropped.get(cause, 0) + frames.dropped.get(cause, 0)
-            for cause in sum_so_far.dropped.keys() | frames.dropped.keys()
-        }
-        total = Outcome(
-            FrameCounts(
-                sum_so_far.captured + frames.captured,
-                sum_so_far.inferred + frames.inferred,
-                dropped,
-                sum_so_far.in_flight + frames.in_flight,
-                sum_so_far.still + frames.still,
-            ),
-            {**total.sinks, **{f"{name}/{sink}": counts for sink, counts in outcome.sinks.items()}},
-            max(total.seconds, outcome.seconds),
-        )
-    return total
+    every = [outcome.frames for outcome in outcomes.values()]
+    dropped: Counter[str] = Counter()
+    for frames in every:
+        dropped.update(frames.dropped)
+    return Outcome(
+        FrameCounts(
+            captured=sum(frames.captured for frames in every),
+            inferred=sum(frames.inferred for frames in every),
+            dropped=dict(dropped),
+            in_flight=sum(frames.in_flight for frames in every),
+            still=sum(frames.still for frames in every),
+        ),
+        {f"{name}/{sink}": counts for name, one in outcomes.items() for sink, counts in one.sinks.items()},
+        max((outcome.seconds for outcome in outcomes.values()), default=0.0),
+    )

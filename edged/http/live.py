@@ -9,6 +9,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edged.contract import payloads
 from edged.http.overlay import overlay
 
 if TYPE_CHECKING:
@@ -247,16 +248,9 @@ def _state(state: State | None) -> dict[str, Any] | None:
 def _report(report: Report | None) -> dict[str, Any] | None:
     if report is None:
         return None
-    frames = report.frames
     return {
         "interval_s": report.interval_s,
-        "frames": {
-            "captured": frames.captured,
-            "inferred": frames.inferred,
-            "still": frames.still,
-            "dropped": dict(frames.dropped),
-            "in_flight": frames.in_flight,
-        },
+        "frames": payloads.frames(report.frames),
         "reconnects": report.reconnects,
         "sinks": {name: dict(counts) for name, counts in report.sinks.items()},
         "host": dict(report.host),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from edged.settings.declared import Settings
@@ -11,8 +12,6 @@ from edged.settings.field import PREFIX
 from edged.settings.sections.scene import NAMED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pydantic.fields import FieldInfo
 
 _NAMED = re.compile(rf"{PREFIX}({'|'.join(NAMED).upper()})_[A-Z0-9][A-Z0-9_]{{0,31}}")
@@ -33,27 +32,25 @@ class Declaration:
     help: str
 
 
-def declarations() -> Iterator[Declaration]:
+@cache
+def declarations() -> tuple[Declaration, ...]:
     """All settings: by section, then in the order of their declaration."""
-    fields = sorted(Settings.model_fields.items(), key=lambda item: _SECTIONS.index(_section(item[1])))
-    for field_name, field in fields:
-        extra = field.json_schema_extra
-        assert isinstance(extra, dict)  # noqa: S101  # every field says its section
-        described = extra.get("shown")
-        yield Declaration(
-            name=PREFIX + field_name.upper() + ("_NAME" if extra.get("named") else ""),
-            section=str(extra["section"]),
-            default=str(described) if described else _as_written(field.default),
-            described=bool(described) and described != "auto",
-            required=field.is_required(),
-            help=field.description or "",
-        )
+    every = [_declaration(name, field) for name, field in Settings.model_fields.items()]
+    return tuple(sorted(every, key=lambda one: _SECTIONS.index(one.section)))
 
 
-def _section(field: FieldInfo) -> str:
+def _declaration(field_name: str, field: FieldInfo) -> Declaration:
     extra = field.json_schema_extra
     assert isinstance(extra, dict)  # noqa: S101  # every field says its section
-    return str(extra["section"])
+    described = extra.get("shown")
+    return Declaration(
+        name=PREFIX + field_name.upper() + ("_NAME" if extra.get("named") else ""),
+        section=str(extra["section"]),
+        default=str(described) if described else _as_written(field.default),
+        described=bool(described) and described != "auto",
+        required=field.is_required(),
+        help=field.description or "",
+    )
 
 
 def exists(name: str) -> bool:

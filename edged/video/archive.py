@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from edged.video.segments import LINES, PICTURE, VIDEO, own_name
+from edged.video.segments import LINES, PICTURE, STAMP, VIDEO, own_name
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -21,7 +21,6 @@ _BLOCK = 64 << 10
 _MOST_PICTURE = 16 << 20
 _SLACK_S = 2.0
 """A moment so long after the last line still belongs to the segment: the next may be in the making."""
-_STAMP = "%Y-%m-%dT%H-%M-%SZ"
 
 
 class Archive:
@@ -88,7 +87,7 @@ def _start(name: str) -> float:
     stem = own_name(name)
     with suppress(ValueError):
         if stem is not None:
-            return datetime.strptime(stem.partition("_")[0], _STAMP).replace(tzinfo=UTC).timestamp()
+            return datetime.strptime(stem.partition("_")[0], STAMP).replace(tzinfo=UTC).timestamp()
     return math.inf
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 VIDEO, LINES, PICTURE = ".mp4", ".jsonl", ".jpg"
 FILES = frozenset({VIDEO, ".m4v", ".mov"})
 """How the name of an output ends that is one file, and no folder."""
+STAMP = "%Y-%m-%dT%H-%M-%SZ"
+"""How the name of a segment tells when it begins, UTC."""
 _NAME = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:_\d{2,})?"
 _SUFFIX = rf"(?:{re.escape(VIDEO)}|{re.escape(LINES)}|\.[0-9a-f]{{16}}{re.escape(PICTURE)})"
 _OWN = re.compile(rf"({_NAME}){_SUFFIX}", re.ASCII)
@@ -164,7 +166,7 @@ def sweep(folder: Path) -> None:
 def _reserve(folder: Path, ts: float, header: bytes) -> tuple[GrowingFile, GrowingFile]:
     """Two files of one name that is free, even if the clock has gone back to a time that was recorded."""
     folder.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    stamp = datetime.fromtimestamp(ts, UTC).strftime(STAMP)
     for number in count(1):
         # Sorts right behind the name without a number.
         name = stamp if number == 1 else f"{stamp}_{number:02d}"
