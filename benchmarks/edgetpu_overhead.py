@@ -148,7 +148,7 @@ def measure(model: Path, library: Path, rounds: int, invokes: int) -> Row:
 
 
 def median_ms(function: Callable[[], object], count: int) -> float:
-    """Of one call."""
+    """What one call takes."""
     times = []
     for _ in range(count):
         started = time.perf_counter()

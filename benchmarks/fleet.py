@@ -226,7 +226,7 @@ def nodes(port: int, first: int, count: int, every_s: float) -> None:
 
 
 def _result(number: int, *, there: bool) -> Result:
-    """Of a frame on which there is somebody or nobody."""
+    """What a frame gives on which there is somebody or nobody."""
     small = rig.result(number, *((rig.PERSON,) if there else ()))
     return dataclasses.replace(small, picture=lambda: _SCENE)
 

@@ -261,7 +261,7 @@ class Camera:
         with av.open(str(clip)) as container:
             packets = [packet for packet in container.demux(video=0) if packet.size]
         self._places = [packet.pos or 0 for packet in packets[1:]] + [len(self._data)]
-        # Of all packets that are no keyframes none is as large as the one with which it comes.
+        # No packet but keyframes is as large as the one with which it comes.
         self._first = max(range(len(packets)), key=lambda n: 0 if packets[n].is_keyframe else packets[n].size)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/zebra.ts"

@@ -71,7 +71,7 @@ class Fault:
     """One small fault in one function."""
 
     names: tuple[str, ...]
-    """Of the function: its class, if it has one, and its own."""
+    """What the function is called: its class, if it has one, and itself."""
     code: str
     """The whole module with it."""
     shown: str
@@ -137,7 +137,7 @@ class Plain(ast.NodeTransformer):
     """Leaves out what changes nothing: the type in a ``cast``, and the letters of SQL's words."""
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
-        """Of a cast what is cast."""
+        """A cast is what is cast."""
         self.generic_visit(node)
         cast = isinstance(node.func, ast.Name) and node.func.id == "cast"
         return node.args[1] if cast and len(node.args) == 2 else node

@@ -44,7 +44,7 @@ _BUDGET_MB = 4
 _SAMPLE_S = 1.0
 _TOLD_EVERY_S = 15.0
 _MOST_GROWTH = 0.05
-"""Of resident memory, from the second quarter of the run to the last; and not less than 8 MB."""
+"""How far resident memory may grow, from the second quarter of the run to the last; 8 MB in any case."""
 _MOST_GROWTH_MB = 8.0
 
 

@@ -19,7 +19,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 def version() -> str:
-    """Of edged, read and not imported: what it needs may not be installed."""
+    """That of edged, read and not imported: what it needs may not be installed."""
     text = (_ROOT / "edged/__init__.py").read_text(encoding="utf-8")
     found = re.search(r'__version__ = "(.*)"', text)
     if found is None:

@@ -407,8 +407,9 @@ def test_no_sentence_begins_with_of() -> None:
     """Say who does what, and what it is for."""
     begins = re.compile(r'(?:^\s*#|"""|[.:;!?]|- )\s*Of [a-z:`]', re.MULTILINE)
     found = [
-        f"{module}:{path.read_text(encoding='utf-8').count(chr(10), 0, match.start()) + 1}"
-        for module, path in MODULES.items()
+        f"{path}:{path.read_text(encoding='utf-8').count(chr(10), 0, match.start()) + 1}"
+        for folder in ("edged", "tests", "benchmarks", "deploy")
+        for path in sorted((ROOT / folder).rglob("*.py"))
         for match in begins.finditer(path.read_text(encoding="utf-8"))
     ]
     assert found == [], "say who does what: For a file ..., A camera has ..., Each ... is ..."

@@ -165,9 +165,9 @@ def _table(views: Iterable[CameraView], now: float) -> str:
     return "\n".join(lines)
 
 
-def _ago(seconds: float) -> str:
+def _ago(past_s: float) -> str:
     """How long ago, in its largest unit."""
     for unit, length in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit} ago"
-    return f"{max(seconds, 0):.0f} s ago"
+        if past_s >= 2 * length:
+            return f"{past_s / length:.0f} {unit} ago"
+    return f"{max(past_s, 0):.0f} s ago"

@@ -55,9 +55,9 @@ def is_news(event: EventMessage) -> bool:
     return event["type"] != "update" or not _SILENT.issuperset(event["changes"])
 
 
-def span(seconds: float) -> str:
+def span(length_s: float) -> str:
     """A time as people say it: ``40 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    minutes, rest_s = divmod(round(seconds), 60)
+    minutes, rest_s = divmod(round(length_s), 60)
     hours, rest_min = divmod(minutes, 60)
     parts = ((hours, "h"), (rest_min, "min"), (0 if hours else rest_s, "s"))
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"

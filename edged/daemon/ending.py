@@ -38,9 +38,9 @@ class StopBudget:
         self._close_by = float("inf")
         self._hurried = asyncio.Event()
 
-    def close_within(self, seconds: float) -> None:
+    def close_within(self, limit_s: float) -> None:
         """From now on there is one time for all that is still to be closed."""
-        self._close_by = min(self._close_by, self._clock() + seconds)
+        self._close_by = min(self._close_by, self._clock() + limit_s)
 
     def hurry(self) -> None:
         """Wait for nobody any more, not even for what is being closed."""

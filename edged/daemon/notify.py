@@ -44,9 +44,9 @@ class Notifier:
         if self.watchdog_s is not None:
             self._send("WATCHDOG=1")
 
-    def extend(self, seconds: float) -> None:
+    def extend(self, more_s: float) -> None:
         """Starting takes longer: give us at least so much more time from now on."""
-        self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
+        self._send(f"EXTEND_TIMEOUT_USEC={round(more_s * 1e6)}")
 
     def status(self, text: str) -> None:
         """One line for ``systemctl status``; only a changed one is sent."""

@@ -86,7 +86,7 @@ def mosquitto(folder: Path) -> Iterator[int]:
 
 @pytest.fixture(params=["mosquitto", "amqtt"])
 def port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
-    """Of a real broker."""
+    """A real broker's."""
     if request.param == "mosquitto":
         if rig.MOSQUITTO is None:
             pytest.skip("mosquitto is not installed (apt install mosquitto); amqtt stands in for it")

@@ -47,7 +47,7 @@ class Film:
     """What a player makes of a video file."""
 
     times: list[float]
-    """Of every frame, seconds since the first."""
+    """When each frame is shown, seconds since the first."""
     width: int
     height: int
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def written(lines: Path, *, camera: str = "door") -> None:
-    """Of a run that was killed: 1 has ended in the porch, 2 has not."""
+    """What a run that was killed has left: 1 has ended in the porch, 2 has not."""
     sink = EventLinesSink(str(lines), boot_id="before", camera=camera)
     sink.open()
     sink.tell([event(1), event(2), event(1, "end", seen_s=5.0, zones=("porch",))])

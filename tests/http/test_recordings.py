@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TOKEN = "0123456789abcdef"  # noqa: S105  # of nobody
 NAME = "2026-11-23T03-01-22Z.mp4"
-"""Of a segment that begins at START."""
+"""A segment that begins at START."""
 
 
 def event(

@@ -35,7 +35,7 @@ def boot_id() -> str:
 
 @pytest.fixture(params=["5", "3.1.1"])
 def version(request: pytest.FixtureRequest) -> str:
-    """Of the protocol."""
+    """The protocol's."""
     return str(request.param)
 
 

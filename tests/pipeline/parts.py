@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from edged.records import Image, Result, Tensor
 
 SIZE = 32
-"""Of the frames and of the model's input, so that nothing is resized."""
+"""Frames and the model's input have it, so that nothing is resized."""
 NAMES = ("capture", "preprocess", "predict", "postprocess", "sink")
 """How the names of the pipeline's threads begin."""
 _RUN_S = 60.0

@@ -95,7 +95,7 @@ def test_a_device_that_the_unit_does_not_allow(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_real_table_of_mounts_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of this machine, which hides nothing from a model that is not there."""
+    """This machine hides nothing from a model that is not there."""
     monkeypatch.setenv("INVOCATION_ID", "0" * 32)
     with pytest.raises(ModelError, match="Look for it in"):
         file.read(tmp_path / "none.tflite")

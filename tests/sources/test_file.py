@@ -74,7 +74,7 @@ def test_every_frame_of_a_clip_comes_in_order(tmp_path: Path, suffix: str) -> No
 
 
 def test_real_clips_come_whole(shared: Path) -> None:
-    """Of real footage every frame comes that ffprobe decodes, hidden VP9 frames and reordering or not."""
+    """Every frame comes that ffprobe decodes of real footage, hidden VP9 frames and reordering or not."""
     if which("ffprobe") is None:
         pytest.skip("ffprobe is not installed (package ffmpeg)")
     clips = sorted((shared / "clips").iterdir())
@@ -223,7 +223,7 @@ def test_stop_ends_a_clip_that_waits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", sorted(CONTAINERS))
 def test_cut_clip_gives_all_it_has_and_fails(tmp_path: Path, suffix: str) -> None:
-    """Of a clip cut in the middle all frames come that are there; then it fails as unavailable (exit 69)."""
+    """A clip cut in the middle gives all frames that are there; then it fails as unavailable (exit 69)."""
     path = make(tmp_path / f"clip.{suffix}", **CONTAINERS[suffix])  # type: ignore[arg-type]  # the table is typed loosely
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 6 // 10])
@@ -301,7 +301,7 @@ def test_trimmed_clip_is_no_cut_clip(tmp_path: Path) -> None:
 
 
 def test_one_bad_file_does_not_keep_back_the_others(tmp_path: Path) -> None:
-    """Of a folder everything good is played; what was bad is told at the end."""
+    """Everything good in a folder is played; what was bad is told at the end."""
     make(tmp_path / "a.mp4", frames=5)
     (tmp_path / "b.mp4").write_bytes(b"garbage" * 100)
     make(tmp_path / "c.mp4", frames=5)

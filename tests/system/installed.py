@@ -18,7 +18,7 @@ ENV_FILE = "/etc/edged/edged.env"
 UNIT = "edged.service"
 DATA = "/var/lib/edged"
 WATCHDOG_S = 6
-"""Of a drop-in, so that nobody has to wait for the 20 seconds of the unit."""
+"""What a drop-in says, so that nobody has to wait for the 20 seconds of the unit."""
 NEWER = {"trixie"}
 """Systems whose systemd knows Type=notify-reload, and whose udev verifies rules."""
 

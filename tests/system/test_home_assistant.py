@@ -136,7 +136,7 @@ def home(broker: Mosquitto) -> Iterator[HomeAssistant]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of edged's data."""
+    """For edged's data."""
     return tmp_path_factory.mktemp("edged")
 
 
@@ -273,7 +273,7 @@ def test_the_blueprints_and_what_is_written_fire(
 def test_restarts_remove_nothing_and_keep_what_was_switched(
     home: HomeAssistant, settings: dict[str, str], folder: Path, broker: Mosquitto
 ) -> None:
-    """Of edged and the broker, killed, and of Home Assistant. Meanwhile nothing is said to be there."""
+    """edged and the broker are killed, Home Assistant starts anew. Meanwhile nothing is said to be there."""
     seen = "sensor.front_person_count"
     with home.watching() as heard, start(folder, settings) as daemon:
         home.until("sensor.front_state", "running", limit_s=90)

@@ -95,7 +95,7 @@ def apt(machine: Machine, *arguments: str) -> str:
 
 
 def version(suite: str, upstream: str) -> str:
-    """Of the package."""
+    """The package's."""
     return f"edged={upstream}-1+deb{DEBIAN[suite]}"
 
 

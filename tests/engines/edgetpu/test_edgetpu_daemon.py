@@ -44,7 +44,7 @@ def start(shared: Path, library: Path, plug: Plug, tmp_path: Path) -> Iterator[S
                 "EDGETPU_LIBRARY": str(library),
                 "INVOKE_TIMEOUT": "1",
                 "DEVICE_TIMEOUT": "5",
-                # Of nothing the model makes persons with a score of 0.5.
+                # The model makes persons of nothing, with a score of 0.5.
                 "SCORE_THRESHOLD": "0.6",
                 **changes,
             }

@@ -60,7 +60,7 @@ def play(sink: MqttSink) -> list[str]:
             sink.tell(result.events)
             told += [f"{event.kind} {event.event_id}" for event in result.events]
         sink.send(result)
-        # Of a value that changes twice before it is sent only the newer one is.
+        # A value that changes twice before it is sent is sent once, the newer one.
         assert rig.until(lambda: sink.delivery().queued + sink.delivery().in_flight == 0)
     return told
 

@@ -75,7 +75,7 @@ def test_a_clock_that_begins_in_1970_makes_nothing_old() -> None:
 
 
 def test_everything_of_a_label_that_is_too_old_goes(mosquitto: Mosquitto, boot_id: str) -> None:
-    """Of the one that EDGED_CLASSES names nothing does."""
+    """The one that EDGED_CLASSES names keeps all that it has."""
     clocks = Clocks()
     zones, lines = ("porch",), ("gate",)
     sink = open_sink(
