@@ -407,9 +407,8 @@ def test_no_sentence_begins_with_of() -> None:
     """Say who does what, and what it is for."""
     begins = re.compile(r'(?:^\s*#|"""|[.:;!?]|- )\s*Of [a-z:`]', re.MULTILINE)
     found = [
-        f"{path}:{path.read_text(encoding='utf-8').count(chr(10), 0, match.start()) + 1}"
-        for folder in ("edged", "tests", "benchmarks", "deploy")
-        for path in sorted((ROOT / folder).rglob("*.py"))
+        f"{module}:{path.read_text(encoding='utf-8').count(chr(10), 0, match.start()) + 1}"
+        for module, path in MODULES.items()
         for match in begins.finditer(path.read_text(encoding="utf-8"))
     ]
     assert found == [], "say who does what: For a file ..., A camera has ..., Each ... is ..."

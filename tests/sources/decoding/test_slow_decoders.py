@@ -132,7 +132,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def pixels(pictures: list[av.VideoFrame]) -> dict[int, bytes]:
-    """Of every picture, by its time."""
+    """Every picture's, by its time."""
     return {int(picture.pts or 0): bgr(Upright()(picture, 0)).tobytes() for picture in pictures}
 
 

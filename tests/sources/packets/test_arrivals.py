@@ -25,7 +25,7 @@ class Camera:
         self._chance = random.Random(0)  # noqa: S311  # no secret
 
     def read(self, busy_s: float, count: int) -> list[tuple[float, float]]:
-        """Of so many packets the lag that is told, and the right one."""
+        """The lag that is told of so many packets, and the right one."""
         told = []
         for _ in range(count):
             moment = self.sent * PERIOD_S
