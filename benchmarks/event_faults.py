@@ -38,6 +38,8 @@ ROOT = Path(__file__).parent.parent
 TOPIC = "edged/lab1/front/events"
 ACCIDENTS = ("kill", "reload", "camera", "broker")
 _START_S = 120.0
+_UNAVAILABLE, _RESTART_S = 69, 2.0
+"""Exit code after which systemd starts it again, and how much later."""
 _ZONES = ("0,0 0.5,0 0.5,1 0,1", "0.5,0 1,0 1,1 0.5,1")
 
 
@@ -90,6 +92,8 @@ class Trial:
         self.camera = Camera(ROOT / "models" / "demo.mp4")
         self.broker = rig.Mosquitto(folder / "mosquitto")
         self.done: Counter[str] = Counter()
+        self.restarted = 0
+        """Times when it found no camera at its start and was started again."""
         self._chance = chance
         self._env_file, self._log = folder / "edged.env", folder / "edged.log"
         self._settings = {
@@ -115,8 +119,7 @@ class Trial:
         """Wait for a line of the log."""
         deadline = time.monotonic() + _START_S
         while self.told(event) < count:
-            assert self._daemon is not None
-            assert self._daemon.poll() is None, self._log.read_text("utf-8")[-3000:]
+            self._tend()
             assert time.monotonic() < deadline, f"no {event}: {self._log.read_text('utf-8')[-3000:]}"
             time.sleep(0.05)
 
@@ -129,6 +132,17 @@ class Trial:
                 [sys.executable, "-m", "edged", "run", "--env-file", str(self._env_file)],
                 cwd=ROOT, env=environment, stderr=log,
             )  # fmt: skip
+
+    def _tend(self) -> None:
+        """Do as systemd does: who starts just when its only camera is away ends, and is started again."""
+        assert self._daemon is not None
+        code = self._daemon.poll()
+        if code is None:
+            return
+        assert code == _UNAVAILABLE, self._log.read_text("utf-8")[-3000:]
+        time.sleep(_RESTART_S)
+        self.start()
+        self.restarted += 1
 
     def _configure(self) -> None:
         settings = self._settings | {"EDGED_ZONE_PORCH": _ZONES[self._zone]}
@@ -232,7 +246,8 @@ def main() -> int:
     ended = Counter(one["ended_by"] for one in {one["event_id"]: one for one in heard}.values())
     print(
         f"{sum(trial.done.values())} accidents {dict(sorted(trial.done.items()))}, {len(events)} events in "
-        f"{len(heard)} messages, ended by {dict(sorted(ended.items()))}, {len(found)} broken",
+        f"{len(heard)} messages, {trial.restarted} started again by systemd, "
+        f"ended by {dict(sorted(ended.items()))}, {len(found)} broken",
         flush=True,
     )
     for one in found:
