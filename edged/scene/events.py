@@ -32,6 +32,8 @@ _SOUGHT_S = 2.0
 """Who comes up again later is somebody else."""
 _SIZES = 1.5
 """One that comes up again may be so many times as tall."""
+_CLEAR = 2.0
+"""Who is farther from a line than so many times what its boxes tremble is on that side of it for good."""
 _BETTER_SCORE, _BETTER_AREA = 0.05, 1.1
 """What a better picture needs: so much more of the score, or so many times the area."""
 
@@ -93,7 +95,9 @@ class Chronicle:
         story.seen_ts, story.seen_box = frame.ts_capture, box
         story.top_score = max(story.top_score, track.score)
         where = place(box, width, height)
-        changes += self._ground.follow(now, label, where, (box[3] - box[1]) / height, story.where)
+        # A smoothed box of who stops or turns at once goes on for a moment.
+        clear = _clear(track, box, frame, track.tremble.distance(box))
+        changes += self._ground.follow(now, label, where, clear, story.where)
         changes += self._rest(now, story, box)
         if _is_better(story, track.score, box, width, height):
             changes.append("picture")
@@ -119,7 +123,7 @@ class Chronicle:
         if before is not None:
             before.where.hand_on(story.where)
         crossed = self._ground.begin(
-            label, place(first, width, height), (first.y2 - first.y1) / height, story.where
+            label, place(first, width, height), _clear(track, first, frame), story.where
         )
         self.open[track.id] = story
         self.started += 1
@@ -187,6 +191,15 @@ def _way(first: Box, second: Box) -> float:
         return math.inf
     x = (second.x1 + second.x2 - first.x1 - first.x2) / 2
     return math.hypot(x, second.y2 - first.y2) / max(heights)
+
+
+def _clear(track: Track, box: Box, frame: Frame, least: float = 0.0) -> tuple[float, float]:
+    """How far it must be from a line to be clear of it, as fractions of the frame's width and height.
+
+    ``least`` is in pixels.
+    """
+    pixels = max(least, _CLEAR * track.tremble.heights * (box[3] - box[1]))
+    return pixels / frame.width, pixels / frame.height
 
 
 def _walk(story: Story, where: tuple[float, float]) -> None:

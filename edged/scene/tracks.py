@@ -17,6 +17,7 @@ from edged.records import Box
 from edged.scene.assignment import assign
 from edged.scene.kalman import Course
 from edged.scene.overlap import overlaps
+from edged.scene.tremble import Tremble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,6 +95,8 @@ class Track:
     """Where it goes."""
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST))
     """The last scores, 0 for a missed frame."""
+    tremble: Tremble = field(default_factory=Tremble)
+    """How much its boxes do."""
     trust: float = 0.0
     """Mean of the scores of late, of the frames in which it was seen."""
     sightings: int = 1
@@ -147,7 +150,9 @@ class Tracker:
             track.course.predict(elapsed_s, missed=missed, rests=missed and track.patience_s is not None)
         found = self._match(now, elapsed_s, boxes, scores)
         for column, row in found.items():
-            self.tracks[row].course.correct(boxes[column], scores[column])
+            track = self.tracks[row]
+            track.course.correct(boxes[column], scores[column])
+            track.tremble.take(now, boxes[column])
         for track in self.tracks:
             track.box = Box._make(track.course.box)
         self._part(found, boxes)
@@ -263,6 +268,7 @@ class Tracker:
             first, box = Box._make(boxes[column]), Box._make(course.box)
             track = Track(next(self._ids), now, now, score, first, box, course)
             track.scores.append(score)
+            track.tremble.take(now, first)
             track.trust = score
             track.sightings, track.double = int(not double), double
             self.tracks.append(track)

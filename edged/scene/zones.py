@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 _SETTLE_S = 0.3
 """How long an object must have been across the edge of a zone before it has entered or left it."""
-_CLEAR = 0.05
-"""How far behind a line, in heights of its box, an object must be to have crossed it for good."""
 
 
 def place(box: Sequence[float], width: int, height: int) -> Point:
@@ -91,18 +89,30 @@ class _Stay:
 
 
 @dataclass(slots=True)
+class _Passage:
+    """An object and a line; sides are as :func:`side` has them."""
+
+    where: Point
+    """Where it last was to one side of it."""
+    now: float
+    """To which."""
+    home: float
+    """The side on which it is believed to be, and as deep as it was there before that was sure."""
+    sure: bool
+    """Whether it was clear of the line there."""
+    met: bool = False
+    """Whether it went through the line an odd number of times since."""
+
+
+@dataclass(slots=True)
 class Whereabouts:
     """What zones and lines know of one object."""
 
     stays: dict[str, _Stay] = field(default_factory=dict)
     entered: list[str] = field(default_factory=list)
     """Zones in the order in which it first entered them."""
-    beside: dict[str, tuple[Point, float]] = field(default_factory=dict)
-    """By line: where it last was to one side of it, and to which."""
-    anchors: dict[str, float] = field(default_factory=dict)
-    """By line: on which side it last was clear of it."""
-    met: dict[str, bool] = field(default_factory=dict)
-    """By line: whether it went through the line an odd number of times since."""
+    passages: dict[str, _Passage] = field(default_factory=dict)
+    """By line."""
     seen: bool = False
     """Whether it was anywhere before."""
     crossed: list[tuple[str, str]] = field(default_factory=list)
@@ -113,8 +123,7 @@ class Whereabouts:
 
         This one has to be on both sides of a line again before it has crossed it, should it come back.
         """
-        to.beside, to.anchors, to.met = self.beside, self.anchors, self.met
-        self.beside, self.anchors, self.met = {}, {}, {}
+        to.passages, self.passages = self.passages, {}
 
     def zones(self) -> list[str]:
         """Where it is now."""
@@ -139,29 +148,27 @@ class Ground:
 
     def __init__(self, zones: Sequence[Area], lines: Sequence[Area]) -> None:
         self._zones = [(zone, Field(zone.points)) for zone in zones]
-        self._lines = [(line, math.dist(*line.points)) for line in lines]
-        self._of_label: dict[str, tuple[list[tuple[Area, Field]], list[tuple[Area, float]]]] = {}
+        self._lines = lines
+        self._of_label: dict[str, tuple[list[tuple[Area, Field]], list[Area]]] = {}
 
-    def begin(self, label: str, where: Point, height: float, known: Whereabouts) -> list[str]:
+    def begin(self, label: str, where: Point, clear: Point, known: Whereabouts) -> list[str]:
         """Take in where an object was first seen: by the time it counts it may have crossed a line.
 
         Returns:
             As :meth:`follow`: the lines it crossed while it was hidden, if it is known from before.
         """
-        crossed = (
-            self._cross(line, where, _CLEAR * height * length, known)
-            for line, length in self._concerned(label)[1]
-        )
+        crossed = (self._cross(line, where, clear, known) for line in self._concerned(label)[1])
         return [told for told in crossed if told]
 
-    def follow(self, now: float, label: str, where: Point, height: float, known: Whereabouts) -> list[str]:
+    def follow(self, now: float, label: str, where: Point, clear: Point, known: Whereabouts) -> list[str]:
         """Take in where an object is.
 
         Args:
             now: seconds of the frames' clock.
             label: of the object.
             where: its place.
-            height: of its box, as a fraction of the frame's.
+            clear: how far from a line it must be to be on one side of it for good, as fractions of the
+                frame's width and height.
             known: what is known of it; gets what is new.
 
         Returns:
@@ -172,17 +179,17 @@ class Ground:
         for zone, there in zones:
             if told := self._visit(now, zone, known, within=there.has(where)):
                 news.append(told)
-        for line, length in lines:
-            if told := self._cross(line, where, _CLEAR * height * length, known):
-                news.append(told)
+        for line in lines:
+            if told := self._cross(line, where, clear, known):
+                news.append(told)  # noqa: PERF401  # as the loop before it, and no list of nothing
         known.seen = True
         return news
 
-    def _concerned(self, label: str) -> tuple[list[tuple[Area, Field]], list[tuple[Area, float]]]:
+    def _concerned(self, label: str) -> tuple[list[tuple[Area, Field]], list[Area]]:
         if label not in self._of_label:
             self._of_label[label] = (
                 [(zone, there) for zone, there in self._zones if zone.concerns(label)],
-                [(line, length) for line, length in self._lines if line.concerns(label)],
+                [line for line in self._lines if line.concerns(label)],
             )
         return self._of_label[label]
 
@@ -211,22 +218,37 @@ class Ground:
         return f"zone_{'entered' if within else 'left'}:{zone.name}"
 
     @staticmethod
-    def _cross(line: Area, where: Point, clear: float, known: Whereabouts) -> str:
-        """``clear`` is how far it must be to one side, as :func:`side` has it, to have crossed for good."""
+    def _cross(line: Area, where: Point, clear: Point, known: Whereabouts) -> str:
         name, ends = line.name, line.points
         now = side(where, ends)
         if not now:
             return ""  # on the line itself it is on neither side: what counts is where it goes from there
-        last = known.beside.get(name)
-        known.beside[name] = where, now
-        if last is not None and last[1] * now < 0 and passes_between(last[0], where, ends):
-            known.met[name] = not known.met.get(name, False)
-        if abs(now) < clear:
+        one = known.passages.get(name)
+        if one is None:
+            known.passages[name] = _Passage(where, now, now, abs(now) >= _depth(clear, ends))
             return ""
-        before, known.anchors[name] = known.anchors.get(name, now), now
-        met, known.met[name] = known.met.get(name, False), False
-        if before * now >= 0 or not met:
+        if one.now * now < 0 and passes_between(one.where, where, ends):
+            one.met = not one.met
+        one.where, one.now = where, now
+        here = one.home * now > 0
+        if here and one.sure and not one.met:
+            return ""
+        depth = _depth(clear, ends)
+        if here and abs(now) < depth:
+            one.home = max(one.home, now, key=abs)
+        if abs(now) < depth:
+            return ""
+        # How little its boxes tremble may be known only by now: then it was clear of the line before.
+        crossed = not here and one.met and (one.sure or abs(one.home) >= depth)
+        one.home, one.sure, one.met = now, True, False
+        if not crossed:
             return ""
         direction = "in" if now > 0 else "out"
         known.crossed.append((name, direction))
         return f"line_crossed:{name}:{direction}"
+
+
+def _depth(clear: Point, line: Sequence[Point]) -> float:
+    """``clear`` as :func:`side` has it: the same number of pixels for lines of every direction."""
+    (x1, y1), (x2, y2) = line
+    return math.hypot((x2 - x1) * clear[1], (y2 - y1) * clear[0])

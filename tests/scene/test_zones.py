@@ -21,13 +21,13 @@ def walk(
     ground: Ground,
     way: list[tuple[float, tuple[float, float]]],
     *,
-    height: float = 0.2,
+    clear: tuple[float, float] = (0.01, 0.01),
     label: str = "person",
 ) -> tuple[list[tuple[float, str]], Whereabouts]:
     """Who is where and when; gives what is told at which time."""
     known = Whereabouts()
     return [
-        (now, told) for now, where in way for told in ground.follow(now, label, where, height, known)
+        (now, told) for now, where in way for told in ground.follow(now, label, where, clear, known)
     ], known
 
 
@@ -153,11 +153,39 @@ def test_zones_and_lines_are_for_their_labels_however_many_objects_come() -> Non
 
 
 @pytest.mark.parametrize(("x", "crosses"), [(0.509, False), (0.511, True)])
-def test_a_line_is_crossed_by_a_twentieth_of_the_height(x: float, crosses: bool) -> None:  # noqa: FBT001  # a case
-    """However long the line is."""
-    told, known = walk(Ground((), GATE), [(0.0, IN), (1.0, (x, 0.5))], height=0.2)
+def test_a_line_is_crossed_by_who_is_clear_of_it(x: float, crosses: bool) -> None:  # noqa: FBT001  # a case
+    """However long the line is, and however far that would be in the other direction."""
+    told, known = walk(Ground((), GATE), [(0.0, IN), (1.0, (x, 0.5))], clear=(0.01, 0.3))
     assert told == ([(1.0, "line_crossed:gate:out")] if crosses else [])
     assert known.crossed == ([("gate", "out")] if crosses else [])
+
+
+@pytest.mark.parametrize(("beyond", "crosses"), [(0.99, False), (1.01, True)])
+def test_clear_of_an_oblique_line_is_as_many_pixels_as_of_others(*, beyond: float, crosses: bool) -> None:
+    """In a frame of 400 x 200 pixels, of which 10 are wanted, a line goes down by 3 pixels in 4 across."""
+    slope: Any = lines({"slope": "0.1,0.2 0.5,0.8"})
+    middle = (0.3, 0.5)
+    across, down = 0.6 * 10 / 400, -0.8 * 10 / 200
+    way = [(middle[0] + n * across, middle[1] + n * down) for n in (-5, beyond)]
+    told, _ = walk(Ground((), slope), list(zip((0.0, 1.0), way, strict=True)), clear=(10 / 400, 10 / 200))
+    assert bool(told) is crosses
+
+
+def test_who_comes_into_sight_before_a_line_has_crossed_it_once_it_is_known_how_little_it_trembles() -> None:
+    """It was clear of the line by what is known now, but not by what was to be feared then."""
+    gate: Any = GATE
+    for then, now, told in ((0.02, 0.004, ["out"]), (0.02, 0.006, []), (0.004, 0.02, ["out"])):
+        ground, known = Ground((), gate), Whereabouts()
+        assert ground.begin("person", (0.495, 0.5), (then, then), known) == []
+        news = ground.follow(1.0, "person", (0.55, 0.5), (now, now), known)
+        assert news == [f"line_crossed:gate:{way}" for way in told]
+
+
+def test_how_deep_it_was_before_a_line_counts_not_how_near_it_was_at_last() -> None:
+    ground, known = Ground((), GATE), Whereabouts()
+    for x in (0.498, 0.49, 0.499):
+        assert ground.follow(0.0, "person", (x, 0.5), (0.02, 0.02), known) == []
+    assert ground.follow(1.0, "person", (0.55, 0.5), (0.009, 0.009), known) == ["line_crossed:gate:out"]
 
 
 def test_in_is_to_the_right_of_who_looks_from_the_first_end_to_the_second() -> None:
