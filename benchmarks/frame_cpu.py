@@ -26,6 +26,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,12 +82,19 @@ def main() -> None:
     trees = {"before": options.before.resolve(), "now": Path(__file__).resolve().parents[1]}
     kinds = [kind for kind in KINDS if options.only in kind.what]
     found: dict[tuple[int, str], list[dict[str, float]]] = {}
-    for _ in range(options.rounds):
-        for number, kind in enumerate(kinds):
-            for when, tree in trees.items():
-                found.setdefault((number, when), []).append(measured(tree, options.shared.resolve(), kind))
+    rounds = 0
+    with suppress(KeyboardInterrupt):  # turns that are whole are told
+        while rounds < options.rounds:
+            for number, kind in enumerate(kinds):
+                for when, tree in trees.items():
+                    ms = measured(tree, options.shared.resolve(), kind)
+                    found.setdefault((number, when), []).append(ms)
+            rounds += 1
+    if not rounds:
+        sys.exit("there was no time for one turn")
+    found = {what: runs[:rounds] for what, runs in found.items()}
     print(f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}.")
-    print(f"720p H.264, EDGED_THREADS=1; {options.rounds} runs of each kind in turns, medians.")
+    print(f"720p H.264, EDGED_THREADS=1; {rounds} runs of each kind in turns, medians.")
     print(f"Load when it began: {load:.1f}. CPU time in ms a frame.\n")
     print("| what | before | now | ratio (of the turns) | wanted | |\n| --- | --- | --- | --- | --- | --- |")
     for number, kind in enumerate(kinds):

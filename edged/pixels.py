@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 BT709, BT601 = 1, 6
 """Matrices by which a video has its colours: the figures of ITU-T H.273."""
+# OpenCV's own threads turn in circles while they wait for a part of a picture, and the cores are the model's.
+cv2.setNumThreads(1)
+
 _WEIGHTS = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114)}
 """Shares of red and of blue in the luminance (ITU-T H.273, table 4)."""
 _NEUTRAL = 128.0
