@@ -5,6 +5,8 @@ All but those for which there is no time: who has fallen behind a live camera be
 While nothing moves, keyframes only: what follows one is kept, as it came. When the size of a packet stands
 out, the decoder takes up where it stopped, at what it has decoded last or at the last keyframe, and catches
 up. No packet is ever left out that a later picture needs, and none is decoded twice but a keyframe.
+
+Where everything is decoded, a quiet scene is decoded in bursts, up to each picture that somebody looks at.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import av.error
 import structlog
 
 from edged.sources.connection import Skipped
+from edged.sources.decoding.burst import Burst
 from edged.sources.decoding.haste import Haste, Order
 from edged.sources.decoding.skipping import BEHIND, QUIET, RATE
 from edged.sources.packets.nal import Headers
@@ -93,6 +96,11 @@ class _Context:
         finally:
             self.flush()
 
+    @property
+    def reorders(self) -> bool:
+        """Whether pictures come out later than their packets went in."""
+        return bool(self._context.has_b_frames)
+
     def flush(self) -> None:
         """Forget what it has, and begin anew."""
         self._context.flush_buffers()
@@ -131,6 +139,8 @@ class Decoding:
         self._haste = Haste(clock=clock)
         self._leaving = False
         """Whether all is left out up to a keyframe."""
+        self._burst = Burst(self._context.decode)
+        self._bursts = own.name in WATCHED
         self._kept: deque[_Packet] = deque()
         self._bytes = 0
         self._shown = 0
@@ -188,7 +198,7 @@ class Decoding:
         return self._catch_up(skipping, _AT_ONCE)
 
     def close(self) -> None:
-        """Count what was kept and will never be decoded."""
+        """Count what was kept or held and will never be decoded."""
         if self._skipping is not None:
             self._forget(self._skipping)
 
@@ -231,7 +241,15 @@ class Decoding:
         if self._is_lost(packet):
             skipping.left_out(self._before)
             return []
-        return self._context.decode(packet)
+        self._burst.add(packet)
+        if early and self._may_wait(skipping):
+            raise Skipped
+        return self._burst.pictures(skipping)
+
+    def _may_wait(self, skipping: Skipping) -> bool:
+        """Whether the next packet may be waited for before any of the burst is decoded."""
+        # Where pictures come out in another order, one that is wanted may need the packet after its own.
+        return skipping.unhurried and self._bursts and self._burst.has_room and not self._context.reorders
 
     def _is_lost(self, packet: _Packet) -> bool:
         """Whether a picture needs some that were left out before the keyframe."""
@@ -282,6 +300,7 @@ class Decoding:
         self._bytes += packet.size
 
     def _forget(self, skipping: Skipping, cause: str = QUIET) -> None:
+        self._burst.leave(skipping)
         skipping.left_out(cause, len(self._kept) - self._shown)
         self._kept.clear()
         self._bytes = self._shown = 0

@@ -24,6 +24,8 @@ _AT_ONCE = 2
 
 QUIET = "quiet"
 """Counts pictures that were left out because nothing moved."""
+CORRUPT = "corrupt"
+"""Counts pictures that were damaged."""
 RATE = "rate"
 """Counts pictures that were left out because they were too many."""
 BEHIND = "behind"
@@ -113,6 +115,11 @@ class Skipping:
     def resting(self) -> bool:
         """Whether nothing moves, as far as anybody knows."""
         return self._resting
+
+    @property
+    def unhurried(self) -> bool:
+        """Whether all is decoded though nothing moves before a camera: milliseconds do not matter then."""
+        return self._quiet and self.live and self.check_s is None
 
     def rest(self, frame_id: int, *, quiet: bool) -> None:
         """As :meth:`MotionAware.rest`."""

@@ -141,6 +141,67 @@ def test_frames_that_are_not_due_are_spared_and_the_same_ones_are_given(
     assert (skipped["rate"] > FRAMES / 5) == (name != "a camera")
 
 
+@pytest.mark.parametrize("name", ["a camera", "a camera in MP4", "HEVC in MP4", "B-frames"])
+def test_a_quiet_camera_is_decoded_up_to_each_picture_that_is_due_and_no_wrong_one_comes(
+    name: str, clips: dict[str, Path]
+) -> None:
+    right = all_pictures(clips[name])
+    looked: dict[bool, list[float]] = {}
+    for quiet in (False, True):
+        pace, skipped = Pace(6), Counter[str]()
+        skipping = Skipping(pace, skipped)
+        skipping.live = True
+        given_s = looked[quiet] = []
+        asked = 0
+
+        def ask(
+            time: float, *, pace: Pace = pace, given_s: list[float] = given_s, skipping: Skipping = skipping
+        ) -> None:
+            nonlocal asked
+            asked += 1
+            if pace.due(time):
+                pace.given(time)
+                given_s.append(time)
+                skipping.rest(len(given_s), quiet=quiet)  # noqa: B023  # called within this turn
+
+        found = given(clips[name], skipping, {"picture": ask})
+        assert found == {time: right[time] for time in found}
+        assert asked + skipped["rate"] == FRAMES
+        # HEVC of this encoder has B-frames, too: pictures that come in another order are not waited for.
+        assert (asked < FRAMES / 4) == (quiet and name.startswith("a camera"))
+    assert looked[True] == looked[False]
+
+
+def test_what_is_damaged_in_a_burst_is_counted_as_it_is_else(clips: dict[str, Path], tmp_path: Path) -> None:
+    data = bytearray(clips["a camera"].read_bytes())
+    for at in range(len(data) // 3, len(data) // 3 + 12000, 400):
+        data[at] ^= 0xFF
+    broken = tmp_path / "broken.ts"
+    broken.write_bytes(data)
+    counts = []
+    for quiet in (False, True):
+        pace, skipped = Pace(6), Counter[str]()
+        skipping = Skipping(pace, skipped)
+        skipping.live = True
+        skipping.rest(0, quiet=quiet)
+        with Container(str(broken), name="the clip", hint="", skipping=skipping) as container:
+            while True:
+                try:
+                    if container.grab():
+                        skipped["whole"] += 1
+                        if pace.due(container.time or 0.0):
+                            pace.given(container.time or 0.0)
+                except Damaged:
+                    skipped["corrupt"] += 1
+                except Skipped:
+                    continue
+                except EOFError:
+                    break
+        counts.append((skipped["corrupt"], skipped["whole"] + skipped["rate"]))
+    assert counts[0][0] > 1
+    assert counts[0] == counts[1]
+
+
 def test_a_long_group_of_pictures_is_caught_up_with_before_it_is_too_much(
     clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
