@@ -75,16 +75,10 @@ class Repeats:
     A processor of structlog. Thread-safe.
 
     Args:
-        burst: so many lines of one event of one camera are told
-        window_s: in such a time, seconds,
-        clock: by this one.
+        clock: monotonic seconds.
     """
 
-    def __init__(
-        self, *, burst: int = _BURST, window_s: float = _WINDOW_S, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._burst = burst
-        self._window_s = window_s
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._windows: dict[tuple[str, str], _Window] = {}
@@ -95,9 +89,9 @@ class Repeats:
         whose = str(line.get("camera") or line.get("source") or "")
         with self._lock:
             window = self._windows.setdefault((str(line["event"]), whose), _Window(now))
-            if now - window.began >= self._window_s:
+            if now - window.began >= _WINDOW_S:
                 window.began, window.told = now, 0
-            if window.told >= self._burst:
+            if window.told >= _BURST:
                 window.left_out += 1
                 raise structlog.DropEvent
             window.told += 1
