@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -149,7 +150,10 @@ def _outputs(settings: Settings, *, once: bool) -> dict[str, Callable[[Settings]
     """
     left_out = {"mqtt_url", "webhook_url"} if once else {"mqtt_url", "webhook_url", "http"}
     outputs = {name: path for name, path in registry.SINKS.items() if name not in left_out}
-    return {name: partial(_output, path) for name, path in outputs.items() if getattr(settings, name)}
+    checks = {name: partial(_output, path) for name, path in outputs.items()} | {"output": _video}
+    if once:
+        checks["spool"] = _spool
+    return {name: check for name, check in checks.items() if getattr(settings, name)}
 
 
 def _tell(
@@ -303,3 +307,24 @@ def _output(path: str, settings: Settings) -> str:
     sink.open()
     sink.close()
     return f"{sink.name} can be written"
+
+
+def _video(settings: Settings) -> str:
+    from edged.sinks import video  # noqa: PLC0415
+
+    told = _output(registry.SINKS["output"], settings)
+    return "\n".join(filter(None, (told, video.shortage(settings))))
+
+
+def _spool(settings: Settings) -> str:
+    assert settings.spool is not None  # noqa: S101  # it is only looked at if it is set
+    folder = settings.spool.expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:  # as with the broker
+        raise DeviceError(
+            f"the spool {str(folder)!r} cannot be written: {error.strerror}",
+            hint="Set EDGED_SPOOL to a folder that the user of edged may write (services: in /var/lib/edged)",
+        ) from error
+    return "it can be written"

@@ -1,4 +1,4 @@
-"""What is set and has no effect: settings that need another one, and zones that nobody has drawn."""
+"""What is set and has no effect, because another setting is not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def notes(settings: Settings) -> Iterator[str]:
-    """A sentence for all that one setting is missing for, and for each zone that is not there."""
+    """A sentence for all that waits for one setting."""
     missed: dict[str, list[str]] = {}
     for name, field in sorted(Settings.model_fields.items()):
         extra = field.json_schema_extra
@@ -25,8 +25,6 @@ def notes(settings: Settings) -> Iterator[str]:
         state = "not set" if value is None else str(value).lower()
         verb = "does" if len(names) == 1 else "do"
         yield f"{', '.join(names)} {verb} nothing while {_named(needs)} is {state}"
-    for zone in sorted({*settings.event_zones} - {area.name for area in settings.zone}):
-        yield f"EDGED_EVENT_ZONES names {zone!r}, and there is no {_named(f'zone_{zone}')}"
 
 
 def _named(name: str) -> str:

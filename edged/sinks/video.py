@@ -214,9 +214,7 @@ def recorder(settings: Settings) -> Recorder:
             None if settings.output_max_gb is None else settings.output_max_gb / max(1, len(settings.cameras))
         )
         retention = Retention(
-            target,
-            budget=None if budget is None else int(budget * _GIGABYTE),
-            reserve=int(settings.disk_free_gb * _GIGABYTE),
+            target, budget=None if budget is None else int(budget * _GIGABYTE), reserve=_reserve(settings)
         )
         events = _events(settings) if settings.events else None
         if events is not None and settings.record == "copy":
@@ -240,6 +238,29 @@ def recorder(settings: Settings) -> Recorder:
             hint="Set EDGED_OUTPUT to a folder",
         )
     return FileRecorder(target)
+
+
+def _reserve(settings: Settings) -> int:
+    return int(settings.disk_free_gb * _GIGABYTE)
+
+
+def shortage(settings: Settings) -> str:
+    """Why nothing would be recorded into the folder that is there, for want of room; empty if there is some.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    folder = settings.output.expanduser() if settings.output is not None else None
+    if folder is None or not folder.is_dir():
+        return ""
+    missing = Retention(folder, budget=None, reserve=_reserve(settings)).missing()
+    if missing <= 0:
+        return ""
+    return (
+        f"nothing is recorded until {missing / _GIGABYTE:.1f} GB more are free on the disk of "
+        f"{str(folder)!r}: EDGED_DISK_FREE_GB={settings.disk_free_gb:g} stay free; "
+        "delete something there, or lower it"
+    )
 
 
 def _phase(settings: Settings) -> float:

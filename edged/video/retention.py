@@ -96,6 +96,15 @@ class Retention:
             raise OSError(errno.ENOSPC, "the disk is down to what EDGED_DISK_FREE_GB keeps free")
         self._total += needed
 
+    def missing(self) -> int:
+        """Bytes that the disk lacks to record anything, even if all segments went; 0 or less: there is room.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        own = sum(segment.size for segment in self._scan())
+        return self._reserve - own - shutil.disk_usage(self._folder).free
+
     def delete_oldest(self) -> int:
         """Delete one segment, for the disk is full all the same; its bytes, 0 if there is none.
 

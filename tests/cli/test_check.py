@@ -182,3 +182,21 @@ def test_what_has_no_effect_is_a_note(settings: dict[str, str]) -> None:
     assert [line.partition(": ")[0] for line in notes] == ["note  settings", "note  model"]
     assert "EDGED_EVENTS does nothing while EDGED_OUTPUT is not set" in notes[0]
     assert "EDGED_ZONE_PORCH names 'facce', which the model cannot find; did you mean 'face'?" in notes[1]
+
+
+def test_a_disk_without_room_and_a_spool_that_is_none_are_told(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    """Detection would go on, and nothing would be kept."""
+    (tmp_path / "spool").touch()
+    settings |= {
+        "EDGED_OUTPUT": str(tmp_path / "video"),
+        "EDGED_DISK_FREE_GB": "1e9",
+        "EDGED_SPOOL": str(tmp_path / "spool"),
+    }
+    done = edged("check", settings=settings)
+    assert done.returncode == 69
+    found = lines(done)
+    assert "nothing is recorded until" in found["note output"]
+    assert "EDGED_DISK_FREE_GB=1e+09" in found["note output"]
+    assert "EDGED_SPOOL" in found["WRONG spool"]

@@ -23,13 +23,6 @@ def test_settings_that_wait_for_another_one_are_told_together() -> None:
     ]
 
 
-def test_a_zone_that_nobody_has_drawn_is_told() -> None:
-    """A camera that waits for somebody to enter it would never record anything."""
-    environ = {"EDGED_OUTPUT": "video", "EDGED_EVENTS": "true", "EDGED_EVENT_ZONES": "porch,yard"}
-    told = notes(**environ, EDGED_ZONE_PORCH="0,0 1,0 1,1")
-    assert told == ["EDGED_EVENT_ZONES names 'yard', and there is no EDGED_ZONE_YARD"]
-
-
 def test_what_has_its_default_and_what_has_an_effect_is_not_told() -> None:
     assert notes(EDGED_HA_DISCOVERY="false", EDGED_SEGMENT="60", EDGED_MQTT_VERSION="5") == []
     assert notes(EDGED_HTTP="127.0.0.1:1", EDGED_SPOOL="spool") == []

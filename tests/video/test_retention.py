@@ -137,6 +137,17 @@ def test_no_more_goes_than_is_missing(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_missing_is_what_our_own_segments_would_not_give_back(tmp_path: Path) -> None:
+    for minute in range(2):
+        store(tmp_path, f"2026-11-23T03-{minute:02d}-00Z.mp4", 1 << 40)
+    store(tmp_path, "holiday.mp4", 1 << 40)
+    free = shutil.disk_usage(tmp_path).free
+    for more, missing in ((1, False), (3, True)):
+        retention = Retention(tmp_path, budget=None, reserve=free + (more << 40))
+        assert (retention.missing() > 0) is missing
+    assert len(list(tmp_path.iterdir())) == 3, "nothing is deleted to find it out"
+
+
 def test_recordings_of_a_wrong_clock_go_first(tmp_path: Path) -> None:
     for name in ("2020-01-01T00-00-00Z", "2026-11-01T00-00-00Z", "2099-01-01T00-00-00Z"):
         store(tmp_path, f"{name}.mp4", 400)
