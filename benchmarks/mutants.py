@@ -50,6 +50,7 @@ ROOMS = (
     "edged/video/retention.py",
 )
 NEAREST = {
+    "edged/engines/tenancy.py": ["tests/engines/test_tenancy.py"],
     "edged/scene/motion.py": ["tests/scene/test_motion_by_hand.py"],
     "edged/mqtt/handover.py": ["tests/durable/test_ledger.py", "tests/mqtt/camera/test_event_ledger.py"],
 }

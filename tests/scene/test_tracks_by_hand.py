@@ -93,9 +93,12 @@ def test_an_object_counts_once_it_was_seen_for_long_enough_and_mostly_well_and_c
     assert confirmed == [False, False, *[True] * 18]
 
 
-@pytest.mark.parametrize(("scores", "counts"), [([0.9, 0.2, 0.9, 0.2], False), ([0.9, 0.9, 0.2, 0.9], True)])
+@pytest.mark.parametrize(
+    ("scores", "counts"),
+    [([0.9, 0.2, 0.9, 0.2], False), ([0.9, 0.9, 0.2, 0.9], True), ([0.9, 0.2, 0.9], True)],
+)
 def test_half_of_the_frames_are_not_most_of_them(scores: list[float], counts: bool) -> None:  # noqa: FBT001
-    follower = tracker(confirmed_s=0.75)
+    follower = tracker(confirmed_s=(len(scores) - 1) * STEP)
     for n, score in enumerate(scores):
         feed(follower, n * STEP, (HERE, score))
     assert follower.tracks[0].confirmed is counts
@@ -203,12 +206,12 @@ def test_the_young_are_forgotten_soon_the_known_late_and_who_stands_still_when_i
 
 
 def test_a_second_box_that_does_not_part_is_begun_anew_after_ten_seconds() -> None:
-    follower, second = tracker(), shifted(HERE, 4)
+    follower, second, begins = tracker(), shifted(HERE, 4), 8.0
     for n in range(41):
-        assert feed(follower, n * STEP, (HERE, 0.9), (second, 0.8)) == [1, 2]
-    assert feed(follower, 41 * STEP, (HERE, 0.9), (second, 0.8)) == [1, 2]
+        assert feed(follower, begins + n * STEP, (HERE, 0.9), (second, 0.8)) == [1, 2]
+    assert feed(follower, begins + 41 * STEP, (HERE, 0.9), (second, 0.8)) == [1, 2]
     assert ids(follower) == [1]
-    assert feed(follower, 42 * STEP, (HERE, 0.9), (second, 0.8)) == [1, 3]
+    assert feed(follower, begins + 42 * STEP, (HERE, 0.9), (second, 0.8)) == [1, 3]
 
 
 def together(shift: float) -> Track:
@@ -247,3 +250,4 @@ def test_a_pair_must_be_alike_by_its_overlap_its_score_and_its_level() -> None:
             if (160 - down) / (160 + down) * math.sqrt((100 - down) / (100 + down)) * score < 0.17
         )
         assert abs(first - by_hand) <= 1
+    assert not any(found(down, 1.0) for down in (100, 102, 105)), "one ends where the other begins"
