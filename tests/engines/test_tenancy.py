@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edged.engines.coral import hardware
 from edged.engines.tenancy import Tenancy
 from edged.errors import DeviceError
 
@@ -106,3 +107,40 @@ def test_who_does_not_open_is_no_tenant(enter: Callable[..., Any]) -> None:
     enter("modest", modest=True)
     with pytest.raises(DeviceError, match="an Edge TPU runs modest, and it is not taken away"):
         enter("another", modest=True)
+
+
+def test_who_has_asked_for_a_device_or_has_no_other_leaves_it_to_nobody(enter: Callable[..., Any]) -> None:
+    named, alone = enter("named"), enter("alone", homeless=True)
+    enter("another", homeless=True)
+    assert (named.over, alone.over) == (False, False)
+    with pytest.raises(DeviceError, match="an Edge TPU runs alone, another, named, and it") as caught:
+        enter("modest", modest=True)
+    assert "Name an Edge TPU for each in EDGED_DEVICE" in caught.value.hint
+
+
+@pytest.mark.parametrize(("devices", "leaves"), [(0, True), (1, True), (2, False)])
+def test_nobody_leaves_while_there_is_another_device(
+    enter: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    devices: int,
+    leaves: bool,  # noqa: FBT001  # a case
+) -> None:
+    monkeypatch.setattr(hardware, "find", lambda: [object()] * devices)
+    modest = enter("modest", modest=True)
+    enter("alone", homeless=True)
+    assert modest.over is leaves
+
+
+def test_what_did_not_open_where_nobody_had_left_is_made_way_for(
+    enter: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was there, or there was another device: it says nothing of what others would leave."""
+    for devices, present in ((1, False), (2, True)):
+        monkeypatch.setattr(hardware, "find", lambda devices=devices: [object()] * devices)
+        modest = enter("modest", modest=True) if present else None
+        with pytest.raises(DeviceError, match="does not open"):
+            enter("alone", _fails, homeless=True)
+        monkeypatch.setattr(hardware, "find", list)
+        modest = modest or enter("modest", modest=True)
+        enter("alone", homeless=True).over = True
+        assert modest.over, devices

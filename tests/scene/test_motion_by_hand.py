@@ -59,6 +59,7 @@ def test_places_are_told_in_pixels_of_the_picture_and_not_of_the_small_one() -> 
     assert found((200, 100, 240, 160), width=600, height=160) == [(200, 100, 240, 160)]
     assert found((100, 400, 160, 440), width=300, height=600) == [(100, 400, 160, 440)]
     assert found((512, 100, 544, 160), width=603, height=301) == [(515, 100, 547, 161)]
+    assert found((100, 490, 120, 510), width=300, height=511, level=BRIGHT) == [(98, 489, 122, 511)]
 
 
 def test_only_pictures_longer_than_255_pixels_are_made_smaller() -> None:
