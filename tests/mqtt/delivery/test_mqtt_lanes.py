@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edged.mqtt.delivery.lanes import Lanes
 from edged.mqtt.delivery.message import Message, Numbers
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.handover import Handover
@@ -43,6 +44,19 @@ def take_all(box: Outbox) -> list[bytes]:
         payloads.append(message.payload)
         box.settle(message)
     return payloads
+
+
+def test_at_first_there_is_no_connection_and_nothing_waits_or_is_closed() -> None:
+    lanes = Lanes(limit=1, orders=Numbers(1))
+    assert (lanes.attached, lanes.closed, outbox().waiting) == (False, False, False)
+
+
+def test_events_after_the_end_are_counted_each() -> None:
+    box = outbox()
+    box.close()
+    put(box, 1, 2, 3)
+    account = box.delivery()
+    assert (account.made, account.dropped, account.closes) == (3, {"shutdown": 3}, True)
 
 
 # Values.
