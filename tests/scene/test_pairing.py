@@ -88,7 +88,8 @@ def test_groups_that_share_no_pair_are_each_paired_at_their_best() -> None:
         price |= {(at, at + 1): 0.1, (at, at + 2): 0.2, (at + 1, at + 1): 0.3, (at + 1, at + 2): 0.9}
     crossed = [pair for at in (0, 2, 5) for pair in ((at, at + 2), (at + 1, at + 1))]
     assert assign(price, 1.0) == sorted([(4, 0), *crossed])
-    assert assign(dict(reversed(price.items())), 1.0) == sorted([(4, 0), *crossed])
+    for order in (reversed(price), sorted(price, key=lambda pair: pair[0] in {1, 3, 6})):
+        assert assign({pair: price[pair] for pair in order}, 1.0) == sorted([(4, 0), *crossed])
 
 
 def test_assignment_costs_what_scipys_costs() -> None:
