@@ -25,6 +25,9 @@ def test_plain_overlap_is_intersection_over_union() -> None:
 def test_boxes_that_only_touch_do_not_overlap_and_those_smaller_than_a_pixel_do() -> None:
     beside, below = (10.0, 0.0, 20.0, 10.0), (0.0, 10.0, 10.0, 20.0)
     assert list(overlaps([(0.0, 0.0, 10.0, 10.0)], [beside, below])) == []
+    assert list(overlaps([beside], [(0.0, 0.0, 10.0, 10.0), (100.0, 0.0, 200.0, 10.0)])) == []
+    beyond = (-50.0, 0.0, 10.0, 10.0)
+    assert [pair[:2] for pair in overlaps([(0.0, 0.0, 5.0, 5.0)], [beyond])] == [(0, 0)]
     dot = (3.0, 3.0, 3.5, 3.5)
     assert list(overlaps([dot], [dot])) == [(0, 0, 1.0)]
 
