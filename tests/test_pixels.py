@@ -108,12 +108,19 @@ def test_for_video_levels_are_those_of_video_and_stay_where_they_are_so() -> Non
     full = Planes.packed(levels, matrix=BT709, full_range=True)
     assert full.studio().tolist() == [[16, 235], [102, 188], [16, 240]]
     assert levels.tolist() == [[0, 255], [100, 200], [0, 255]]
+    every = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
+    studio = Planes.packed(every, matrix=BT709, full_range=True).studio()
+    assert studio[0].tolist() == np.rint(16 + np.arange(256) * 219 / 255).tolist()
+    assert studio[2].tolist() == np.rint(128 + (np.arange(256) - 128) * 224 / 255).tolist()
 
 
 def test_luminance_is_stretched_where_it_is_that_of_video() -> None:
-    levels = np.array([[0, 16, 126, 235, 255]], np.uint8)
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 256)
     assert by_hand(full=True).full_luminance(levels) is levels
-    assert by_hand(full=False).full_luminance(levels).tolist() == [[0, 0, 128, 255, 255]]
+    assert (
+        by_hand(full=False).full_luminance(levels)[0].tolist()
+        == np.rint((np.arange(256) - 16) * 255 / 219).clip(0, 255).tolist()
+    )
 
 
 def test_a_plane_that_has_the_size_is_itself_and_another_is_made_between_its_pixels() -> None:
@@ -151,7 +158,9 @@ def test_colours_are_those_of_the_nearest_pixels() -> None:
     assert shown[2, 2].tolist() == [128, 128, 128]
 
 
-@pytest.mark.parametrize("edges", [(0, 0, 320, 240), (10, 20, 50, 60), (11, 21, 52, 61), (319, 9, 320, 10)])
+@pytest.mark.parametrize(
+    "edges", [(0, 0, 320, 240), (10, 20, 50, 60), (11, 21, 52, 61), (10, 20, 51, 61), (319, 9, 320, 10)]
+)
 def test_a_part_is_that_of_the_whole(edges: tuple[int, int, int, int]) -> None:
     planes = planes_of(scene())
     left, top, right, bottom = edges
