@@ -30,6 +30,17 @@ def test_boxes_that_only_touch_do_not_overlap_and_those_smaller_than_a_pixel_do(
     assert [pair[:2] for pair in overlaps([(0.0, 0.0, 5.0, 5.0)], [beyond])] == [(0, 0)]
     dot = (3.0, 3.0, 3.5, 3.5)
     assert list(overlaps([dot], [dot])) == [(0, 0, 1.0)]
+    dust = (0.0, 0.0, 1e-5, 1e-5)
+    ((_, _, overlap),) = overlaps([dust], [dust])
+    assert 0.01 < overlap <= 1.0
+
+
+def test_a_wide_and_flat_box_is_met_at_its_far_end_and_the_least_overlap_is_too_little() -> None:
+    flat = (0.0, 0.0, 100.0, 1.0)
+    assert [pair[:2] for pair in overlaps([(90.0, 0.0, 95.0, 1.0)], [flat])] == [(0, 0)]
+    half = [(0.0, 0.0, 50.0, 1.0)]
+    assert list(overlaps(half, [flat], 0.0, 0.5)) == []
+    assert list(overlaps(half, [flat], 0.0, 0.49)) == [(0, 0, 0.5)]
 
 
 @pytest.mark.parametrize("buffer", [0.0, 0.3])
