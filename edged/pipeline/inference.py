@@ -2,16 +2,17 @@
 
 The input tensors are a fixed set of buffers, and a frame is only taken when one is free. That is the
 admission to the model: for a live source there is one buffer an engine, so what goes in is always the
-newest frame; for a file there is one more, so that preprocessing overlaps inference. A frame may need several
-looks, at parts of it: they follow each other into the model, side by side where there are several engines,
-all in the one turn of their frame, and make one result.
+newest frame; while it waits for an engine that another camera has, a newer one takes its place. For a file
+there is one buffer more, so that preprocessing overlaps inference. A frame may need several looks, at parts
+of it: they follow each other into the model, side by side where there are several engines, all in the one
+turn of their frame, and make one result.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -91,8 +92,12 @@ class Inference:
         """Why the output for some frame was not believed; None while all was."""
         self.problem = ""
         """The same of the last frame; empty when it was believed."""
+        self._renews = not waits and (admission is None or not (gated or admission.looks != (1, 1)))
+        """Whether a frame that waits for its engine gives way to a newer one: any of them will do."""
         several = admission is not None and admission.looks != (1, 1)
-        self._workers = Workers(detector, spare=1 if waits or several else 0, failed=self._fail)
+        self._workers = Workers(
+            detector, spare=1 if waits or several else 0, failed=self._fail, claimed=self._claimed
+        )
         self._guest = Guest(weight)
         self._ordered: Channel[FrameJob] = Channel(self._workers.buffers + 1)
         self._stages: list[tuple[Pulse, Callable[[Pulse], None]]] = [
@@ -177,7 +182,23 @@ class Inference:
             return False
         turns.charge(self._guest, len(job.parts))
         self._workers.bring(job, pulse)
+        if self._renews:
+            self._renew(frames, job, pulse)
         return True
+
+    def _renew(self, frames: Channel[Frame], job: FrameJob, pulse: Pulse) -> None:
+        """While a job waits for an engine that another camera has, have it be of the newest frame."""
+        with suppress(Closed):
+            while not self._halted.is_set():
+                frames.await_item(unless=job.claimed)
+                frame = frames.get(unless=self._halted)
+                with self._accounted("preprocess_failed"):
+                    self._workers.renew(job, frame, pulse)
+                self._ledger.dropped("superseded")
+
+    def _claimed(self) -> None:
+        if self._intake is not None:
+            self._intake.frames.wake()
 
     def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> FrameJob | None:
         """The newest frame, in order, with its first look; None if the model does not get it."""

@@ -45,6 +45,8 @@ class FrameJob:
     """Looks that have not come to their end."""
     cause: str = ""
     """Why there will be no result."""
+    claimed: threading.Event = field(default_factory=threading.Event)
+    """Set once an engine has begun with it, or none ever will: a newer frame may take its place before."""
     done: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edged.imaging.geometry import Region
     from edged.model.detector import Detector
-    from edged.records import Tensor
+    from edged.records import Frame, Tensor
 
 
 class Workers:
@@ -30,11 +30,22 @@ class Workers:
         detector: has engines and preprocessing; it stays the caller's to close.
         spare: tensors beside those that the engines work on.
         failed: is told why an engine could not go on; from its thread.
+        claimed: is called when an engine begins with a job, and when it has ended; from any thread.
     """
 
-    def __init__(self, detector: Detector, *, spare: int, failed: Callable[[EdgedError], None]) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        *,
+        spare: int,
+        failed: Callable[[EdgedError], None],
+        claimed: Callable[[], None],
+    ) -> None:
         self._detector = detector
         self._failed = failed
+        self._claimed = claimed
+        self._newer: Tensor | None = None
+        """Where a newer frame is brought while an older one waits for its engine; made when it is needed."""
         self._aborted = False
         self._settling = threading.Lock()
         self.buffers = len(detector.engines) + spare
@@ -93,6 +104,26 @@ class Workers:
             if left:
                 self._settle(job, left)
 
+    def renew(self, job: FrameJob, frame: Frame, pulse: Pulse) -> bool:
+        """Have a job that waits for its engine be of a newer frame; False if an engine has begun with it.
+
+        One frame is superseded either way: the one that waited, or the newer one.
+        """
+        preprocess = self._detector.preprocess
+        if self._newer is None:
+            self._newer = preprocess.new_input()
+        with pulse:
+            begun = time.monotonic()
+            geometry = preprocess(frame.pixels, self._newer)
+            ready = time.monotonic()
+        with self._settling:
+            if job.claimed.is_set():
+                return False
+            look = job.looks[0]
+            look.tensor, self._newer, look.geometry = self._newer, look.tensor, geometry
+            job.frame, job.begun, job.admitted, job.preprocessed = frame, begun, begun, ready
+        return True
+
     def predict(self, pulse: Pulse) -> None:
         """Take looks until there are no more; blocks."""
         self._work.each(partial(self._invoke, pulse))
@@ -110,12 +141,19 @@ class Workers:
         except Closed:  # given up in between; who takes the job out of the order accounts for it
             self._settle(job)
 
+    def _claim(self, job: FrameJob) -> None:
+        with self._settling:
+            job.claimed.set()
+        self._claimed()
+
     def _settle(self, job: FrameJob, looks: int = 1) -> None:
         """So many looks at a frame have ended, well or not: with the last one its turn is over."""
         with self._settling:
             job.left -= looks
             if job.left:
                 return
+            job.claimed.set()
+        self._claimed()
         self._detector.pool.turns.give_back()
         job.done.set()
 
@@ -125,6 +163,7 @@ class Workers:
             if job.cause:  # of a frame that will be no result
                 return
             with self._detector.pool.engine() as engine, pulse:
+                self._claim(job)
                 look.started = time.monotonic()
                 look.outputs = engine.invoke(look.tensor)
                 look.ended = time.monotonic()

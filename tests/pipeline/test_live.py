@@ -6,6 +6,7 @@ import asyncio
 import statistics
 import threading
 import time
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,23 @@ def test_a_slow_model_gets_the_newest_frame_and_the_others_are_counted() -> None
     # A frame that is taken was captured while the one before was in the model, never before that.
     waited = [result.timings_ms["queue"] for result in sink.results]
     assert statistics.median(waited) < 500 * SLOW_S
+
+
+def test_a_frame_that_waits_for_its_engine_gives_way_to_newer_ones() -> None:
+    """Another camera has the engine meanwhile; with it begins what is newest then."""
+    sink, finds = Sink(), detector()
+    rig = Rig(Source(20, live=True, fps=100.0), finds, sink, max_age_s=60.0)
+
+    async def give_back(_: Pipeline) -> None:
+        await until(lambda: rig.ledger.counts().dropped.get("superseded") == 19)
+        other.close()
+
+    with ExitStack() as other:
+        other.enter_context(finds.pool.engine())
+        counts = rig.go(give_back)
+    assert counts.inferred == 1
+    assert sink.ids == [19]
+    assert [found.class_id for found in sink.results[0].detections] == [19], "and so is its tensor"
 
 
 def test_latency_stays_flat_with_a_model_that_is_too_slow() -> None:
