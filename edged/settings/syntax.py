@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from edged import registry
+
 
 def auto(value: object) -> object:
     """``auto`` leaves the choice to edged."""
@@ -85,7 +87,10 @@ def region(value: object) -> object:
 
 
 def source(value: object) -> object:
-    """A URL's scheme may be written in capitals (RFC 3986, 3.1); everything else stays as it is."""
+    """A URL's scheme may be written in capitals (RFC 3986, 3.1); everything else stays as it is.
+
+    What has ``://`` in it is never the name of a file.
+    """
     if not isinstance(value, str):
         return value
     if value in {"-", "pipe:", "pipe:0", "/dev/fd/0"}:  # what programs call standard input
@@ -95,7 +100,12 @@ def source(value: object) -> object:
     if "://" not in value:
         return value
     scheme, mark, rest = value.partition("://")
-    return scheme.lower() + mark + rest
+    url = scheme.lower() + mark + rest
+    if not url.startswith(tuple(prefix for prefix in registry.SOURCES if prefix)):
+        known = ", ".join(prefix for prefix in registry.SOURCES if prefix.endswith("://"))
+        file = "; a file has no scheme before its path" if scheme.lower() == "file" else ""
+        raise ValueError(f"there is no source for such a URL, only for {known}{file}")
+    return url
 
 
 def topic_level(value: str) -> str:

@@ -479,3 +479,14 @@ def test_a_wrong_address_is_told_with_its_mend(name: str, value: str, how: str) 
 )
 def test_a_name_in_another_spelling_is_told_in_the_right_one(wrong: str, meant: str) -> None:
     assert f"did you mean {meant}? Names of settings have capitals, digits and _" in refused(**{wrong: "1"})
+
+
+@pytest.mark.parametrize("name", ["EDGED_SOURCE", "EDGED_DETECT_SOURCE"])
+@pytest.mark.parametrize("url", ["rstp://ann:hunter2@192.0.2.1/x", "FILE:///clips/a.mp4"])
+def test_a_url_that_no_source_knows_is_told_with_everything_else(name: str, url: str) -> None:
+    told = refused(**{name: url, "EDGED_FPS": "many"})
+    assert told.startswith("2 settings are wrong:")
+    assert f"{name}=" in told
+    assert "there is no source for such a URL, only for rtsp://, " in told
+    assert SECRET not in told
+    assert ("a file has no scheme" in told) is url.startswith("FILE")
