@@ -1,11 +1,13 @@
-"""What following objects costs the whole daemon: its rate on a file, and how late results of a camera are.
+"""What following objects costs the whole daemon: its rate and CPU on a file, how late a camera's results are.
 
-    python benchmarks/scene_cost.py CLIP MODEL.tflite [--mqtt mqtt://127.0.0.1:1883] [--pairs 3]
+    python benchmarks/scene_cost.py CLIP MODEL.tflite [--files 6] [--lives 2]
 
 The real thing: ``edged run``, with everything of the scene on (tracks, two zones, two lines, a mask, events
-as lines and by webhook to a server here) and with EDGED_TRACK=false, in turns, so that what else the machine
-does hits both. Detections go to lines and, with --mqtt, to a broker each time. The camera is FFmpeg, which
-writes the clip into a FIFO at its own speed.
+as lines, over MQTT and by webhook to a server here) and with EDGED_TRACK=false and nothing of it, in turns,
+so that what else the machine does hits both. Detections go to lines and to a broker (mosquitto) each time.
+The camera is FFmpeg, which writes the clip into a FIFO at its own speed. A thread's CPU time is the kernel's
+(/proc/PID/task/TID/schedstat), so that the model, whose own time differs more from run to run than the scene
+takes, and who else is on the machine can be told apart from it.
 """
 
 from __future__ import annotations
@@ -13,19 +15,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
+Pair: TypeAlias = tuple[list[T], list[T]]
+"""Runs without the scene, and with it."""
+Spent: TypeAlias = dict[str, float]
+"""Milliseconds of CPU a frame by row of the table."""
 WARM = 20
 """Frames at the beginning that are left out."""
 SCENE = {
@@ -37,8 +46,23 @@ SCENE = {
 }
 
 
+THREADS = {
+    "predict": "the model",
+    "postprocess": "postprocess: outputs, and the scene",
+    "webhook": "webhook, which posts",
+    "sink-webhook": "sinks of the webhook and of lines of events",
+    "sink-events": "sinks of the webhook and of lines of events",
+    "mqtt": "MQTT, both threads",
+    "sink-mqtt": "MQTT, both threads",
+}
+"""Rows of the table by the names of threads, without their numbers."""
+OTHERS = "all others"
+
+
 class Taker(BaseHTTPRequestHandler):
-    """Takes every event."""
+    """Takes every event, and keeps its connection as most servers do."""
+
+    protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         """The name is the library's."""
@@ -65,69 +89,166 @@ def webhook() -> Iterator[str]:
         server.server_close()
 
 
-def run(folder: Path, source: Path, variables: dict[str, str]) -> list[dict[str, Any]]:
-    """The lines of one run of the daemon."""
+@contextmanager
+def broker(folder: Path) -> Iterator[str]:
+    """The address of a mosquitto."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = folder / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\n", encoding="utf-8")
+    with subprocess.Popen(["mosquitto", "-c", str(config)], stderr=subprocess.DEVNULL) as process:
+        try:
+            yield f"mqtt://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def inside(arguments: list[str]) -> int:
+    """Edged itself, whose threads tell the kernel what they are called."""
+    from edged import bridge  # noqa: PLC0415  # this process is another one
+    from edged.cli import main as edged  # noqa: PLC0415
+
+    start = bridge.start
+
+    def named(name: str, function: Callable[[], object], *, nice: int = 0) -> Any:
+        def body() -> None:
+            Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(name[:15], encoding="utf-8")
+            function()
+
+        return start(name, body, nice=nice)
+
+    bridge.start = named
+    return edged(arguments)
+
+
+def cpu_ms(pid: int) -> dict[tuple[str, str], float]:
+    """What every thread of a process has taken so far, by its name and number."""
+    taken = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            name = task.joinpath("comm").read_text(encoding="utf-8").strip()
+            taken[name, task.name] = int(task.joinpath("schedstat").read_text().split()[0]) / 1e6
+    return taken
+
+
+def watched(process: subprocess.Popen[bytes], lines: Path) -> Spent:
+    """Milliseconds of CPU a frame by row of the table, from when it is warm to its last frames."""
+    first: dict[tuple[str, str], float] = {}
+    last: dict[tuple[str, str], float] = {}
+    begun = seen = 0
+    while process.poll() is None:
+        with suppress(OSError):
+            now, count = cpu_ms(process.pid), lines.read_bytes().count(b"\n")
+            if not first and count >= WARM:
+                first, begun = now, count
+            if first and count > seen:
+                last, seen = last | now, count
+        time.sleep(0.05)
+    taken = dict.fromkeys([*THREADS.values(), OTHERS], 0.0)
+    for thread, ms in last.items():
+        row = THREADS.get(thread[0].rstrip("-0123456789"), OTHERS)
+        taken[row] += (ms - first.get(thread, 0.0)) / (seen - begun)
+    return taken
+
+
+def run(folder: Path, source: Path, variables: dict[str, str]) -> tuple[list[dict[str, Any]], Spent]:
+    """The lines of one run of the daemon, and what its threads took."""
     lines, env_file = folder / "run.jsonl", folder / "edged.env"
     lines.unlink(missing_ok=True)
     wanted = variables | {"EDGED_SOURCE": str(source), "EDGED_JSONL": str(lines), "EDGED_DEVICE": "cpu"}
     env_file.write_text("".join(f"{name}={value}\n" for name, value in wanted.items()), encoding="utf-8")
-    command = [sys.executable, "-m", "edged", "run", "--env-file", str(env_file)]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    return [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()][WARM:]
+    command = [sys.executable, __file__, "--inside", "run", "--env-file", str(env_file)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        taken = watched(process, lines)
+    assert process.returncode == 0
+    told = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()][WARM:]
+    return told, taken
 
 
-def rate(folder: Path, clip: Path, variables: dict[str, str]) -> float:
-    """Frames a second of a file."""
-    found = run(folder, clip, variables)
-    return (len(found) - 1) / float(found[-1]["ts_publish"] - found[0]["ts_publish"])
+def rate(folder: Path, clip: Path, variables: dict[str, str]) -> tuple[float, Spent]:
+    """Frames a second of a file, and CPU."""
+    found, taken = run(folder, clip, variables)
+    return (len(found) - 1) / float(found[-1]["ts_publish"] - found[0]["ts_publish"]), taken
 
 
-def lateness_ms(folder: Path, clip: Path, variables: dict[str, str]) -> tuple[float, float]:
-    """Milliseconds from when a frame of a camera has come to when its result is made: median and p99."""
+def lateness_ms(folder: Path, clip: Path, variables: dict[str, str]) -> list[float]:
+    """Milliseconds from when a frame of a camera has come to when its result is made."""
     fifo = folder / "camera"
     fifo.unlink(missing_ok=True)
     os.mkfifo(fifo)
     command = ["ffmpeg", "-v", "error", "-y", "-re", "-i", str(clip), "-c", "copy", "-f", "mpegts", str(fifo)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as camera:
-        found = run(folder, fifo, variables)
+        found, _ = run(folder, fifo, variables)
         camera.wait()
-    late = sorted(1e3 * (one["ts_publish"] - one["ts_capture"]) for one in found)
-    return statistics.median(late), late[int(0.99 * len(late))]
+    return [1e3 * (one["ts_publish"] - one["ts_capture"]) for one in found]
+
+
+def told_rates(rates: Pair[float], taken: Pair[Spent]) -> None:
+    """Print what the runs on a file took."""
+    print("| CPU, ms a frame (medians; least to most) | without the scene | everything on | more |")
+    print("| --- | --- | --- | --- |")
+    rows = [*dict.fromkeys(THREADS.values()), OTHERS]
+    for row in rows[1:]:
+        cells = [[one[row] for one in way] for way in taken]
+        off, on = map(statistics.median, cells)
+        told = (f"{statistics.median(one):.2f} ({min(one):.2f} to {max(one):.2f})" for one in cells)
+        print(f"| {row} | {' | '.join(told)} | {on - off:+.2f} |")
+    off, on = (statistics.median(sum(one.values()) - one[rows[0]] for one in way) for way in taken)
+    model = statistics.median(one[rows[0]] for way in taken for one in way)
+    print(f"| all but the model | {off:.2f} | {on:.2f} | {on - off:+.2f} |")
+    print(f"| the model, in both | {model:.2f} | {model:.2f} | |")
+    print(f"\nBy CPU the rate is {(model + off) / (model + on):.3f} of that without the scene.")
+    ratios = sorted(on / off for off, on in zip(*rates, strict=False))  # the last pair may be half
+    ways = [statistics.median(way) for way in rates]
+    middle = statistics.median(ratios)
+    print(f"By the clock it is {middle:.3f}, pairs from {ratios[0]:.3f} to {ratios[-1]:.3f}.")
+    print(f"{ways[0]:.1f} and {ways[1]:.1f} frames/s.")
+
+
+def told_lateness(late: Pair[list[float]]) -> None:
+    """Print how late the results of a camera were, all runs of a way together."""
+    print("\n| a camera's result is late by, ms | without the scene | everything on |\n| --- | --- | --- |")
+    ways = [sorted(ms for one in way for ms in one) for way in late]
+    for what, share in (("median", 0.5), ("p90", 0.9), ("p99", 0.99)):
+        print(f"| {what} | {' | '.join(f'{way[int(share * len(way))]:.1f}' for way in ways)} |")
+    print(f"| frames | {' | '.join(str(len(way)) for way in ways)} |")
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("clip", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--mqtt")
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--files", type=int, default=6, help="pairs of runs on the file")
+    parser.add_argument("--lives", type=int, default=2, help="pairs of runs on the camera")
     options = parser.parse_args()
-    rates: tuple[list[float], list[float]] = [], []
-    late: tuple[list[tuple[float, float]], list[tuple[float, float]]] = [], []
-    with tempfile.TemporaryDirectory() as name, webhook() as url:
+    clip, model = options.clip.resolve(), options.model.resolve()
+    rates: Pair[float] = [], []
+    taken: Pair[Spent] = [], []
+    late: Pair[list[float]] = [], []
+    with tempfile.TemporaryDirectory() as name, webhook() as url, broker(Path(name)) as mqtt:
         folder = Path(name)
-        both = {"EDGED_MODEL": str(options.model.resolve())}
-        if options.mqtt:
-            both["EDGED_MQTT_URL"] = options.mqtt
+        both = {"EDGED_MODEL": str(model), "EDGED_MQTT_URL": mqtt}
         events = {"EDGED_EVENTS_JSONL": str(folder / "events.jsonl"), "EDGED_WEBHOOK_URL": url}
         ways = both | {"EDGED_TRACK": "false"}, both | SCENE | events
-        for pair in range(options.pairs):
-            for way in (0, 1) if pair % 2 else (1, 0):
-                rates[way].append(rate(folder, options.clip.resolve(), ways[way]))
-                late[way].append(lateness_ms(folder, options.clip.resolve(), ways[way]))
-    print("| | without the scene | everything on | ratio, median of the pairs |\n| --- | --- | --- | --- |")
-    figures: list[tuple[str, list[float], list[float]]] = [("frames/s of a file", *rates)]
-    for number, what in enumerate(("median", "p99")):
-        without, everything = ([one[number] for one in way] for way in late)
-        figures.append((f"a camera's result is late by, {what}, ms", without, everything))
-    for what, without, everything in figures:
-        ratio = statistics.median(on / off for off, on in zip(without, everything, strict=True))
-        off, on = statistics.median(without), statistics.median(everything)
-        print(f"| {what} | {off:.2f} | {on:.2f} | {ratio:.3f} |")
+        with suppress(KeyboardInterrupt):  # what was measured until then is told
+            for pair in range(options.files):
+                for way in (0, 1) if pair % 2 else (1, 0):
+                    found, spent = rate(folder, clip, ways[way])
+                    rates[way].append(found)
+                    taken[way].append(spent)
+            for pair in range(options.lives):
+                for way in (0, 1) if pair % 2 else (1, 0):
+                    late[way].append(lateness_ms(folder, clip, ways[way]))
+    if all(rates):
+        told_rates(rates, taken)
+    if all(late):
+        told_lateness(late)
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--inside"]:
+        sys.exit(inside(sys.argv[2:]))
     main()
