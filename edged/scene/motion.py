@@ -84,10 +84,11 @@ class Background:
         self._masks = [mask for mask in masks if not mask.labels]
         self._region = region
         self._shape: tuple[int, ...] = ()
-        self._known: _Plane = np.empty((0, 0), np.float32)
-        self._counts: _Mask = np.empty((0, 0), np.uint8)
+        # The first look, for which every shape is another one, sets these.
+        self._known: _Plane
+        self._counts: _Mask
         """1 where something may move,"""
-        self._weights: _Plane = np.empty((0, 0), np.float32)
+        self._weights: _Plane
         """and the same to multiply by."""
         self._noise = 0.0
         self._now = 0.0

@@ -57,6 +57,7 @@ def test_a_thing_is_where_it_came_be_it_brighter_or_darker(level: int) -> None:
 def test_places_are_told_in_pixels_of_the_picture_and_not_of_the_small_one() -> None:
     assert found((200, 100, 240, 160), width=600, height=300) == [(200, 100, 240, 160)]
     assert found((200, 100, 240, 160), width=600, height=160) == [(200, 100, 240, 160)]
+    assert found((800, 400, 896, 496), width=1200, height=600) == [(800, 400, 896, 496)]
     assert found((100, 400, 160, 440), width=300, height=600) == [(100, 400, 160, 440)]
     assert found((512, 100, 544, 160), width=603, height=301) == [(515, 100, 547, 161)]
     assert found((100, 490, 120, 510), width=300, height=511, level=BRIGHT) == [(98, 489, 122, 511)]
