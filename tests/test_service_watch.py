@@ -121,7 +121,7 @@ def test_the_watchdog_is_not_fed_while_an_inference_hangs(settings: dict[str, st
         Daemon(tmp_path, settings, command=faulty("hang", 40), environ=ear.environ) as daemon,
     ):
         daemon.until(lambda: ear.count("READY=1"))
-        assert daemon.until_told("stalled")["thread"] == "predict-0"
+        assert daemon.until_told("stalled")["thread"].startswith("predict-"), "whichever has that frame"
         assert fed(ear, 2) == 0
         started = time.monotonic()
         assert daemon.stop() == 0, "it can still be asked to go"
