@@ -17,7 +17,7 @@ _SPARED_S = 0.05
 """until it is behind by no more than this."""
 _BEHIND_S = 0.5
 """Behind by so much, it gets as long again to catch up; if it does not, all is left out up to a keyframe."""
-_OURS = 0.5
+_OURS = 0.25
 """Who has waited for more of that time than this is as fast as the packets come: leaving out is no use."""
 _PATIENCE_S = 10.0
 """How long a keyframe is waited for; or twice as long as the last one let wait."""

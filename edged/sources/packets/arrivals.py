@@ -17,6 +17,9 @@ for a decoder that is fast enough makes it shrink, and one that is not makes it 
 clock and ours differ now."""
 _STEADY_S = 0.005
 """By so much the lag of two blocks may differ."""
+_AT_EASE = 0.25
+"""Who has waited for so much of a block was on time now and then, however the lag seems to grow: it is the
+camera that counts more frames a second than it sends, or whose clock stood still."""
 _JUMP_S = 1.0
 """Who sends a packet so much too early has set its clock."""
 _IDLE = 0.5
@@ -49,7 +52,9 @@ class Arrivals:
         """When there was nothing to read, and the time of the packet that came then."""
         self._block = self._block_before = math.inf
         """The least difference of this block, and of the one before."""
-        self._block_ends = 0.0
+        self._block_began = 0.0
+        self._waited = 0.0
+        """Seconds of this block in which there was nothing to read."""
         self._last = -math.inf
 
     def read(self, asked: float, now: float, stamp: float | None) -> Arrival:
@@ -67,8 +72,10 @@ class Arrivals:
         before, self._stamp = self._stamp, stamp
         if self._began is None or before is None or stamp < before or self._is_early(now - stamp):
             self._begin(now)
-        elif waited >= _IDLE * (stamp - before):
-            self._idle = (now, stamp)
+        else:
+            self._waited += min(waited, stamp - before)  # of a long silence the network may be the cause
+            if waited >= _IDLE * (stamp - before):
+                self._idle = (now, stamp)
         self._learn(now, now - stamp)
         return Arrival(now - self._time_of(stamp), waited)
 
@@ -98,10 +105,14 @@ class Arrivals:
             return
         if self._floor is None:
             self._floor = difference
-            self._block, self._block_before, self._block_ends = difference, math.inf, now + _BLOCK_S
-        elif now >= self._block_ends:
-            if abs(self._block - self._block_before) <= _STEADY_S:
+            self._begin_block(now, math.inf, difference)
+        elif (passed := now - self._block_began) >= _BLOCK_S:
+            if abs(self._block - self._block_before) <= _STEADY_S or self._waited >= _AT_EASE * passed:
                 self._floor = self._block
-            self._block_before, self._block, self._block_ends = self._block, difference, now + _BLOCK_S
+            self._begin_block(now, self._block, difference)
         self._block = min(self._block, difference)
         self._floor = min(self._floor, difference)
+
+    def _begin_block(self, now: float, before: float, difference: float) -> None:
+        self._block_before, self._block = before, difference
+        self._block_began, self._waited = now, 0.0

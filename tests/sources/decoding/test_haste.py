@@ -57,7 +57,7 @@ def test_who_waits_for_packets_is_not_slow() -> None:
     """What is late then is so for other reasons, and no picture comes sooner for others being left out."""
     stream = Stream()
     [stream.next(0.0) for _ in range(51)]
-    assert Order.LEAVE not in [stream.next(3.0, waited_s=0.7 * PERIOD_S) for _ in range(500)]
+    assert Order.LEAVE not in [stream.next(3.0, waited_s=0.3 * PERIOD_S) for _ in range(500)]
 
 
 def test_nothing_is_left_out_before_it_is_known_that_keyframes_come() -> None:

@@ -72,6 +72,15 @@ def test_a_camera_whose_clock_drifts_is_not_late() -> None:
         assert max(lag for lag, _ in camera.read(0.03, 12_000)) < 0.02
 
 
+@pytest.mark.parametrize("drift", [-5e-3, -1e-2])
+def test_a_camera_that_sends_fewer_frames_than_it_counts_is_not_late(drift: float) -> None:
+    """It stamps 25 frames a second, and the exposure takes a little longer; the reader is busy for 70%."""
+    camera = Camera(drift=drift)
+    assert max(lag for lag, _ in camera.read(0.028, 4000)) < 0.1
+    lag, right = camera.read(0.06, 50)[-1]
+    assert lag == pytest.approx(right, abs=0.1)
+
+
 @pytest.mark.parametrize("shift_s", [-3600.0, 20.0])
 def test_a_clock_that_is_set_is_learned_anew(shift_s: float) -> None:
     """Forward or back; later lags are seen all the same."""
