@@ -55,8 +55,9 @@ class SpoolFolder:
         begins = f"edged-{slug(node)}--"
         try:
             for path in self.path.glob("edged-*.json"):
-                # Behind another -- it may be a camera of a node whose name begins like ours.
-                ours = path.match(f"{begins}*.switched.json") and "--" not in path.name.removeprefix(begins)
+                # Behind another -, or --, it may be a camera of a node whose name begins like ours.
+                rest = path.name.removeprefix(begins)
+                ours = path.match(f"{begins}*.switched.json") and rest[0] != "-" and "--" not in rest
                 if (ours or path.match(f"edged-{origin}-*.webhook.json")) and path not in kept:
                     path.unlink(missing_ok=True)
                     log.info("file_of_camera_removed", path=str(path))
