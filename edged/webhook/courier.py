@@ -149,6 +149,7 @@ class Courier:
         except WebhookError as error:
             self._tell(str(error))
             if not error.final:
+                self._server.hang_up()  # it is quiet for a while now, and another may stand behind the name
                 return max(error.wait_s, self._backoff.after(0.0), 0.05)
             self._settle(notice, "refused")
         else:

@@ -232,14 +232,24 @@ def test_a_server_that_fails_for_a_while_gets_every_event_all_the_same() -> None
 
 
 def test_one_connection_does_for_all_events_until_nothing_more_comes() -> None:
-    with Server(200, 500, 200, keeps=True) as server:
+    with Server(200, keeps=True) as server:
         taker = sink(server.url)
         tell(taker, [event(number, "start", grey=9) for number in range(5)])
         until(counted(taker, delivered=5))
         assert (server.begun, server.over) == (1, 0)
         taker.close()
         until(lambda: server.over)
-    assert [one["event_id"] for one in server.events()] == [f"event{number}" for number in (0, 1, 1, 2, 3, 4)]
+    assert [one["event_id"] for one in server.events()] == [f"event{number}" for number in range(5)]
+
+
+def test_a_server_in_trouble_is_tried_again_over_another_connection() -> None:
+    with Server(500, 200, keeps=True) as server:
+        taker = sink(server.url)
+        tell(taker, [event(1, "start"), event(1, "end")])
+        until(counted(taker, delivered=2))
+        assert server.begun == 2
+        taker.close()
+    assert [one["type"] for one in server.events()] == ["start", "start", "end"]
 
 
 def test_a_connection_is_given_up_after_a_while_without_news(monkeypatch: pytest.MonkeyPatch) -> None:
