@@ -65,8 +65,8 @@ def checked(value: str) -> list[str]:
         ConfigError: one of them cannot be a camera's name; tells all that are wrong.
     """
     cameras = names(value)
-    if problems := [*_wrong_names(cameras, [setting.name for setting in declarations()])]:
-        raise ConfigError("; ".join(problems))
+    if problems := _wrong_names(cameras):
+        raise ConfigError("; ".join(text for _, text in problems))
     return cameras
 
 
@@ -86,17 +86,19 @@ def split(values: Mapping[str, str]) -> tuple[list[CameraValues], list[str]]:
         values: all settings, by name.
 
     Returns:
-        The cameras in the order of EDGED_CAMERAS, and a sentence for everything that is wrong.
+        The cameras in the order of EDGED_CAMERAS, and a sentence for everything that is wrong. Cameras whose
+        names do not do are left out, with their settings.
     """
-    cameras = names(values[CAMERAS])
-    known = [setting.name for setting in declarations()]
-    problems = [*_wrong_names(cameras, known)]
-    if not cameras:
+    named = names(values[CAMERAS])
+    wrong = _wrong_names(named)
+    problems = [text for _, text in wrong]
+    if not named:
         problems.append(f"{CAMERAS}={values[CAMERAS]!r} names no camera")
     if values.get(_CAMERA):
         problems.append(f"{_CAMERA} is the name of a single camera: leave it out beside {CAMERAS}")
-    if problems:
-        return [], problems
+    nameless = {camera for camera, _ in wrong}
+    cameras = [camera for camera in named if camera not in nameless]
+    theirs = tuple(f"{PREFIX}{re.sub('[^A-Z0-9]+', '_', camera.upper())}_" for camera in nameless)
     common: dict[str, str] = {}
     own: dict[str, dict[str, str]] = {camera: {} for camera in cameras}
     written: dict[str, dict[str, str]] = {camera: {} for camera in cameras}
@@ -105,6 +107,8 @@ def split(values: Mapping[str, str]) -> tuple[list[CameraValues], list[str]]:
             common[name] = value
             continue
         readings = [(camera, rest) for camera, rest in _readings(name, cameras) if exists(rest)]
+        if not readings and name.startswith(theirs):
+            continue
         if problem := _wrong_setting(name, value, cameras, readings):
             problems.append(problem)
             continue
@@ -122,28 +126,31 @@ def split(values: Mapping[str, str]) -> tuple[list[CameraValues], list[str]]:
     ], problems
 
 
-def _wrong_names(cameras: Sequence[str], known: Sequence[str]) -> Iterator[str]:
+def _wrong_names(cameras: Sequence[str]) -> list[tuple[str, str]]:
+    """Names that do not do, and why."""
+    known = [setting.name for setting in declarations()]
+    wrong: list[tuple[str, str]] = []
     taken: dict[str, str] = {}
     for camera in cameras:
         name = key(camera)
         if _NAME.fullmatch(camera) is None:
-            yield (
-                f"{CAMERAS} names {camera!r}: a camera's name begins with a letter and has "
-                "letters, digits, - and _, 32 at the most"
-            )
+            rule = "a camera's name begins with a letter and has letters, digits, - and _, 32 at the most"
+            wrong.append((camera, f"{CAMERAS} names {camera!r}: {rule}"))
             continue
         begun = [one for one in known if f"{one}_".startswith(f"{PREFIX}{name}_")]
         if begun:
-            yield (
-                f"{CAMERAS} names {camera!r}, and {begun[0]} begins like that: it could be read two "
-                f"ways; call the camera {camera}1 or cam_{camera}"
+            why = (
+                f"and {begun[0]} begins like that: it could be read two ways; "
+                f"call the camera {camera}1 or cam_{camera}"
             )
+            wrong.append((camera, f"{CAMERAS} names {camera!r}, {why}"))
         if name in taken:
             twice = (
                 "twice" if taken[name] == camera else f"and {taken[name]!r}, which settings cannot tell apart"
             )
-            yield f"{CAMERAS} names {camera!r} {twice}"
+            wrong.append((camera, f"{CAMERAS} names {camera!r} {twice}"))
         taken[name] = camera
+    return wrong
 
 
 def _readings(name: str, cameras: Sequence[str]) -> list[tuple[str, str]]:
