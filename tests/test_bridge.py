@@ -110,14 +110,16 @@ def test_a_thread_can_have_a_lower_priority_than_the_others() -> None:
 
 
 def test_a_thread_gives_way_in_a_process_that_gives_way_itself() -> None:
-    """With Nice=10 in the unit 3 would be before all others, if the kernel let it be so."""
+    """With Nice=10 in the unit 3 would be before all others, if the kernel let it be so; 19 is the end."""
     script = (
         "import os, threading; from edged import bridge; "
-        "bridge.start('camera', lambda: print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) "
-        "- os.getpriority(os.PRIO_PROCESS, os.getpid())), nice=3).join()"
+        "bridge.start('camera', lambda: print(os.getpriority(os.PRIO_PROCESS, os.getpid()), "
+        "os.getpriority(os.PRIO_PROCESS, threading.get_native_id())), nice=3).join()"
     )
     command = ["nice", "-n", "10", sys.executable, "-c", script]
-    assert subprocess.check_output(command, text=True, timeout=60) == "3\n"
+    given, own = map(int, subprocess.check_output(command, text=True, timeout=60).split())
+    assert given == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+    assert own == min(given + 3, 19)
 
 
 def test_a_thread_has_the_priority_of_all_others_unless_it_is_asked_to_have_less() -> None:
