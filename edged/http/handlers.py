@@ -17,7 +17,7 @@ from edged.http import recordings
 from edged.http.answers import JsonPage, Page, Seated, Seats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from edged.http.views import Display
 
@@ -188,9 +188,17 @@ def _health(display: Display) -> dict[str, Any]:
     failed = not states or states == {"failed"}
     return {
         "status": "failed" if failed else "ok" if states == {"ok"} else "degraded",
-        "problems": [f"{name}: {problem}" for name, health in each.items() for problem in health["problems"]],
+        "problems": _problems({name: health["problems"] for name, health in each.items()}),
         "cameras": each,
     }
+
+
+def _problems(by_camera: Mapping[str, Sequence[str]]) -> list[str]:
+    """Each with its camera; what all of several cameras have, as a refused reload, once."""
+    every = [*by_camera.values()]
+    shared = [one for one in every[0] if all(one in told for told in every)] if len(every) > 1 else []
+    own = [f"{name}: {one}" for name, told in by_camera.items() for one in told if one not in shared]
+    return shared + own
 
 
 class MetricsPage(Page):

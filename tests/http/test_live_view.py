@@ -367,9 +367,15 @@ def test_several_cameras_have_pages_below_their_names() -> None:
         for name in ("front", "back"):
             assert re.search(rf'^edged_frames_inferred_total{{camera="{name}"}} 295', metrics, re.MULTILINE)
         assert len(re.findall(r"^# TYPE edged_fps ", metrics, re.MULTILINE)) == 1
+        for one, troubles in ((front, ("refused", "dark")), (back, ("refused",))):
+            one.state(dataclasses.replace(RUNNING, degraded=troubles))
+        assert json.loads(get(front, "/healthz")[2])["problems"] == ["refused", "front: dark"]
+        front.state(RUNNING)
         back.state(dataclasses.replace(RUNNING, camera_online=False))
         status, _, body = get(front, "/healthz")
-        assert (status, json.loads(body)["status"]) == (200, "degraded")
+        told = json.loads(body)
+        assert (status, told["status"]) == (200, "degraded")
+        assert [problem[:17] for problem in told["problems"]] == ["back: the source "]
         front.state(dataclasses.replace(RUNNING, camera_online=False))
         assert get(front, "/healthz")[0] == 503
         back.close()
