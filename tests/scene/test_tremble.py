@@ -27,6 +27,25 @@ def test_it_is_the_usual_until_three_places_are_known() -> None:
     assert taken([(0.0, 10, 200), (0.1, 90, 200)]).heights == USUAL
 
 
+def test_what_is_found_first_counts_as_much_as_what_is_usual() -> None:
+    assert taken([(n / 10, 10, 200) for n in range(3)]).heights == pytest.approx(USUAL / 2)
+
+
+def test_frames_of_one_moment_teach_nothing() -> None:
+    assert taken([(1.0, 10, 200), (1.0, 90, 200), (1.0, 10, 200)]).heights == USUAL
+
+
+def test_a_box_two_pixels_high_trembles_in_its_own_heights_and_none_in_less_than_a_pixel() -> None:
+    def of(height: float) -> float:
+        tremble = Tremble()
+        for now, x in ((0.0, 10.0), (0.1, 11.0), (0.2, 10.0)):
+            tremble.take(now, (x, 20 - height, x + 2, 20.0))
+        return tremble.heights - USUAL / 2
+
+    assert of(1.0) == pytest.approx(2 * of(2.0))
+    assert of(0.5) == pytest.approx(of(1.0))
+
+
 @pytest.mark.parametrize("speed", [0.0, 3.0, 80.0])
 def test_who_goes_straight_on_does_not_tremble_however_fast_and_however_seldom_seen(speed: float) -> None:
     chance = Random(1)  # noqa: S311  # a repeatable course
