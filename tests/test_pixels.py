@@ -267,3 +267,8 @@ def test_what_moves_is_seen_in_the_luminance(matrix: int, full: bool) -> None:  
     assert background.look(street, 1.2) is Change.NONE
     street[60:160, 100:140] = 200
     assert background.look(planes_of(street, matrix, full=full), 1.4) is Change.PART
+
+
+def test_opencv_works_in_the_thread_that_asks() -> None:
+    """Its own threads go on looking for work for a while, on cores that are the model's."""
+    assert cv2.getNumThreads() == 1
