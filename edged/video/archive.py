@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _BLOCK = 64 << 10
 """Bytes of lines that are read one after the other; longer files are halved until so much is left."""
 _MOST_PICTURE = 16 << 20
+_LATE_S = 1.0
+"""A segment of a camera's own packets is named after the second in which the first was read: its picture may
+have come before."""
+_ROUNDED_S = 0.001
+"""By so much moments are rounded."""
 _SLACK_S = 2.0
 """A moment so long after the last line still belongs to the segment: the next may be in the making."""
 
@@ -69,14 +74,17 @@ class Archive:
         Args:
             ts: UTC, seconds since the epoch.
         """
-        begun: list[str] = []
+        begun: list[tuple[float, str]] = []
         with suppress(OSError):
             names = (path.name for path in self._folder.iterdir() if path.suffix == VIDEO)
-            begun = [name for name in names if _start(name) <= ts]
+            begun = sorted((start, name) for name in names if (start := _start(name)) <= ts + _LATE_S)
         # Where the clock has gone back, or the last segment is in the making, it may be the one before.
-        for name in sorted(begun, reverse=True)[:2]:
+        for start, name in reversed(begun[-3:]):
+            lines = self._folder / f"{name.removesuffix(VIDEO)}{LINES}"
             with suppress(OSError, ValueError, KeyError, TypeError):
-                after_s = _offset(self._folder / f"{name.removesuffix(VIDEO)}{LINES}", ts)
+                if start > ts and _first(lines) > ts + _ROUNDED_S:
+                    continue
+                after_s = _offset(lines, ts)
                 if after_s is not None:
                     return name, after_s
         return None
@@ -89,6 +97,12 @@ def _start(name: str) -> float:
         if stem is not None:
             return datetime.strptime(stem.partition("_")[0], STAMP).replace(tzinfo=UTC).timestamp()
     return math.inf
+
+
+def _first(lines: Path) -> float:
+    """When the first frame was captured of which there is a line."""
+    with _opened(lines) as stream:
+        return _times(stream.readline())[0]
 
 
 def _offset(lines: Path, ts: float) -> float | None:

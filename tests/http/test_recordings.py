@@ -254,6 +254,19 @@ def test_a_moment_is_found_by_the_lines_beside_the_video(tmp_path: Path) -> None
             assert asked(sink, f"/moment.json?at={START + outside}") == {"video": None}
 
 
+def test_a_picture_that_came_in_the_second_before_its_segment_is_found(tmp_path: Path) -> None:
+    """Of a camera's own packets: the segment is named after when the first was read, and it came sooner."""
+    before, own = (tmp_path / f"2026-11-23T03-01-{second}Z.mp4" for second in (20, 22))
+    for video, came in ((before, START - 1.94), (own, START - 0.06)):
+        video.write_bytes(b"x")
+        lines = ({"ts_capture": came + number / 25, "pts": 0, "at": number / 25} for number in range(45))
+        video.with_suffix(".jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    archive = Archive(tmp_path)
+    assert archive.find(START - 0.06) == (own.name, 0.0)
+    assert archive.find(START - 0.02) == (own.name, 0.04)
+    assert archive.find(START - 0.5) == (before.name, 1.44)
+
+
 def test_files_that_are_not_whole_are_no_fault_of_ours(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     assert Archive(tmp_path / "gone").find(START) is None
