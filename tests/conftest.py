@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ ROOT = Path(__file__).parent.parent
 # A machine that is shared stalls now and then: how long one example takes says nothing.
 settings.register_profile("edged", deadline=None)
 settings.load_profile("edged")
+# A shell lets what it runs in the background ignore Ctrl-C, and .ci/run has the suites there: all programs
+# that a test starts would ignore it, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 _NO_SKIPS = bool(os.environ.get("EDGED_TESTS_NO_SKIPS"))
 
 
