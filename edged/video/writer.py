@@ -36,9 +36,10 @@ class Writer:
 
     Args:
         recorder: used by this thread only, once it is started.
+        backoff: how long to wait before the disk is tried again; by default up to half a minute.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, backoff: Backoff | None = None) -> None:
         self.problem = ""
         """Why nothing is recorded; empty when all is well. Whatever is put meanwhile is lost."""
         self._recorder = recorder
@@ -49,7 +50,7 @@ class Writer:
         self._ended = threading.Event()
         self._ended.set()
         self._behind = False
-        self._backoff = Backoff(1.0, 30.0, steady_s=_CALM_S, spread=0.0)
+        self._backoff = backoff or Backoff(1.0, 30.0, steady_s=_CALM_S, spread=0.0)
         self._failed_at = -_CALM_S
 
     def start(self, fault: OSError | None = None) -> None:
@@ -127,11 +128,11 @@ class Writer:
         self.problem = _reason(error)
         pause_s = self._backoff.after(time.monotonic() - self._failed_at)
         while not self._closing.wait(pause_s):
-            pause_s = self._backoff.after(0.0)
             try:
                 self._recorder.probe()
             except OSError as again:
                 self.problem = _reason(again)
+                pause_s = self._backoff.after(0.0)
             else:
                 self.problem = ""
                 break
