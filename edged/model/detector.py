@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _MOST_THREADS = 4
-_SHOWN_LABELS = 20
 """More threads than this have never paid for models of the size that a Raspberry Pi can run."""
+_SHOWN_LABELS = 20
+"""Of a model, where a message lists what it finds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,3 @@ class Burst:
         """Count them: they will never be decoded."""
         skipping.left_out(RATE, len(self._held))
         self._held.clear()
-
-
-__all__ = ["Burst"]
