@@ -46,7 +46,7 @@ def feed(clip: Path, copier: Copier | None) -> tuple[float, int]:
 def recorded(clip: Path, folder: Path) -> tuple[float, int, int]:
     """Share of a core while the clip is recorded; packets sent, and packets in the files."""
     recorder = FolderRecorder(
-        folder, Retention(folder, budget=10**9, reserve=10**8), length=60.0, events=None
+        folder, Retention(folder, budget=10**9, reserve=10**8), length_s=60.0, events=None
     )
     writer = Writer(recorder)
     recorder.open()

@@ -125,7 +125,7 @@ def _tell(demo: Demo, outcome: DemoOutcome) -> None:
     print(f"          {tally.messages} received, among them each of {len(tally.frames)} frames, in order")
     print(f"video     {outcome.video}")
     size = f"{outcome.width}x{outcome.height}"
-    print(f"          {outcome.codec}, {size}, {outcome.frames} frames, {outcome.seconds:.1f} s")
+    print(f"          {outcome.codec}, {size}, {outcome.frames} frames, {outcome.duration_s:.1f} s")
     print(f"lines     {demo.jsonl}")
 
     print(f"\nWhat happened, as 'edged events {demo.events}' tells it")

@@ -74,13 +74,13 @@ class CameraFigures:
 
     def account(self, parts: Assembly) -> Outcome:
         """What the run came to, told in the log."""
-        seconds = self.runs_s
+        duration_s = self.runs_s
         frames = self.ledger.counts()
-        outcome = Outcome(frames, _sink_counts(parts), seconds)
+        outcome = Outcome(frames, _sink_counts(parts), duration_s)
         tell = self._log.error if frames.in_flight else self._log.info
         tell("ledger", captured=frames.captured, inferred=frames.inferred, still=frames.still,
              dropped=dict(frames.dropped), in_flight=frames.in_flight, sinks=outcome.sinks,
-             seconds=round(seconds, 3))  # fmt: skip
+             seconds=round(duration_s, 3))  # fmt: skip
         return outcome
 
 

@@ -15,7 +15,7 @@ class Outcome:
     frames: FrameCounts
     sinks: dict[str, dict[str, int]]
     """By sink: results taken, and lost by cause."""
-    seconds: float
+    duration_s: float
     """From the first frame asked for to the last one drained."""
 
 
@@ -36,5 +36,5 @@ def together(outcomes: dict[str, Outcome]) -> Outcome:
             still=sum(frames.still for frames in every),
         ),
         {f"{name}/{sink}": counts for name, one in outcomes.items() for sink, counts in one.sinks.items()},
-        max((outcome.seconds for outcome in outcomes.values()), default=0.0),
+        max((outcome.duration_s for outcome in outcomes.values()), default=0.0),
     )

@@ -221,7 +221,7 @@ def recorder(settings: Settings) -> Recorder:
             # When the model has seen something, that was a while ago.
             events = replace(events, pre_roll_s=events.pre_roll_s + settings.max_age)
         phase = 0.0 if events is not None else _phase(settings)
-        return FolderRecorder(target, retention, length=settings.segment, events=events, phase=phase)
+        return FolderRecorder(target, retention, length_s=settings.segment, events=events, phase=phase)
     if target.suffix.lower() not in FILES:
         raise SinkError(
             f"the output {str(target)!r} is no folder and does not end in .mp4",

@@ -121,7 +121,7 @@ class DemoOutcome:
     height: int
     frames: int
     """In the video."""
-    seconds: float
+    duration_s: float
     """Length of the video."""
 
 
@@ -287,9 +287,9 @@ class Demo:
                 times = [frame.time for frame in container.decode(stream)]
         except (OSError, IndexError, av.error.FFmpegError) as error:
             raise DemoError(f"the video {str(self.video)!r} cannot be read: {error}") from error
-        seconds = times[-1] * len(times) / (len(times) - 1) if len(times) > 1 else 0.0
+        duration_s = times[-1] * len(times) / (len(times) - 1) if len(times) > 1 else 0.0
         return DemoOutcome(
-            tally, delivery, self.video, codec.name, codec.width, codec.height, len(times), seconds
+            tally, delivery, self.video, codec.name, codec.width, codec.height, len(times), duration_s
         )
 
 

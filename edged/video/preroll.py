@@ -24,13 +24,13 @@ class PreRoll:
     """A ring of samples that always begins with a keyframe.
 
     Args:
-        seconds: how far it reaches back; up to the keyframe before that.
+        reach_s: how far it reaches back; up to the keyframe before that.
         most_bytes: when it is larger it reaches back less, which is told once; a single group of pictures
             that is larger than that is left out whole.
     """
 
-    def __init__(self, seconds: float, *, most_bytes: int = _MOST_BYTES) -> None:
-        self._ticks = round(seconds * CLOCK_HZ)
+    def __init__(self, reach_s: float, *, most_bytes: int = _MOST_BYTES) -> None:
+        self._ticks = round(reach_s * CLOCK_HZ)
         self._most_bytes = most_bytes
         self._samples: deque[Sample] = deque()
         self._keyframes: deque[int] = deque()

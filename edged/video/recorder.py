@@ -176,7 +176,7 @@ class FolderRecorder:
     Args:
         folder: created if it is not there.
         retention: keeps it small.
-        length: seconds of a segment; it ends with the first keyframe after that.
+        length_s: of a segment; it ends with the first keyframe after that.
         events: None records all the time.
         phase: share of a segment, 0..1, by which the first one is shorter: cameras that begin together do not
             all end a segment, and give it to the disk, in one moment.
@@ -190,13 +190,13 @@ class FolderRecorder:
         folder: Path,
         retention: Retention,
         *,
-        length: float,
+        length_s: float,
         events: Events | None,
         phase: float = 0.0,
     ) -> None:
         self.target = folder
         self._retention = retention
-        self._ticks = round(length * CLOCK_HZ)
+        self._ticks = round(length_s * CLOCK_HZ)
         self._ends_at = self._ticks - round(phase * self._ticks)
         """Ticks of the present segment."""
         self._events = events

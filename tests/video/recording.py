@@ -50,7 +50,7 @@ def into_folder(
 ) -> VideoSink:
     """A sink that writes segments."""
     retention = Retention(folder, budget=budget, reserve=reserve)
-    return video_sink(FolderRecorder(folder, retention, length=length, events=events))
+    return video_sink(FolderRecorder(folder, retention, length_s=length, events=events))
 
 
 def record(sink: VideoSink, results: Iterable[Result]) -> None:

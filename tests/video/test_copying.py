@@ -38,7 +38,7 @@ FPS = 25
 def copying(folder: Path, *, length: float = 2.0, events: Events | None = None) -> VideoSink:
     retention = Retention(folder, budget=None, reserve=0)
     return VideoSink(
-        FolderRecorder(folder, retention, length=length, events=events),
+        FolderRecorder(folder, retention, length_s=length, events=events),
         meter=Meter(),
         boot_id="b" * 32,
         copies=True,
@@ -250,7 +250,7 @@ class Blocked(FolderRecorder):
 def test_a_disk_that_stands_still_holds_no_camera_up(tmp_path: Path) -> None:
     clips = [make(tmp_path / f"{n}.ts", frames=n, b_frames=0) for n in (200, 100)]
     recorder = Blocked(
-        tmp_path / "out", Retention(tmp_path / "out", budget=None, reserve=0), length=60, events=None
+        tmp_path / "out", Retention(tmp_path / "out", budget=None, reserve=0), length_s=60, events=None
     )
     recorder.go = threading.Event()
     writer = Writer(recorder)

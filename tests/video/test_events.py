@@ -121,7 +121,7 @@ def test_confirmed_objects_of_the_labels_and_zones_that_matter_are_recorded(
         return Presence(counts, {"porch": {"person": 1} if 9 <= pts < 12 else {}, "road": {"cat": 1}}, {})
 
     sink = video_sink(
-        FolderRecorder(tmp_path, Retention(tmp_path, budget=None, reserve=0), length=60, events=wanted),
+        FolderRecorder(tmp_path, Retention(tmp_path, budget=None, reserve=0), length_s=60, events=wanted),
         wanted,
     )
     record(sink, with_presence(there))
@@ -224,7 +224,7 @@ def test_what_comes_before_a_keyframe_is_not_kept() -> None:
 
 
 def test_pictures_of_events_do_not_pile_up_while_the_encoder_fails(tmp_path: Path) -> None:
-    recorder = FolderRecorder(tmp_path, Retention(tmp_path, budget=None, reserve=0), length=60, events=ROLL)
+    recorder = FolderRecorder(tmp_path, Retention(tmp_path, budget=None, reserve=0), length_s=60, events=ROLL)
     sink = video_sink(recorder, codecs=("no_such_encoder",))
     sink.open()
     for number, made in enumerate(results(0.5)):

@@ -173,7 +173,7 @@ def test_what_others_have_deleted_is_no_error(tmp_path: Path) -> None:
 def test_a_recording_stays_within_its_budget(tmp_path: Path, budget: int) -> None:
     encoder = Encoder(SOFTWARE, 96, 72)
     recorder = FolderRecorder(
-        tmp_path, Retention(tmp_path, budget=budget, reserve=0), length=3600, events=None
+        tmp_path, Retention(tmp_path, budget=budget, reserve=0), length_s=3600, events=None
     )
     most = 0
     for made in results(30, noise=True, size=(96, 72)):
