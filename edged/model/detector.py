@@ -38,7 +38,7 @@ log = structlog.get_logger()
 _MOST_THREADS = 4
 """More threads than this have never paid for models of the size that a Raspberry Pi can run."""
 _SHOWN_LABELS = 20
-"""Of a model, where a message lists what it finds."""
+"""So many of a model are listed where a message says what it finds."""
 
 
 @dataclass(frozen=True, slots=True)
