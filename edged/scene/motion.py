@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 _LONGEST = 255
 """Pixels of the longer side of the small picture at the most: an eighth of 720p. It averages noise away."""
-_STRIP = 1 << 16
-"""Pixels that OpenCV makes in one thread whatever happens."""
 _DARK = 32.0
 """Added before the logarithm, in levels of 0..255: below it a camera gives more noise than picture."""
 _LEARNS_S = 1.0
@@ -165,24 +163,12 @@ def _small(pixels: Pixels) -> _Mask:
     """The luminance, halved until it is small: nothing else is as quick in OpenCV."""
     image = pixels.y if isinstance(pixels, Planes) else pixels
     while max(image.shape) > _LONGEST:
-        image = _halved(image)
+        height, width = max(1, image.shape[0] // 2), max(1, image.shape[1] // 2)
+        even = image[: 2 * height, : 2 * width]
+        image = cast("Image", cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
     if isinstance(pixels, Planes):
         return pixels.full_luminance(image)
     return cast("_Mask", cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
-
-
-def _halved(image: Image) -> Image:
-    """Half as wide and half as high, by the means of four pixels each."""
-    height, width = max(1, image.shape[0] // 2), max(1, image.shape[1] // 2)
-    half = np.empty((height, width, *image.shape[2:]), np.uint8)
-    # In strips that OpenCV finds too small to share with its other threads: waking one takes longer than
-    # it helps, and it goes on looking for work for a while.
-    rows = max(1, _STRIP // width)
-    for top in range(0, height, rows):
-        strip = half[top : top + rows]
-        even = image[2 * top : 2 * (top + len(strip)), : 2 * width]
-        cv2.resize(even, (width, len(strip)), dst=strip, interpolation=cv2.INTER_AREA)
-    return half
 
 
 def _soft(plane: _Plane) -> _Plane:
