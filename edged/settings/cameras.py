@@ -115,15 +115,16 @@ def split(values: Mapping[str, str]) -> tuple[list[CameraValues], list[str]]:
         camera, rest = readings[0]
         own[camera][rest] = value
         written[camera][rest] = name
-    problems += _shared_output(common, own)
-    return [
+    every = [
         CameraValues(
             camera,
             {**common, **_own_folder(common, camera), **own[camera], _CAMERA: camera},
             written[camera],
         )
         for camera in cameras
-    ], problems
+    ]
+    problems += _shared_output(every)
+    return every, problems
 
 
 def _wrong_names(cameras: Sequence[str]) -> list[tuple[str, str]]:
@@ -194,22 +195,22 @@ def suggestion(name: str, cameras: Sequence[str] = ()) -> str:
     return f"; did you mean {close[0]}?" if close else "; 'edged env' lists all of them"
 
 
-def _shared_output(common: Mapping[str, str], own: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def _shared_output(every: Sequence[CameraValues]) -> Iterator[str]:
     """Neither a file nor a folder can hold the video of several cameras."""
     owners: dict[PurePath, str] = {}
-    for camera, values in own.items():
-        given = {**common, **_own_folder(common, camera), **values}.get(_OUTPUT)
+    for one in every:
+        given = one.values.get(_OUTPUT)
         if not given:
             continue
         target = PurePath(given)
         if target in owners:
             kind = "file" if target.suffix else "folder"
             yield (
-                f"{_OUTPUT}={given!r} is one {kind} for the cameras {owners[target]!r} and {camera!r}: "
+                f"{_OUTPUT}={given!r} is one {kind} for the cameras {owners[target]!r} and {one.camera!r}: "
                 f"name a folder in {_OUTPUT}, which gets a folder a camera, or set another "
-                f"{of_camera(_OUTPUT, camera)}"
+                f"{of_camera(_OUTPUT, one.camera)}"
             )
-        owners[target] = camera
+        owners[target] = one.camera
 
 
 def _own_folder(common: Mapping[str, str], camera: str) -> dict[str, str]:
