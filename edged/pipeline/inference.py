@@ -197,7 +197,7 @@ class Inference:
                 self._ledger.dropped("superseded")
 
     def _claimed(self) -> None:
-        if self._intake is not None:
+        if self._renews and self._intake is not None:  # otherwise nobody waits for it
             self._intake.frames.wake()
 
     def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> FrameJob | None:
