@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from daemon import until
 from made import START
-from test_recordings import NAME, asked, event, get
+from test_recordings import NAME, asked, event
+from viewing import get
 
 from edged import bridge
 from edged.contract import happenings

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor  # not in the package
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
+import viewing
 from daemon import until
 from made import START
+from viewing import TOKEN, get
 
 from edged.http.events import EventLog
 from edged.http.site import Site
@@ -24,10 +24,9 @@ from edged.sinks.http import HttpSink
 from edged.video.archive import Archive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-TOKEN = "0123456789abcdef"  # noqa: S105  # of nobody
 NAME = "2026-11-23T03-01-22Z.mp4"
 """A segment that begins at START."""
 
@@ -63,27 +62,8 @@ def event(
     )
 
 
-@contextmanager
-def serving(folder: Path | None = None, *, token: str | None = None) -> Iterator[HttpSink]:
-    archive = None if folder is None else Archive(folder)
-    sink = HttpSink(Site(parse("127.0.0.1:0"), token=token), archive=archive)
-    sink.open()
-    try:
-        yield sink
-    finally:
-        sink.close()
-
-
-def get(sink: HttpSink, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(
-        "127.0.0.1", int(sink.url.rstrip("/").rpartition(":")[2]), timeout=10
-    )
-    try:
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, {name.title(): value for name, value in answer.getheaders()}, answer.read()
-    finally:
-        connection.close()
+def serving(folder: Path | None = None, *, token: str | None = None) -> AbstractContextManager[HttpSink]:
+    return viewing.serving(token=token, archive=None if folder is None else Archive(folder))
 
 
 def asked(sink: HttpSink, path: str) -> Any:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from edged.pixels import Pixels
     from edged.records import Image
+    from edged.video.archive import Archive
 
 TOKEN = "0123456789abcdef"  # noqa: S105  # of nobody
 
@@ -49,10 +50,16 @@ REPORT = Report(
 
 @contextmanager
 def serving(
-    address: str = "127.0.0.1:0", token: str | None = None, *, has_video: bool = False
+    address: str = "127.0.0.1:0",
+    token: str | None = None,
+    *,
+    has_video: bool = False,
+    archive: Archive | None = None,
 ) -> Iterator[HttpSink]:
     """A live view that is open."""
-    sink = HttpSink(Site(parse(address), token=token), title="front door", has_video=has_video)
+    sink = HttpSink(
+        Site(parse(address), token=token), title="front door", has_video=has_video, archive=archive
+    )
     sink.open()
     try:
         yield sink
