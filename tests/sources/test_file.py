@@ -53,6 +53,36 @@ def test_a_format_that_ffmpeg_does_not_know_is_told(demo_clip: Path, tmp_path: P
         FileSource(str(clip)).open()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("notes.txt", b"Nobody has filmed this.\n" * 40, "is text, of which FFmpeg would draw pictures"),
+        ("read.NFO", b"\x1b[31mred\x1b[0m\n" * 40, "is text, of which FFmpeg would draw pictures"),
+        ("some.bin", b"XBIN\x1a\x50\x00\x19\x00\x10\x00" + b"A\x07" * 2000, "is text, of which FFmpeg"),
+        ("list.txt", b"ffconcat version 1.0\nfile clip.mp4\n", "is a list of files, no video"),
+    ],
+)
+def test_what_nobody_has_filmed_is_no_source(
+    demo_clip: Path, tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    """FFmpeg makes pictures of it: a wrong path would be a camera that sees nothing, and says so for ever."""
+    (tmp_path / "clip.mp4").write_bytes(demo_clip.read_bytes())
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=words) as refused:
+        FileSource(str(tmp_path / name)).open()
+    assert name in str(refused.value)
+    assert "EDGED_SOURCE" in refused.value.hint
+
+
+def test_a_percent_sign_in_a_name_is_no_pattern(tmp_path: Path) -> None:
+    """FFmpeg would show the pictures that are numbered so, in place of the one of that name."""
+    for name, grey in (("s1.tga", 40), ("s%d.tga", 200)):
+        head = struct.pack("<BBB5xHHHHBB", 0, 0, 2, 0, 0, 32, 32, 24, 0)
+        (tmp_path / name).write_bytes(head + bytes([grey]) * 32 * 32 * 3)
+    frames, _ = played(FileSource(str(tmp_path / "s%d.tga")))
+    assert [round(float(frame.image.mean())) for frame in frames] == [200]
+
+
 def in_order(frames: list[Frame]) -> bool:
     """Whether numbers have no gaps and times rise."""
     return [frame.frame_id for frame in frames] == list(range(len(frames))) and all(

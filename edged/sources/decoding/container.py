@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import av
+import av.container
 import av.error
 from av.stream import Disposition
 
@@ -33,6 +34,11 @@ _BARE = frozenset({"av1", "cavsvideo", "evc", "h264", "hevc", "m4v", "mpegvideo"
 """Formats without a container, and so without timestamps."""
 _NO_TIMES = 0x80
 """``AVFMT_NOTIMESTAMPS`` of FFmpeg, which then makes up some."""
+_NO_FOOTAGE = {
+    **dict.fromkeys(("adf", "bin", "idf", "tty", "xbin"), "is text, of which FFmpeg would draw pictures"),
+    "concat": "is a list of files, no video",
+}
+"""Formats that FFmpeg takes for video, most of them by the end of a name as ``.txt``, and what they are."""
 _IN_PARTS = frozenset({"dash", "hls"})
 """Formats that come a few seconds at a time: that those are older than the newest is no lag."""
 
@@ -91,13 +97,11 @@ class Container:
             late = 0 < limit_s <= time.monotonic() - began
             reason = self._reason(TimeoutError() if late else error, limit_s)
             raise SourceError(f"{name} cannot be opened: {reason}", hint=hint) from None
-        if not self._container.streams.video:
+        try:
+            self._stream = _video(self._container)
+        except ValueError as error:
             self._container.close()
-            raise SourceError(f"{name} has no video in it", hint=hint)
-        self._stream = max(self._container.streams.video, key=_rank)
-        if self._stream.codec_context is None:
-            self._container.close()  # type: ignore[unreachable]  # PyAV's types do not know of it
-            raise SourceError(f"{name} has video in a format that FFmpeg does not know", hint=hint)
+            raise SourceError(f"{name} {error}", hint=hint) from None
         # One thread: frame threads would hold more frames in memory, and cores have better things to do.
         self._stream.codec_context.thread_count = 1
         self.strict = strict and self._stream.codec_context.name in _STRICT
@@ -264,6 +268,22 @@ class Container:
 def _has_times(form: av.ContainerFormat) -> bool:
     """Whether packets have times that tell how late they are."""
     return not int(form.flags) & _NO_TIMES and not _IN_PARTS.intersection(form.name.split(","))
+
+
+def _video(container: av.container.InputContainer) -> av.VideoStream:
+    """The stream to be shown.
+
+    Raises:
+        ValueError: there is none that anybody has filmed; says so as the end of a sentence.
+    """
+    if why := _NO_FOOTAGE.get(container.format.name):
+        raise ValueError(why)
+    if not container.streams.video:
+        raise ValueError("has no video in it")
+    stream = max(container.streams.video, key=_rank)
+    if stream.codec_context is None:
+        raise ValueError("has video in a format that FFmpeg does not know")
+    return stream
 
 
 def _rank(stream: av.VideoStream) -> int:

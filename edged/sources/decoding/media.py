@@ -188,9 +188,14 @@ def _clip(path: Path, skipping: Skipping | None, choice: DecoderChoice | None) -
     from edged.sources.decoding.container import Container  # noqa: PLC0415  # FFmpeg is slow to import
 
     try:
-        # As a file: URL, a name with a colon or a percent sign in it is just a name.
+        # As a file: URL, a name with a colon in it is just a name, and so without patterns one with %d.
         return Container(
-            f"file:{path}", name=f"the source {str(path)!r}", hint=_HINT, skipping=skipping, choice=choice
+            f"file:{path}",
+            name=f"the source {str(path)!r}",
+            hint=_HINT,
+            options={"pattern_type": "none"},
+            skipping=skipping,
+            choice=choice,
         )
     except SourceError as error:
         if is_cut_short(path):
