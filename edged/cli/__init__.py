@@ -6,11 +6,16 @@ import argparse
 import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edged import __version__
 from edged.errors import EdgedError, SinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COMMANDS = {
     "run": "run the daemon",
@@ -64,6 +69,30 @@ def add_env_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
     )
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number, in these bounds."""
+
+    def read(text: str) -> int:
+        with suppress(ValueError):
+            if least <= (value := int(text)) <= most:
+                return value
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from {least} to {most}")
+
+    return read
+
+
+def above_zero(most: float, unit: str = "a number") -> Callable[[str], float]:
+    """The type of an option that is more than nothing, and so much at the most."""
+
+    def read(text: str) -> float:
+        with suppress(ValueError):
+            if 0 < (value := float(text)) <= most:  # which "nan" is not
+                return value
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not {unit}, more than 0 and up to {most:g}")
+
+    return read
 
 
 def _complain(text: str) -> None:

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from edged.cli import add_env_file
+from edged.cli import add_env_file, whole
 from edged.settings import loading
 
 if TYPE_CHECKING:
@@ -21,8 +21,16 @@ _BAR = 32
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_env_file(parser)
-    parser.add_argument("--frames", type=int, default=150, metavar="N", help="frames a round (default: 150)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (default: 5)")
+    parser.add_argument(
+        "--frames",
+        type=whole(2, 1_000_000),
+        default=150,
+        metavar="N",
+        help="frames a round, 2 or more (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rounds", type=whole(1, 1000), default=5, metavar="N", help="rounds (default: %(default)s)"
+    )
     parser.add_argument(
         "--tune", action="store_true", help="try every share of the cores and print the settings for the best"
     )
@@ -42,10 +50,10 @@ def run(options: argparse.Namespace) -> int:
         print(
             "EDGED_TILES and EDGED_REGIONS are left out: one look at each frame is measured", file=sys.stderr
         )
-    frames, rounds = max(2, options.frames), max(1, options.rounds)
     if options.tune:
-        return _tune(benchmark.tune(settings, frames=frames, rounds=rounds), as_json=options.json)
-    found = benchmark.measure(settings, frames=frames, rounds=rounds)
+        trials = benchmark.tune(settings, frames=options.frames, rounds=options.rounds)
+        return _tune(trials, as_json=options.json)
+    found = benchmark.measure(settings, frames=options.frames, rounds=options.rounds)
     if options.json:
         print(json.dumps(dataclasses.asdict(found), indent=1))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -10,10 +9,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.cli import above_zero
 from edged.contract.words import printable
 from edged.errors import EdgedError, SourceError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable
 
     from edged.mqtt.link.client import BrokerAccess
@@ -43,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mqtt-version", choices=("5", "3.1.1"), default="5", help="protocol (default: 5)")
     parser.add_argument(
         "--listen",
-        type=_seconds,
+        type=above_zero(_DAY, "seconds"),
         default=25.0,
         metavar="SECONDS",
         help="who runs and says nothing for so long is silent; more than two of its EDGED_STATS_INTERVAL "
@@ -52,16 +53,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--watch", action="store_true", help="show it anew every second, until Ctrl-C")
     shape.add_argument("--json", action="store_true", help="print JSON, one object a camera in a list")
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= _DAY:
-        raise argparse.ArgumentTypeError(f"{text!r} is not seconds, more than 0 and up to {_DAY}")
-    return value
 
 
 def run(options: argparse.Namespace) -> int:

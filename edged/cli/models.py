@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.cli import above_zero
 from edged.model import catalog
 
 if TYPE_CHECKING:
@@ -45,7 +46,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     attempt.add_argument("file", type=Path, metavar="FILE")
     attempt.add_argument("picture", type=Path, metavar="PICTURE")
     attempt.add_argument("--labels", type=Path, metavar="FILE", help="labels file to use with it")
-    attempt.add_argument("--score", type=float, default=0.4, metavar="N", help="least score (default: 0.4)")
+    attempt.add_argument(
+        "--score",
+        type=above_zero(1),
+        default=0.4,
+        metavar="N",
+        help="least score, up to 1 (default: %(default)s)",
+    )
     attempt.add_argument(
         "--to", type=Path, metavar="JPEG", help="what to write (default: PICTURE_found.jpg, where you are)"
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from daemon import edged
 
+from edged.cli import main
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -86,3 +88,28 @@ def test_a_short_clip_is_played_again_and_again(settings: dict[str, str], shared
     image = next((shared / "images").iterdir())
     done = edged("bench", "--frames", "5", "--rounds", "1", settings=settings | {"EDGED_SOURCE": str(image)})
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("bench", "--frames", "0"), "'0' is not a whole number from 2"),
+        (("bench", "--frames", "1"), "'1' is not a whole number from 2"),
+        (("bench", "--frames", "nan"), "'nan' is not a whole number"),
+        (("bench", "--rounds", "-1"), "'-1' is not a whole number from 1"),
+        (("bench", "--rounds", "9" * 5000), "9' is not a whole number from 1"),
+        (("models", "try", "a", "b", "--score", "nan"), "'nan' is not a number, more than 0 and up to 1"),
+        (("models", "try", "a", "b", "--score", "0"), "'0' is not a number, more than 0"),
+        (("models", "try", "a", "b", "--score", "2"), "'2' is not a number, more than 0"),
+        (("fleet", "mqtt://h", "--listen", "inf"), "'inf' is not seconds, more than 0 and up to 86400"),
+        (("fleet", "mqtt://h", "--listen", "1e9"), "'1e9' is not seconds"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """None is silently taken for another one."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
