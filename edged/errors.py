@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class EdgedError(Exception):
@@ -22,6 +25,15 @@ class EdgedError(Exception):
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Which of those that there are may have been meant, whatever its case; empty if none is like it."""
+    import difflib  # noqa: PLC0415  # seldom needed
+
+    alike = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), alike, n=1)
+    return alike[close[0]] if close else ""
 
 
 class ConfigError(EdgedError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import http.client
 import math
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import edged
-from edged.errors import ConfigError, EdgedError, SinkError
+from edged.errors import ConfigError, EdgedError, SinkError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,9 +93,8 @@ class Catalog:
         for entry in self.entries:
             if name in {entry.name, entry.model.file}:
                 return entry
-        names = [entry.name for entry in self.entries]
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
+        near = nearest(name, (entry.name for entry in self.entries))
+        hint = f"Did you mean {near!r}? " if near else ""
         raise ConfigError(
             f"the catalog has no model {name!r}", hint=f"{hint}'edged models list' shows all of them"
         )

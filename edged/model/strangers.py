@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
+
+from edged.errors import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,11 +34,10 @@ def harmless(settings: Settings, labels: Sequence[str]) -> list[str]:
 
 
 def _unknown(wanted: Mapping[str, Iterable[str]], labels: Sequence[str]) -> Iterator[str]:
-    small = {label.lower(): label for label in labels}
     for setting, names in wanted.items():
         for name in names:
             if not labels or name in labels:
                 continue
-            near = difflib.get_close_matches(name.lower(), small, n=1)
-            meant = f"; did you mean {small[near[0]]!r}?" if near else ""
-            yield f"EDGED_{setting} names {name!r}, which the model cannot find{meant}"
+            near = nearest(name, labels)
+            question = f"; did you mean {near!r}?" if near else ""
+            yield f"EDGED_{setting} names {name!r}, which the model cannot find{question}"

@@ -7,13 +7,12 @@ Pure: names and values in, values of each camera and what is wrong with them out
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from edged.errors import ConfigError
+from edged.errors import ConfigError, nearest
 from edged.settings.field import PREFIX
 from edged.settings.secrets import shown
 from edged.settings.tables import declarations, exists
@@ -189,10 +188,8 @@ def suggestion(name: str, cameras: Sequence[str] = ()) -> str:
     every = known + [of_camera(one, camera) for camera in cameras for one in known if one not in shared]
     begun = sorted(one for one in every if one.startswith(name.upper()))
     bare = {one.removeprefix(PREFIX): one for one in every}
-    close = begun or [
-        bare[found] for found in difflib.get_close_matches(name.upper().removeprefix(PREFIX), bare, n=1)
-    ]
-    return f"; did you mean {close[0]}?" if close else "; 'edged env' lists all of them"
+    near = begun[0] if begun else bare.get(nearest(name.upper().removeprefix(PREFIX), bare), "")
+    return f"; did you mean {near}?" if near else "; 'edged env' lists all of them"
 
 
 def _shared_output(every: Sequence[CameraValues]) -> Iterator[str]:

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
 PREFIX = "EDGED_"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What the tables say of a setting, and :func:`setting` is told."""
+
+    section: str
+    shown: str | None = None
+    """Stands for a default that has no written form."""
+    read: bool = False
+    """Whether it names a file that is read, so that it has changed when the file has."""
+    named: bool = False
+    """Whether there may be any number of it, each with a name of its own."""
+    needs: tuple[str, ...] = ()
+    """The settings without which it has no effect: each of them, of ``a|b`` one."""
 
 
 def setting(
@@ -17,20 +36,33 @@ def setting(
     shown: str | None = None,
     read: bool = False,
     named: bool = False,
-    needs: str = "",
+    needs: str | tuple[str, ...] = (),
     **limits: Any,
 ) -> Any:
     """A field with what the tables say of it.
 
     Args:
-        default: its value where it is not set.
+        default: its value where it is not set, or what makes it.
         section: of the tables.
         help_text: what it means.
-        shown: stands for a default that has no written form.
-        read: whether it names a file that is read, so that it has changed when the file has.
-        named: whether there may be any number of it, each with a name of its own.
-        needs: the setting without which it has no effect.
+        shown: as in :class:`Meaning`, and so the others.
+        read: ...
+        named: ...
+        needs: one setting, or several.
         limits: of its value, as pydantic has them.
     """
-    extra: dict[str, Any] = {"section": section, "shown": shown, "read": read, "named": named, "needs": needs}
-    return Field(default, description=help_text, json_schema_extra=extra, **limits)
+    meaning = Meaning(section, shown, read, named, (needs,) if isinstance(needs, str) else needs)
+    made = {"default_factory": default} if callable(default) else {"default": default}
+    return Field(**made, description=help_text, json_schema_extra=asdict(meaning), **limits)
+
+
+def meaning_of(field: FieldInfo) -> Meaning:
+    """What the tables say of a setting."""
+    assert isinstance(field.json_schema_extra, dict)  # noqa: S101  # every setting is made here
+    told: dict[str, Any] = field.json_schema_extra
+    return Meaning(**told)
+
+
+def variable(name: str) -> str:
+    """How the setting ``score_threshold`` is called in the env file."""
+    return PREFIX + name.upper()

@@ -1,31 +1,133 @@
-"""What is set and has no effect, because another setting is not."""
+"""What is set and has no effect: because another setting is not, or because of how another is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from edged.settings.declared import Settings
-from edged.settings.field import PREFIX
+from edged.settings.device import CPU
+from edged.settings.field import meaning_of, variable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+_OFF = (None, False, "off", ())
+_CAMERAS = ("/dev/video", "/dev/v4l/", "csi:")
+_MADE_UP = "synthetic:"
+_STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "rtmps://", "tcp://", "udp://")
 
 
 def notes(settings: Settings) -> Iterator[str]:
-    """A sentence for all that waits for one setting."""
-    missed: dict[str, list[str]] = {}
-    for name, field in sorted(Settings.model_fields.items()):
-        extra = field.json_schema_extra
-        needs = str(extra.get("needs", "")) if isinstance(extra, dict) else ""
-        changed = name in settings.model_fields_set and getattr(settings, name) != field.default
-        if needs and changed and getattr(settings, needs) in {None, False, "off"}:
-            missed.setdefault(needs, []).append(_named(name))
-    for needs, names in sorted(missed.items()):
-        value = getattr(settings, needs)
-        state = "not set" if value is None else str(value).lower()
-        verb = "does" if len(names) == 1 else "do"
-        yield f"{', '.join(names)} {verb} nothing while {_named(needs)} is {state}"
+    """A sentence for all that has no effect for one reason."""
+    waiting: dict[str, list[str]] = {}
+    for name in sorted(name for name in Settings.model_fields if _changed(settings, name)):
+        if reason := _missing(settings, name) or _prevented(settings, name):
+            waiting.setdefault(reason, []).append(variable(name))
+    for reason, names in sorted(waiting.items()):
+        yield f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} nothing while {reason}"
+    yield from _left_out(settings)
 
 
-def _named(name: str) -> str:
-    return PREFIX + name.upper()
+def _changed(settings: Settings, name: str) -> bool:
+    field = Settings.model_fields[name]
+    return name in settings.model_fields_set and getattr(settings, name) != field.default
+
+
+def _missing(settings: Settings, name: str) -> str:
+    """That a setting which it needs is off; empty if none is."""
+    for needed in meaning_of(Settings.model_fields[name]).needs:
+        either = needed.split("|")
+        if any(getattr(settings, one) not in _OFF for one in either):
+            continue
+        if len(either) > 1:
+            return f"neither {' nor '.join(map(variable, either))} is set"
+        value = getattr(settings, needed)
+        return f"{variable(needed)} is {'not set' if value in {None, ()} else str(value).lower()}"
+    return ""
+
+
+def _prevented(settings: Settings, name: str) -> str:
+    """How another setting keeps it from having an effect; empty if none does."""
+    return next((reason for names, holds, reason in _REASONS if name in names and holds(settings)), "")
+
+
+def _left_out(settings: Settings) -> Iterator[str]:
+    """Labels that are named for something and that EDGED_CLASSES leaves out."""
+    wanted = {
+        "scores": [label for label, _ in settings.scores],
+        "areas": [label for label, _, _ in settings.areas],
+        "event_labels": settings.event_labels,
+        "classify": [label for label, _ in settings.classify],
+    }
+    areas = {"zone": settings.zone, "line": settings.line, "mask": settings.mask}
+    wanted |= {f"{kind}_{one.name}": sorted(one.labels) for kind, every in areas.items() for one in every}
+    for name, labels in wanted.items():
+        for label in labels:
+            if settings.classes and label not in settings.classes:
+                yield f"{variable(name)} names {label!r}, which EDGED_CLASSES leaves out"
+
+
+def _looked_at(settings: Settings, *begins: str) -> bool:
+    """Whether frames come from what begins so."""
+    return (settings.detect_source or settings.source).startswith(begins)
+
+
+def _speaks_rtsp(settings: Settings) -> bool:
+    sources = settings.source, settings.detect_source or ""
+    return any(source.startswith(("rtsp://", "rtsps://")) for source in sources)
+
+
+def _waits(settings: Settings) -> bool:
+    if settings.policy != "auto":
+        return settings.policy == "all"
+    return not _looked_at(settings, *_CAMERAS, *_STREAMS, _MADE_UP)
+
+
+def _is_one_file(settings: Settings) -> bool:
+    output = settings.output
+    # The name of a folder that is there may have a dot in it, too.
+    return output is not None and bool(output.suffix) and not output.expanduser().is_dir()
+
+
+def _is_plain(settings: Settings) -> bool:
+    return settings.mqtt_url is not None and settings.mqtt_url.lower().startswith("mqtt://")
+
+
+_REASONS: tuple[tuple[tuple[str, ...], Callable[[Settings], bool], str], ...] = (
+    (
+        ("camera_size", "camera_fps", "camera_format"),
+        lambda settings: not _looked_at(settings, *_CAMERAS),
+        "EDGED_SOURCE is no /dev/video or csi: camera",
+    ),
+    (("stream_transport",), lambda settings: not _speaks_rtsp(settings), "EDGED_SOURCE is not rtsp://"),
+    (
+        ("decoder",),
+        lambda settings: _looked_at(settings, _MADE_UP, *_CAMERAS),
+        "EDGED_SOURCE is neither a file nor a stream",
+    ),
+    (
+        ("loop",),
+        lambda settings: _looked_at(settings, _MADE_UP, *_CAMERAS, "rtsp", "rtmp", "tcp://", "udp://"),
+        "EDGED_SOURCE is no file",
+    ),
+    (
+        ("read_timeout",),
+        lambda settings: not _looked_at(settings, *_CAMERAS, *_STREAMS),
+        "EDGED_SOURCE is neither a camera nor a stream",
+    ),
+    (("max_age",), _waits, "every frame of EDGED_SOURCE is kept (EDGED_POLICY)"),
+    (
+        ("track_score",),
+        lambda settings: settings.track_score >= settings.score_threshold,
+        "it is not below EDGED_SCORE_THRESHOLD",
+    ),
+    (
+        ("edgetpu_library", "edgetpu_options", "device_timeout", "invoke_timeout"),
+        lambda settings: settings.device == (CPU,),
+        "EDGED_DEVICE is cpu",
+    ),
+    (("encoder",), lambda settings: settings.record == "copy", "EDGED_RECORD is copy"),
+    (("segment", "output_max_gb", "disk_free_gb"), _is_one_file, "EDGED_OUTPUT is one file"),
+    (("mqtt_ca", "mqtt_cert", "mqtt_key"), _is_plain, "EDGED_MQTT_URL is mqtt:// and not mqtts://"),
+)
+"""Settings, when they have no effect, and how that is said."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edged.settings.declared import Settings
+from edged.settings.field import meaning_of
 
 
 class Reading:
@@ -40,7 +41,6 @@ def _edition(path: Path) -> object:
 
 def _meaning(name: str, value: object) -> object:
     field = Settings.model_fields.get(name)
-    extra = field.json_schema_extra if field else None
-    if isinstance(value, Path) and isinstance(extra, dict) and extra["read"]:
+    if isinstance(value, Path) and field is not None and meaning_of(field).read:
         return value, _edition(value)
     return value

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from edged.settings.declared import Settings
-from edged.settings.field import PREFIX
+from edged.settings.field import PREFIX, meaning_of, variable
 from edged.settings.sections.scene import NAMED
 
 if TYPE_CHECKING:
@@ -40,13 +40,12 @@ def declarations() -> tuple[Declaration, ...]:
 
 
 def _declaration(field_name: str, field: FieldInfo) -> Declaration:
-    extra = field.json_schema_extra
-    assert isinstance(extra, dict)  # noqa: S101  # every field says its section
-    described = extra.get("shown")
+    meaning = meaning_of(field)
+    described = meaning.shown
     return Declaration(
-        name=PREFIX + field_name.upper() + ("_NAME" if extra.get("named") else ""),
-        section=str(extra["section"]),
-        default=str(described) if described else _as_written(field.default),
+        name=variable(field_name) + ("_NAME" if meaning.named else ""),
+        section=meaning.section,
+        default=described or _as_written(field.default),
         described=bool(described) and described != "auto",
         required=field.is_required(),
         help=field.description or "",

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
+
 from edged.settings import idle, loading
 from edged.settings.declared import Settings
+from edged.settings.field import meaning_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REQUIRED = {"EDGED_SOURCE": "clip.mp4", "EDGED_MODEL": "model.tflite"}
 
@@ -23,14 +31,85 @@ def test_settings_that_wait_for_another_one_are_told_together() -> None:
     ]
 
 
-def test_what_has_its_default_and_what_has_an_effect_is_not_told() -> None:
-    assert notes(EDGED_HA_DISCOVERY="false", EDGED_SEGMENT="60", EDGED_MQTT_VERSION="5") == []
-    assert notes(EDGED_HTTP="127.0.0.1:1", EDGED_SPOOL="spool") == []
+def test_one_that_needs_two_or_either_of_two_says_which_is_missing() -> None:
+    broker, webhook = {"EDGED_MQTT_URL": "mqtt://h"}, {"EDGED_WEBHOOK_URL": "http://h/"}
+    small = {"EDGED_SPOOL_MAX_MB": "5", "EDGED_SPOOL_MAX_AGE": "60"}
+    assert notes(EDGED_SPOOL="spool") == [
+        "EDGED_SPOOL does nothing while neither EDGED_MQTT_URL nor EDGED_WEBHOOK_URL is set"
+    ]
+    both = "EDGED_SPOOL_MAX_AGE, EDGED_SPOOL_MAX_MB do nothing while"
+    assert notes(EDGED_SPOOL="spool", **webhook, **small) == [f"{both} EDGED_MQTT_URL is not set"]
+    assert notes(**broker, **small) == [f"{both} EDGED_SPOOL is not set"]
+    assert notes(EDGED_SPOOL="spool", **broker, **small) == []
+    assert notes(EDGED_SPOOL="spool", **webhook) == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "note"),
+    [
+        ({"EDGED_CAMERA_SIZE": "640x480"}, "EDGED_SOURCE is no /dev/video or csi: camera"),
+        ({"EDGED_STREAM_TRANSPORT": "udp"}, "EDGED_SOURCE is not rtsp://"),
+        (
+            {"EDGED_DECODER": "software", "EDGED_SOURCE": "csi:0"},
+            "EDGED_SOURCE is neither a file nor a stream",
+        ),
+        ({"EDGED_LOOP": "true", "EDGED_SOURCE": "rtsp://h/"}, "EDGED_SOURCE is no file"),
+        ({"EDGED_READ_TIMEOUT": "9"}, "EDGED_SOURCE is neither a camera nor a stream"),
+        ({"EDGED_MAX_AGE": "9"}, "every frame of EDGED_SOURCE is kept (EDGED_POLICY)"),
+        ({"EDGED_TRACK_SCORE": "0.6"}, "it is not below EDGED_SCORE_THRESHOLD"),
+        ({"EDGED_INVOKE_TIMEOUT": "9", "EDGED_DEVICE": "cpu"}, "EDGED_DEVICE is cpu"),
+        ({"EDGED_ENCODER": "libx264", "EDGED_RECORD": "copy", "EDGED_OUTPUT": "v"}, "EDGED_RECORD is copy"),
+        ({"EDGED_SEGMENT": "9", "EDGED_OUTPUT": "v.mp4"}, "EDGED_OUTPUT is one file"),
+        ({"EDGED_MQTT_CA": "a", "EDGED_MQTT_URL": "mqtt://h"}, "EDGED_MQTT_URL is mqtt:// and not mqtts://"),
+        ({"EDGED_WEIGHT": "2"}, "EDGED_CAMERAS is not set"),
+        ({"EDGED_WEBHOOK_URL": "http://h/", "EDGED_TRACK": "false"}, "EDGED_TRACK is false"),
+        ({"EDGED_ZONE_PORCH": "0,0 1,0 1,1", "EDGED_TRACK": "false"}, "EDGED_TRACK is false"),
+        (
+            {"EDGED_MASK_SKY": "0,0 1,0 1,1", "EDGED_TRACK": "false"},
+            "neither EDGED_TRACK nor EDGED_MOTION is set",
+        ),
+    ],
+)
+def test_one_that_another_keeps_from_having_an_effect_says_how(environ: dict[str, str], note: str) -> None:
+    assert [one.partition(" while ")[2] for one in notes(**environ)] == [note]
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"EDGED_HA_DISCOVERY": "false", "EDGED_SEGMENT": "60", "EDGED_MQTT_VERSION": "5"},
+        {"EDGED_HTTP": "127.0.0.1:1"},
+        {"EDGED_SOURCE": "/dev/video0", "EDGED_CAMERA_SIZE": "640x480", "EDGED_MAX_AGE": "2"},
+        {"EDGED_SOURCE": "rtsp://h/", "EDGED_STREAM_TRANSPORT": "udp", "EDGED_READ_TIMEOUT": "9"},
+        {"EDGED_SOURCE": "http://h/a.mp4", "EDGED_LOOP": "true", "EDGED_DECODER": "software"},
+        {"EDGED_LOOP": "true", "EDGED_DECODER": "software", "EDGED_POLICY": "latest", "EDGED_MAX_AGE": "2"},
+        {"EDGED_MQTT_URL": "mqtts://h", "EDGED_MQTT_CA": "ca.pem", "EDGED_TRACK_SCORE": "0.2"},
+        {"EDGED_MASK_SKY": "0,0 1,0 1,1", "EDGED_TRACK": "false", "EDGED_MOTION": "pixels"},
+        {"EDGED_CLASSES": "cat,dog", "EDGED_SCORES": "cat:0.5", "EDGED_ZONE_PORCH": "dog@0,0 1,0 1,1"},
+    ],
+)
+def test_what_has_its_default_and_what_has_an_effect_is_not_told(environ: dict[str, str]) -> None:
+    assert notes(**environ) == []
+
+
+def test_a_folder_with_a_dot_in_its_name_is_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "v.1"
+    folder.mkdir()
+    assert notes(EDGED_OUTPUT=str(folder), EDGED_SEGMENT="30") == []
+
+
+def test_labels_that_the_classes_leave_out_are_told() -> None:
+    assert notes(
+        EDGED_CLASSES="cat",
+        EDGED_SCORES="dog:0.5,cat:0.6",
+        EDGED_ZONE_PORCH="cat,bird@0,0 1,0 1,1",
+    ) == [
+        "EDGED_SCORES names 'dog', which EDGED_CLASSES leaves out",
+        "EDGED_ZONE_PORCH names 'bird', which EDGED_CLASSES leaves out",
+    ]
 
 
 def test_what_a_setting_needs_is_one_that_can_be_off() -> None:
     for field in Settings.model_fields.values():
-        extra = field.json_schema_extra
-        assert isinstance(extra, dict)
-        needs = str(extra.get("needs", ""))
-        assert needs == "" or Settings.model_fields[needs].default in {None, False, True, "off"}
+        for needed in (one for several in meaning_of(field).needs for one in several.split("|")):
+            assert Settings.model_fields[needed].default in (None, False, True, "off", ())

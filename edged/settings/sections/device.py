@@ -71,4 +71,5 @@ class DeviceSettings(BaseModel):
         ge=0.1,
         le=100,
         allow_inf_nan=False,
+        needs="cameras",
     )

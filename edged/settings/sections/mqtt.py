@@ -6,7 +6,7 @@ import socket
 from pathlib import Path  # noqa: TC003  # pydantic reads the annotations
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, field_validator
 
 from edged.errors import ConfigError
 from edged.settings import syntax
@@ -34,7 +34,7 @@ class MqttSettings(BaseModel):
     mqtt_version: Literal["5", "3.1.1"] = setting(
         "5", "MQTT", "protocol version: 5 or 3.1.1", needs="mqtt_url"
     )
-    mqtt_prefix: _TopicLevel = setting("edged", "MQTT", "first topic level")
+    mqtt_prefix: _TopicLevel = setting("edged", "MQTT", "first topic level", needs="mqtt_url")
     mqtt_empty: bool = setting(True, "MQTT", "publish frames without detections, too", needs="mqtt_url")
     mqtt_queue: int = setting(
         1000, "MQTT", "messages kept in memory while the broker is away", ge=1, le=1_000_000, needs="mqtt_url"
@@ -51,11 +51,7 @@ class MqttSettings(BaseModel):
     mqtt_key: Path | None = setting(
         None, "MQTT", "key of the client certificate (PEM)", shown="none", read=True, needs="mqtt_url"
     )
-    node: _TopicLevel = Field(
-        default_factory=_node,
-        description="node id in topics",
-        json_schema_extra={"section": "MQTT", "shown": "the host name"},
-    )
+    node: _TopicLevel = setting(_node, "MQTT", "node id in topics", shown="the host name")
     camera: _TopicLevel = setting("camera", "MQTT", "camera id in topics")
     spool: Path | None = setting(
         None,
@@ -63,9 +59,14 @@ class MqttSettings(BaseModel):
         "folder that keeps detections and events on disk while the broker is away, and over a kill which "
         "events are open and how often lines were crossed",
         shown="none",
+        needs="mqtt_url|webhook_url",
     )
     spool_max_mb: int = setting(
-        100, "MQTT", "megabytes the spool may take; the oldest goes first", ge=1, needs="spool"
+        100,
+        "MQTT",
+        "megabytes the spool may take; the oldest goes first",
+        ge=1,
+        needs=("spool", "mqtt_url"),
     )
     spool_max_age: float = setting(
         604800.0,
@@ -73,7 +74,7 @@ class MqttSettings(BaseModel):
         "seconds of running after which spooled messages are dropped",
         gt=0,
         allow_inf_nan=False,
-        needs="spool",
+        needs=("spool", "mqtt_url"),
     )
     snapshot_interval: float = setting(
         0.0,

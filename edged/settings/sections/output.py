@@ -77,5 +77,9 @@ class OutputSettings(BaseModel):
         shown="none",
     )
     events_jsonl: str | None = setting(
-        None, "Output", "one line of JSON for all news of an object, like the MQTT events", shown="none"
+        None,
+        "Output",
+        "one line of JSON for all news of an object, like the MQTT events",
+        shown="none",
+        needs="track",
     )

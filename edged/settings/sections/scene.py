@@ -47,12 +47,14 @@ class SceneSettings(BaseModel):
         "Scene",
         "scores that begin an object, by label, as person:0.6,car:0.5",
         shown="EDGED_SCORE_THRESHOLD for all",
+        needs="track",
     )
     areas: Annotated[tuple[tuple[str, float, float], ...], BeforeValidator(area_syntax.sizes)] = setting(
         (),
         "Scene",
         "least and greatest part of the frame that a box may cover, by label, as person:0.002-0.5",
         shown="any",
+        needs="track",
     )
     classify: Annotated[tuple[tuple[str, Path], ...], BeforeValidator(area_syntax.models)] = setting(
         (),
@@ -67,6 +69,7 @@ class SceneSettings(BaseModel):
         "before and a least time after if you like, as person,car@0.1,0.5 0.6,0.5 0.6,1 0.1,1 dwell=3",
         shown="none",
         named=True,
+        needs="track",
     )
     line: Annotated[tuple[Area, ...], BeforeValidator(area_syntax.lines)] = setting(
         (),
@@ -75,6 +78,7 @@ class SceneSettings(BaseModel):
         "seen along it, goes in, to the left out",
         shown="none",
         named=True,
+        needs="track",
     )
     mask: Annotated[tuple[Area, ...], BeforeValidator(area_syntax.masks)] = setting(
         (),
@@ -83,6 +87,7 @@ class SceneSettings(BaseModel):
         "car@0,0 1,0 1,0.3 0,0.3",
         shown="none",
         named=True,
+        needs="track|motion",
     )
 
     event_labels: Annotated[tuple[str, ...], BeforeValidator(syntax.comma_separated)] = setting(

@@ -21,6 +21,7 @@ class WebhookSettings(BaseModel):
         "Webhook",
         "http:// or https:// address to which every event is sent by POST, with the best picture",
         shown="none",
+        needs="track",
     )
     webhook_body: Literal["json", "form", "picture"] = setting(
         "json",
