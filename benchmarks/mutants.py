@@ -41,13 +41,15 @@ if TYPE_CHECKING:
 
 ROOMS = (
     "edged/*.py",
-    "edged/durable/atomic.py",
+    "edged/durable/*.py",
     "edged/engines/failover.py",
+    "edged/engines/pool.py",
     "edged/engines/tenancy.py",
     "edged/mqtt/delivery/*.py",
     "edged/mqtt/handover.py",
     "edged/scene/*.py",
     "edged/video/retention.py",
+    "edged/webhook/courier.py",
 )
 NEAREST = {
     "edged/engines/tenancy.py": ["tests/engines/test_tenancy.py"],

@@ -6,7 +6,7 @@ an import that fails is never swallowed.
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 DECODERS: dict[str, str] = {
@@ -61,5 +61,4 @@ SINKS: dict[str, str] = {
 
 def load(path: str) -> Any:
     """Import ``"module:Class"``."""
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+    return resolve_name(path)

@@ -286,7 +286,7 @@ def test_each_library_is_known_in_one_place(library: str, rooms: tuple[str, ...]
 def test_registry_holds_strings_only() -> None:
     assert [found.target for found in imports() if found.module == "registry"] == [
         "__future__",
-        "importlib",
+        "pkgutil",
         "typing",
     ]
 
