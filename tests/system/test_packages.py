@@ -115,7 +115,7 @@ def lintian(suite: str, packages: dict[str, Path]) -> Iterator[subprocess.Popen[
         "--suppress-tags",
         "uses-no-compression-for-control-tarball,uses-no-compression-for-data-tarball",
     ]
-    command = ["nice", "lintian", *options, str(packages["src"])]
+    command = ["lintian", *options, str(packages["src"])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         yield process
         process.kill()

@@ -14,7 +14,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from coral_rig import CLASSIFIER, DETECTOR, DETECTOR_TWIN, Daemon, build, children, frame_ids, until
+from coral_rig import (
+    CLASSIFIER,
+    CLASSIFIER_TWIN,
+    DETECTOR,
+    DETECTOR_TWIN,
+    Daemon,
+    build,
+    children,
+    frame_ids,
+    until,
+)
 
 from edged import bridge
 
@@ -32,20 +42,18 @@ EX_UNAVAILABLE, EX_CONFIG = 69, 78
 
 @pytest.fixture
 def start(shared: Path, library: Path, plug: Plug, tmp_path: Path) -> Iterator[Start]:
-    """Start a daemon with a twin; settings by their names without EDGED_."""
+    """Start a daemon with a twin, both of them quick; settings by their names without EDGED_."""
     assert plug.path.exists()
     with ExitStack() as stack:
 
         def run(**changes: str) -> Daemon:
             settings = {
                 "SOURCE": "synthetic:?width=320&height=240&fps=30",
-                "MODEL": str(shared / "models" / DETECTOR),
-                "MODEL_CPU": str(shared / "models" / DETECTOR_TWIN),
+                "MODEL": str(shared / "models" / CLASSIFIER),
+                "MODEL_CPU": str(shared / "models" / CLASSIFIER_TWIN),
                 "EDGETPU_LIBRARY": str(library),
                 "INVOKE_TIMEOUT": "1",
                 "DEVICE_TIMEOUT": "5",
-                # The model makes persons of nothing, with a score of 0.5.
-                "SCORE_THRESHOLD": "0.6",
                 **changes,
             }
             daemon = Daemon(tmp_path, {f"EDGED_{name}": value for name, value in settings.items() if value})
@@ -205,7 +213,14 @@ def test_a_clip_has_the_detections_of_whatever_ran_it(shared: Path, plug: Plug, 
     The fake's outputs are chance, of which one in some hundred frames makes a person.
     """
     plug.put("abort=30")
-    daemon = start(SOURCE=str(shared / "clips" / CLIP), CLASSES="person")
+    daemon = start(
+        SOURCE=str(shared / "clips" / CLIP),
+        MODEL=str(shared / "models" / DETECTOR),
+        MODEL_CPU=str(shared / "models" / DETECTOR_TWIN),
+        CLASSES="person",
+        # The model makes persons of nothing, with a score of 0.5.
+        SCORE_THRESHOLD="0.6",
+    )
     daemon.wait_for("device_lost")
     plug.pull()
     until(lambda: len(daemon.lines()) > 60, "60 results", seconds=120)  # tflite-runtime is slow
