@@ -57,6 +57,18 @@ class Channel(Generic[T]):
             self._filled.notify()
             return True
 
+    def give_back(self, item: T) -> bool:
+        """Put an item that was taken before all others again, if there is room; whether there was.
+
+        A channel that is closed takes it, too: it came before the end.
+        """
+        with self._filled:
+            if len(self._items) >= self._capacity:
+                return False
+            self._items.appendleft(item)
+            self._filled.notify()
+            return True
+
     def get(self, *, unless: threading.Event | None = None) -> T:
         """The oldest item, as soon as there is one.
 
@@ -132,4 +144,5 @@ class Channel(Generic[T]):
         with self._filled:
             left = list(self._items)
             self._items.clear()
+            self._capacity = 0  # what is given back now would be nobody's
             return left

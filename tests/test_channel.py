@@ -88,6 +88,25 @@ def test_close_lets_out_what_is_inside_and_nothing_more_in() -> None:
         channel.get()
 
 
+def test_what_is_given_back_comes_first_again_if_there_is_room_even_after_the_end() -> None:
+    channel: Channel[int] = Channel(2)
+    channel.put(0, waits=True)
+    channel.put(1, waits=True)
+    first = channel.get()
+    assert channel.give_back(first)
+    assert not channel.give_back(first)
+    first = channel.get()
+    channel.close()
+    assert channel.give_back(first)
+    assert rest(channel) == [0, 1]
+
+
+def test_nothing_is_given_back_to_what_was_aborted() -> None:
+    channel: Channel[int] = Channel(1)
+    assert channel.abort() == []
+    assert not channel.give_back(0), "nobody would account for it"
+
+
 def test_close_ends_the_waiting_on_both_sides() -> None:
     empty: Channel[int] = Channel(1)
     full: Channel[int] = Channel(1)

@@ -193,8 +193,10 @@ class Inference:
                 frames.await_item(unless=job.claimed)
                 frame = frames.get(unless=self._halted)
                 with self._accounted("preprocess_failed"):
-                    self._workers.renew(job, frame, pulse)
-                self._ledger.dropped("superseded")
+                    renewed = self._workers.renew(job, frame, pulse)
+                # Where an engine was quicker it waits for the next turn, unless an even newer one has come.
+                if renewed or not frames.give_back(frame):
+                    self._ledger.dropped("superseded")
 
     def _claimed(self) -> None:
         if self._renews and self._intake is not None:  # otherwise nobody waits for it

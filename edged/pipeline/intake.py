@@ -58,7 +58,9 @@ class Intake:
                 self._ledger.captured()
                 self._count_skipped()
                 if self.beside is not None:
-                    frame = replace(frame, full=self.beside.size)  # noqa: PLW2901  # the same one, with more
+                    # Which picture of that stream it is does not depend on when this one was decoded.
+                    size, came = self.beside.size, frame.captured
+                    frame = replace(frame, full=size, decoded=came)  # noqa: PLW2901  # the same one, with more
                 if not self._resumed.is_set():
                     if self.source.live:
                         self._ledger.dropped("paused")

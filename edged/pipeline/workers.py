@@ -104,11 +104,8 @@ class Workers:
             if left:
                 self._settle(job, left)
 
-    def renew(self, job: FrameJob, frame: Frame, pulse: Pulse) -> None:
-        """Have a job that waits for its engine be of a newer frame, unless an engine has begun with it.
-
-        One frame is superseded either way: the one that waited, or the newer one.
-        """
+    def renew(self, job: FrameJob, frame: Frame, pulse: Pulse) -> bool:
+        """Have a job that waits for its engine be of a newer frame; False if an engine has begun with it."""
         preprocess = self._detector.preprocess
         if self._newer is None:
             self._newer = preprocess.new_input()
@@ -118,10 +115,11 @@ class Workers:
             ready = time.monotonic()
         with self._settling:
             if job.claimed.is_set():
-                return
+                return False
             look = job.looks[0]
             look.tensor, self._newer, look.geometry = self._newer, look.tensor, geometry
             job.frame, job.begun, job.admitted, job.preprocessed = frame, begun, begun, ready
+            return True
 
     def predict(self, pulse: Pulse) -> None:
         """Take looks until there are no more; blocks."""

@@ -18,7 +18,7 @@ from edged.video.copying import Copier, Note
 from edged.video.encoder import HARDWARE, SOFTWARE, EncoderError
 from edged.video.recorder import Events, FileRecorder, FolderRecorder
 from edged.video.retention import Retention
-from edged.video.segments import FILES
+from edged.video.segments import FILES, NOTHING
 from edged.video.writer import BehindError, Writer
 
 if TYPE_CHECKING:
@@ -173,8 +173,11 @@ class VideoSink:
             self._annotator.finish()
         except (EncoderError, BehindError) as error:
             log.warning("video_cut_short", error=str(error))
+        last = self.copier.close() if self.copier is not None else NOTHING
+        # An event that the stop has ended may have told its best picture after the last result.
+        last = replace(last, pictures=(*last.pictures, *self._pictures.items()))
         # Less than the daemon grants, so that it is told here what does not end.
-        if not self._writer.close(0.7 * self._stop_timeout_s):
+        if not self._writer.close(0.7 * self._stop_timeout_s, last):
             raise self._error("the disk does not answer")
         if self._writer.problem:
             raise self._error(self._writer.problem)

@@ -13,7 +13,7 @@ import structlog
 
 from edged.sources.packets.tap import COPIED
 from edged.video.encoder import CLOCK_HZ, Packet
-from edged.video.segments import Sample
+from edged.video.segments import Remarks, Sample
 from edged.video.writer import BehindError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 600
 """Packets whose time is known when a result comes: ten seconds of 60 a second."""
 _NOTES = 600
-"""Results that wait for a packet to go with, which takes all of them along."""
+"""Results that wait for a packet to go with, which takes all of them along, or for room at the disk."""
 _JUMP = 10 * CLOCK_HZ
 """Ticks by which one step of a stream may differ from the clock; beyond that its times were set anew."""
 _BACK = CLOCK_HZ // 2
@@ -90,7 +90,8 @@ class Timeline:
 class Copier:
     """Records packets as they come. Nobody waits for it: not the camera, and not who takes results.
 
-    What was found in a picture goes to the disk with the packet that comes next after the model has answered.
+    What was found in a picture goes to the disk with the packet that comes next after the model has answered,
+    or by itself where none comes. It is stored beside that picture, though the next file may have begun.
 
     Args:
         writer: stores them; used by this object only.
@@ -108,11 +109,12 @@ class Copier:
         self._writer = writer
         self._lock = threading.Lock()
         self._times = Timeline()
-        self._came: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
-        """When packets came, monotonic seconds, and when they are decoded, ticks."""
+        self._came: deque[tuple[float, int | None]] = deque(maxlen=_REMEMBERED)
+        """When packets came, monotonic seconds, and when they are decoded, ticks; None of those left out,
+        and where a connection ended: there is no picture from then on."""
         self._notes: deque[tuple[Note, int]] = deque(maxlen=_NOTES)
-        self._ended: float | None = None
-        """When the connection ended, monotonic seconds, if no packet has come since."""
+        self._ended = False
+        """Whether the connection has ended, and no packet has come since."""
         self._form: PacketForm | None = None
         self._first = True
         """Whether the next packet that is recorded is the first of its form."""
@@ -127,13 +129,15 @@ class Copier:
         decoded = frame.captured if frame.decoded is None else frame.decoded
         with self._lock:
             before = bisect_right(self._came, decoded, key=lambda came: came[0])
-            if before and (self._ended is None or decoded <= self._ended):
-                self._notes.append((note, self._came[before - 1][1]))
+            if before and (ticks := self._came[before - 1][1]) is not None:
+                self._notes.append((note, ticks))
+                if self._ended:
+                    self._hand_over()
 
     def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
         """Take a packet, in the thread of the camera."""
-        now, ts = time.monotonic(), time.time()
         with self._lock:
+            now, ts = time.monotonic(), time.time()
             anew = form is not self._form
             if anew:
                 self._form = form
@@ -142,26 +146,47 @@ class Copier:
                 self._refuse(form)
                 return
             dts, pts = self._times.follow(packet, now, anew=anew)
-            self._came.append((now, dts))
-            self._ended = None
-            notes = list(self._notes)
-            self._notes.clear()
-            if self._waits and not packet.is_keyframe:
-                self.dropped += bool(self.problem)
-                return
-            copy = Packet(bytes(packet), pts, packet.is_keyframe, dts, form)
-            seen = any(note.seen for note, _ in notes)
-            pictures = tuple(picture for note, _ in notes for picture in note.pictures)
-            placed = tuple((note.line, of) for note, of in notes)
-            self._put(Sample(copy, ts, b"", seen, self._first, pictures, placed))
+            self._ended = False
+            taken = False
+            if not self._waits or packet.is_keyframe:
+                copy = Packet(bytes(packet), pts, packet.is_keyframe, dts, form)
+                remarks = self._remarks()
+                taken = self._put(Sample(copy, ts, b"", remarks.seen, self._first, remarks.pictures, remarks))
+            elif self.problem:
+                self.dropped += 1
+            self._came.append((now, dts if taken else None))
+            if taken:
+                self._notes.clear()
 
     def connection_ended(self) -> None:
         """Have stored what there is: who knows when the camera is found again."""
         with self._lock:
-            self._ended = time.monotonic()
-        self._writer.rest()
+            self._ended = True
+            self._came.append((time.monotonic(), None))
+            self._hand_over()
+            self._writer.rest()
 
-    def _put(self, sample: Sample) -> None:
+    def close(self) -> Remarks:
+        """What has waited for a packet in vain; nothing is taken any more."""
+        with self._lock:
+            remarks = self._remarks()
+            self._notes.clear()
+            return remarks
+
+    def _remarks(self) -> Remarks:
+        """All that waits."""
+        return Remarks(
+            tuple((note.line, ticks) for note, ticks in self._notes),
+            any(note.seen for note, _ in self._notes),
+            tuple(picture for note, _ in self._notes for picture in note.pictures),
+        )
+
+    def _hand_over(self) -> None:
+        if self._notes and self._writer.found(self._remarks()):
+            self._notes.clear()
+
+    def _put(self, sample: Sample) -> bool:
+        """Whether the disk's thread has taken it."""
         problem = self._writer.problem
         if not problem:
             try:
@@ -174,12 +199,13 @@ class Copier:
             if not self.problem:
                 log.warning("packets_left_out", reason=problem)
             self.problem = problem
-            return
+            return False
         self.copied += 1
         self._first = self._waits = False
         if self.problem:
             self.problem = ""
             log.info("packets_again", left_out=self.dropped)
+        return True
 
     def _refuse(self, form: PacketForm) -> None:
         self.dropped += 1

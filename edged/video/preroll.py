@@ -35,6 +35,8 @@ class PreRoll:
         self._samples: deque[Sample] = deque()
         self._keyframes: deque[int] = deque()
         """Times of the keyframes among the samples."""
+        self._placed: deque[tuple[bytes, int]] = deque()
+        """Lines about pictures of these samples, as of :class:`~edged.video.segments.Remarks`."""
         self._bytes = 0
         self._told = False
 
@@ -55,14 +57,23 @@ class PreRoll:
             self._keyframes.popleft()
             while self._samples[0].packet.order < self._keyframes[0]:
                 self._bytes -= _size(self._samples.popleft())
+            while self._placed and self._placed[0][1] < self._keyframes[0]:
+                self._bytes -= len(self._placed.popleft()[0])
         if self._bytes > self._most_bytes and len(self._samples) > 1:
             self._tell(0.0)
             self.take()
 
-    def take(self) -> list[Sample]:
-        """All samples in order; the ring is empty then."""
-        taken = list(self._samples)
+    def place(self, line: bytes, ticks: int) -> None:
+        """Keep a line about the picture that is shown then, as long as that is kept."""
+        if self._keyframes and ticks >= self._keyframes[0]:
+            self._placed.append((line, ticks))
+            self._bytes += len(line)
+
+    def take(self) -> tuple[list[Sample], list[tuple[bytes, int]]]:
+        """All samples in order, and the lines about them; the ring is empty then."""
+        taken = list(self._samples), list(self._placed)
         self._samples.clear()
+        self._placed.clear()
         self._keyframes.clear()
         self._bytes = 0
         return taken
@@ -75,5 +86,4 @@ class PreRoll:
 
 
 def _size(sample: Sample) -> int:
-    lines = len(sample.line) + sum(len(line) for line, _ in sample.placed)
-    return len(sample.packet.data) + lines + sum(len(jpeg) for _, jpeg in sample.pictures)
+    return len(sample.packet.data) + len(sample.line) + sum(len(jpeg) for _, jpeg in sample.pictures)

@@ -14,11 +14,12 @@ from edged.video.preroll import PreRoll
 from edged.video.segments import Segment, sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from edged.records import Result
     from edged.video.retention import Retention
-    from edged.video.segments import Sample
+    from edged.video.segments import Remarks, Sample
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PROBE_BYTES = 1 << 20
@@ -50,6 +51,14 @@ class Recorder(Protocol):
 
         Raises:
             OSError: the disk failed. What is on it plays; the next sample that is used is a keyframe.
+        """
+        ...
+
+    def found(self, remarks: Remarks) -> None:
+        """Take what was found in pictures that were recorded, with no other to follow soon.
+
+        Raises:
+            OSError: the disk failed.
         """
         ...
 
@@ -114,6 +123,9 @@ class FileRecorder:
             self._muxer = Mp4Muxer(packet)
             self._file = GrowingFile(self._path, header=self._muxer.header, replace=True)
         self._store(self._muxer.add(packet))
+
+    def found(self, remarks: Remarks) -> None:
+        """Nothing is beside the file."""
 
     def rest(self) -> None:
         """There is no other file."""
@@ -202,8 +214,12 @@ class FolderRecorder:
         self._events = events
         self._preroll = PreRoll(events.pre_roll_s if events else 0.0)
         self._segment: Segment | None = None
+        self._before: Segment | None = None
+        """The one that has ended last: what was found in its pictures may come only now."""
         self._recording = events is None
         self._seen_pts: int | None = None
+        self._last_pts = 0
+        """When the last sample is shown, ticks."""
         self._debris: list[Path] = []
 
     def open(self) -> None:
@@ -219,21 +235,36 @@ class FolderRecorder:
 
     def take(self, sample: Sample) -> None:
         """Record one sample, or keep it for the event that may come."""
+        self._last_pts = sample.packet.pts
         if sample.first:
             self._preroll.take()
             self._end()
         if self._events is None:
             self._record(sample)
-            return
+        else:
+            self._record_event(sample, self._events)
+        self._place(sample.remarks.placed)
+
+    def found(self, remarks: Remarks) -> None:
+        """Store it beside the pictures; where they are still waiting for an event, it may be one."""
+        self._place(remarks.placed)
+        if remarks.seen and self._events is not None:
+            self._seen_pts = self._last_pts
+            self._begin()
+            self._end()
+        if (segment := self._segment or self._before) is not None:
+            segment.keep(remarks.pictures)
+        if self._before is not None:
+            self._before.settle()
+
+    def _record_event(self, sample: Sample, events: Events) -> None:
         if sample.seen:
             self._seen_pts = sample.packet.pts
-        wanted = self._wanted(sample, self._events)
+        wanted = self._wanted(sample, events)
         if not self._recording:
             self._preroll.add(sample)
             if wanted:
-                self._recording = True
-                for kept in self._preroll.take():
-                    self._record(kept)
+                self._begin()
         elif wanted or not sample.packet.keyframe:
             self._record(sample)
         else:
@@ -241,6 +272,14 @@ class FolderRecorder:
             self._recording = False
             self._preroll.add(sample)
             self._end()
+
+    def _begin(self) -> None:
+        """An event has begun: record from before it on."""
+        self._recording = True
+        samples, placed = self._preroll.take()
+        for kept in samples:
+            self._record(kept)
+        self._place(placed)
 
     def rest(self) -> None:
         """End the segment."""
@@ -255,6 +294,8 @@ class FolderRecorder:
         while self._debris:
             self._debris[-1].unlink(missing_ok=True)
             self._debris.pop()
+        if self._before is not None:
+            self._before.settle()
 
     def close(self) -> None:
         """End the segment."""
@@ -281,8 +322,22 @@ class FolderRecorder:
         except OSError:
             self._segment.abandon()
             self._debris = self._segment.parts
-            self._segment = None
+            self._before, self._segment = self._segment, None
             raise
+
+    def _place(self, placed: Iterable[tuple[bytes, int]]) -> None:
+        """Have each line beside the picture that it is about; away with those of pictures that are gone."""
+        late = False
+        for line, ticks in placed:
+            if self._before is not None and self._before.shows(ticks):
+                self._before.place(line, ticks)
+                late = True
+            elif self._segment is not None and ticks >= self._segment.origin:
+                self._segment.place(line, ticks)
+            else:
+                self._preroll.place(line, ticks)
+        if late and self._before is not None:
+            self._before.settle()
 
     def _is_full(self, segment: Segment, sample: Sample) -> bool:
         largest = self._retention.largest_segment
@@ -293,7 +348,7 @@ class FolderRecorder:
     def _end(self) -> None:
         if self._segment is not None:
             segment, self._segment = self._segment, None
-            self._debris = segment.parts
+            self._before, self._debris = segment, segment.parts
             segment.finish()
             self._debris = []
 

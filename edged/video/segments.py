@@ -15,7 +15,7 @@ from edged.video.mp4 import Mp4Muxer
 from edged.video.pieces import PART, GrowingFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from edged.video.encoder import Packet
@@ -37,6 +37,21 @@ _STALE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Remarks:
+    """What was found in pictures that have come before, of a camera that does not wait for the model."""
+
+    placed: tuple[tuple[bytes, int], ...] = ()
+    """Lines of JSON, and ticks at which their pictures are shown: each then says where in the video."""
+    seen: bool = False
+    """Whether there is anything that matters among it."""
+    pictures: tuple[tuple[str, bytes], ...] = ()
+    """As of :class:`Sample`."""
+
+
+NOTHING = Remarks()
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One encoded picture with what was found in it."""
 
@@ -51,13 +66,14 @@ class Sample:
     """Whether it is the first of its encoder: with those before it shares no segment."""
     pictures: tuple[tuple[str, bytes], ...] = ()
     """Ids of events with the best picture so far, a JPEG, where there is a new one."""
-    placed: tuple[tuple[bytes, int], ...] = ()
-    """For a camera's own packets, which do not wait for the model: lines about pictures that came before, and
-    ticks at which those are shown. Each line then says where in the video that is."""
+    remarks: Remarks = NOTHING
+    """For a camera's own packets, which do not wait for the model: about pictures that came before."""
 
 
 class Segment:
     """A segment that is being recorded. Any error of the disk leaves both files whole up to some fragment.
+
+    What was found in its last pictures may come when it has ended: :meth:`settle` stores that.
 
     Args:
         folder: where; it is created if it is not there.
@@ -71,10 +87,15 @@ class Segment:
     def __init__(self, folder: Path, first: Sample, store: Store) -> None:
         self._store = store
         self._muxer = Mp4Muxer(first.packet)
-        self._origin = first.packet.order
+        self.origin = first.packet.order
+        """Ticks at which it begins."""
+        self._shown_from = first.packet.pts
+        self._added = self._stored = -1
+        """Ticks at which the last picture is shown, of all and of those on the disk."""
         self._video, self._lines = _reserve(folder, first.ts, self._muxer.header)
         self.name = self._video.path.stem
-        self._pending: list[bytes] = []
+        self._pending: list[tuple[bytes, int]] = []
+        """Lines that are not on the disk, and ticks at which their pictures are shown."""
         self._pictures: dict[str, bytes] = {}
 
     @property
@@ -89,7 +110,11 @@ class Segment:
 
     def length(self, packet: Packet) -> int:
         """Ticks from the beginning to ``packet``."""
-        return packet.order - self._origin
+        return packet.order - self.origin
+
+    def shows(self, ticks: int) -> bool:
+        """Whether the picture is on the disk that is shown then."""
+        return self._shown_from <= ticks <= self._stored
 
     def add(self, sample: Sample) -> None:
         """Take one sample; a keyframe stores what is between it and the one before.
@@ -98,9 +123,17 @@ class Segment:
             OSError: it could not be stored.
         """
         self._save(self._muxer.add(sample.packet))
-        self._pending.append(sample.line)
-        self._pending += [_placed(line, (of - self._origin) / CLOCK_HZ) for line, of in sample.placed]
-        self._pictures.update(sample.pictures)
+        self._added = max(self._added, sample.packet.pts)
+        self._pending.append((sample.line, sample.packet.pts))
+        self.keep(sample.pictures)
+
+    def place(self, line: bytes, ticks: int) -> None:
+        """Take a line about the picture that is shown then."""
+        self._pending.append((_placed(line, (ticks - self.origin) / CLOCK_HZ), ticks))
+
+    def keep(self, pictures: Iterable[tuple[str, bytes]]) -> None:
+        """Take pictures of events."""
+        self._pictures.update(pictures)
 
     def finish(self) -> None:
         """Store the rest.
@@ -116,6 +149,20 @@ class Segment:
         finally:
             self.abandon()
 
+    def settle(self) -> None:
+        """After the end: store what was taken since, of pictures that are on the disk.
+
+        Raises:
+            OSError: it could not be stored.
+        """
+        self._pending = [(line, ticks) for line, ticks in self._pending if self.shows(ticks)]
+        if not self._video.path.exists():  # it had to make room meanwhile, or has not come to a fragment
+            self._pending, self._pictures = [], {}
+        try:
+            self._save_beside()
+        finally:
+            self.abandon()
+
     def abandon(self) -> None:
         """Leave it as it is; nothing stays of a segment that has no fragment."""
         for file in (self._video, self._lines):
@@ -125,19 +172,23 @@ class Segment:
     def _save(self, fragment: bytes) -> None:
         if fragment:
             self._store(self._video, fragment)
-            lines, self._pending = b"".join(self._pending), []
-            if lines:
-                self._store(self._lines, lines)
-            while self._pictures:
-                event_id, jpeg = self._pictures.popitem()
-                path = self._video.path.with_suffix(f".{event_id}{PICTURE}")
-                picture = GrowingFile(path, replace=True)
-                with contextlib.closing(picture):
-                    self._store(picture, jpeg)
+            self._stored = self._added
+            self._save_beside()
+
+    def _save_beside(self) -> None:
+        if lines := b"".join(line for line, _ in self._pending):
+            self._store(self._lines, lines)
+        self._pending = []
+        while self._pictures:
+            event_id, jpeg = self._pictures.popitem()
+            path = self._video.path.with_suffix(f".{event_id}{PICTURE}")
+            picture = GrowingFile(path, replace=True)
+            with contextlib.closing(picture):
+                self._store(picture, jpeg)
 
 
 def _placed(line: bytes, at: float) -> bytes:
-    """A line that says at which second of the video its picture is; below 0 it is in the file before."""
+    """A line that says at which second of the video its picture is."""
     return b'%s,"at":%.3f}\n' % (line.rstrip()[:-1], at)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edged import bridge
 from edged.backoff import Backoff
+from edged.video.segments import NOTHING, Remarks
 
 if TYPE_CHECKING:
     from edged.video.recorder import Recorder
@@ -43,7 +44,7 @@ class Writer:
         self.problem = ""
         """Why nothing is recorded; empty when all is well. Whatever is put meanwhile is lost."""
         self._recorder = recorder
-        self._queue: queue.Queue[Sample | _Break | None] = queue.Queue(_AHEAD)
+        self._queue: queue.Queue[Sample | Remarks | _Break | None] = queue.Queue(_AHEAD)
         self._put = self._taken = 0
         """Bytes, each counted by one thread."""
         self._closing = threading.Event()
@@ -84,6 +85,14 @@ class Writer:
             raise BehindError from None
         self._put += len(sample.packet.data)
 
+    def found(self, remarks: Remarks) -> bool:
+        """Have stored what was found in pictures that were put before; whether there was room."""
+        try:
+            self._queue.put_nowait(remarks)
+        except queue.Full:
+            return False
+        return True
+
     def rest(self) -> None:
         """Nothing follows for a while: what was put is stored as soon as the disk can, not with what follows.
 
@@ -92,15 +101,20 @@ class Writer:
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(_Break())
 
-    def close(self, timeout_s: float) -> bool:
+    def close(self, timeout_s: float, last: Remarks = NOTHING) -> bool:
         """Record what waits, end the files and the thread; False if the disk did not let us in time.
 
         :attr:`problem` tells afterwards whether all of it was stored.
+
+        Args:
+            timeout_s: for all of that.
+            last: what was found in pictures that were put before.
         """
         deadline = time.monotonic() + timeout_s
         self._closing.set()
         with contextlib.suppress(queue.Full):
-            self._queue.put(None, timeout=timeout_s)
+            self._queue.put(last, timeout=timeout_s)
+            self._queue.put(None, timeout=max(0.0, deadline - time.monotonic()))
         return self._ended.wait(max(0.0, deadline - time.monotonic()))
 
     def _run(self, fault: OSError | None) -> None:
@@ -111,6 +125,8 @@ class Writer:
                 try:
                     if isinstance(item, _Break):
                         self._recorder.rest()
+                    elif isinstance(item, Remarks):
+                        self._recorder.found(item)
                     else:
                         self._taken += len(item.packet.data)
                         self._recorder.take(item)

@@ -52,6 +52,26 @@ def test_a_frame_that_waits_for_its_engine_gives_way_to_newer_ones() -> None:
     assert [found.class_id for found in sink.results[0].detections] == [19], "and so is its tensor"
 
 
+def test_a_newer_frame_for_which_the_engine_was_too_quick_has_the_next_turn() -> None:
+    """At a frame a second it is the only one of its second."""
+    claimed, taken = threading.Event(), ExitStack()
+
+    def prepare(number: int) -> None:
+        if number == 1:
+            taken.close()
+            assert claimed.wait(20)
+
+    sink = Sink()
+    finds = detector(lambda _: claimed.set(), preprocess=prepare)
+    # The second comes when the first waits for its engine.
+    rig = Rig(Source(2, live=True, before=lambda _: time.sleep(0.05)), finds, sink, max_age_s=60.0)
+    with taken:
+        taken.enter_context(finds.pool.engine())
+        counts = rig.go()
+    assert (counts.inferred, counts.dropped) == (2, {})
+    assert sink.ids == [0, 1]
+
+
 def test_latency_stays_flat_with_a_model_that_is_too_slow() -> None:
     sink = Sink()
     Rig(Source(150, live=True, fps=FPS), detector(slow), sink).go()

@@ -76,8 +76,14 @@ class Tap:
         return any(listener.listens for listener in self._listeners)
 
     def hand_to(self, listeners: Iterable[PacketListener]) -> None:
-        """From the next packet on hand all of them to these, and to nobody else. From any thread."""
-        self._listeners = tuple(listeners)
+        """From the next packet on hand all of them to these, and to nobody else. From any thread.
+
+        To who gets none any more the connection has ended: nobody else would say so.
+        """
+        before, self._listeners = self._listeners, tuple(listeners)
+        for listener in before:
+            if listener not in self._listeners:
+                listener.connection_ended()
 
     def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
         """Hand on a packet."""
