@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal, NotRequired
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -17,6 +17,7 @@ from edged.contract.payloads import (
     Natural,
     Timestamp,
     Version,
+    encode,
 )
 
 if TYPE_CHECKING:
@@ -79,6 +80,30 @@ class EventMessage(TypedDict):
     calm: NotRequired[
         Annotated[bool, Field(description="false over MQTT for what comes faster than a recorder bears")]
     ]
+
+
+class Telling(NamedTuple):
+    """An event as it is told: its message, which nobody changes, and the JSON of it."""
+
+    message: EventMessage
+    json: bytes
+
+
+def telling(message: EventMessage) -> Telling:
+    """A message with its JSON."""
+    return Telling(message, encode(message))
+
+
+def told(news: Event, *, camera: str, boot_id: str) -> Telling:
+    """An event as it is told: made when first asked for, and shared by all who tell it.
+
+    Two threads that come at once make the same twice: that costs less than a lock.
+    """
+    key = camera, boot_id
+    known: Telling | None = news.tellings.get(key)
+    if known is None:
+        known = news.tellings[key] = telling(event(news, camera=camera, boot_id=boot_id))
+    return known
 
 
 def event(news: Event, *, camera: str, boot_id: str) -> EventMessage:

@@ -12,14 +12,14 @@ from edged.contract import payloads, words
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edged.contract.happenings import EventMessage
+    from edged.contract.happenings import Telling
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One piece of news with the best picture so far."""
 
-    event: EventMessage
+    telling: Telling
     jpeg: bytes = field(default=b"", repr=False)
 
 
@@ -33,27 +33,27 @@ class Body:
 
 def as_json(notice: Notice) -> Body:
     """The event as over MQTT, with ``title`` and ``message`` for people and ``picture``, JPEG in base64."""
-    content = payloads.encode(
-        {
-            **notice.event,
-            "title": words.title(notice.event),
-            "message": words.sentence(notice.event),
-            "picture": base64.b64encode(notice.jpeg).decode() if notice.jpeg else None,
-        }
-    )
+    event = notice.telling.message
+    more = {
+        "title": words.title(event),
+        "message": words.sentence(event),
+        "picture": base64.b64encode(notice.jpeg).decode() if notice.jpeg else None,
+    }
+    content = payloads.joined(notice.telling.json, payloads.encode(more))
     return Body(content, {"Content-Type": "application/json"})
 
 
 def as_form(notice: Notice) -> Body:
     """A form (RFC 7578): ``event`` as JSON, ``title``, ``message``, ``caption`` and the file ``photo``."""
-    title, message = words.title(notice.event), words.sentence(notice.event)
+    event = notice.telling.message
+    title, message = words.title(event), words.sentence(event)
     texts = {"title": title, "message": message, "caption": f"{title}: {message}"}
     parts = [(f'name="{name}"', "text/plain; charset=utf-8", text.encode()) for name, text in texts.items()]
-    parts.append(('name="event"', "application/json", payloads.encode(notice.event)))
+    parts.append(('name="event"', "application/json", notice.telling.json))
     if notice.jpeg:
         parts.append(('name="photo"; filename="photo.jpg"', "image/jpeg", notice.jpeg))
     # It must not occur in any part; no other event has this one's id, and a JPEG has it by no chance.
-    boundary = f"edged-{notice.event['event_id']}-{len(notice.jpeg)}"
+    boundary = f"edged-{event['event_id']}-{len(notice.jpeg)}"
     content = b"".join(
         f"--{boundary}\r\nContent-Disposition: form-data; {name}\r\nContent-Type: {kind}\r\n\r\n".encode()
         + value
@@ -68,7 +68,8 @@ def as_form(notice: Notice) -> Body:
 
 def as_picture(notice: Notice) -> Body:
     """The picture itself, with ``Title``, ``Message`` and ``Filename`` in the head; the words without one."""
-    title, message = words.title(notice.event), words.sentence(notice.event)
+    event = notice.telling.message
+    title, message = words.title(event), words.sentence(event)
     if not notice.jpeg:
         return Body(message.encode(), {"Title": _header(title), "Content-Type": "text/plain; charset=utf-8"})
     headers = {"Title": _header(title), "Message": _header(message), "Filename": "photo.jpg"}

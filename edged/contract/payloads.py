@@ -208,6 +208,11 @@ def encode(payload: Mapping[str, Any]) -> bytes:
     return _ENCODER.encode(payload).encode()
 
 
+def joined(first: bytes, second: bytes) -> bytes:
+    """One JSON object with the fields of two, neither of which is empty."""
+    return b"%b,%b" % (first[:-1], second[1:])
+
+
 def detections(result: Result, *, camera: str, boot_id: str, seq: int, now: float) -> Detections:
     """The message of one frame; ``now`` is UTC in seconds."""
     frame = result.frame

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edged.contract.happenings import EventMessage
+    from edged.contract.happenings import Telling
 
 _MOST = 300
 """Messages that are kept until they are safe; then updates go, the oldest first, and the rest after them."""
@@ -67,7 +67,7 @@ class EventLedger:
         """Starts and ends that were noted."""
         self._kept_turns = 0
         """As many of them no loss of power can take."""
-        self._passed_on: list[EventMessage] = []
+        self._passed_on: list[Telling] = []
         """What one of two who use it in turn has not brought."""
         self.totals = Totals(self._total_changed)
         """How often lines were crossed, by topic."""
@@ -101,30 +101,31 @@ class EventLedger:
                 return []
             self._left = False
             for text in list(self._open.values()):
-                self._note(happenings.cut_short(json.loads(text), boot_id=boot_id))
+                end = happenings.cut_short(json.loads(text), boot_id=boot_id)
+                self._note(happenings.telling(end))
             log.info("events_recovered", path=str(self._path), messages=len(self._unsafe))
             left = [(camera, text.encode()) for text, camera in self._unsafe.items()]
         self.settle(_SLOW_S)
         return left
 
-    def pass_on(self, events: Sequence[EventMessage]) -> None:
+    def pass_on(self, events: Sequence[Telling]) -> None:
         """Leave what is not brought to who goes on with this ledger after a reload, or to the next start."""
         with self._lock:
             self._passed_on += events
 
-    def passed_on(self) -> list[EventMessage]:
+    def passed_on(self) -> list[Telling]:
         """What another one has left, in order; once."""
         with self._lock:
             events, self._passed_on = self._passed_on, []
         return events
 
-    def note(self, event: EventMessage, send: Callable[[], None]) -> None:
+    def note(self, event: Telling, send: Callable[[], None]) -> None:
         """Have an event's message sent once it is on disk, or known that it cannot be: in the order of notes.
 
         Waits only where the disk has not kept up for hundreds of messages.
 
         Args:
-            event: the message.
+            event: with its message.
             send: sends it; called from the ledger's own thread where there is a file.
         """
         if self._path is None:
@@ -164,10 +165,10 @@ class EventLedger:
             if self._unsafe.pop(payload.decode(), None) is not None:
                 self._changed = True
 
-    def done(self, event: EventMessage) -> None:
+    def done(self, event: Telling) -> None:
         """A message needs to be brought no more: that is kept soon, or a kill would have it brought again."""
         if self._path is not None:
-            self.safe(payloads.encode(event))
+            self.safe(event.json)
             self.keep()
 
     def flush(self) -> None:
@@ -226,14 +227,14 @@ class EventLedger:
             self._lock.notify_all()
             return None
 
-    def _note(self, event: EventMessage) -> None:
-        text = payloads.encode(event).decode()
-        if event["type"] == "end":
-            self._open.pop(event["event_id"], None)
+    def _note(self, event: Telling) -> None:
+        message, text = event.message, event.json.decode()
+        if message["type"] == "end":
+            self._open.pop(message["event_id"], None)
         else:
-            self._open[event["event_id"]] = text
-        self._turns += event["type"] != "update"
-        self._unsafe[text] = event["camera"]
+            self._open[message["event_id"]] = text
+        self._turns += message["type"] != "update"
+        self._unsafe[text] = message["camera"]
         self._changed = True
         if len(self._unsafe) > _MOST:
             updates = (one for one in self._unsafe if json.loads(one)["type"] == "update")

@@ -48,6 +48,7 @@ class Outlet:
         """Why the last result was not taken; empty when it was."""
         self.pulse = Pulse(f"sink-{sink.name}")
         self._queue: Channel[Result | None] = Channel(_QUEUE)
+        self._taker = sink if isinstance(sink, EventTaker) else None
         self._only_events = isinstance(sink, NewsTaker)
         self._no_news = 0
         """Results that such a sink need not be woken for."""
@@ -105,7 +106,7 @@ class Outlet:
         self._queue.each(self._send)
 
     def _remember(self, events: Sequence[Event]) -> None:
-        if not events or not isinstance(self.sink, EventTaker):
+        if not events or self._taker is None:
             return
         with self._events_lock:
             self._events.extend(events)
@@ -115,13 +116,13 @@ class Outlet:
                 self.lost["events"] += 1
 
     def _tell_news(self) -> None:
+        if not self._events or self._taker is None:
+            return
         with self._events_lock:
             events = list(self._events)
             self._events.clear()
-        if not events or not isinstance(self.sink, EventTaker):
-            return
         try:
-            self.sink.tell(events)
+            self._taker.tell(events)
         except SinkError:
             with self._events_lock:
                 self._events.extendleft(reversed(events))

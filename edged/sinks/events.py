@@ -11,7 +11,7 @@ from edged.errors import SinkError
 from edged.sinks.lines import LineFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from edged.contract.happenings import EventMessage
     from edged.records import Event, Result
@@ -70,14 +70,12 @@ class EventLinesSink:
 
     def tell(self, events: Sequence[Event]) -> None:
         """Write a line for each, all or none: what was not taken comes again."""
-        self._write(happenings.event(one, camera=self._camera, boot_id=self._boot_id) for one in events)
+        told = (happenings.told(one, camera=self._camera, boot_id=self._boot_id) for one in events)
+        self._file.write(b"\n".join(one.json for one in told))
 
     def close(self) -> None:
         """Close what is ours to close; a file that was made for nothing goes."""
         self._file.close()
-
-    def _write(self, messages: Iterable[EventMessage]) -> None:
-        self._file.write(b"\n".join(payloads.encode(message) for message in messages))
 
     def _end_left_open(self) -> None:
         try:
@@ -89,7 +87,8 @@ class EventLinesSink:
                 "get their end",
             ) from error
         if left:
-            self._write([happenings.cut_short(last, boot_id=self._boot_id) for last in left])
+            ends = (happenings.cut_short(last, boot_id=self._boot_id) for last in left)
+            self._file.write(b"\n".join(map(payloads.encode, ends)))
 
     def _left_open(self) -> list[EventMessage]:
         """The last news of events of this camera that an earlier run has not ended."""

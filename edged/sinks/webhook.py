@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from edged.contract import happenings
+from edged.contract.happenings import Telling
 from edged.contract.notices import Notice
 from edged.durable.ledger import EventLedger
 from edged.durable.spool_folder import spool_folder
@@ -18,7 +19,6 @@ from edged.webhook.server import HttpServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from edged.contract.happenings import EventMessage
     from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
     from edged.sinks import Context
@@ -94,7 +94,7 @@ class WebhookSink:
         """Begin with what a killed run still owes; a server that is away is no error, it may come."""
         self._courier = Courier(self._server, self._body, self._ledger.done)
         for _, payload in self._ledger.leftovers(self._boot_id):
-            self._bring(json.loads(payload), b"")
+            self._bring(Telling(json.loads(payload), payload), b"")
 
     def send(self, result: Result) -> None:
         """A frame is no news."""
@@ -110,8 +110,8 @@ class WebhookSink:
             jpeg = self._pictures.get(event.event_id, b"")
             if event.kind == "end":
                 self._pictures.pop(event.event_id, None)
-            message = happenings.event(event, camera=self._camera, boot_id=self._boot_id)
-            self._ledger.note(message, partial(self._bring, message, jpeg))
+            told = happenings.told(event, camera=self._camera, boot_id=self._boot_id)
+            self._ledger.note(told, partial(self._bring, told, jpeg))
 
     def close(self) -> None:
         """Bring what waits, if disk and server take it soon; the rest is for who comes next, or lost."""
@@ -121,12 +121,12 @@ class WebhookSink:
             self._ledger.pass_on(left)
         self._give_back()
 
-    def _bring(self, message: EventMessage, jpeg: bytes) -> None:
+    def _bring(self, told: Telling, jpeg: bytes) -> None:
         assert self._courier is not None  # noqa: S101  # open() comes first
-        if message["type"] in self._kinds:
-            self._courier.put(Notice(message, jpeg))
+        if told.message["type"] in self._kinds:
+            self._courier.put(Notice(told, jpeg))
         else:
-            self._ledger.done(message)
+            self._ledger.done(told)
 
     @property
     def problem(self) -> str:
@@ -142,8 +142,8 @@ class WebhookSink:
         """Try again what the disk has not taken, and bring what the one before a reload has not."""
         del report
         self._ledger.retry()
-        for message in self._ledger.passed_on():
-            self._bring(message, b"")
+        for told in self._ledger.passed_on():
+            self._bring(told, b"")
 
     def state(self, state: State) -> None:
         """So does the state."""

@@ -18,7 +18,7 @@ from edged.webhook.server import WebhookError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edged.contract.happenings import EventMessage
+    from edged.contract.happenings import Telling
     from edged.contract.notices import Notice
     from edged.webhook.server import HttpServer
 
@@ -52,7 +52,7 @@ class Courier:
         self,
         server: HttpServer,
         body: str,
-        done: Callable[[EventMessage], None],
+        done: Callable[[Telling], None],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,9 +83,9 @@ class Courier:
         with self._due:
             self._waiting.append(notice)
             if len(self._waiting) > _QUEUE:
-                kinds = [one.event["type"] for one in self._waiting][1:]  # the first is under way
+                kinds = [one.telling.message["type"] for one in self._waiting][1:]  # the first is under way
                 given_way = 1 + (kinds.index("update") if "update" in kinds else 0)
-                self._done(self._waiting[given_way].event)
+                self._done(self._waiting[given_way].telling)
                 del self._waiting[given_way]
                 self.counts["lost"] += 1
                 if self._clock() - self._overflowed > _RECENT_S:
@@ -93,7 +93,7 @@ class Courier:
                 self._overflowed = self._clock()
             self._due.notify()
 
-    def close(self, within_s: float, *, keep: bool) -> list[EventMessage]:
+    def close(self, within_s: float, *, keep: bool) -> list[Telling]:
         """Bring what waits, as long as the server takes it.
 
         Args:
@@ -108,7 +108,7 @@ class Courier:
             self._due.notify()
         self._thread.join(within_s)
         with self._due:
-            left = [notice.event for notice in self._waiting]
+            left = [notice.telling for notice in self._waiting]
             self._waiting.clear()
         if not keep:
             self.counts["lost"] += len(left)
@@ -164,7 +164,7 @@ class Courier:
             if self._waiting and self._waiting[0] is notice:
                 self._waiting.popleft()
                 self.counts[fate] += 1
-                self._done(notice.event)
+                self._done(notice.telling)
 
     def _tell(self, failure: str) -> None:
         if failure and failure != self._failure:

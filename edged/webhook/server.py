@@ -12,16 +12,16 @@ import edged
 from edged.errors import SinkError
 from edged.settings.http_url import basic_login
 from edged.settings.secrets import server_of
+from edged.webhook.exchange import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edged.contract.notices import Body
+    from edged.webhook.exchange import Reply
 
 _BUSY = frozenset({408, 425, 429})
 """Answers of a server that wants to be asked again; so does every answer from 500 on."""
-_SHORT = 65_536
-"""Bytes of an answer that are read, though nobody wants them, so that the connection can be used again."""
 
 
 class WebhookError(SinkError):
@@ -51,10 +51,15 @@ class HttpServer:
         self._tls = parts.scheme == "https"
         # Said even where it is the usual one: http.client looks for one in an IPv6 address else.
         self._host, self._port = parts.hostname, parts.port or (443 if self._tls else 80)
-        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._headers = {"User-Agent": f"edged/{edged.__version__}"}
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        if self._port != (443 if self._tls else 80):
+            host += f":{self._port}"
+        self._begins = [f"POST {target} HTTP/1.1", f"Host: {host}", f"User-Agent: edged/{edged.__version__}"]
+        """How every request begins."""
         if parts.username is not None or parts.password is not None:
-            self._headers["Authorization"] = basic_login(parts.username or "", parts.password or "")
+            login = basic_login(parts.username or "", parts.password or "")
+            self._begins.append(f"Authorization: {login}")
         self._kept: http.client.HTTPConnection | None = None
         """The connection of the last body, which the server has left open."""
 
@@ -74,7 +79,8 @@ class HttpServer:
             WebhookError: it was not taken.
         """
         with self._translated(timeout_s):
-            status, wait = self._answer(body, timeout_s)
+            answer = self._answer(body, timeout_s)
+        status, wait = answer.status, answer.headers.get("retry-after", "")
         if 200 <= status < 300:  # noqa: PLR2004  # RFC 9110: successful
             return
         busy = status in _BUSY or status >= 500  # noqa: PLR2004  # RFC 9110: server error
@@ -90,8 +96,7 @@ class HttpServer:
             self._kept.close()
             self._kept = None
 
-    def _answer(self, body: Body, timeout_s: float) -> tuple[int, str]:
-        """Status of the answer, and how long it asks us to wait."""
+    def _answer(self, body: Body, timeout_s: float) -> Reply:
         kept, self._kept = self._kept, None
         if kept is not None:
             try:
@@ -100,25 +105,25 @@ class HttpServer:
                 pass  # it has hung up meanwhile, as it may
         return self._exchange(self._connection(timeout_s), body, timeout_s)
 
-    def _exchange(
-        self, connection: http.client.HTTPConnection, body: Body, timeout_s: float
-    ) -> tuple[int, str]:
+    def _exchange(self, connection: http.client.HTTPConnection, body: Body, timeout_s: float) -> Reply:
         """Send and hear over one connection, which is kept if another answer can come over it."""
-        with contextlib.ExitStack() as ends:
-            ends.callback(connection.close)
-            if connection.sock is not None:
-                connection.sock.settimeout(timeout_s)
-            connection.request("POST", self._target, body.content, {**self._headers, **body.headers})
-            with connection.getresponse() as answer:
-                told = answer.status, answer.headers.get("Retry-After", "")
-                if answer.length is not None and answer.length <= _SHORT:
-                    # What it says is known already: an end that does not come takes nothing back.
-                    with contextlib.suppress(OSError, http.client.HTTPException):
-                        answer.read()
-                        if not answer.will_close:
-                            self._kept = connection
-                            ends.pop_all()
-        return told
+        try:
+            if connection.sock is None:
+                connection.connect()
+            connection.sock.settimeout(timeout_s)
+            answer = exchange(connection.sock, self._request(body))
+            if answer.reusable:
+                self._kept = connection
+        finally:
+            if self._kept is not connection:
+                connection.close()
+        return answer
+
+    def _request(self, body: Body) -> bytes:
+        """All that is sent, in one piece."""
+        headers = {**body.headers, "Content-Length": len(body.content)}
+        lines = [*self._begins, *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        return "\r\n".join(lines).encode("ascii") + body.content
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
         if self._tls:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from edged.contract.happenings import EventMessage
+    from edged.contract.happenings import Telling
 
 
 def test_a_file_that_is_damaged_or_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path) -> None:
@@ -171,6 +171,6 @@ def test_a_crossing_in_the_moment_of_an_acknowledgement_is_kept(tmp_path: Path) 
     assert EventLedger(path).totals.under() == {"a": 1}
 
 
-def message(number: int) -> EventMessage:
+def message(number: int) -> Telling:
     """That something has come."""
-    return contract.event(news(number, "start"), camera="front", boot_id="0" * 32)
+    return contract.told(news(number, "start"), camera="front", boot_id="0" * 32)

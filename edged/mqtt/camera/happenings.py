@@ -7,7 +7,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edged.contract import happenings, payloads
+from edged.contract import happenings
 from edged.contract.topics import slug
 from edged.imaging.jpeg import encoded
 from edged.mqtt.budget import Budget
@@ -100,12 +100,11 @@ class Happenings:
     def tell(self, events: Sequence[Event]) -> None:
         """Publish events, each once; with the first and with a better picture what it looks like."""
         for event in events:
-            message = happenings.event(event, camera=self._topics.camera, boot_id=self._boot_id)
+            told = happenings.told(event, camera=self._topics.camera, boot_id=self._boot_id)
             if not self._is_calm(event):
-                message["calm"] = False
-            payload = payloads.encode(message)
-            send = partial(self._outbox.put, self._topics.events, payload, waits=True)
-            self._ledger.note(message, send)
+                told = happenings.telling({**told.message, "calm": False})
+            send = partial(self._outbox.put, self._topics.events, told.json, waits=True)
+            self._ledger.note(told, send)
             self._cross(event)
             if event.crop is not None:
                 self._crops[event.label] = event.crop
