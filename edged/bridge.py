@@ -10,6 +10,7 @@ import asyncio
 import os
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -50,23 +51,17 @@ def run(name: str, function: Callable[[], T], *, nice: int = 0) -> asyncio.Futur
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # without an error the result is a T
+    def settle(tell: Callable[[], None]) -> None:
+        if not future.cancelled():
+            tell()
 
     def body() -> None:
-        result: T | None = None
-        error: BaseException | None = None
         try:
-            result = function()
-        except BaseException as exception:  # noqa: BLE001  # handed on to who awaits the future
-            error = exception
+            tell = partial(future.set_result, function())
+        except BaseException as error:  # noqa: BLE001  # handed on to who awaits the future
+            tell = partial(future.set_exception, error)
         with suppress(RuntimeError):  # the loop has ended without us: an abandoned thread
-            loop.call_soon_threadsafe(settle, result, error)
+            loop.call_soon_threadsafe(settle, tell)
 
     start(name, body, nice=nice)
     return future

@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from edged.durable.spool_folder import SpoolFolder, keep, read_kept
+from edged.durable.spool_folder import SpoolFolder, keep, read_kept, spool_folder
+from edged.settings import loading
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import pytest
+
+REQUIRED = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "model.tflite"}
+
+
+def test_files_are_called_as_those_that_earlier_versions_have_left() -> None:
+    folder = SpoolFolder(Path("/spool"))
+    named = (
+        folder.messages("Lab 1"),
+        folder.switched("Lab 1", "Front"),
+        folder.names("0123abcd"),
+        folder.webhook("0123abcd", "front"),
+    )
+    assert [path.name for path in named] == [
+        "edged-lab_1.sqlite3",
+        "edged-lab_1--front.switched.json",
+        "edged-0123abcd.names.json",
+        "edged-0123abcd-front.webhook.json",
+    ]
+    assert {path.parent for path in named} == {Path("/spool")}
+
+
+def test_the_folder_is_the_one_of_the_settings_and_may_be_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/lab")
+    assert spool_folder(loading.load(None, REQUIRED)) is None
+    assert spool_folder(loading.load(None, REQUIRED | {"EDGED_SPOOL": "~/spool"})) == SpoolFolder(
+        Path("/home/lab/spool")
+    )
 
 
 def test_cameras_that_are_called_otherwise_leave_no_files_and_other_daemons_keep_theirs(

@@ -8,8 +8,11 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
+
 from edged import bridge
-from edged.engines.pool import EnginePools, Guest, Turns
+from edged.engines.pool import EnginePool, EnginePools, Guest, Turns
+from edged.errors import DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,3 +125,91 @@ def test_one_wish_is_opened_once_and_closed_with_its_last_user() -> None:
     assert (made[0].closed, made[1].closed) == (True, False)
     pools.give_back("other wish")
     assert pools.borrow("wish", opens) is not first
+
+
+def test_a_turn_is_due_by_weight_and_by_the_invokes_it_was_for() -> None:
+    desk, heavy, light = Turns(4), Guest(2.0), Guest()
+    assert desk.take(heavy)
+    assert desk.take(heavy)
+    assert heavy.due == 1.0
+    desk.charge(heavy, 3)
+    assert heavy.due == 2.0
+    assert desk.take(light)
+    assert light.due == 1.5, "it begins where the others are, and saves nothing up"
+    assert (Guest().due, Guest().weight) == (0.0, 1.0)
+
+
+def test_the_turns_are_one_more_than_the_engines_and_each_that_is_given_back_can_be_taken_again() -> None:
+    desk = EnginePool([Device(), Device()]).turns
+    guests = [Guest() for _ in range(4)]
+    assert [desk.take(guest) for guest in guests[:3]] == [True, True, True]
+    taken: list[bool] = []
+    last = bridge.start("last", lambda: taken.append(desk.take(guests[3])))
+    last.join(0.05)
+    assert last.is_alive()
+    desk.give_back()
+    last.join(10)
+    assert taken == [True]
+
+
+def test_an_engine_is_one_workers_alone_until_it_is_given_back_though_it_fails() -> None:
+    class Broken(Device):
+        def invoke(self, tensor: Tensor) -> Sequence[Tensor]:
+            raise DeviceError(f"it is broken: {tensor}")
+
+    engines = [Device(), Broken()]
+    pool = EnginePool(engines)
+    with pool.engine() as first, pool.engine() as second:
+        assert [first, second] == engines
+    tensor: Tensor = object()  # type: ignore[assignment]  # it is only handed on
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="it is broken"):
+            pool.run(tensor)
+        assert pool.run(tensor) == [tensor], "in turns: who was given back comes last"
+
+
+def test_engines_are_closed_in_reverse() -> None:
+    order: list[Device] = []
+
+    class Noting(Device):
+        def close(self) -> None:
+            order.append(self)
+
+    engines = [Noting(), Noting()]
+    EnginePool(engines).close()
+    assert order == engines[::-1]
+
+
+def test_a_wish_that_could_not_be_opened_is_opened_anew_by_the_next() -> None:
+    pools = EnginePools()
+
+    def fails() -> list[Device]:
+        raise DeviceError("nothing is plugged in")
+
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="plugged"):
+            pools.borrow("wish", fails)
+    device = Device()
+    assert pools.borrow("wish", lambda: [device]).engines == [device]
+    pools.give_back("wish")
+    assert device.closed
+
+
+def test_others_with_another_wish_do_not_wait_while_one_opens_and_those_with_the_same_do() -> None:
+    pools, opening, opened = EnginePools(), threading.Event(), threading.Event()
+    got: list[EnginePool] = []
+
+    def slowly() -> list[Device]:
+        opening.set()
+        assert opened.wait(10)
+        return [Device()]
+
+    threads = [bridge.start("borrows", lambda: got.append(pools.borrow("wish", slowly))) for _ in range(2)]
+    assert opening.wait(10)
+    pools.borrow("other wish", lambda: [Device()])
+    assert got == []
+    opened.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(got) == 2
+    assert got[0] is got[1]
