@@ -24,6 +24,16 @@ _JUMP_S = 1.0
 """Who sends a packet so much too early has set its clock."""
 _IDLE = 0.5
 """Who has waited so much of the time from one packet to the next has found nothing to read: none was late."""
+_GAP = 0.2
+"""And so much of the time between them by the stream, for what is drained at once is not waited for."""
+_STRETCH_S = 1.0
+"""So far apart at the least are packets that were not late, which tell the rate of the camera's clock;"""
+_LONGEST_S = 30.0
+"""and so far where it seems to be what it was."""
+_UNSURE_S = 0.06
+"""By so much each may have been late. Two stretches have to say the same: the next one is shorter by that."""
+_RATES = (0.2, 5.0)
+"""Between these is a clock's rate; all else is none."""
 _LEAST_S = 0.0001
 """From one picture to the next, at the least."""
 
@@ -48,6 +58,12 @@ class Arrivals:
         """The time it has of its own."""
         self._floor: float | None = None
         """Our time less the stream's, of a packet that is not late; None: not known yet."""
+        self._rate = 1.0
+        """Our seconds in one of the stream's: some cameras count twice, or half as fast."""
+        self._anchor: tuple[float, float] | None = None
+        """When a packet came that was not late, and its time: where a stretch begins."""
+        self._measured: tuple[float, float] | None = None
+        """The rate over the last stretch, and by how much that may be wrong."""
         self._idle = (-math.inf, -math.inf)
         """When there was nothing to read, and the time of the packet that came then."""
         self._block = self._block_before = math.inf
@@ -65,18 +81,20 @@ class Arrivals:
             now: when it had it.
             stamp: the time that it has of its own, in the order in which packets come; None: it has none.
         """
-        waited = now - asked
+        waited, passed = now - asked, now - self._came
         self._came = now
         if stamp is None:
             return Arrival(0.0, waited)
         before, self._stamp = self._stamp, stamp
-        if self._began is None or before is None or stamp < before or self._is_early(now - stamp):
+        if self._began is None or before is None or stamp < before or self._is_early(now - self._ours(stamp)):
             self._begin(now)
         else:
-            self._waited += min(waited, stamp - before)  # of a long silence the network may be the cause
-            if waited >= _IDLE * (stamp - before):
+            gap = self._ours(stamp - before)
+            self._waited += min(waited, gap)  # of a long silence the network may be the cause
+            if waited >= max(_IDLE * min(passed, gap), _GAP * gap):
                 self._idle = (now, stamp)
-        self._learn(now, now - stamp)
+                self._measure(now, stamp)
+        self._learn(now, now - self._ours(stamp))
         return Arrival(now - self._time_of(stamp), waited)
 
     def picture(self, shown: float | None) -> float:
@@ -84,11 +102,15 @@ class Arrivals:
         self._last = max(self._came if shown is None else self._time_of(shown), self._last + _LEAST_S)
         return self._last
 
+    def _ours(self, seconds: float) -> float:
+        """Seconds of the stream in ours."""
+        return self._rate * seconds
+
     def _time_of(self, stamp: float) -> float:
         if self._floor is None:
             return self._came
         idle, first = self._idle
-        came = stamp + self._floor
+        came = self._ours(stamp) + self._floor
         return min(self._came, max(came, idle) if stamp >= first else came)
 
     def _is_early(self, difference: float) -> bool:
@@ -98,6 +120,27 @@ class Arrivals:
         self._began = now
         self._floor = None
         self._idle = (-math.inf, -math.inf)
+        self._rate = 1.0
+        self._anchor = self._measured = None
+
+    def _measure(self, now: float, stamp: float) -> None:
+        """Compare the two clocks between packets that came when they were read."""
+        if self._anchor is None:
+            self._anchor = now, stamp
+        if (passed := now - self._anchor[0]) < _STRETCH_S or stamp <= self._anchor[1]:
+            return
+        rate = passed / (stamp - self._anchor[1])
+        unsure = rate * _UNSURE_S / passed
+        other = abs(rate - self._rate) > 2 * unsure
+        if not other and passed < _LONGEST_S:
+            return
+        before, self._measured, self._anchor = self._measured, (rate, unsure), (now, stamp)
+        agreed = before is not None and abs(rate - before[0]) <= unsure + before[1]
+        if other and agreed and _RATES[0] < rate < _RATES[1]:
+            # Rather too late than too soon: who catches up in vain waits then, and it is learned better.
+            self._rate = rate - unsure
+            self._floor = None if self._floor is None else now - self._ours(stamp)
+            self._begin_block(now, math.inf, now - self._ours(stamp))
 
     def _learn(self, now: float, difference: float) -> None:
         assert self._began is not None  # noqa: S101  # the first packet begins

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from edged.sources.decoding.haste import Haste, Order
 from edged.sources.packets.arrivals import Arrivals
 
 PERIOD_S = 1 / 25
@@ -79,6 +80,50 @@ def test_a_camera_that_sends_fewer_frames_than_it_counts_is_not_late(drift: floa
     assert max(lag for lag, _ in camera.read(0.028, 4000)) < 0.1
     lag, right = camera.read(0.06, 50)[-1]
     assert lag == pytest.approx(right, abs=0.1)
+
+
+def hurried(
+    count: int, *, busy: float, clock: float, spare: bool, jitter_s: float = 0.008
+) -> tuple[list[int], list[float]]:
+    """Which packets are left out, and how late each is, of a decoder that obeys.
+
+    It is busy for so much of a period with each, and the camera's clock runs at this rate.
+    """
+    arrivals, chance, now = Arrivals(), random.Random(0), [1000.0]  # noqa: S311  # no secret
+    haste = Haste(clock=lambda: now[0])
+    left, late = [], []
+    for number in range(count):
+        came = 1000.0 + number * PERIOD_S + jitter_s * chance.random()
+        asked = now[0]
+        now[0] = max(asked, came) + 1e-4
+        arrival = arrivals.read(asked, now[0], 7 + number * PERIOD_S * clock)
+        order = haste.judge(arrival, fresh=number % 50 == 0)
+        late.append(now[0] - came)
+        if order in {Order.LEAVE, Order.GIVE_UP} or (spare and order is Order.SPARE):
+            left.append(number)
+        else:
+            now[0] += busy * PERIOD_S * chance.uniform(0.9, 1.1)
+    return left, late
+
+
+@pytest.mark.parametrize("spare", [True, False])
+@pytest.mark.parametrize("busy", [0.7, 0.8, 0.9, 0.95])
+@pytest.mark.parametrize("clock", [0.5, 0.9])
+def test_a_camera_whose_clock_runs_slow_loses_next_to_nothing(
+    clock: float, busy: float, *, spare: bool
+) -> None:
+    """It takes an episode or two to learn the rate; then four minutes lose no second more."""
+    left, late = hurried(6000, busy=busy, clock=clock, spare=spare)
+    assert len(left) < 150
+    assert len([number for number in left if number > 1000]) < 50
+    assert max(late) < 0.1
+
+
+@pytest.mark.parametrize("jitter_s", [0.008, 0.3])
+@pytest.mark.parametrize("clock", [1.0, 0.5, 0.9])
+def test_whoever_is_too_slow_catches_up_whatever_the_rate_of_the_clock(clock: float, jitter_s: float) -> None:
+    _, late = hurried(5000, busy=1.3, clock=clock, spare=True, jitter_s=jitter_s)
+    assert max(late) < 2.0
 
 
 @pytest.mark.parametrize("shift_s", [-3600.0, 20.0])
