@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from edged import errors
-from edged.errors import ConfigError, DeviceError, EdgedError, ModelError, OutputError, SinkError, SourceError
+from edged.errors import (
+    ConfigError,
+    DeviceError,
+    EdgedError,
+    ModelError,
+    OutputError,
+    SinkError,
+    SourceError,
+    nearest,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +52,11 @@ def test_a_message_is_the_problem_and_the_mend_as_sentences(problem: str, hint: 
     assert str(error) == text
     assert (error.problem, error.hint) == (problem, hint)
     assert str(ConfigError(problem)) == problem.removesuffix(".") + ("" if problem.endswith("?") else ".")
+
+
+def test_what_may_have_been_meant_is_the_most_alike_in_its_own_letters() -> None:
+    known = ("EDGED_Source", "EDGED_SOURCES", "EDGED_SINK")
+    assert nearest("edged_sourc", known) == "EDGED_Source"
+    assert nearest("EDGED_SOURCESS", known) == "EDGED_SOURCES"
+    assert nearest("PATH", known) == ""
+    assert nearest("PATH", ()) == ""

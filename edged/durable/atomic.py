@@ -36,7 +36,7 @@ def replace_file(path: Path, content: bytes, *, lasting: bool = False) -> None:
 def sync_folder(folder: Path) -> None:
     """Have the names in it on the disk, too."""
     with contextlib.suppress(OSError):  # not every file system can
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(fd)
         finally:

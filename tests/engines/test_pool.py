@@ -141,15 +141,18 @@ def test_a_turn_is_due_by_weight_and_by_the_invokes_it_was_for() -> None:
 
 def test_the_turns_are_one_more_than_the_engines_and_each_that_is_given_back_can_be_taken_again() -> None:
     desk = EnginePool([Device(), Device()]).turns
-    guests = [Guest() for _ in range(4)]
-    assert [desk.take(guest) for guest in guests[:3]] == [True, True, True]
+    assert [desk.take(Guest()) for _ in range(3)] == [True, True, True]
     taken: list[bool] = []
-    last = bridge.start("last", lambda: taken.append(desk.take(guests[3])))
-    last.join(0.05)
-    assert last.is_alive()
-    desk.give_back()
-    last.join(10)
-    assert taken == [True]
+    for count in (1, 2):
+        others = [bridge.start("other", lambda: taken.append(desk.take(Guest()))) for _ in range(count)]
+        others[0].join(0.05)
+        assert taken == []
+        for _ in range(count):
+            desk.give_back()
+        for other in others:
+            other.join(10)
+        assert taken == [True] * count
+        taken.clear()
 
 
 def test_an_engine_is_one_workers_alone_until_it_is_given_back_though_it_fails() -> None:
