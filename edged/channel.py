@@ -23,9 +23,13 @@ class Channel(Generic[T]):
         self._items: deque[T] = deque()
         self._capacity = capacity
         self._closed = False
-        lock = threading.Lock()
-        self._filled = threading.Condition(lock)
-        self._emptied = threading.Condition(lock)
+        # The lock itself is taken, not a condition that has it, and told is only who waits: both save calls
+        # where a frame passes.
+        self._lock = threading.Lock()
+        self._filled = threading.Condition(self._lock)
+        self._emptied = threading.Condition(self._lock)
+        self._takers = self._givers = 0
+        """Threads that wait for an item, and for room."""
 
     def put(self, item: T, *, waits: bool) -> T | None:
         """Append ``item``; returns the item that had to go for it, if any.
@@ -38,23 +42,21 @@ class Channel(Generic[T]):
         Raises:
             Closed: the channel takes nothing any more.
         """
-        with self._emptied:
-            while waits and len(self._items) >= self._capacity and not self._closed:
-                self._emptied.wait()
+        with self._lock:
+            if waits:
+                self._await_room()
             if self._closed:
                 raise Closed
             displaced = self._items.popleft() if len(self._items) >= self._capacity else None
-            self._items.append(item)
-            self._filled.notify()
+            self._append(item)
             return displaced
 
     def offer(self, item: T) -> bool:
         """Append ``item`` if there is room, without waiting and at nobody's cost; whether it was taken."""
-        with self._emptied:
+        with self._lock:
             if self._closed or len(self._items) >= self._capacity:
                 return False
-            self._items.append(item)
-            self._filled.notify()
+            self._append(item)
             return True
 
     def give_back(self, item: T) -> bool:
@@ -62,11 +64,12 @@ class Channel(Generic[T]):
 
         A channel that is closed takes it, too: it came before the end.
         """
-        with self._filled:
+        with self._lock:
             if len(self._items) >= self._capacity:
                 return False
             self._items.appendleft(item)
-            self._filled.notify()
+            if self._takers:
+                self._filled.notify()
             return True
 
     def get(self, *, unless: threading.Event | None = None) -> T:
@@ -78,16 +81,15 @@ class Channel(Generic[T]):
         Raises:
             Closed: the channel is closed and empty, or ``unless`` is set.
         """
-        with self._filled:
+        with self._lock:
             while True:
                 if unless is not None and unless.is_set():
                     raise Closed
                 if self._items:
                     break
-                if self._closed:
-                    raise Closed
-                self._filled.wait()
-            self._emptied.notify()
+                self._await_item()
+            if self._givers:
+                self._emptied.notify()
             return self._items.popleft()
 
     def await_item(self, *, unless: threading.Event) -> None:
@@ -96,11 +98,11 @@ class Channel(Generic[T]):
         Raises:
             Closed: as :meth:`get`.
         """
-        with self._filled:
+        with self._lock:
             while not self._items or unless.is_set():
-                if unless.is_set() or self._closed:
+                if unless.is_set():
                     raise Closed
-                self._filled.wait()
+                self._await_item()
 
     def await_room(self) -> None:
         """Until :meth:`put` would take an item at once; the only one who puts may rely on it.
@@ -108,9 +110,8 @@ class Channel(Generic[T]):
         Raises:
             Closed: the channel takes nothing any more.
         """
-        with self._emptied:
-            while len(self._items) >= self._capacity and not self._closed:
-                self._emptied.wait()
+        with self._lock:
+            self._await_room()
             if self._closed:
                 raise Closed
 
@@ -128,12 +129,12 @@ class Channel(Generic[T]):
 
     def wake(self) -> None:
         """Have whoever waits in :meth:`get` look at ``unless``."""
-        with self._filled:
+        with self._lock:
             self._filled.notify_all()
 
     def close(self) -> None:
         """End of stream: what is inside can still be taken, nothing more is accepted."""
-        with self._filled:
+        with self._lock:
             self._closed = True
             self._filled.notify_all()
             self._emptied.notify_all()
@@ -141,8 +142,34 @@ class Channel(Generic[T]):
     def abort(self) -> list[T]:
         """Close at once; what was inside is handed back, to be accounted for."""
         self.close()
-        with self._filled:
+        with self._lock:
             left = list(self._items)
             self._items.clear()
             self._capacity = 0  # what is given back now would be nobody's
             return left
+
+    # Only with the lock held.
+
+    def _append(self, item: T) -> None:
+        self._items.append(item)
+        if self._takers:
+            self._filled.notify()
+
+    def _await_room(self) -> None:
+        """Until there is some, or nothing more comes out."""
+        while len(self._items) >= self._capacity and not self._closed:
+            self._givers += 1
+            self._emptied.wait()
+            self._givers -= 1
+
+    def _await_item(self) -> None:
+        """Until something has changed.
+
+        Raises:
+            Closed: nothing will.
+        """
+        if self._closed:
+            raise Closed
+        self._takers += 1
+        self._filled.wait()
+        self._takers -= 1

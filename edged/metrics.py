@@ -47,7 +47,9 @@ class Histogram:
         """Count one latency."""
         bucket = 0
         if ms > _SMALLEST_MS:
-            bucket = min(math.ceil(math.log2(ms / _SMALLEST_MS) * BUCKETS_PER_OCTAVE), _BUCKETS - 1)
+            bucket = math.ceil(math.log2(ms / _SMALLEST_MS) * BUCKETS_PER_OCTAVE)
+            if bucket >= _BUCKETS:
+                bucket = _BUCKETS - 1
         self._counts[bucket] += 1
         self._total += 1
         self._max = max(self._max, ms)

@@ -81,11 +81,15 @@ class BlazeFace:
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Faces of one frame in source pixels, clipped to the frame, best score first."""
         require_finite(*outputs)
+        above = [
+            (outputs[part.scores][0, :, 0] >= least).nonzero()[0]
+            for part, least in zip(self._parts, self._least, strict=True)
+        ]
+        if not any(alive.size for alive in above):
+            return []
         scores, found, first = [], [], 0
-        for part, least in zip(self._parts, self._least, strict=True):
-            stored = outputs[part.scores][0, :, 0]
-            alive = np.flatnonzero(stored >= least)
-            scores.append(real(stored[alive], self._specs[part.scores]))
+        for part, alive in zip(self._parts, above, strict=True):
+            scores.append(real(outputs[part.scores][0, alive, 0], self._specs[part.scores]))
             found.append(real(outputs[part.boxes][0, alive, :4], self._specs[part.boxes]))
             found[-1][:, :2] += self._anchors[alive + first]
             first += part.anchors

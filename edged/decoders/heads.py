@@ -151,6 +151,10 @@ class RawHead:
         self._real = [place for place in used if model.outputs[place].dtype.kind == "f"]
         """Outputs that may hold what is no number."""
         self.classes = layout.classes
+        channels = model.outputs[layout.extras.output].shape[2 if layout.transposed else 1]
+        extras = len(range(channels)[layout.extras.rows])
+        boxes, furthers = (np.empty((0, width), np.float32) for width in (BOX, extras))
+        self._nothing = Candidates(boxes, np.empty(0, np.float32), np.empty(0, np.intp), furthers)
 
     def candidates(self, outputs: Sequence[Tensor]) -> Candidates:
         """What reaches the threshold, in the order of the anchors."""
@@ -159,11 +163,11 @@ class RawHead:
         scores = self._stored(outputs, layout.scores)
         # One pass of maximum over all anchors; which class it is matters only for the few that survive.
         best = scores.max(axis=0)
-        alive = np.flatnonzero(best >= self._least)
+        (alive,) = (best >= self._least).nonzero()
+        if not alive.size:
+            return self._nothing
         stored, box_spec = self._stored(outputs, layout.boxes), self._specs[layout.boxes.output]
-        boxes = real(stored[:, alive].T, box_spec)
-        if alive.size:
-            boxes *= anchors.pixels(stored[0], box_spec, self._size)
+        boxes = real(stored[:, alive].T, box_spec) * anchors.pixels(stored[0], box_spec, self._size)
         extras = self._stored(outputs, layout.extras)[:, alive].T
         return Candidates(
             boxes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +23,13 @@ def require_finite(*outputs: Tensor) -> None:
     Raises:
         OutputError: there is a NaN or an infinite value among them.
     """
-    for output in outputs:
-        if output.dtype.kind != "f":
-            continue
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = output.sum(dtype=np.float32)
-        if not np.isfinite(total):
+    floats = [output for output in outputs if output.dtype.kind == "f"]
+    if not floats:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        totals = [np.add.reduce(output, axis=None, dtype=np.float32) for output in floats]
+    for output, total in zip(floats, totals, strict=True):
+        if not math.isfinite(total):
             bad = int(np.count_nonzero(~np.isfinite(output)))
             if bad:
                 raise OutputError(

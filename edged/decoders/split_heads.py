@@ -119,17 +119,20 @@ class SplitHead:
         corners, self._sides = anchors.cells(model, layout.cells)
         self._centres = corners + self._sides / 2
 
-    def candidates(self, outputs: Sequence[Tensor]) -> SplitCandidates:
-        """All that reaches the threshold, in the order of the cells."""
+    def candidates(self, outputs: Sequence[Tensor]) -> SplitCandidates | None:
+        """All that reaches the threshold, in the order of the cells; None where nothing does."""
         require_finite(*outputs)
         found, first = [], 0
         for pair, least in zip(self._layout.pairs, self._least, strict=True):
             stored = self._rows(outputs[pair.scores])
             rows = distances.rows_reaching(stored, least)
+            cells = rows + first
+            first += len(stored)
+            if not rows.size:
+                continue
             scores = real(stored[rows], self._specs[pair.scores])
             class_ids = scores.argmax(axis=1)
             spread = real(self._rows(outputs[pair.distances])[rows], self._specs[pair.distances])
-            cells = rows + first
             found.append(
                 SplitCandidates(
                     distances.corners(spread, self._centres[cells], self._sides[cells]),
@@ -137,7 +140,8 @@ class SplitHead:
                     class_ids,
                 )
             )
-            first += len(stored)
+        if not found:
+            return None
         corners, scores, class_ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return SplitCandidates(corners, sigmoid(scores) if self._sigmoid else scores, class_ids)
 
@@ -163,6 +167,9 @@ class SplitDecoder:
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
-        found, scores, class_ids = self._head.candidates(outputs)
+        candidates = self._head.candidates(outputs)
+        if candidates is None:
+            return []
+        found, scores, class_ids = candidates
         kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
         return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)

@@ -45,44 +45,53 @@ class Turns:
     """
 
     def __init__(self, count: int) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._free = count
         self._clock = 0.0
         self._waiting: list[Guest] = []
 
     def take(self, guest: Guest) -> bool:
         """Wait for a turn; False once the guest is to go."""
-        with self._changed:
+        with self._lock:
             guest.due = max(guest.due, self._clock)
-            self._waiting.append(guest)
-            try:
-                while not guest.gone and not (self._free and self._next() is guest):
-                    self._changed.wait()
-                if guest.gone:
-                    return False
-                self._free -= 1
-                self._clock = guest.due
-                guest.due += 1 / guest.weight
-                return True
-            finally:
-                self._waiting.remove(guest)
-                self._changed.notify_all()
+            if self._waiting or not self._free:
+                self._await(guest)
+            if guest.gone:
+                return False
+            self._free -= 1
+            self._clock = guest.due
+            guest.due += 1 / guest.weight
+            return True
 
     def charge(self, guest: Guest, invokes: int) -> None:
         """The turn that was taken is for so many invokes instead of one: the next one is due later."""
-        with self._changed:
+        with self._lock:
             guest.due += (invokes - 1) / guest.weight
 
     def give_back(self) -> None:
         """A turn is over."""
-        with self._changed:
+        with self._lock:
             self._free += 1
-            self._changed.notify_all()
+            if self._waiting:
+                self._changed.notify_all()
 
     def dismiss(self, guest: Guest) -> None:
         """It takes no more turns; those that it has it gives back itself."""
-        with self._changed:
+        with self._lock:
             guest.gone = True
+            self._changed.notify_all()
+
+    # Only with the lock held.
+
+    def _await(self, guest: Guest) -> None:
+        """Wait until it is this one's turn, or it is to go."""
+        self._waiting.append(guest)
+        try:
+            while not guest.gone and not (self._free and self._next() is guest):
+                self._changed.wait()
+        finally:
+            self._waiting.remove(guest)
             self._changed.notify_all()
 
     def _next(self) -> Guest:
@@ -103,14 +112,22 @@ class EnginePool:
         for engine in engines:
             self._idle.put(engine)
 
+    def take(self) -> Engine:
+        """An engine for oneself, as soon as one is idle; to be given back."""
+        return self._idle.get()
+
+    def give_back(self, engine: Engine) -> None:
+        """It is idle again."""
+        self._idle.put(engine)
+
     @contextmanager
     def engine(self) -> Iterator[Engine]:
-        """An engine for oneself, as soon as one is idle."""
-        engine = self._idle.get()
+        """The same in one, for who does not do it to every frame."""
+        engine = self.take()
         try:
             yield engine
         finally:
-            self._idle.put(engine)
+            self.give_back(engine)
 
     def run(self, tensor: Tensor) -> Sequence[Tensor]:
         """Run the model once, out of turn.

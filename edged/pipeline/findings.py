@@ -13,6 +13,7 @@ from edged.records import Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edged.imaging.geometry import Region
     from edged.model.detector import Detector
     from edged.pipeline.follow import Follower
     from edged.pipeline.looks import FrameJob
@@ -83,12 +84,14 @@ class Findings:
     def _found(self, job: FrameJob) -> Sequence[Detection]:
         """What all looks at a frame have found together."""
         decoder, keep = self._detector.decoder, self._detector.keep
-        looks = []
+        looks: list[tuple[Region, Sequence[Detection]]] = []
         for look in job.looks:
             assert look.outputs is not None  # noqa: S101  # it is complete
             detections: Sequence[Detection] = decoder.decode(look.outputs, look.geometry)
             if keep:
                 detections = [detection for detection in detections if detection.label in keep]
+            if len(job.parts) == 1 and job.parts[0] is None:  # at all of it
+                return detections
             looks.append((look.geometry.region, detections))
         base = self._detector.preprocess.geometry(job.frame.width, job.frame.height).region
         if len(looks) == 1 and looks[0][0] == base:

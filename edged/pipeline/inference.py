@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from edged.pipeline.workers import Workers
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from edged.imaging.geometry import Region
     from edged.metrics import Ledger, Meter
@@ -98,6 +98,8 @@ class Inference:
         self._workers = Workers(
             detector, spare=1 if waits or several else 0, failed=self._fail, claimed=self._claimed
         )
+        self._preparing = _Accounted(ledger, "preprocess_failed")
+        self._finishing = _Accounted(ledger, "postprocess_failed")
         self._guest = Guest(weight)
         self._ordered: Channel[FrameJob] = Channel(self._workers.buffers + 1)
         self._stages: list[tuple[Pulse, Callable[[Pulse], None]]] = [
@@ -180,26 +182,27 @@ class Inference:
                 turns.give_back()
         if job is None:
             return False
-        turns.charge(self._guest, len(job.parts))
+        if len(job.parts) > 1:
+            turns.charge(self._guest, len(job.parts))
         self._workers.bring(job, pulse)
-        if self._renews:
-            self._renew(frames, job, pulse)
+        if job.claimed is not None:
+            self._renew(frames, job, job.claimed, pulse)
         return True
 
-    def _renew(self, frames: Channel[Frame], job: FrameJob, pulse: Pulse) -> None:
+    def _renew(self, frames: Channel[Frame], job: FrameJob, claimed: threading.Event, pulse: Pulse) -> None:
         """While a job waits for an engine that another camera has, have it be of the newest frame."""
         with suppress(Closed):
             while not self._halted.is_set():
-                frames.await_item(unless=job.claimed)
+                frames.await_item(unless=claimed)
                 frame = frames.get(unless=self._halted)
-                with self._accounted("preprocess_failed"):
+                with self._preparing:
                     renewed = self._workers.renew(job, frame, pulse)
                 # Where an engine was quicker it waits for the next turn, unless an even newer one has come.
                 if renewed or not frames.give_back(frame):
                     self._ledger.dropped("superseded")
 
     def _claimed(self) -> None:
-        if self._renews and self._intake is not None:  # otherwise nobody waits for it
+        if self._intake is not None:
             self._intake.frames.wake()
 
     def _prepare(self, frames: Channel[Frame], tensor: Tensor, pulse: Pulse) -> FrameJob | None:
@@ -209,9 +212,11 @@ class Inference:
         if begun - frame.captured > self._max_age_s:
             self._ledger.dropped("stale")
             return None
-        with pulse, self._accounted("preprocess_failed"):
+        with pulse, self._preparing:
             parts = self._parts(frame)
             job = FrameJob(frame, parts, begun, time.monotonic())
+            if self._renews:
+                job.claimed = threading.Event()
             if parts:
                 self._workers.prepare(job, parts[0], tensor)
             job.preprocessed = time.monotonic()
@@ -249,7 +254,7 @@ class Inference:
             if not self._findings.settled and self.problem:
                 self._ledger.dropped("bad_output")
                 return
-            with pulse, self._accounted("postprocess_failed"):
+            with pulse, self._finishing:
                 result = self._findings.carry(job)
             self._ledger.still()
             self._pass_on(result)
@@ -263,7 +268,7 @@ class Inference:
             self._ledger.dropped(job.cause or "aborted")
             return
         try:
-            with pulse, self._accounted("postprocess_failed", unless=(OutputError,)):
+            with pulse, self._finishing:
                 result = self._findings.read(job)
         except OutputError as error:  # nothing was seen is not what this means
             self.unsettle()
@@ -281,13 +286,22 @@ class Inference:
         self._meter.observe_all(result.timings_ms)
         self._emit(result)
 
-    @contextmanager
-    def _accounted(self, cause: str, *, unless: tuple[type[EdgedError], ...] = ()) -> Iterator[None]:
-        """Count the frame in hand if it comes to its end by an error that nobody foresaw."""
-        try:
-            yield
-        except unless:
-            raise
-        except BaseException:
-            self._ledger.dropped(cause)
-            raise
+
+class _Accounted:
+    """Counts the frame in hand if it comes to its end by an error that nobody foresaw. For every frame.
+
+    Args:
+        ledger: account of all frames.
+        cause: under which it is counted.
+    """
+
+    def __init__(self, ledger: Ledger, cause: str) -> None:
+        self._ledger = ledger
+        self._cause = cause
+
+    def __enter__(self) -> None:
+        """Nothing has failed yet."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, OutputError):  # that one is foreseen
+            self._ledger.dropped(self._cause)

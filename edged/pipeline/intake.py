@@ -77,7 +77,7 @@ class Intake:
     def _count_skipped(self) -> None:
         """Enter pictures that the source itself left out: they were captured, and dropped for its reasons."""
         for cause, count in self.source.skipped.items():
-            if more := count - self._skipped[cause]:
+            if count and (more := count - self._skipped[cause]):
                 self._skipped[cause] = count
                 self._ledger.captured(more)
                 self._ledger.dropped(cause, more)

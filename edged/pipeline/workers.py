@@ -30,7 +30,8 @@ class Workers:
         detector: has engines and preprocessing; it stays the caller's to close.
         spare: tensors beside those that the engines work on.
         failed: is told why an engine could not go on; from its thread.
-        claimed: is called when an engine begins with a job, and when it has ended; from any thread.
+        claimed: is called when an engine begins with a job that may be claimed, and when that has ended; from
+            any thread.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Workers:
             geometry = preprocess(frame.pixels, self._newer)
             ready = time.monotonic()
         with self._settling:
-            if job.claimed.is_set():
+            if job.claimed is None or job.claimed.is_set():
                 return False
             look = job.looks[0]
             look.tensor, self._newer, look.geometry = self._newer, look.tensor, geometry
@@ -138,9 +139,9 @@ class Workers:
         except Closed:  # given up in between; who takes the job out of the order accounts for it
             self._settle(job)
 
-    def _claim(self, job: FrameJob) -> None:
+    def _claim(self, claimed: threading.Event) -> None:
         with self._settling:
-            job.claimed.set()
+            claimed.set()
         self._claimed()
 
     def _settle(self, job: FrameJob, looks: int = 1) -> None:
@@ -149,18 +150,23 @@ class Workers:
             job.left -= looks
             if job.left:
                 return
-            job.claimed.set()
-        self._claimed()
+            if job.claimed is not None:
+                job.claimed.set()
+        if job.claimed is not None:
+            self._claimed()
         self._detector.pool.turns.give_back()
         job.done.set()
 
     def _invoke(self, pulse: Pulse, work: tuple[FrameJob, Look]) -> None:
         job, look = work
+        pool, engine = self._detector.pool, None
         try:
             if job.cause:  # of a frame that will be no result
                 return
-            with self._detector.pool.engine() as engine, pulse:
-                self._claim(job)
+            engine = pool.take()
+            with pulse:
+                if job.claimed is not None:
+                    self._claim(job.claimed)
                 look.started = time.monotonic()
                 look.outputs = engine.invoke(look.tensor)
                 look.ended = time.monotonic()
@@ -170,5 +176,7 @@ class Workers:
                 raise
             self._failed(error)
         finally:
+            if engine is not None:
+                pool.give_back(engine)
             self._settle(job)
             self._free.put(look.tensor)
