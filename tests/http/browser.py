@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import http.client
 import json
@@ -9,7 +10,8 @@ import shutil
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,8 +122,22 @@ class Browser:
     def prefer(self, scheme: str) -> None:
         """``light`` or ``dark``, as a person has set it for all pages."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        parameters = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}}
-        self._post("/goog/cdp/execute", parameters)
+        self.execute("Emulation.setEmulatedMedia", features=features)
+
+    def execute(self, command: str, **parameters: Any) -> dict[str, Any]:
+        """A command of the DevTools protocol, and its answer."""
+        answer: dict[str, Any] = self._post("/goog/cdp/execute", {"cmd": command, "params": parameters})
+        return answer
+
+    def open_window(self) -> None:
+        """Another window, without cookies, is meant from now on."""
+        self._post("/window", {"handle": self._post("/window/new", {"type": "window"})["handle"]})
+        self.execute("Network.clearBrowserCookies")
+
+    def close_window(self) -> None:
+        """And with it what its page goes on asking for; the one that was there before is meant."""
+        (before, *_) = _ask(self._port, "DELETE", f"/session/{self._session}/window")
+        self._post("/window", {"handle": before})
 
     def resize(self, width: int, height: int) -> None:
         """Another size of the window."""
@@ -145,38 +161,53 @@ class Browser:
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """A fresh Chromium without a screen."""
+    """A window of its own in the one Chromium of a run; what others have stored lies at other ports."""
     if shutil.which("chromedriver") is None or shutil.which("chromium") is None:
         pytest.skip("there is no Chromium with its driver (Debian: chromium chromium-driver)")
+    chromium = _chromium()
+    chromium.open_window()
+    try:
+        chromium.resize(1280, 800)
+        chromium.console()
+        yield chromium
+    finally:
+        chromium.close_window()
+
+
+@cache
+def _chromium() -> Browser:
+    """The Chromium without a screen of this run: to start one takes as long as many a test."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     driver = subprocess.Popen(
         ["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    try:
-        _wait_until_up(port)
-        options = {
-            "args": [
-                "--headless=new",
-                "--no-sandbox",  # tests may run as root
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-                "--window-size=1280,800",
-            ]
-        }
-        wanted = {
-            "browserName": "chrome",
-            "goog:chromeOptions": options,
-            "goog:loggingPrefs": {"browser": "ALL"},
-        }
-        session = _ask(port, "POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
-        try:
-            yield Browser(port, session)
-        finally:
-            _ask(port, "DELETE", f"/session/{session}")
-    finally:
-        driver.terminate()
-        driver.wait(10)
+    atexit.register(_end, driver, port)
+    _wait_until_up(port)
+    options = {
+        "args": [
+            "--headless=new",
+            "--no-sandbox",  # tests may run as root
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--window-size=1280,800",
+        ]
+    }
+    wanted = {
+        "browserName": "chrome",
+        "goog:chromeOptions": options,
+        "goog:loggingPrefs": {"browser": "ALL"},
+    }
+    session = _ask(port, "POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+    return Browser(port, session)
+
+
+def _end(driver: subprocess.Popen[bytes], port: int) -> None:
+    """The driver takes its Chromium with it."""
+    with suppress(OSError):
+        _ask(port, "GET", "/shutdown")
+    driver.terminate()
+    driver.wait(10)
 
 
 def _wait_until_up(port: int) -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from edged.mqtt.delivery.message import Message
 
 
+_LAST = b"the last message"
+
+
 class Recorder(MqttSink):
     """The sink, which remembers in addition what the broker has acknowledged."""
 
@@ -80,6 +83,7 @@ class Listener:
     """A persistent QoS 1 subscriber of the detections, its output kept in a file and not in our memory."""
 
     def __init__(self, broker: rig.Mosquitto) -> None:
+        self._port = broker.port
         self._file = broker.folder / f"received-{uuid4().hex}"
         with self._file.open("wb") as output:
             self._process = subprocess.Popen(
@@ -93,17 +97,18 @@ class Listener:
 
     def received(self) -> list[tuple[str, int]]:
         """What has come so far."""
-        lines = self._file.read_bytes().split(b"\n")[:-1]
+        lines = [line for line in self._file.read_bytes().split(b"\n")[:-1] if line != _LAST]
         contents = [json.loads(line) for line in lines]
         return [(content["boot_id"], content["seq"]) for content in contents]
 
-    def settle(self, quiet_s: float = 1.5, timeout: float = 90.0) -> list[tuple[str, int]]:
-        """Wait until nothing more comes, then end."""
-        size, since, end = -1, time.monotonic(), time.monotonic() + timeout
-        while time.monotonic() - since < quiet_s and time.monotonic() < end:
-            if (now := self._file.stat().st_size) != size:
-                size, since = now, time.monotonic()
-            time.sleep(0.1)
+    def settle(self, timeout: float = 90.0) -> list[tuple[str, int]]:
+        """Wait for a message behind all others, then end."""
+        end = time.monotonic() + timeout
+        # A broker that was killed forgets who listened: until the listener is there again, nothing comes.
+        while time.monotonic() < end:
+            rig.publish(self._port, rig.TOPICS.detections, _LAST)
+            if rig.until(lambda: self._file.read_bytes().endswith(_LAST + b"\n"), 1.0):
+                break
         rig.end(self._process)
         return self.received()
 
