@@ -245,7 +245,7 @@ class EventLedger:
 
     def _read(self, path: Path) -> None:
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            kept = json.loads(path.read_bytes())
             self._open = {json.loads(text)["event_id"]: text for text in kept["open"]}
             self._unsafe = {text: json.loads(text)["camera"] for text in kept["unsafe"]}
             self.totals.load({str(topic): int(total) for topic, total in kept["totals"].items()})

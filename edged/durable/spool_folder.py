@@ -73,7 +73,7 @@ def spool_folder(settings: Settings) -> SpoolFolder | None:
 def read_kept(path: Path, read: Callable[[Any], T], nothing: T) -> T:
     """What ``read`` makes of the JSON in a file; ``nothing`` without one. One that is damaged is told."""
     try:
-        return read(json.loads(path.read_text(encoding="utf-8")))
+        return read(json.loads(path.read_bytes()))
     except FileNotFoundError:
         return nothing
     except (OSError, EdgedError, ValueError, LookupError, TypeError, AttributeError) as error:

@@ -171,6 +171,136 @@ def test_a_crossing_in_the_moment_of_an_acknowledgement_is_kept(tmp_path: Path) 
     assert EventLedger(path).totals.under() == {"a": 1}
 
 
-def message(number: int) -> Telling:
-    """That something has come."""
-    return contract.told(news(number, "start"), camera="front", boot_id="0" * 32)
+def left_in(path: Path, boot_id: str = "1" * 32) -> list[tuple[str, str]]:
+    """Kind and id of all that the next run brings."""
+    found = [json.loads(payload) for _, payload in EventLedger(path).leftovers(boot_id)]
+    return [(one["type"], one["event_id"][-1]) for one in found]
+
+
+def test_the_next_run_brings_what_is_not_safe_and_ends_what_is_open_once(tmp_path: Path) -> None:
+    path = tmp_path / "events.json"
+    ledger = EventLedger(path)
+    assert ledger.leftovers("0" * 32) == []
+    told = [message(1), message(2), message(3), message(2, "update"), message(3, "end")]
+    for one in told:
+        ledger.note(one, lambda: None)
+    for number in (0, 2, 3):
+        ledger.safe(told[number].json)
+    ledger.close()
+    following = EventLedger(path)
+    left = [(camera, json.loads(payload)) for camera, payload in following.leftovers("1" * 32)]
+    assert [(camera, one["type"], one["event_id"][-1]) for camera, one in left] == [
+        ("front", "start", "2"),
+        ("front", "end", "3"),
+        ("front", "end", "1"),
+        ("front", "end", "2"),
+    ]
+    assert [one["boot_id"][0] for _, one in left] == ["0", "0", "1", "1"]
+    assert following.leftovers("1" * 32) == []
+    assert left_in(path) == [("start", "2"), ("end", "3"), ("end", "1"), ("end", "2")]
+
+
+def test_an_event_of_which_only_the_end_is_owed_has_it_by_the_next_run(tmp_path: Path) -> None:
+    path = tmp_path / "events.json"
+    ledger = EventLedger(path)
+    ledger.note(message(1), lambda: None)
+    ledger.done(message(1))
+    ledger.close()
+    assert left_in(path) == [("end", "1")]
+
+
+def test_a_message_is_sent_when_it_is_on_disk_and_in_the_order_of_notes(tmp_path: Path) -> None:
+    path, sent = tmp_path / "events.json", list[list[tuple[str, str]]]()
+    ledger = EventLedger(path)
+    for number in (1, 2):
+        ledger.note(message(number), lambda: sent.append(left_in(path)))
+        ledger.settle(30)
+    assert sent == [
+        [("start", "1"), ("end", "1")],
+        [("start", "1"), ("start", "2"), ("end", "1"), ("end", "2")],
+    ]
+
+
+def test_the_disk_is_waited_for_by_starts_and_ends_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bool] = []
+
+    def replace(path: Path, content: bytes, *, lasting: bool) -> None:
+        assert path == tmp_path / "events.json"
+        assert content
+        written.append(lasting)
+
+    monkeypatch.setattr("edged.durable.ledger.replace_file", replace)
+    ledger = EventLedger(tmp_path / "events.json")
+    for kind in ("start", "update", "end"):
+        ledger.note(message(1, kind), lambda: None)
+        ledger.settle(30)
+    ledger.done(message(1))
+    ledger.settle(30)
+    ledger.totals.add("in")
+    ledger.keep()
+    ledger.settle(30)
+    assert written == [True, False, True, False, False]
+    ledger.done(message(1))
+    ledger.safe(b"of another run")
+    ledger.flush()
+    ledger.retry()
+    ledger.close()
+    assert len(written) == 5, "nothing has changed since"
+
+
+def test_of_too_many_that_are_not_safe_the_oldest_update_goes_and_without_one_the_oldest(
+    tmp_path: Path,
+) -> None:
+    ledger = EventLedger(tmp_path / "events.json")
+    told = [message(1), message(1, "update"), *(message(number, "end") for number in range(2, 300))]
+    for one in told:
+        ledger.note(one, lambda: None)
+    assert [*ledger._unsafe] == [one.json.decode() for one in told]  # noqa: SLF001
+    told += [message(number, "end") for number in (300, 301)]
+    for one in told[-2:]:
+        ledger.note(one, lambda: None)
+    assert [*ledger._unsafe] == [one.json.decode() for one in told[2:]]  # noqa: SLF001
+    ledger.close()
+
+
+def test_without_a_file_a_message_is_sent_at_once_and_nothing_outlives_the_run() -> None:
+    ledger, sent = EventLedger(None), list[int]()
+    ledger.note(message(1), lambda: sent.append(1))
+    ledger.done(message(1))
+    ledger.totals.add("in")
+    ledger.keep()
+    ledger.close()
+    assert (sent, ledger.problem, ledger.lasting) == ([1], "", False)
+    assert ledger.leftovers("1" * 32) == []
+
+
+def test_what_one_has_not_brought_is_for_the_next_who_asks(tmp_path: Path) -> None:
+    ledger = EventLedger(tmp_path / "events.json")
+    assert ledger.passed_on() == []
+    ledger.pass_on([message(1)])
+    ledger.pass_on([message(2)])
+    assert ledger.passed_on() == [message(1), message(2)]
+    assert ledger.passed_on() == []
+    assert ledger.lasting
+
+
+def test_who_notes_waits_where_the_disk_is_hundreds_of_messages_behind(tmp_path: Path) -> None:
+    """The one that is sent holds up all others, as a disk would."""
+    ledger, going, sent = EventLedger(tmp_path / "events.json"), threading.Event(), list[int]()
+    for number in range(300):
+        ledger.note(message(number), lambda: sent.append(going.wait(30)))
+    last = threading.Thread(target=ledger.note, args=(message(300), lambda: sent.append(2)), daemon=True)
+    last.start()
+    last.join(0.05)
+    assert last.is_alive()
+    going.set()
+    last.join(30)
+    ledger.settle(30)
+    assert sent == [*[1] * 300, 2]
+
+
+def message(number: int, kind: str = "start") -> Telling:
+    """That something has come, goes on or has gone."""
+    return contract.told(news(number, kind), camera="front", boot_id="0" * 32)
