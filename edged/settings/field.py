@@ -17,9 +17,8 @@ PREFIX = "EDGED_"
 class Meaning:
     """What the tables say of a setting, and :func:`setting` is told."""
 
-    section: str
     shown: str | None = None
-    """Stands for a default that has no written form."""
+    """Stands for a default that has no written form; None and () are "none"."""
     read: bool = False
     """Whether it names a file that is read, so that it has changed when the file has."""
     named: bool = False
@@ -30,7 +29,6 @@ class Meaning:
 
 def setting(
     default: Any,
-    section: str,
     help_text: str,
     *,
     shown: str | None = None,
@@ -43,7 +41,6 @@ def setting(
 
     Args:
         default: its value where it is not set, or what makes it.
-        section: of the tables.
         help_text: what it means.
         shown: as in :class:`Meaning`, and so the others.
         read: ...
@@ -51,7 +48,9 @@ def setting(
         needs: one setting, or several.
         limits: of its value, as pydantic has them.
     """
-    meaning = Meaning(section, shown, read, named, (needs,) if isinstance(needs, str) else needs)
+    if shown is None and default in {None, ()}:
+        shown = "none"
+    meaning = Meaning(shown, read, named, (needs,) if isinstance(needs, str) else needs)
     made = {"default_factory": default} if callable(default) else {"default": default}
     return Field(**made, description=help_text, json_schema_extra=asdict(meaning), **limits)
 

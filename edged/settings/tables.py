@@ -7,16 +7,35 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from edged.settings.declared import Settings
 from edged.settings.field import PREFIX, meaning_of, variable
-from edged.settings.sections.scene import NAMED
+from edged.settings.sections.device import DeviceSettings
+from edged.settings.sections.input import InputSettings
+from edged.settings.sections.live_view import LiveViewSettings
+from edged.settings.sections.model import ModelSettings
+from edged.settings.sections.mqtt import MqttSettings
+from edged.settings.sections.output import OutputSettings
+from edged.settings.sections.scene import NAMED, SceneSettings
+from edged.settings.sections.service import ServiceSettings
+from edged.settings.sections.webhook import WebhookSettings
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
 _NAMED = re.compile(rf"{PREFIX}({'|'.join(NAMED).upper()})_[A-Z0-9][A-Z0-9_]{{0,31}}")
 
-_SECTIONS = ("Input", "Model", "Scene", "Device", "Output", "Live view", "MQTT", "Webhook", "Service")
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "Input": InputSettings,
+    "Model": ModelSettings,
+    "Scene": SceneSettings,
+    "Device": DeviceSettings,
+    "Output": OutputSettings,
+    "Live view": LiveViewSettings,
+    "MQTT": MqttSettings,
+    "Webhook": WebhookSettings,
+    "Service": ServiceSettings,
+}
+"""In the order of the tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +54,19 @@ class Declaration:
 @cache
 def declarations() -> tuple[Declaration, ...]:
     """All settings: by section, then in the order of their declaration."""
-    every = [_declaration(name, field) for name, field in Settings.model_fields.items()]
-    return tuple(sorted(every, key=lambda one: _SECTIONS.index(one.section)))
+    return tuple(
+        _declaration(section, name, field)
+        for section, settings in _SECTIONS.items()
+        for name, field in settings.model_fields.items()
+    )
 
 
-def _declaration(field_name: str, field: FieldInfo) -> Declaration:
+def _declaration(section: str, field_name: str, field: FieldInfo) -> Declaration:
     meaning = meaning_of(field)
     described = meaning.shown
     return Declaration(
         name=variable(field_name) + ("_NAME" if meaning.named else ""),
-        section=meaning.section,
+        section=section,
         default=described or _as_written(field.default),
         described=bool(described) and described != "auto",
         required=field.is_required(),

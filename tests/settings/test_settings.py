@@ -280,6 +280,7 @@ def test_the_commented_value_is_the_default(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_every_setting_has_help_and_a_default_that_can_be_shown() -> None:
+    assert len(tables.declarations()) == len(declared.Settings.model_fields), "every section is in the tables"
     for setting in tables.declarations():
         assert setting.help
         assert setting.section

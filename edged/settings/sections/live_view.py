@@ -14,17 +14,12 @@ class LiveViewSettings(BaseModel):
     """Where the live view listens, and who may look."""
 
     http: str | None = setting(
-        None,
-        "Live view",
-        "host:port of the live view, /healthz and /metrics; 127.0.0.1:8080 is for this machine only",
-        shown="none",
+        None, "host:port of the live view, /healthz and /metrics; 127.0.0.1:8080 is for this machine only"
     )
     http_token_file: Path | None = setting(
         None,
-        "Live view",
         "file with the token, 16 characters or more, that the live view asks for; it must have one unless "
         "only this machine can reach it",
-        shown="none",
         needs="http",
     )
 

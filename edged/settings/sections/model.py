@@ -14,21 +14,15 @@ from edged.settings.field import setting
 class ModelSettings(BaseModel):
     """Which model looks at the frames, and which of its detections count."""
 
-    model: Path = setting(..., "Model", "path of a .tflite", read=True)
-    labels: Path | None = setting(
-        None, "Model", "labels file, one per line", shown="from the model", read=True
-    )
+    model: Path = setting(..., "path of a .tflite", read=True)
+    labels: Path | None = setting(None, "labels file, one per line", shown="from the model", read=True)
     classes: Annotated[tuple[str, ...], BeforeValidator(syntax.comma_separated)] = setting(
-        (), "Model", "labels to keep, comma separated", shown="all"
+        (), "labels to keep, comma separated", shown="all"
     )
-    score_threshold: float = setting(
-        0.4, "Model", "detections below this score are left out (0..1)", gt=0, le=1, allow_inf_nan=False
-    )
+    score_threshold: float = setting(0.4, "detections below this score are left out (0..1)", gt=0, le=1)
     iou_threshold: float = setting(
         0.45,
-        "Model",
         "of two boxes of one class that overlap more than this only the better one stays (0..1)",
         gt=0,
         le=1,
-        allow_inf_nan=False,
     )

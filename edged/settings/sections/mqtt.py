@@ -25,89 +25,67 @@ _TopicLevel = Annotated[str, AfterValidator(syntax.topic_level)]
 class MqttSettings(BaseModel):
     """What is published where, obeyed, and kept while nobody takes it."""
 
-    mqtt_url: str | None = setting(
-        None, "MQTT", "mqtt://user@host:1883 or mqtts://user@host:8883", shown="none"
-    )
+    mqtt_url: str | None = setting(None, "mqtt://user@host:1883 or mqtts://user@host:8883")
     mqtt_password_file: Path | None = setting(
-        None, "MQTT", "file that holds the password", shown="none", read=True, needs="mqtt_url"
+        None, "file that holds the password", read=True, needs="mqtt_url"
     )
-    mqtt_version: Literal["5", "3.1.1"] = setting(
-        "5", "MQTT", "protocol version: 5 or 3.1.1", needs="mqtt_url"
-    )
-    mqtt_prefix: _TopicLevel = setting("edged", "MQTT", "first topic level", needs="mqtt_url")
-    mqtt_empty: bool = setting(True, "MQTT", "publish frames without detections, too", needs="mqtt_url")
+    mqtt_version: Literal["5", "3.1.1"] = setting("5", "protocol version: 5 or 3.1.1", needs="mqtt_url")
+    mqtt_prefix: _TopicLevel = setting("edged", "first topic level", needs="mqtt_url")
+    mqtt_empty: bool = setting(True, "publish frames without detections, too", needs="mqtt_url")
     mqtt_queue: int = setting(
-        1000, "MQTT", "messages kept in memory while the broker is away", ge=1, le=1_000_000, needs="mqtt_url"
+        1000, "messages kept in memory while the broker is away", ge=1, le=1_000_000, needs="mqtt_url"
     )
     mqtt_keepalive: int = setting(
-        15, "MQTT", "seconds after which a silent broker counts as gone", ge=1, le=65535, needs="mqtt_url"
+        15, "seconds after which a silent broker counts as gone", ge=1, le=65535, needs="mqtt_url"
     )
     mqtt_ca: Path | None = setting(
-        None, "MQTT", "CA certificates (PEM) for mqtts", shown="the system's", read=True, needs="mqtt_url"
+        None, "CA certificates (PEM) for mqtts", shown="the system's", read=True, needs="mqtt_url"
     )
-    mqtt_cert: Path | None = setting(
-        None, "MQTT", "client certificate (PEM) for mqtts", shown="none", read=True, needs="mqtt_url"
-    )
-    mqtt_key: Path | None = setting(
-        None, "MQTT", "key of the client certificate (PEM)", shown="none", read=True, needs="mqtt_url"
-    )
-    node: _TopicLevel = setting(_node, "MQTT", "node id in topics", shown="the host name")
-    camera: _TopicLevel = setting("camera", "MQTT", "camera id in topics")
+    mqtt_cert: Path | None = setting(None, "client certificate (PEM) for mqtts", read=True, needs="mqtt_url")
+    mqtt_key: Path | None = setting(None, "key of the client certificate (PEM)", read=True, needs="mqtt_url")
+    node: _TopicLevel = setting(_node, "node id in topics", shown="the host name")
+    camera: _TopicLevel = setting("camera", "camera id in topics")
     spool: Path | None = setting(
         None,
-        "MQTT",
         "folder that keeps detections and events on disk while the broker is away, and over a kill which "
         "events are open and how often lines were crossed",
-        shown="none",
         needs="mqtt_url|webhook_url",
     )
     spool_max_mb: int = setting(
-        100,
-        "MQTT",
-        "megabytes the spool may take; the oldest goes first",
-        ge=1,
-        needs=("spool", "mqtt_url"),
+        100, "megabytes the spool may take; the oldest goes first", ge=1, needs=("spool", "mqtt_url")
     )
     spool_max_age: float = setting(
         604800.0,
-        "MQTT",
         "seconds of running after which spooled messages are dropped",
         gt=0,
-        allow_inf_nan=False,
         needs=("spool", "mqtt_url"),
     )
     snapshot_interval: float = setting(
         0.0,
-        "MQTT",
         "seconds between snapshots (annotated JPEG) while something is seen; 0: none",
         ge=0,
-        allow_inf_nan=False,
         needs="mqtt_url",
     )
     commands: bool = setting(
         False,
-        "MQTT",
         "obey commands under <base>/cmd/: snapshot, pause, resume, reload, and detection, recording, "
         "threshold and model, which take a value",
         needs="mqtt_url",
     )
-    ha_discovery: bool = setting(False, "MQTT", "announce entities to Home Assistant", needs="mqtt_url")
+    ha_discovery: bool = setting(False, "announce entities to Home Assistant", needs="mqtt_url")
     ha_prefix: _TopicLevel = setting(
-        "homeassistant", "MQTT", "Home Assistant's discovery prefix", needs="ha_discovery"
+        "homeassistant", "Home Assistant's discovery prefix", needs="ha_discovery"
     )
     label_days: float = setting(
         30.0,
-        "MQTT",
         "days after which a label that was not seen again has no topics and entities any more, unless "
         "EDGED_CLASSES names it; 0: they stay",
         ge=0,
         le=36500,
-        allow_inf_nan=False,
         needs="mqtt_url",
     )
     update_url: Annotated[str, AfterValidator(checked)] | None = setting(
         None,
-        "MQTT",
         "http:// or https:// address of a JSON object with the newest version of edged (version, and url "
         "of its notes), asked once a day; Home Assistant then has an update entity",
         shown="none: nobody is asked",

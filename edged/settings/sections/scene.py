@@ -20,113 +20,86 @@ class SceneSettings(BaseModel):
     """What of one camera's settings the scene reads."""
 
     track: bool = setting(
-        True,
-        "Scene",
-        "follow objects over time: ids of tracks, counts that no missed frame changes, and events",
+        True, "follow objects over time: ids of tracks, counts that no missed frame changes, and events"
     )
     track_score: float = setting(
         0.1,
-        "Scene",
         "detections down to this score (0..1) continue an object that EDGED_SCORE_THRESHOLD has begun",
         gt=0,
         le=1,
-        allow_inf_nan=False,
         needs="track",
     )
     stationary: float = setting(
         10.0,
-        "Scene",
         "seconds without moving after which an object is stationary: it counts, and is silent; 0: never",
         ge=0,
         le=86400,
-        allow_inf_nan=False,
         needs="track",
     )
     scores: Annotated[tuple[tuple[str, float], ...], BeforeValidator(area_syntax.scores)] = setting(
         (),
-        "Scene",
         "scores that begin an object, by label, as person:0.6,car:0.5",
         shown="EDGED_SCORE_THRESHOLD for all",
         needs="track",
     )
     areas: Annotated[tuple[tuple[str, float, float], ...], BeforeValidator(area_syntax.sizes)] = setting(
         (),
-        "Scene",
         "least and greatest part of the frame that a box may cover, by label, as person:0.002-0.5",
         shown="any",
         needs="track",
     )
     classify: Annotated[tuple[tuple[str, Path], ...], BeforeValidator(area_syntax.models)] = setting(
-        (),
-        "Scene",
-        "second models that say more exactly what an object is, by label, as bird:/path/birds.tflite",
-        shown="none",
+        (), "second models that say more exactly what an object is, by label, as bird:/path/birds.tflite"
     )
     zone: Annotated[tuple[Area, ...], BeforeValidator(area_syntax.zones)] = setting(
         (),
-        "Scene",
         "a zone called NAME, any number of them: corners as fractions of the frame, x,y x,y x,y, with labels "
         "before and a least time after if you like, as person,car@0.1,0.5 0.6,0.5 0.6,1 0.1,1 dwell=3",
-        shown="none",
         named=True,
         needs="track",
     )
     line: Annotated[tuple[Area, ...], BeforeValidator(area_syntax.lines)] = setting(
         (),
-        "Scene",
         "a line called NAME, from one point to another, as 0.1,0.5 0.9,0.5: who crosses it to the right, "
         "seen along it, goes in, to the left out",
-        shown="none",
         named=True,
         needs="track",
     )
     mask: Annotated[tuple[Area, ...], BeforeValidator(area_syntax.masks)] = setting(
         (),
-        "Scene",
         "a polygon called NAME in which nothing is looked for, or none of some labels, as "
         "car@0,0 1,0 1,0.3 0,0.3",
-        shown="none",
         named=True,
         needs="track|motion",
     )
 
     event_labels: Annotated[tuple[str, ...], BeforeValidator(syntax.comma_separated)] = setting(
-        (), "Scene", "labels for which EDGED_EVENTS records, comma separated", shown="all", needs="events"
+        (), "labels for which EDGED_EVENTS records, comma separated", shown="all", needs="events"
     )
     event_zones: Annotated[tuple[str, ...], BeforeValidator(syntax.lower_names)] = setting(
-        (),
-        "Scene",
-        "zones in which EDGED_EVENTS records, comma separated",
-        shown="the whole frame",
-        needs="events",
+        (), "zones in which EDGED_EVENTS records, comma separated", shown="the whole frame", needs="events"
     )
     motion: Literal["off", "pixels", "packets"] = setting(
         "off",
-        "Scene",
         "pixels: frames in which nothing moves are not given to the model; what was there is told on, with "
         "inferred: false; packets: of H.264 and HEVC such frames are not even decoded",
     )
     motion_check: float = setting(
         10.0,
-        "Scene",
         "seconds after which a frame is decoded and given to the model although nothing moves",
         gt=0,
         le=3600,
-        allow_inf_nan=False,
         needs="motion",
     )
     regions: Literal["off", "auto"] = setting(
         "off",
-        "Scene",
         "auto: the model looks at crops around what moves and what is followed, and at the whole frame once "
         "a second; for what is small or far",
     )
     tiles: Annotated[tuple[int, int] | None, BeforeValidator(syntax.tiles)] = setting(
         None,
-        "Scene",
         "columns x rows, as 3x2: the model looks at so many overlapping parts of every frame, too, one by "
         "one, and finds what is small or far",
-        shown="none",
     )
 
     @model_validator(mode="before")

@@ -12,15 +12,9 @@ from edged.settings.field import setting
 class ServiceSettings(BaseModel):
     """How the daemon tells of itself, and how long it may take to stop."""
 
-    stats_interval: float = setting(
-        10.0, "Service", "seconds between timings messages", gt=0, allow_inf_nan=False
-    )
-    stop_timeout: float = setting(
-        10.0, "Service", "seconds that a stop may take before it is forced", gt=0, allow_inf_nan=False
-    )
+    stats_interval: float = setting(10.0, "seconds between timings messages", gt=0)
+    stop_timeout: float = setting(10.0, "seconds that a stop may take before it is forced", gt=0)
     log_format: Literal["auto", "console", "json"] = setting(
-        "auto", "Service", "console or json; auto: console on a terminal, json otherwise"
+        "auto", "console or json; auto: console on a terminal, json otherwise"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = setting(
-        "info", "Service", "debug, info, warning or error"
-    )
+    log_level: Literal["debug", "info", "warning", "error"] = setting("info", "debug, info, warning or error")

@@ -18,21 +18,17 @@ class WebhookSettings(BaseModel):
 
     webhook_url: Annotated[str, AfterValidator(checked)] | None = setting(
         None,
-        "Webhook",
         "http:// or https:// address to which every event is sent by POST, with the best picture",
-        shown="none",
         needs="track",
     )
     webhook_body: Literal["json", "form", "picture"] = setting(
         "json",
-        "Webhook",
         "json: the event with title, message and picture (base64); form: the same as multipart form "
         "(Telegram, Gotify); picture: a JPEG with title and message as headers (ntfy)",
         needs="webhook_url",
     )
     webhook_events: Annotated[tuple[Kind, ...], BeforeValidator(syntax.comma_separated)] = setting(
         ("start", "update", "end"),
-        "Webhook",
         "which news of an object are sent, comma separated: start, update, end",
         shown="start,update,end",
         needs="webhook_url",
