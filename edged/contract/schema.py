@@ -8,6 +8,7 @@ Objects are open: new fields may come without a new version, and a consumer must
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -28,8 +29,6 @@ _PARAMETERS = {
     "name": "snapshot, pause, resume or reload; with a value: detection, recording, threshold or model",
 }
 _TOPICS = Topics("{prefix}", "{node}", "{camera}")
-_JSON = "application/json"
-_TEXT = "text/plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,116 +39,76 @@ class _Channel:
     payload: Any
     """Annotation of the payload; None where it is not text."""
     summary: str
-    qos: int
-    retain: bool
-    content: str = _JSON
+    qos: int = 1
+    retain: bool = False
+    content: str = "application/json"
     received: bool = False
     """Whether edged listens there rather than publishes."""
 
 
+_State = partial(_Channel, retain=True)
+"""What is so until something else is said."""
+_Value = partial(_State, content="text/plain")
+"""The same, told in a word or a number."""
+_Picture = partial(_State, qos=0, content="image/jpeg", payload=None)
+
 _CHANNELS = {
-    "availability": _Channel(
-        _TOPICS.availability,
-        payloads.Availability,
-        "whether the daemon is there; the last will says offline",
-        1,
-        True,
-        _TEXT,
+    "availability": _Value(
+        _TOPICS.availability, payloads.Availability, "whether the daemon is there; the last will says offline"
     ),
-    "state": _Channel(_TOPICS.state, states.StateMessage, "what the daemon is doing", 1, True),
-    "camera_state": _Channel(
+    "state": _State(_TOPICS.state, states.StateMessage, "what the daemon is doing"),
+    "camera_state": _State(
         _TOPICS.camera_state,
         states.CameraStateMessage,
         "what a camera is doing, where EDGED_CAMERAS names several",
-        1,
-        True,
     ),
-    "status": _Channel(
-        _TOPICS.status, payloads.Availability, "whether the camera gives pictures", 1, True, _TEXT
-    ),
-    "detections": _Channel(_TOPICS.detections, payloads.Detections, "what was found in one frame", 1, False),
-    "timings": _Channel(
-        _TOPICS.timings, payloads.Timings, "how the daemon fared over one interval", 0, False
-    ),
-    "count": _Channel(
+    "status": _Value(_TOPICS.status, payloads.Availability, "whether the camera gives pictures"),
+    "detections": _Channel(_TOPICS.detections, payloads.Detections, "what was found in one frame"),
+    "timings": _Channel(_TOPICS.timings, payloads.Timings, "how the daemon fared over one interval", qos=0),
+    "count": _Value(
         _TOPICS.count("{label}"),
         payloads.Count,
         "how many objects of a label are there (with tracks: confirmed ones); only when it changes",
-        1,
-        True,
-        _TEXT,
     ),
-    "events": _Channel(
-        _TOPICS.events,
-        happenings.EventMessage,
-        "what one object does, from coming to going",
-        1,
-        False,
-    ),
-    "best": _Channel(
-        _TOPICS.best("{label}"), None, "best picture of the last object of a label", 0, True, "image/jpeg"
-    ),
-    "occupancy": _Channel(
-        _TOPICS.occupancy, payloads.Occupancy, "whether any confirmed object is there", 1, True, _TEXT
-    ),
-    "last_seen": _Channel(
+    "events": _Channel(_TOPICS.events, happenings.EventMessage, "what one object does, from coming to going"),
+    "best": _Picture(_TOPICS.best("{label}"), summary="best picture of the last object of a label"),
+    "occupancy": _Value(_TOPICS.occupancy, payloads.Occupancy, "whether any confirmed object is there"),
+    "last_seen": _Value(
         _TOPICS.last_seen("{label}"),
         happenings.Moment,
         "when a confirmed object of a label was last there; once a minute while it is",
-        1,
-        True,
-        _TEXT,
     ),
-    "zone_count": _Channel(
+    "zone_count": _Value(
         _TOPICS.zone_count("{zone}", "{label}"),
         payloads.Count,
         "how many confirmed objects of a label stand in a zone; only when it changes",
-        1,
-        True,
-        _TEXT,
     ),
-    "zone_occupancy": _Channel(
+    "zone_occupancy": _Value(
         _TOPICS.zone_occupancy("{zone}"),
         payloads.Occupancy,
         "whether any confirmed object stands in a zone",
-        1,
-        True,
-        _TEXT,
     ),
-    "line_total": _Channel(
+    "line_total": _Value(
         _TOPICS.line_total("{line}", "{direction}", "{label}"),
         payloads.Count,
         "how many objects of a label have crossed a line; goes on where an earlier start has ended",
-        1,
-        True,
-        _TEXT,
     ),
-    "snapshot": _Channel(_TOPICS.snapshot, None, "annotated picture", 0, True, "image/jpeg"),
+    "snapshot": _Picture(_TOPICS.snapshot, summary="annotated picture"),
     "command": _Channel(
         _TOPICS.command("{name}"),
         payloads.Command,
         "asks the daemon to do something; may be empty; must not be retained",
-        1,
-        False,
         received=True,
     ),
-    "command_result": _Channel(
-        _TOPICS.result("{name}"), payloads.CommandResult, "the answer to a command", 1, False
-    ),
+    "command_result": _Channel(_TOPICS.result("{name}"), payloads.CommandResult, "the answer to a command"),
     "camera_command": _Channel(
         _TOPICS.camera_command("{name}"),
         payloads.Command,
         "as command but for reload, to one camera, where EDGED_CAMERAS names several",
-        1,
-        False,
         received=True,
     ),
     "camera_command_result": _Channel(
-        _TOPICS.camera_result("{name}"),
-        payloads.CommandResult,
-        "the answer to a command to one camera",
-        1,
-        False,
+        _TOPICS.camera_result("{name}"), payloads.CommandResult, "the answer to a command to one camera"
     ),
 }
 
@@ -174,7 +133,7 @@ def document() -> dict[str, Any]:
             "description": f"Topics and payloads of edged, version {payloads.SCHEMA} of the payloads.",
             "license": {"name": "Apache-2.0"},
         },
-        "defaultContentType": _JSON,
+        "defaultContentType": "application/json",
         "channels": {name: _channel(name, channel) for name, channel in _CHANNELS.items()},
         "operations": {name: _operation(name, channel) for name, channel in _CHANNELS.items()},
         "components": {
