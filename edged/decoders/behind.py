@@ -7,7 +7,7 @@ scores.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,8 @@ from edged.decoders import anchors, evidence
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from edged.decoders.quantised import Floats
     from edged.records import Model
-
-    Floats = npt.NDArray[np.floating[Any]]
 
 _BOX = 4
 _COCO_POINTS = 17

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,13 +14,9 @@ from edged.records import Box, Detection, Keypoint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
+    from edged.decoders.quantised import Floats, Integers
     from edged.decoders.skeletons import Skeleton
     from edged.imaging.geometry import Geometry
-
-    Floats = npt.NDArray[np.floating[Any]]
-    Integers = npt.NDArray[np.integer[Any]]
 
 MOST_DETECTIONS = 300
 """Detections of one frame at most, as in Ultralytics' ``max_det``: the best ones, after suppression."""

@@ -8,16 +8,12 @@ Source: Li et al., "Generalized Focal Loss", 2020 (Integral); Ultralytics, nn/mo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from edged.records import Tensor
-
-    Floats = npt.NDArray[np.floating[Any]]
+    from edged.decoders.quantised import Floats
 
 SIDES = 4
 """Left, top, right and bottom, in this order."""
@@ -35,12 +31,3 @@ def corners(logits: Floats, centres: Floats, sides: Floats) -> Floats:
     weights = np.exp(spread - spread.max(axis=2, keepdims=True))
     reach = weights @ np.arange(spread.shape[2], dtype=np.float32) / weights.sum(axis=2) * sides
     return np.concatenate((centres - reach[:, :2], centres + reach[:, 2:]), axis=1)
-
-
-def rows_reaching(scores: Tensor, least: float) -> npt.NDArray[np.intp]:
-    """Which rows of ``[n, classes]`` have a score of ``least`` or more."""
-    # Faster than a maximum along the short axis: nearly all scores are small, and only the others cost.
-    hits: npt.NDArray[np.intp] = np.flatnonzero(scores >= least) // scores.shape[1]
-    again = np.zeros(hits.size, np.bool_)
-    again[1:] = hits[1:] == hits[:-1]
-    return hits[~again]

@@ -7,7 +7,7 @@ or finished, when the model has suppressed by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,8 @@ from edged.imaging.geometry import input_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
+    from edged.decoders.quantised import Floats, Integers
     from edged.records import Model, Tensor, TensorSpec
-
-    Floats = npt.NDArray[np.floating[Any]]
-    Integers = npt.NDArray[np.integer[Any]]
 
 BOX = 4
 _RANK = 3
@@ -288,7 +284,7 @@ def distinct(
     """What is left after suppression: corners ``[n, 4]`` in input pixels, and all else."""
     found = head.candidates(outputs)
     edges = corners(found.boxes)
-    if head.finished:
+    if head.finished or not found.scores.size:
         return edges, found
     kept = suppress(edges, found.scores, found.class_ids, iou_threshold)
     return edges[kept], found.at(kept)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edged.decoders import anchors, boxes, distances, evidence
 from edged.decoders.labels import class_names
-from edged.decoders.quantised import least_stored, real, require_finite
+from edged.decoders.quantised import best_classes, least_stored, real, require_finite
 from edged.imaging.tensors import Encoding, normalised
 
 if TYPE_CHECKING:
@@ -76,13 +74,11 @@ class NanoDet:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
         require_finite(outputs[0])
         stored = outputs[0][0]
-        rows = distances.rows_reaching(stored[:, : self._classes], self._least)
+        rows, class_ids, scores = best_classes(stored[:, : self._classes], self._spec, self._least)
         if not rows.size:
             return []
-        alive = real(stored[rows], self._spec)
-        class_ids = alive[:, : self._classes].argmax(axis=1)
-        scores = alive[np.arange(rows.size), class_ids]
-        found = distances.corners(alive[:, self._classes :], self._centres[rows], self._sides[rows])
+        spread = real(stored[rows, self._classes :], self._spec)
+        found = distances.corners(spread, self._centres[rows], self._sides[rows])
         kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
         return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
 

@@ -12,10 +12,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from edged.decoders.quantised import Floats, Integers
     from edged.records import Tensor, TensorSpec
-
-    Floats = npt.NDArray[np.floating[Any]]
-    Integers = npt.NDArray[np.integer[Any]]
 
 _LARGE = 200 * 200
 """Pixels of an enlarged mask at most: those of a large object are fine enough without."""

@@ -8,25 +8,20 @@ order, and so do the two of a pair. Distances count from the middle of the cell,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from edged.decoders import anchors, boxes, distances, evidence
 from edged.decoders.labels import class_names
 from edged.decoders.logits import logit, sigmoid
-from edged.decoders.quantised import least_stored, real, require_finite
+from edged.decoders.quantised import best_classes, least_stored, real, require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
     from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor
-
-    Floats = npt.NDArray[np.floating[Any]]
-    Integers = npt.NDArray[np.integer[Any]]
 
 _RANK, _GRID_RANK = 3, 4
 _PAIR = 2
@@ -49,15 +44,6 @@ class SplitLayout:
     cells: int
     """All levels'."""
     classes: int
-
-
-class SplitCandidates(NamedTuple):
-    """What reaches the threshold."""
-
-    corners: Floats
-    """x1, y1, x2, y2 in input pixels, ``[n, 4]``."""
-    scores: Floats
-    class_ids: Integers
 
 
 def split_layout(model: Model, bins: int) -> SplitLayout | None:
@@ -104,56 +90,11 @@ def _pair(model: Model, outputs: list[tuple[int, int]], width: int) -> tuple[_Pa
     return _Pair(outputs[1 - reach][0], outputs[reach][0]), widths[1 - reach]
 
 
-class SplitHead:
-    """Finds what reaches the threshold.
+class SplitDecoder:
+    """What is the same for every family with such a head, once it has been found to be one.
 
     Scores are logits unless a trial run, or what the output can store, shows that they are probabilities.
     """
-
-    def __init__(self, model: Model, layout: SplitLayout, score_threshold: float) -> None:
-        self._layout = layout
-        self._specs = model.outputs
-        self._sigmoid = not all(evidence.is_probability(model, pair.scores) for pair in layout.pairs)
-        least = logit(score_threshold) if self._sigmoid else score_threshold
-        self._least = [least_stored(least, model.outputs[pair.scores]) for pair in layout.pairs]
-        corners, self._sides = anchors.cells(model, layout.cells)
-        self._centres = corners + self._sides / 2
-
-    def candidates(self, outputs: Sequence[Tensor]) -> SplitCandidates | None:
-        """All that reaches the threshold, in the order of the cells; None where nothing does."""
-        require_finite(*outputs)
-        found, first = [], 0
-        for pair, least in zip(self._layout.pairs, self._least, strict=True):
-            stored = self._rows(outputs[pair.scores])
-            rows = distances.rows_reaching(stored, least)
-            cells = rows + first
-            first += len(stored)
-            if not rows.size:
-                continue
-            scores = real(stored[rows], self._specs[pair.scores])
-            class_ids = scores.argmax(axis=1)
-            spread = real(self._rows(outputs[pair.distances])[rows], self._specs[pair.distances])
-            found.append(
-                SplitCandidates(
-                    distances.corners(spread, self._centres[cells], self._sides[cells]),
-                    scores[np.arange(rows.size), class_ids],
-                    class_ids,
-                )
-            )
-        if not found:
-            return None
-        corners, scores, class_ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return SplitCandidates(corners, sigmoid(scores) if self._sigmoid else scores, class_ids)
-
-    def _rows(self, output: Tensor) -> Tensor:
-        """One row a cell, ``[cells, channels]``."""
-        if self._layout.channels_first:
-            return output.reshape(output.shape[1], -1).T
-        return output.reshape(-1, output.shape[-1])
-
-
-class SplitDecoder:
-    """What is the same for every family with such a head, once it has been found to be one."""
 
     bins: ClassVar[int]
     """Numbers of a distance's distribution."""
@@ -161,15 +102,39 @@ class SplitDecoder:
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         layout = split_layout(model, self.bins)
         assert layout is not None  # noqa: S101  # mismatch() was asked before
-        self._head = SplitHead(model, layout, score_threshold)
+        self._layout = layout
+        self._specs = model.outputs
+        self._sigmoid = not all(evidence.is_probability(model, pair.scores) for pair in layout.pairs)
+        least = logit(score_threshold) if self._sigmoid else score_threshold
+        self._least = [least_stored(least, model.outputs[pair.scores]) for pair in layout.pairs]
+        corners, self._sides = anchors.cells(model, layout.cells)
+        self._centres = corners + self._sides / 2
         self._iou_threshold = iou_threshold
         self.labels = class_names(model, layout.classes)
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
-        candidates = self._head.candidates(outputs)
-        if candidates is None:
+        require_finite(*outputs)
+        levels, first = [], 0
+        for pair, least in zip(self._layout.pairs, self._least, strict=True):
+            stored = self._rows(outputs[pair.scores])
+            rows, class_ids, scores = best_classes(stored, self._specs[pair.scores], least)
+            cells = rows + first
+            first += len(stored)
+            if rows.size:
+                spread = real(self._rows(outputs[pair.distances])[rows], self._specs[pair.distances])
+                corners = distances.corners(spread, self._centres[cells], self._sides[cells])
+                levels.append((corners, scores, class_ids))
+        if not levels:
             return []
-        found, scores, class_ids = candidates
-        kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
-        return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
+        found, sure, ids = (np.concatenate(parts) for parts in zip(*levels, strict=True))
+        if self._sigmoid:
+            sure = sigmoid(sure)
+        kept = boxes.suppress(found, sure, ids, self._iou_threshold)
+        return boxes.detections(found[kept], sure[kept], ids[kept], self.labels, geometry)
+
+    def _rows(self, output: Tensor) -> Tensor:
+        """One row a cell, ``[cells, channels]``."""
+        if self._layout.channels_first:
+            return output.reshape(output.shape[1], -1).T
+        return output.reshape(-1, output.shape[-1])

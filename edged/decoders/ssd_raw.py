@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from edged.decoders import anchor_boxes, boxes, evidence
-from edged.decoders.distances import rows_reaching
 from edged.decoders.labels import class_names, is_background
 from edged.decoders.logits import logit, sigmoid
-from edged.decoders.quantised import least_stored, real, require_finite
+from edged.decoders.quantised import best_classes, least_stored, real, require_finite
 from edged.errors import ModelError
 from edged.imaging.geometry import input_size
 from edged.imaging.tensors import Encoding
@@ -93,12 +92,9 @@ class SsdRaw:
         require_finite(*outputs)
         head = self._head
         scores = outputs[head.scores].reshape(len(self._anchors), -1)[:, self._first :]
-        rows = rows_reaching(scores, self._least)
+        rows, class_ids, best = best_classes(scores, self._specs[head.scores], self._least)
         if not rows.size:
             return []
-        alive = real(scores[rows], self._specs[head.scores])
-        class_ids = alive.argmax(axis=1)
-        best = alive[np.arange(rows.size), class_ids]
         offsets = real(outputs[head.boxes].reshape(-1, _BOX)[rows], self._specs[head.boxes])
         # y, x, height, width of the model in the order of everybody else.
         offsets = offsets[:, (1, 0, 3, 2)]

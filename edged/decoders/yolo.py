@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edged.decoders import anchors, behind, boxes, evidence
-from edged.decoders.heads import RawHead, RawLayout, raw_layout
+from edged.decoders.heads import distinct, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.imaging.tensors import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edged.decoders.heads import RawLayout
     from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor
 
@@ -65,22 +66,16 @@ class Yolo:
         return None
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
-        layout = raw_layout(model, extras=0)
-        assert layout is not None  # noqa: S101  # mismatch() was asked before
-        self._head = RawHead(model, layout, score_threshold)
+        self._head = open_head(model, 0, score_threshold)
         self._iou_threshold = iou_threshold
-        self.labels = class_names(model, layout.classes)
+        self.labels = class_names(model, self._head.classes)
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
         """Detections of one frame in source pixels, clipped to the frame, best score first."""
-        found = self._head.candidates(outputs)
+        corners, found = distinct(self._head, outputs, self._iou_threshold)
         if not found.scores.size:
             return []
-        corners = boxes.corners(found.boxes)
-        kept = boxes.suppress(corners, found.scores, found.class_ids, self._iou_threshold)
-        return boxes.detections(
-            corners[kept], found.scores[kept], found.class_ids[kept], self.labels, geometry
-        )
+        return boxes.detections(corners, found.scores, found.class_ids, self.labels, geometry)
 
 
 def _rows_are_boxes(model: Model, layout: RawLayout) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +15,9 @@ from edged.imaging.tensors import Encoding
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
+    from edged.decoders.quantised import Floats, Integers
     from edged.imaging.geometry import Geometry
     from edged.records import Detection, Model, Tensor
-
-    Floats = npt.NDArray[np.floating[Any]]
-    Integers = npt.NDArray[np.integer[Any]]
 
 _MOST_CANDIDATES = 1000
 """Boxes that suppression looks at, best first: its cost grows with their square."""
