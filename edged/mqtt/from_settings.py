@@ -11,7 +11,7 @@ from urllib.parse import quote
 from edged.contract.topics import NodeTopics
 from edged.durable.spool_folder import spool_folder
 from edged.mqtt.delivery.spooler import SpoolFile
-from edged.mqtt.home.discovery import Discovery, Offers
+from edged.mqtt.home.discovery import Announced, Discovery, Offers
 from edged.mqtt.link import credentials
 from edged.mqtt.node import MqttNode, NodeOptions
 from edged.mqtt.retained.names import Memory
@@ -45,16 +45,8 @@ class Extent:
 
 def discovery(settings: Settings, topics: Topics, outbox: Outbox) -> Discovery:
     """Tells Home Assistant of a camera."""
-    return Discovery(
-        topics,
-        outbox,
-        prefix=settings.ha_prefix,
-        expire_after_s=_expire_after_s(settings),
-        snapshots=settings.snapshot_interval > 0 or settings.commands,
-        wanted=settings.ha_discovery,
-        several=settings.several,
-        offers=Offers(settings.commands, settings.track, _page(settings), bool(settings.update_url)),
-    )
+    pictures = settings.snapshot_interval > 0 or settings.commands
+    return Discovery(topics, outbox, _announced(settings), Offers(pictures, settings.track, _page(settings)))
 
 
 def extent(settings: Settings) -> Extent:
@@ -79,9 +71,16 @@ def _page(settings: Settings) -> str:
     return address.url + (f"{quote(settings.camera)}/" if settings.several else "")
 
 
-def _expire_after_s(settings: Settings) -> float:
-    """Seconds after which a figure of the timings is out of date: three of them are missing."""
-    return max(3 * settings.stats_interval, 30.0)
+def _announced(settings: Settings) -> Announced:
+    """Only what is the same for all cameras: who reads more has a node of its own."""
+    return Announced(
+        prefix=settings.ha_prefix,
+        wanted=settings.ha_discovery,
+        several=settings.several,
+        expire_after_s=max(3 * settings.stats_interval, 30.0),  # three messages of timings are missing
+        commands=settings.commands,
+        updates=bool(settings.update_url),
+    )
 
 
 def node(
@@ -117,9 +116,7 @@ def node(
         NodeTopics(settings.mqtt_prefix, settings.node),
         NodeOptions(
             limit=settings.mqtt_queue,
-            ha_prefix=settings.ha_prefix if settings.ha_discovery else "",
-            expire_after_s=_expire_after_s(settings),
-            several=settings.several,
+            announced=_announced(settings),
             stop_timeout_s=settings.stop_timeout,
             update_url=settings.update_url or "",
         ),

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +20,7 @@ from edged.mqtt.commands import CAMERA_COMMANDS, Commands
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import Spooler
 from edged.mqtt.home.birth import Birth
-from edged.mqtt.home.discovery import NodeDiscovery
+from edged.mqtt.home.discovery import Announced, NodeDiscovery
 from edged.mqtt.link.connection import Connection
 from edged.mqtt.link.waker import Waker
 from edged.mqtt.newer import VersionWatch
@@ -79,12 +79,8 @@ class NodeOptions:
 
     limit: int = 1000
     """Detections kept in memory while they cannot be sent."""
-    ha_prefix: str = ""
-    """Home Assistant's discovery prefix; empty: it is told nothing."""
-    expire_after_s: float = 30.0
-    """After that a periodic value without news is unknown."""
-    several: bool = False
-    """Whether cameras have topics of their own for state and commands."""
+    announced: Announced = field(default_factory=Announced)
+    """What Home Assistant is told."""
     stop_timeout_s: float = 10.0
     """What :meth:`MqttNode.close` may take."""
     update_url: str = ""
@@ -118,7 +114,7 @@ class MqttNode:
         memory: Memory | None = None,
     ) -> None:
         self.boot_id = boot_id
-        self.several = options.several
+        self.several = options.announced.several
         self.obeys = reload is not None
         """Whether commands are obeyed."""
         self._topics = topics
@@ -136,13 +132,13 @@ class MqttNode:
         self.outbox = Outbox(limit=options.limit, wake=self._waker.ring, orders=self.handover.orders)
         """Takes the messages of all cameras."""
         self._versions = VersionWatch(options.update_url, self.publish_state)
-        prefix = options.ha_prefix
-        self._birth = Birth(prefix, self.outbox.renew) if prefix else None
-        self._discovery = self._announced(options) if prefix and self.several else None
+        told = options.announced
+        self._birth = Birth(told.prefix, self.outbox.renew) if told.wanted else None
+        self._discovery = NodeDiscovery(topics, self.outbox, told) if told.wanted and told.several else None
         self._spooler = Spooler(self.outbox.disk, spool, stored=self._stored) if spool is not None else None
         self.ledger = self.handover.ledger(spool.events if spool else None)
         """Knows which events are open, with a spool even after a kill."""
-        called = Names(topics.prefix, topics.node, prefix)
+        called = Names(topics.prefix, topics.node, told.prefix if told.wanted else "")
         self._cleanup = Cleanup(called, self.outbox, self.handover, named=named, memory=memory)
         self._connection = Connection(
             access, self.outbox, self._waker, self, availability=topics.availability
@@ -290,16 +286,6 @@ class MqttNode:
         for message in messages:
             if message.topic.endswith("/events"):
                 self.ledger.safe(message.payload)
-
-    def _announced(self, options: NodeOptions) -> NodeDiscovery:
-        return NodeDiscovery(
-            self._topics,
-            self.outbox,
-            prefix=options.ha_prefix,
-            expire_after_s=options.expire_after_s,
-            commands=self.obeys,
-            updates=bool(options.update_url),
-        )
 
     def _open(self) -> None:
         for camera, payload in self.ledger.leftovers(self.boot_id):

@@ -23,7 +23,7 @@ from edged.contract import schema
 from edged.contract.topics import NodeTopics, Topics
 from edged.metrics import FrameCounts, Meter, StageStats
 from edged.mqtt.from_settings import Extent
-from edged.mqtt.home.discovery import Discovery, Offers
+from edged.mqtt.home.discovery import Announced, Discovery, Offers
 from edged.mqtt.link.client import BrokerAccess
 from edged.mqtt.node import MqttNode, NodeOptions
 from edged.records import Box, Detection, Frame, Report, Result, State
@@ -346,32 +346,26 @@ def sink(
 ) -> Kind:
     """The sink of the only camera of a node of its own, as the daemon has it, not yet open."""
     ours = {"spool", "named", "memory"} & options.keys()
-    wanted_of_node = {"limit", "stop_timeout_s", "several", "update_url"} & options.keys()
-    updates = "update_url" in options
+    wanted_of_node = {"limit", "stop_timeout_s", "update_url"} & options.keys()
     extent = {field.name for field in dataclasses.fields(Extent)} & options.keys()
-    several = options.get("several", False)
-    prefix = options.pop("discovery_prefix", "homeassistant")
-    wanted = options.pop("discovery", False)
+    announced = Announced(
+        options.pop("discovery_prefix", "homeassistant"),
+        options.pop("discovery", False),
+        options.pop("several", False),
+        max(3 * options.pop("stats_interval", 10.0), 30.0),
+        commands=control is not None,
+        updates="update_url" in options,
+    )
     node = MqttNode(
         target,
         NodeTopics(topics.prefix, topics.node),
-        NodeOptions(
-            ha_prefix=prefix if wanted else "", **{name: options.pop(name) for name in wanted_of_node}
-        ),
+        NodeOptions(announced=announced, **{name: options.pop(name) for name in wanted_of_node}),
         boot_id=boot_id,
         reload=control.reload if control is not None else None,
         **{name: options.pop(name) for name in ours},
     )
-    discovery = Discovery(
-        topics,
-        node.outbox,
-        prefix=prefix,
-        expire_after_s=max(3 * options.pop("stats_interval", 10.0), 30.0),
-        snapshots=options.get("snapshot_interval_s", 0.0) > 0 or control is not None,
-        wanted=wanted,
-        several=several,
-        offers=Offers(commands=control is not None, tracks=options.get("tracks", False), updates=updates),
-    )
+    pictures = options.get("snapshot_interval_s", 0.0) > 0 or control is not None
+    discovery = Discovery(topics, node.outbox, announced, Offers(pictures, options.get("tracks", False)))
     return kind(
         node,
         topics,

@@ -37,17 +37,33 @@ class Entities:
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """What Home Assistant is told of a node and all its cameras."""
+
+    prefix: str = "homeassistant"
+    """Home Assistant's discovery prefix."""
+    wanted: bool = False
+    """Whether to announce at all; if not, what an earlier start has announced is taken back."""
+    several: bool = False
+    """Whether each camera is a device of its own below the node's, with topics for state and commands."""
+    expire_after_s: float = 30.0
+    """After so long a periodic value without news is unknown."""
+    commands: bool = False
+    """Whether commands are obeyed."""
+    updates: bool = False
+    """Whether somebody is asked for a newer version."""
+
+
+@dataclass(frozen=True, slots=True)
 class Offers:
     """What a camera offers beyond its counts."""
 
-    commands: bool = False
-    """Whether commands are obeyed."""
+    snapshots: bool = False
+    """Whether there are pictures."""
     tracks: bool = False
     """Whether objects are followed, so that there are events."""
     page: str = ""
     """URL of its page; empty where there is none."""
-    updates: bool = False
-    """Whether somebody is asked for a newer version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,39 +84,23 @@ class Discovery:
     Args:
         topics: where states are found.
         outbox: takes the announcement.
-        prefix: Home Assistant's discovery prefix.
-        wanted: whether to announce at all; if not, what an earlier start has announced is taken back.
-        several: whether the camera is a device of its own below the node's.
-        expire_after_s: seconds after which a periodic value without news is unknown.
-        snapshots: whether there are pictures.
-        offers: what else there is.
+        announced: what is the same for the node's other cameras.
+        offers: what this one has.
     """
 
-    def __init__(
-        self,
-        topics: Topics,
-        outbox: Outbox,
-        *,
-        prefix: str,
-        expire_after_s: float,
-        snapshots: bool,
-        wanted: bool = True,
-        several: bool = False,
-        offers: Offers = Offers(),  # it is frozen
-    ) -> None:
+    def __init__(self, topics: Topics, outbox: Outbox, announced: Announced, offers: Offers) -> None:
         self._topics = topics
-        self._several = several
+        self._announced = announced
+        self._several = announced.several
         self._offers = offers
         node, camera = node_id(topics), slug(topics.camera)
-        self._node = f"{node}--{camera}" if several else node
+        self._node = f"{node}--{camera}" if announced.several else node
         """Id of the device, and what the ids of its entities begin with."""
-        self._camera = "" if several else f"{camera}_"
+        self._camera = "" if announced.several else f"{camera}_"
         """What the names of the camera's components begin with."""
-        self._announcement = Announcement(
-            config_topic(prefix, self._node), outbox, device=self._node, wanted=wanted
-        )
-        self._expire_after_s = math.ceil(expire_after_s)
-        self._snapshots = snapshots
+        topic = config_topic(announced.prefix, self._node)
+        self._announcement = Announcement(topic, outbox, device=self._node, wanted=announced.wanted)
+        self._expire_after_s = math.ceil(announced.expire_after_s)
         self._lock = threading.Lock()
         self._state: State | None = None
         self._entities = Entities({}, frozenset())
@@ -160,9 +160,9 @@ class Discovery:
         own = {f"{self._camera}{name}": component for name, component in self._of_camera(state).items()}
         shared = health.figures(self._topics.timings, self._expire_after_s)
         if not self._several:
-            shared |= health.node_health(self._topics, self._topics.timings, updates=self._offers.updates)
+            shared |= health.node_health(self._topics, self._topics.timings, updates=self._announced.updates)
             shared |= health.host_health(self._entities.host, self._topics.timings, self._expire_after_s)
-            if self._offers.commands:
+            if self._announced.commands:
                 shared["reload"] = controls.reload_button(self._topics.command)
         return {
             name: {**component, "unique_id": f"{self._node}_{name}"}
@@ -178,7 +178,7 @@ class Discovery:
             found |= sights.of_zone(zone)
         for line in self._entities.lines:
             found |= sights.of_line(line)
-        if self._snapshots:
+        if self._offers.snapshots:
             found["snapshot"] = {
                 "platform": "image",
                 "name": named(called, "snapshot"),
@@ -188,7 +188,7 @@ class Discovery:
                 **sights.while_it_sees(),
             }
         rest = {"camera": self._connectivity(), **health.camera_health(self._state_topic)}
-        if self._offers.commands:
+        if self._announced.commands:
             command = topics.camera_command if self._several else topics.command
             rest |= controls.camera_controls(command, self._state_topic, state)
         return found | {
@@ -238,28 +238,17 @@ class NodeDiscovery:
     Args:
         topics: the node's.
         outbox: takes the announcement.
-        prefix: Home Assistant's discovery prefix.
-        expire_after_s: seconds after which a periodic value without news is unknown.
-        commands: whether commands are obeyed.
-        updates: whether somebody is asked for a newer version.
+        announced: what there is.
     """
 
-    def __init__(
-        self,
-        topics: NodeTopics,
-        outbox: Outbox,
-        *,
-        prefix: str,
-        expire_after_s: float,
-        commands: bool = False,
-        updates: bool = False,
-    ) -> None:
+    def __init__(self, topics: NodeTopics, outbox: Outbox, announced: Announced) -> None:
         self._topics = topics
-        self._commands = commands
-        self._updates = updates
+        self._announced = announced
         self._node = node_id(topics)
-        self._expire_after_s = math.ceil(expire_after_s)
-        self._announcement = Announcement(config_topic(prefix, self._node), outbox, device=self._node)
+        self._expire_after_s = math.ceil(announced.expire_after_s)
+        self._announcement = Announcement(
+            config_topic(announced.prefix, self._node), outbox, device=self._node
+        )
         self._lock = threading.Lock()
         self._told: tuple[str, str] | None = None
         self._host: frozenset[str] = frozenset()
@@ -296,14 +285,14 @@ class NodeDiscovery:
         there = {"availability": [{"topic": self._topics.availability}]}
         told = {
             "problem": health.problem(self._topics.state),
-            **health.node_health(self._topics, timings, updates=self._updates),
+            **health.node_health(self._topics, timings, updates=self._announced.updates),
         }
         components = {
             "daemon": daemon,
             **{name: {**one, **there} for name, one in told.items()},
             **health.host_health(self._host, timings, self._expire_after_s),
         }
-        if self._commands:
+        if self._announced.commands:
             components["reload"] = controls.reload_button(self._topics.command)
         return {
             "device": {
