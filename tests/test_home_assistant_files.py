@@ -17,8 +17,8 @@ from rig import state
 import edged
 from edged import bridge
 from edged.contract.topics import Topics
-from edged.mqtt.home import controls, health
-from edged.mqtt.home.sights import Sights
+from edged.mqtt.home import controls, diagnostics
+from edged.mqtt.home.scene_entities import SceneEntities
 from edged.records import Controls
 from edged.settings import tables
 from edged.settings.loading import load
@@ -67,9 +67,9 @@ def inputs(content: Any) -> set[str]:
 def entity_ids() -> set[str]:
     """As Home Assistant makes them for a device called Front that has a zone, a line and everything else."""
     topics = Topics("edged", "pi", "front")
-    sights = Sights(topics, "", {"person": "person"}, tracks=True)
-    components = sights.by_label() | sights.of_zone("porch") | sights.of_line("gate")
-    components |= health.camera_health(topics.camera_state) | health.figures(topics.timings, 30)
+    scene = SceneEntities(topics, "", {"person": "person"}, tracks=True)
+    components = scene.by_label() | scene.of_zone("porch") | scene.of_line("gate")
+    components |= diagnostics.camera_health(topics.camera_state) | diagnostics.figures(topics.timings, 30)
     known = state(controls=Controls(recording=True, threshold=0.4, models=("a", "yolov8n")))
     components |= controls.camera_controls(topics.camera_command, topics.camera_state, known)
     components["snapshot"] = {"platform": "image", "name": "Snapshot"}

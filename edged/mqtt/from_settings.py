@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from edged.contract.topics import NodeTopics
 from edged.durable.spool_folder import spool_folder
+from edged.mqtt.camera.extent import Extent
 from edged.mqtt.delivery.spooler import SpoolFile
-from edged.mqtt.home.discovery import Announced, Discovery, Offers
+from edged.mqtt.home.discovery import Announced
 from edged.mqtt.link import credentials
 from edged.mqtt.node import MqttNode, NodeOptions
 from edged.mqtt.retained.names import Memory
@@ -20,33 +20,7 @@ from edged.settings.listener import parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from edged.contract.topics import Topics
-    from edged.mqtt.delivery.outbox import Outbox
     from edged.settings.declared import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How much of a camera is published."""
-
-    empty: bool = True
-    """Whether frames without detections are."""
-    labels: tuple[str, ...] = ()
-    """Those that are counted from the start; empty: those that turn up."""
-    snapshot_interval_s: float = 0.0
-    """Between pictures; 0: only on command."""
-    zones: tuple[str, ...] = ()
-    """By name."""
-    lines: tuple[str, ...] = ()
-    """By name."""
-    tracks: bool = False
-    """Whether objects are followed."""
-
-
-def discovery(settings: Settings, topics: Topics, outbox: Outbox) -> Discovery:
-    """Tells Home Assistant of a camera."""
-    pictures = settings.snapshot_interval > 0 or settings.commands
-    return Discovery(topics, outbox, _announced(settings), Offers(pictures, settings.track, _page(settings)))
 
 
 def extent(settings: Settings) -> Extent:
@@ -58,6 +32,8 @@ def extent(settings: Settings) -> Extent:
         zones=tuple(zone.name for zone in settings.zone) if settings.track else (),
         lines=tuple(line.name for line in settings.line),
         tracks=settings.track,
+        snapshots=settings.snapshot_interval > 0 or settings.commands,
+        page=_page(settings),
     )
 
 
@@ -71,8 +47,8 @@ def _page(settings: Settings) -> str:
     return address.url + (f"{quote(settings.camera)}/" if settings.several else "")
 
 
-def _announced(settings: Settings) -> Announced:
-    """Only what is the same for all cameras: who reads more has a node of its own."""
+def announced(settings: Settings) -> Announced:
+    """What Home Assistant is told of the node; only what is the same for all cameras is read."""
     return Announced(
         prefix=settings.ha_prefix,
         wanted=settings.ha_discovery,
@@ -116,7 +92,7 @@ def node(
         NodeTopics(settings.mqtt_prefix, settings.node),
         NodeOptions(
             limit=settings.mqtt_queue,
-            announced=_announced(settings),
+            announced=announced(settings),
             stop_timeout_s=settings.stop_timeout,
             update_url=settings.update_url or "",
         ),

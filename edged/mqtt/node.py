@@ -20,7 +20,8 @@ from edged.mqtt.commands import CAMERA_COMMANDS, Commands
 from edged.mqtt.delivery.outbox import Outbox
 from edged.mqtt.delivery.spooler import Spooler
 from edged.mqtt.home.birth import Birth
-from edged.mqtt.home.discovery import Announced, NodeDiscovery
+from edged.mqtt.home.discovery import Announced
+from edged.mqtt.home.node_device import NodeDevice
 from edged.mqtt.link.connection import Connection
 from edged.mqtt.link.waker import Waker
 from edged.mqtt.newer import VersionWatch
@@ -134,7 +135,7 @@ class MqttNode:
         self._versions = VersionWatch(options.update_url, self.publish_state)
         told = options.announced
         self._birth = Birth(told.prefix, self.outbox.renew) if told.wanted else None
-        self._discovery = NodeDiscovery(topics, self.outbox, told) if told.wanted and told.several else None
+        self._device = NodeDevice(topics, self.outbox, told) if told.wanted and told.several else None
         self._spooler = Spooler(self.outbox.disk, spool, stored=self._stored) if spool is not None else None
         self.ledger = self.handover.ledger(spool.events if spool else None)
         """Knows which events are open, with a spool even after a kill."""
@@ -218,8 +219,8 @@ class MqttNode:
         """
         with self._lock:
             first = next(iter(self._members.values()), None)
-        if self._discovery is not None and first is not None:
-            self._discovery.announce(host, version=version, timings=first.topics.timings)
+        if self._device is not None and first is not None:
+            self._device.announce(host, version=version, timings=first.topics.timings)
 
     def delivery(self) -> Delivery:
         """The account of the messages now."""
@@ -266,14 +267,14 @@ class MqttNode:
             session.subscribe(self._topics.command("+"), self.commands.handle)
         if self._birth is not None:
             self._birth.ask(session)
-        if self._discovery is not None:
-            self._discovery.ask(session, self._recall_announcement)
+        if self._device is not None:
+            self._device.ask(session)
 
     def acknowledged(self, message: Message) -> None:
         """Let the camera that a message is of measure how long it took."""
         self._cleanup.acknowledged(message)
-        if self._discovery is not None:
-            self._discovery.acknowledged(message)
+        if self._device is not None:
+            self._device.acknowledged(message)
         self._stored([message])
         camera = message.topic.removeprefix(self._topics.base).split("/")[1]
         with self._lock:
@@ -313,10 +314,6 @@ class MqttNode:
             if self.handover.turn.acquire(timeout=0.2):
                 self._start()
                 return
-
-    def _recall_announcement(self, _: str, payload: bytes, __: bool) -> None:  # noqa: FBT001  # a handler
-        if self._discovery is not None:
-            self._discovery.recall(payload)
 
     def _obey(self, reload: Callable[[], str], command: str, value: str) -> str:
         if command == "reload":

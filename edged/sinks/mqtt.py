@@ -17,15 +17,15 @@ from edged.mqtt.camera.happenings import Happenings
 from edged.mqtt.camera.paced import PacedValues
 from edged.mqtt.camera.snapshots import Snapshots
 from edged.mqtt.commands import SWITCHES, Commands
-from edged.mqtt.home.introduction import Introduction
+from edged.mqtt.home.camera_device import CameraDevice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edged.metrics import Delivery, Meter
+    from edged.mqtt.camera.extent import Extent
     from edged.mqtt.delivery.message import Message
-    from edged.mqtt.from_settings import Extent
-    from edged.mqtt.home.discovery import Discovery
+    from edged.mqtt.home.discovery import Announced
     from edged.mqtt.link.session import Session
     from edged.mqtt.node import MqttNode
     from edged.records import Event, Report, Result, State
@@ -42,7 +42,7 @@ class MqttSink:
         meter: gets ``publish`` (send to PUBACK) and ``capture_to_ack``.
         control: obeys commands.
         give_back: lets the node go; whoever is last closes it.
-        discovery: announces the camera to Home Assistant.
+        announced: what Home Assistant is told of the node.
         extent: how much of the camera is published.
         ages: says which labels were not seen for too long.
         starting: whether nobody has spoken for this camera yet in this run, so that what an earlier one has
@@ -59,7 +59,7 @@ class MqttSink:
         meter: Meter,
         control: Control,
         give_back: Callable[[], None],
-        discovery: Discovery,
+        announced: Announced,
         extent: Extent,
         ages: LabelAges | None = None,
         starting: bool = False,
@@ -81,14 +81,18 @@ class MqttSink:
             node.outbox,
             ledger=node.ledger,
             boot_id=node.boot_id,
-            zones=extent.zones,
-            lines=extent.lines,
-            tracks=extent.tracks,
+            extent=extent,
             values=self._values,
         )
         self._ages = ages or LabelAges(0.0)
-        self._introduction = Introduction(
-            discovery, self._counts, self._happenings, announce_node=node.announce
+        self._device = CameraDevice(
+            topics,
+            node.outbox,
+            announced,
+            extent,
+            counts=self._counts,
+            happenings=self._happenings,
+            announce_node=node.announce,
         )
         self._starting = starting
         self._commands: Commands | None = None
@@ -117,7 +121,7 @@ class MqttSink:
             meter=context.meter,
             control=context.control,
             give_back=partial(context.lender.give_back, node),
-            discovery=from_settings.discovery(settings, topics, node.outbox),
+            announced=from_settings.announced(settings),
             extent=from_settings.extent(settings),
             ages=LabelAges(settings.label_days),
             starting=context.starting,
@@ -157,7 +161,7 @@ class MqttSink:
         seen = Counter(found.label for found in result.detections) if presence is None else presence.counts
         self._ages.see(seen)
         if self._counts.update(seen):
-            self._introduction.announce()
+            self._device.announce()
         self._values.flush()
         if (jpeg := self._snapshots.of(result)) is not None:
             self._outbox.post(self.topics.snapshot, jpeg, qos=0)
@@ -168,7 +172,7 @@ class MqttSink:
 
     def close(self) -> None:
         """Say that the camera has stopped, unless another sink goes on with it, and give the node back."""
-        self._introduction.settle()  # there was no session, or hardly one
+        self._device.settle()  # there was no session, or hardly one
         self._values.flush(everything=True)
         if self.last_state is not None:
             self.last_state = dataclasses.replace(self.last_state, lifecycle="stopped")
@@ -195,8 +199,8 @@ class MqttSink:
         self._values.flush()
         if gone := self._counts.drop(self._ages.over(self._counts.names)):
             self._happenings.drop(gone)
-            self._introduction.announce()
-        self._introduction.equip(report.host)
+            self._device.announce()
+        self._device.equip(report.host)
 
     def state(self, state: State) -> None:
         """Publish what the daemon is doing."""
@@ -204,10 +208,10 @@ class MqttSink:
         absent = self._node.absent
         told = (reason.removeprefix(absent).strip() for reason in state.degraded)
         self.last_state = dataclasses.replace(state, degraded=tuple(filter(None, told)))
-        self._introduction.know(self.last_state)
+        self._device.know(self.last_state)
         self._publish_state()
         self._node.publish_state()
-        self._introduction.announce()
+        self._device.announce()
 
     @property
     def problem(self) -> str:
@@ -227,18 +231,18 @@ class MqttSink:
 
     def connected(self, session: Session) -> None:
         """Ask for commands, and for what an earlier start has left."""
-        session.subscribe(self.topics.count("+"), self._introduction.recall_count, own=True)
+        session.subscribe(self.topics.count("+"), self._device.recall_count, own=True)
         if self._commands is not None:
             session.subscribe(self.topics.camera_command("+"), self._commands.handle)
         if self._ages.limited:
             session.subscribe(self.topics.last_seen("+"), self._ages.recall, own=True)
         for pattern in self._happenings.ask():
             session.subscribe(pattern, self._recall_happening, own=True)
-        self._introduction.ask(session)
+        self._device.ask(session)
 
     def acknowledged(self, message: Message) -> None:
         """Measure how long a frame took to the broker."""
-        self._introduction.acknowledged(message)
+        self._device.acknowledged(message)
         if message.captured is not None:
             now = time.monotonic()
             self._meter.observe("publish", 1e3 * (now - message.made))

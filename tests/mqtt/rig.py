@@ -22,8 +22,8 @@ from typing_extensions import TypeVar
 from edged.contract import schema
 from edged.contract.topics import NodeTopics, Topics
 from edged.metrics import FrameCounts, Meter, StageStats
-from edged.mqtt.from_settings import Extent
-from edged.mqtt.home.discovery import Announced, Discovery, Offers
+from edged.mqtt.camera.extent import Extent
+from edged.mqtt.home.discovery import Announced
 from edged.mqtt.link.client import BrokerAccess
 from edged.mqtt.node import MqttNode, NodeOptions
 from edged.records import Box, Detection, Frame, Report, Result, State
@@ -365,15 +365,14 @@ def sink(
         **{name: options.pop(name) for name in ours},
     )
     pictures = options.get("snapshot_interval_s", 0.0) > 0 or control is not None
-    discovery = Discovery(topics, node.outbox, announced, Offers(pictures, options.get("tracks", False)))
     return kind(
         node,
         topics,
         meter=meter,
         control=control or NoControl(),
         give_back=node.close,
-        discovery=discovery,
-        extent=Extent(**{name: options.pop(name) for name in extent}),
+        announced=announced,
+        extent=Extent(snapshots=pictures, **{name: options.pop(name) for name in extent}),
         **options,
     )
 

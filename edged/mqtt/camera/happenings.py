@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edged.contract.topics import Topics
     from edged.durable.ledger import EventLedger
+    from edged.mqtt.camera.extent import Extent
     from edged.mqtt.delivery.outbox import Outbox
     from edged.records import Event, Image, Presence
 
@@ -37,9 +38,7 @@ class Happenings:
         outbox: takes the messages.
         ledger: notes them before, and has the totals.
         boot_id: identity of this run.
-        zones: names of the zones there are.
-        lines: names of the lines there are.
-        tracks: whether there will be objects over time at all.
+        extent: which zones and lines there are, and whether there will be objects over time at all.
         values: tells what is retained; None: at once.
     """
 
@@ -50,18 +49,14 @@ class Happenings:
         *,
         ledger: EventLedger,
         boot_id: str,
-        zones: Iterable[str] = (),
-        lines: Iterable[str] = (),
-        tracks: bool = False,
+        extent: Extent,
         values: PacedValues | None = None,
     ) -> None:
         self._topics = topics
         self._outbox = outbox
         self._ledger = ledger
         self._boot_id = boot_id
-        self.zones = tuple(zones)
-        self.lines = tuple(lines)
-        self._tracks = tracks
+        self._zones, self._lines, self._tracks = extent.zones, extent.lines, extent.tracks
         self._values = values or PacedValues(outbox)
         self._seen: dict[str, float] = {}
         """When each label that is there was last told to be there, by slug, UTC."""
@@ -75,7 +70,7 @@ class Happenings:
         self._lock = threading.Lock()
         self._told: dict[str, bytes] = {}
         """Retained values by topic."""
-        self._zone_keys: dict[str, set[str]] = {zone: set() for zone in self.zones}
+        self._zone_keys: dict[str, set[str]] = {zone: set() for zone in self._zones}
         """Slugs of the labels that are counted in each zone."""
         self._in_zones: object = None
         """What was told of zones last; None: all of it is looked at again."""
@@ -90,7 +85,7 @@ class Happenings:
             if self._tracks:
                 self._set(self._topics.occupancy, b"OFF")
             for topic, total in self._ledger.totals.under(self._line_base).items():
-                if topic.removeprefix(self._line_base).split("/")[0] in self.lines:
+                if topic.removeprefix(self._line_base).split("/")[0] in self._lines:
                     self._set(topic, b"%d" % total)
                 else:
                     self._ledger.totals.forget(topic)
@@ -161,12 +156,12 @@ class Happenings:
         is_total = payload.isdigit() and len(payload) < _DIGITS
         with self._lock:
             self._in_zones = None
-            if kind == "line" and rest[0] in self.lines and is_total:
+            if kind == "line" and rest[0] in self._lines and is_total:
                 self._told.setdefault(topic, payload)
                 self._set(topic, b"%d" % self._ledger.totals.recall(topic, int(payload)), at_once=True)
             elif topic in self._told:
                 return
-            elif kind != "zone" or rest[0] not in self.zones:
+            elif kind != "zone" or rest[0] not in self._zones:
                 self._outbox.post(topic, b"")
             elif rest[1:2] == ["count"]:
                 if self._possible is None or rest[-1] in self._possible:

@@ -19,6 +19,7 @@ from news import news
 from rig import QUICK_DISK, TOPICS
 
 from edged.durable.ledger import EventLedger
+from edged.mqtt.camera.extent import Extent
 from edged.mqtt.camera.happenings import Happenings
 from edged.mqtt.delivery.message import Numbers
 from edged.mqtt.delivery.outbox import Outbox
@@ -58,8 +59,9 @@ class World:
         self.ledger = EventLedger(self._path)
         boot_id = uuid4().hex
         self._outbox = Outbox(limit=10_000, wake=lambda: None, orders=Numbers(1))
+        extent = Extent(lines=("gate",), zones=("porch",))
         self._happenings = Happenings(
-            TOPICS, self._outbox, ledger=self.ledger, boot_id=boot_id, lines=("gate",), zones=("porch",)
+            TOPICS, self._outbox, ledger=self.ledger, boot_id=boot_id, extent=extent
         )
         self._happenings.start()
         self.ledger.settle(10)  # whatever is killed, no thread of an earlier life goes on writing
@@ -229,7 +231,7 @@ def taken(outbox: Outbox) -> list[Message]:
 
 
 def before(ledger: EventLedger, outbox: Outbox, **options: Any) -> Happenings:
-    return Happenings(TOPICS, outbox, ledger=ledger, boot_id=uuid4().hex, **options)
+    return Happenings(TOPICS, outbox, ledger=ledger, boot_id=uuid4().hex, extent=Extent(**options))
 
 
 def test_what_comes_too_fast_for_a_recorder_is_safe_once_it_is_acknowledged(tmp_path: Path) -> None:

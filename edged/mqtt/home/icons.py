@@ -1,4 +1,4 @@
-"""How entities look: names with one rule of capitals, and a picture for what is common."""
+"""Icons of what is common, and names of entities with one rule of capitals."""
 
 from __future__ import annotations
 

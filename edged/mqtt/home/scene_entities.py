@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edged.mqtt.home.looks import icon, named
+from edged.mqtt.home.icons import icon, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ _ABOUT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sights:
+class SceneEntities:
     """Makes the entities of one camera.
 
     Args:
