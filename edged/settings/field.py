@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+
+from edged.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic.fields import FieldInfo
 
 PREFIX = "EDGED_"
@@ -65,3 +69,17 @@ def meaning_of(field: FieldInfo) -> Meaning:
 def variable(name: str) -> str:
     """How the setting ``score_threshold`` is called in the env file."""
     return PREFIX + name.upper()
+
+
+def parsed_by(parse: Callable[[str], object]) -> AfterValidator:
+    """Keeps a text as it is, if ``parse`` takes it."""
+
+    def check(text: str) -> str:
+        try:
+            parse(text)
+        except ConfigError as error:
+            # Only a ValueError is collected together with what else is wrong.
+            raise ValueError(str(error)) from error
+        return text
+
+    return AfterValidator(check)

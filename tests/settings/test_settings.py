@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -421,16 +420,6 @@ def test_video_that_would_stand_still_is_refused() -> None:
     assert "EDGED_MOTION='packets' decodes nothing while nothing moves" in told
     assert "EDGED_OUTPUT='video'" in told
     assert load(**given, EDGED_MOTION="packets", EDGED_RECORD="copy").motion == "packets"
-
-
-def test_no_check_of_one_room_stands_in_the_place_of_another_ones() -> None:
-    """Where two parts of the settings have a method of one name, only one of them runs."""
-    parts = [part for part in declared.Settings.__mro__ if part.__module__.startswith("edged.settings.")]
-    assert len(parts) > 5
-    checks = declared.Settings.__pydantic_decorators__.field_validators
-    counts = Counter(name for part in parts for name in vars(part) if name in checks)
-    assert checks.keys() == counts.keys()
-    assert [name for name, count in counts.items() if count > 1] == []
 
 
 def test_all_wrong_zones_and_lines_are_told_at_once() -> None:

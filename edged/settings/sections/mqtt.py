@@ -6,12 +6,11 @@ import socket
 from pathlib import Path  # noqa: TC003  # pydantic reads the annotations
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, field_validator
+from pydantic import AfterValidator, BaseModel
 
-from edged.errors import ConfigError
 from edged.settings import syntax
 from edged.settings.broker import parse_url
-from edged.settings.field import setting
+from edged.settings.field import parsed_by, setting
 from edged.settings.http_url import checked
 
 
@@ -25,7 +24,9 @@ _TopicLevel = Annotated[str, AfterValidator(syntax.topic_level)]
 class MqttSettings(BaseModel):
     """What is published where, obeyed, and kept while nobody takes it."""
 
-    mqtt_url: str | None = setting(None, "mqtt://user@host:1883 or mqtts://user@host:8883")
+    mqtt_url: Annotated[str, parsed_by(parse_url)] | None = setting(
+        None, "mqtt://user@host:1883 or mqtts://user@host:8883"
+    )
     mqtt_password_file: Path | None = setting(
         None, "file that holds the password", read=True, needs="mqtt_url"
     )
@@ -91,14 +92,3 @@ class MqttSettings(BaseModel):
         shown="none: nobody is asked",
         needs="mqtt_url",
     )
-
-    @field_validator("mqtt_url")
-    @classmethod
-    def _is_broker(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                parse_url(value)
-            except ConfigError as error:
-                # Only a ValueError is collected together with what else is wrong.
-                raise ValueError(str(error)) from error
-        return value
