@@ -29,7 +29,6 @@ class StopBudget:
 
     Args:
         each_s: what a part gets while the daemon runs on.
-        clock: monotonic seconds.
     """
 
     def __init__(self, each_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:

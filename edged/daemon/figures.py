@@ -26,7 +26,6 @@ class CameraFigures:
 
     Args:
         camera: its name for the log; empty for the only one.
-        clock: monotonic seconds.
     """
 
     def __init__(self, camera: str, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -73,9 +73,6 @@ class Repeats:
     Its next line that is told has their number as ``left_out``.
 
     A processor of structlog. Thread-safe.
-
-    Args:
-        clock: monotonic seconds.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

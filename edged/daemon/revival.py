@@ -20,7 +20,6 @@ class Revival:
 
     Args:
         wake: called when the time of a camera has come.
-        clock: monotonic seconds.
     """
 
     def __init__(self, wake: Callable[[], None], *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -18,7 +18,6 @@ class Budget:
     Args:
         per_second: messages that are allowed in the long run.
         burst: messages that are allowed at once at the most.
-        clock: monotonic seconds.
     """
 
     def __init__(

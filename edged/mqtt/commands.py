@@ -55,7 +55,6 @@ class Commands:
             raises EdgedError.
         names: what may be asked for beside the switches.
         per_second: how many are obeyed in the long run; a few more may come at once.
-        clock: monotonic seconds.
     """
 
     def __init__(

@@ -23,6 +23,7 @@ from edged.mqtt.home.birth import Birth
 from edged.mqtt.home.discovery import Announced
 from edged.mqtt.home.node_device import NodeDevice
 from edged.mqtt.link.connection import Connection
+from edged.mqtt.link.session import Listener
 from edged.mqtt.link.waker import Waker
 from edged.mqtt.newer import VersionWatch
 from edged.mqtt.retained.cleanup import Cleanup
@@ -43,22 +44,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-class Member(Protocol):
-    """A camera of the node. Its methods must not block, and may be called from any thread."""
+class Member(Listener, Protocol):
+    """A camera of the node. Its methods must not block, and may be called from any thread.
+
+    Acknowledged are only its own messages.
+    """
 
     topics: Topics
 
     @property
     def last_state(self) -> State | None:
         """What it was last told to be; None before that."""
-        ...
-
-    def connected(self, session: Session) -> None:
-        """There is a session; the time to subscribe. Called from its thread."""
-        ...
-
-    def acknowledged(self, message: Message) -> None:
-        """The broker has taken a message of this camera. Called from the session's thread."""
         ...
 
     def repeat(self) -> None:

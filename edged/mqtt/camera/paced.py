@@ -32,7 +32,6 @@ class PacedValues:
 
     Args:
         outbox: takes the messages.
-        clock: monotonic seconds.
     """
 
     def __init__(self, outbox: Outbox, *, clock: Callable[[], float] = time.monotonic) -> None:

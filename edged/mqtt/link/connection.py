@@ -47,7 +47,6 @@ class Connection:
         waker: rung by the outbox, heard by the session.
         listener: told what happens.
         availability: topic that says ``offline`` at the end, by us or as our last will.
-        clock: monotonic seconds.
     """
 
     def __init__(

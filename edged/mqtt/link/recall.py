@@ -19,9 +19,6 @@ class Recall:
 
     MQTT does not say when the last retained message has come. It comes behind the answer to the question, and
     no long pause is between them.
-
-    Args:
-        clock: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

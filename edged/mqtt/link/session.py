@@ -75,7 +75,6 @@ class Session:
         experience: of the sessions before.
         availability: topic that says ``online`` once everything retained is true, and ``offline`` at the
             end, by us or as our last will.
-        clock: monotonic seconds.
     """
 
     def __init__(

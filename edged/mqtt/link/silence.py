@@ -23,7 +23,6 @@ class Silence:
 
     Args:
         broker: for the words.
-        clock: monotonic seconds.
     """
 
     def __init__(self, broker: Broker, clock: Callable[[], float] = time.monotonic) -> None:

@@ -29,7 +29,6 @@ class Subscriptions:
         client: not yet connected; its callbacks for subscriptions and messages are taken.
         experience: told once of each topic that is refused.
         five: whether the broker is spoken to in MQTT 5.
-        clock: monotonic seconds.
     """
 
     def __init__(
