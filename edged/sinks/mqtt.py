@@ -237,7 +237,7 @@ class MqttSink:
         if self._ages.limited:
             session.subscribe(self.topics.last_seen("+"), self._ages.recall, own=True)
         for pattern in self._happenings.ask():
-            session.subscribe(pattern, self._recall_happening, own=True)
+            session.subscribe(pattern, self._happenings.recall, own=True)
         self._device.ask(session)
 
     def acknowledged(self, message: Message) -> None:
@@ -263,9 +263,6 @@ class MqttSink:
             self._snapshots.ask()
             return f"a picture of the next frame goes to {self.topics.snapshot}"
         return self._control.pause() if command == "pause" else self._control.resume()
-
-    def _recall_happening(self, topic: str, payload: bytes, _: bool) -> None:  # noqa: FBT001
-        self._happenings.recall(topic, payload)
 
     def _publish_count(self, key: str, count: int | None) -> None:
         topic = self.topics.count(key)

@@ -146,7 +146,7 @@ class Happenings:
                     self._set(self._topics.zone_count(zone, key), b"%d" % inside[key])
                 self._set(self._topics.zone_occupancy(zone), b"ON" if any(inside.values()) else b"OFF")
 
-    def recall(self, topic: str, payload: bytes) -> None:
+    def recall(self, topic: str, payload: bytes, _: bool = False) -> None:  # noqa: FBT001, FBT002  # a handler
         """The broker remembers what has happened: totals of lines go on, what no longer exists is cleared."""
         kind, *rest = topic.removeprefix(self._base).split("/")
         if not rest:  # "zone/#" stands for "zone" as well
