@@ -21,10 +21,7 @@ _SETTLE_S = 0.3
 def place(box: Sequence[float], width: int, height: int) -> Point:
     """Where a box (x1, y1, x2, y2 in pixels) stands, as fractions of a frame of this size, within it."""
     x1, _, x2, y2 = box
-    x, y = (x1 + x2) / 2 / width, y2 / height
-    if 0.0 <= x <= 1.0 and 0.0 <= y <= 1.0:
-        return x, y
-    return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
+    return min(max((x1 + x2) / 2 / width, 0.0), 1.0), min(max(y2 / height, 0.0), 1.0)
 
 
 def inside(point: Point, polygon: Sequence[Point]) -> bool:
@@ -50,7 +47,7 @@ class Field:
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = points
-        across, down = zip(*points, strict=True)
+        across, down = [x for x, _ in points], [y for _, y in points]
         self._bounds = min(across), min(down), max(across), max(down)
 
     def has(self, point: Point) -> bool:
@@ -79,11 +76,10 @@ def passes_between(first: Point, second: Point, line: Sequence[Point]) -> bool:
 class _Stay:
     """An object and a zone."""
 
-    believed: bool = False
     changed_s: float | None = None
     """Since when it seems to be otherwise."""
     since_s: float | None = None
-    """Since when it is inside; kept while it is only out of the edge."""
+    """Since when it is believed to be inside."""
     spent_s: float = 0.0
     """In earlier stays."""
 
@@ -127,12 +123,12 @@ class Whereabouts:
 
     def zones(self) -> list[str]:
         """Where it is now."""
-        return [name for name, stay in self.stays.items() if stay.believed]
+        return [name for name, stay in self.stays.items() if stay.since_s is not None]
 
     def dwell_s(self, now: float) -> dict[str, float]:
         """Seconds in each zone that it has entered."""
         return {
-            name: stay.spent_s + (now - stay.since_s if stay.believed and stay.since_s is not None else 0.0)
+            name: stay.spent_s + (now - stay.since_s if stay.since_s is not None else 0.0)
             for name, stay in self.stays.items()
             if name in self.entered
         }
@@ -198,7 +194,7 @@ class Ground:
         stay = known.stays.get(zone.name)
         if stay is None:
             stay = known.stays[zone.name] = _Stay()
-        if within == stay.believed:
+        if within == (stay.since_s is not None):
             stay.changed_s = None
             return ""
         if stay.changed_s is None:
@@ -206,13 +202,12 @@ class Ground:
             stay.changed_s = now if known.seen else now - _SETTLE_S
         if now - stay.changed_s < max(_SETTLE_S, zone.dwell_s if within else 0.0):
             return ""
-        if within:
-            stay.believed, stay.since_s = True, stay.changed_s
+        if stay.since_s is None:
+            stay.since_s = stay.changed_s
             if zone.name not in known.entered:
                 known.entered.append(zone.name)
         else:
-            stay.believed = False
-            stay.spent_s += stay.changed_s - (stay.since_s if stay.since_s is not None else stay.changed_s)
+            stay.spent_s += stay.changed_s - stay.since_s
             stay.since_s = None
         stay.changed_s = None
         return f"zone_{'entered' if within else 'left'}:{zone.name}"

@@ -35,6 +35,8 @@ def test_an_object_stands_in_the_middle_of_the_lower_edge_of_its_box_and_within_
     assert place((100, 50, 300, 120), 400, 240) == (0.5, 0.5)
     assert place((-500, -90, 100, -10), 400, 240) == (0.0, 0.0)
     assert place((700, 50, 900, 300), 400, 240) == (1.0, 1.0)
+    assert place((100, 50, 300, 300), 400, 240) == (0.5, 1.0)
+    assert place((700, 50, 900, 120), 400, 240) == (1.0, 0.5)
 
 
 def test_a_field_has_what_is_inside_its_polygon_and_nothing_else() -> None:
@@ -181,11 +183,26 @@ def test_who_comes_into_sight_before_a_line_has_crossed_it_once_it_is_known_how_
         assert news == [f"line_crossed:gate:{way}" for way in told]
 
 
-def test_how_deep_it_was_before_a_line_counts_not_how_near_it_was_at_last() -> None:
+def steps(*course: tuple[float, float]) -> list[str]:
+    """What is told of who goes through the gate's middle: where it is, and how far from the gate is clear."""
     ground, known = Ground((), GATE), Whereabouts()
-    for x in (0.498, 0.49, 0.499):
-        assert ground.follow(0.0, "person", (x, 0.5), (0.02, 0.02), known) == []
-    assert ground.follow(1.0, "person", (0.55, 0.5), (0.009, 0.009), known) == ["line_crossed:gate:out"]
+    return [
+        told for x, clear in course for told in ground.follow(0.0, "person", (x, 0.5), (clear, clear), known)
+    ]
+
+
+def test_how_deep_it_was_before_a_line_counts_not_how_near_it_was_at_last() -> None:
+    left = (0.498, 0.02), (0.49, 0.02), (0.499, 0.02), (0.55, 0.009)
+    assert steps(*left) == ["line_crossed:gate:out"]
+    assert steps(*((1.0 - x, clear) for x, clear in left)) == ["line_crossed:gate:in"]
+
+
+def test_who_is_farther_behind_a_line_than_it_was_before_it_has_crossed_it_once_that_is_clear() -> None:
+    assert steps((0.498, 0.02), (0.505, 0.02), (0.55, 0.001)) == ["line_crossed:gate:out"]
+
+
+def test_who_was_clear_of_a_line_once_has_been_though_its_boxes_tremble_more_by_now() -> None:
+    assert steps((0.495, 0.02), (0.47, 0.02), (0.6, 0.05)) == ["line_crossed:gate:out"]
 
 
 def test_in_is_to_the_right_of_who_looks_from_the_first_end_to_the_second() -> None:
@@ -210,6 +227,11 @@ def test_who_goes_through_and_back_before_it_was_clear_has_crossed_nothing() -> 
     assert walk(Ground((), GATE), way)[0] == []
     way = [(0.0, IN), (1.0, near), (2.0, (0.495, 0.5)), (3.0, near), (4.0, OUT)]
     assert walk(Ground((), GATE), way)[0] == [(4.0, "line_crossed:gate:out")]
+
+
+def test_who_came_back_round_the_end_of_a_line_crosses_it_the_next_time() -> None:
+    way = [(0.0, IN), (1.0, (0.505, 0.5)), (2.0, (0.505, 0.1)), (3.0, (0.2, 0.1)), (4.0, IN), (5.0, OUT)]
+    assert walk(Ground((), GATE), way)[0] == [(5.0, "line_crossed:gate:out")]
 
 
 def test_who_is_first_seen_on_a_line_has_crossed_it_only_from_there() -> None:
