@@ -171,7 +171,7 @@ class Event:
     """What a second model says that it is, more exactly; empty as long as nobody knows."""
     sub_score: float = 0.0
     tellings: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What was made of it to be published, see :func:`edged.contract.happenings.told`."""
+    """What was made of it to be published, see :func:`edged.contract.event_messages.told`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from edged import bridge
-from edged.daemon.ending import StopBudget
+from edged.daemon.stop_budget import StopBudget
 from edged.engines.pool import EnginePools
 from edged.sinks.lending import Lender
 

@@ -57,7 +57,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "sources": "where frames come from, one file a kind, over cameras/, decoding/ and packets/",
         "scene": "what a camera knows beyond one frame: tracks, zones and lines, events; pure",
         "video": "encoding, segments and retention",
-        "mqtt": "the node: camera/, Home Assistant (home/), retained/; delivery/ over link/; visits/",
+        "mqtt": "the node: camera/, Home Assistant (home/), retained/; delivery/ over link/; one_shot/",
         "http": "the live view, its page and metrics",
         "webhook": "events by HTTP to a server of the user's, tried again until it has taken them",
     },
@@ -399,7 +399,7 @@ def test_no_room_is_a_lumber_room() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef) and re.search(r"(Manager|Helper|Util|Utils)$", node.name)
     ]
-    systemd = "settings.environment.ServiceManager"
+    systemd = "settings.systemd.ServiceManager"
     assert [name for name in names if name != systemd] == []
 
 

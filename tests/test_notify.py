@@ -10,7 +10,7 @@ import pytest
 from daemon import Ear, until
 
 from edged.daemon.notify import Notifier
-from edged.settings.environment import ServiceManager
+from edged.settings.systemd import ServiceManager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -97,9 +97,9 @@ def above_zero(most: float, unit: str = "a number") -> Callable[[str], float]:
 
 def _complain(text: str) -> None:
     """Tell why it ends; in the journal every line of it as an error, for 'journalctl -p err'."""
-    from edged.settings import environment  # noqa: PLC0415  # 'edged --help' must answer at once
+    from edged.settings import systemd  # noqa: PLC0415  # 'edged --help' must answer at once
 
-    if environment.service_manager().journal:
+    if systemd.service_manager().journal:
         text = "\n".join(f"<3>{line}" for line in text.splitlines())
     print(text, file=sys.stderr)
 

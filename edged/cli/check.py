@@ -209,7 +209,7 @@ def _edge_tpu(settings: Settings) -> int:
 
 def _model(settings: Settings) -> str:
     from edged.daemon.assembly import admission  # noqa: PLC0415
-    from edged.model import detector, strangers  # noqa: PLC0415
+    from edged.model import detector, unknown_labels  # noqa: PLC0415
 
     admitting = admission(settings)
     loaded = detector.load(settings)
@@ -231,7 +231,7 @@ def _model(settings: Settings) -> str:
             f"{loaded.model.name} on {engine.device} with {engine.runtime}, {took_ms:.1f} ms an invoke"
             f"{looks}, {classes or 'no'} labels"
             + (f"; {engine.degraded}" if engine.degraded else "")
-            + "".join(f"\n{note}" for note in strangers.harmless(settings, loaded.decoder.labels))
+            + "".join(f"\n{note}" for note in unknown_labels.harmless(settings, loaded.decoder.labels))
         )
     finally:
         loaded.close()

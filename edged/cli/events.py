@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Sequence
 
-    from edged.contract.happenings import EventMessage
+    from edged.contract.event_messages import EventMessage
     from edged.settings.declared import Settings
 
 _POLL_S = 0.5

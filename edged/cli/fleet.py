@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from edged.mqtt.link.client import BrokerAccess
-    from edged.mqtt.visits.fleet import CameraView, FleetStates
+    from edged.mqtt.one_shot.fleet import CameraView, FleetStates
 
 _HEADER = ("node", "camera", "is", "rate", "model", "device", "version", "heard", "degraded")
 _OPTIONS = {
@@ -71,7 +71,7 @@ def _as_options(text: str) -> str:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from edged.mqtt.visits.fleet import (  # noqa: PLC0415  # 'edged --help' must answer at once
+    from edged.mqtt.one_shot.fleet import (  # noqa: PLC0415  # 'edged --help' must answer at once
         RETAINED_S,
         FleetStates,
         listen,
@@ -112,7 +112,7 @@ def _access(options: argparse.Namespace) -> BrokerAccess:
 
 def _watch(access: BrokerAccess, states: FleetStates, options: argparse.Namespace) -> None:
     """Until somebody interrupts; a lost broker is told and sought again."""
-    from edged.mqtt.visits.fleet import listen  # noqa: PLC0415  # as above
+    from edged.mqtt.one_shot.fleet import listen  # noqa: PLC0415  # as above
 
     shown = 0.0
 

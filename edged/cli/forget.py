@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
         )
 
     from edged.mqtt.link import credentials  # noqa: PLC0415
+    from edged.mqtt.one_shot.forget import forget  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
     from edged.mqtt.retained.names import Names  # noqa: PLC0415
-    from edged.mqtt.visits.forget import forget  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
     access = credentials.access_for(settings)
     names = Names(

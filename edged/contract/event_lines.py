@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edged.contract.happenings import EventMessage
+    from edged.contract.event_messages import EventMessage
 
 _TEXTS = ("type", "event_id", "camera", "boot_id", "label", "ended_by")
 _NUMBERS = ("ts", "duration_s")

@@ -12,7 +12,7 @@ from edged.contract import payloads, words
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edged.contract.happenings import Telling
+    from edged.contract.event_messages import Telling
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from edged import __version__
-from edged.contract import happenings, payloads, states
+from edged.contract import event_messages, payloads, states
 from edged.contract.topics import Topics
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -70,12 +70,14 @@ _CHANNELS = {
         payloads.Count,
         "how many objects of a label are there (with tracks: confirmed ones); only when it changes",
     ),
-    "events": _Channel(_TOPICS.events, happenings.EventMessage, "what one object does, from coming to going"),
+    "events": _Channel(
+        _TOPICS.events, event_messages.EventMessage, "what one object does, from coming to going"
+    ),
     "best": _Picture(_TOPICS.best("{label}"), summary="best picture of the last object of a label"),
     "occupancy": _Value(_TOPICS.occupancy, payloads.Occupancy, "whether any confirmed object is there"),
     "last_seen": _Value(
         _TOPICS.last_seen("{label}"),
-        happenings.Moment,
+        event_messages.Moment,
         "when a confirmed object of a label was last there; once a minute while it is",
     ),
     "zone_count": _Value(

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edged.contract.happenings import EventMessage
+    from edged.contract.event_messages import EventMessage
 
 _ENDS = {"left": "has left", "lost": "is out of sight"}
 _CHANGES = {

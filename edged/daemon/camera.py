@@ -12,8 +12,8 @@ import structlog
 
 from edged import __version__
 from edged.daemon import assembly
-from edged.daemon.figures import CameraFigures
-from edged.daemon.remote import Remote
+from edged.daemon.camera_control import CameraControl
+from edged.daemon.camera_metrics import CameraMetrics
 from edged.daemon.switches import Switches
 from edged.errors import ConfigError, EdgedError, ModelError, SinkError
 from edged.pipeline import Pipeline
@@ -42,8 +42,8 @@ class CameraRun:
         self.switches: Switches = before.switches if before is not None else Switches(settings)
         self.name = settings.camera if settings.several else ""
         """Empty for the only camera."""
-        self.figures: CameraFigures = before.figures if before is not None else CameraFigures(self.name)
-        self.ledger = self.figures.ledger
+        self.metrics: CameraMetrics = before.metrics if before is not None else CameraMetrics(self.name)
+        self.ledger = self.metrics.ledger
         self.failure: EdgedError | None = None
         """Why it has failed; with several cameras it is tried again, unless its source is a file."""
         self.over = False
@@ -58,7 +58,10 @@ class CameraRun:
         self._daemon = daemon
         self._stopping = False
         self._around = assembly.Surroundings(
-            daemon, self.figures.meter, self.ledger, Remote(self.switches, daemon, self._follow_switches)
+            daemon,
+            self.metrics.meter,
+            self.ledger,
+            CameraControl(self.switches, daemon, self._follow_switches),
         )
         self._log = structlog.get_logger(camera=self.name) if self.name else structlog.get_logger()
 
@@ -92,7 +95,7 @@ class CameraRun:
             detector=parts.detector,
             outlets=parts.outlets,
             max_age_s=self.settings.max_age,
-            meter=self.figures.meter,
+            meter=self.metrics.meter,
             ledger=self.ledger,
             weight=self.settings.weight,
             follower=parts.follower,
@@ -102,7 +105,7 @@ class CameraRun:
             pipeline.stop()
         self.tell(lifecycle="stopping" if self._stopping else self._going)
         self._log.info("running", source=self.state.source, model=self.state.model, device=self.state.device)
-        self.figures.begin()
+        self.metrics.begin()
         try:
             await pipeline.run()
         except EdgedError as error:
@@ -116,7 +119,7 @@ class CameraRun:
         self.over = True
         self.report()
         self.tell(lifecycle="stopping")
-        outcome = self.figures.account(self.assembly or parts)
+        outcome = self.metrics.account(self.assembly or parts)
         self.failure = self.failure or _broken_promise(pipeline)
         if self.failure is not None:
             self.tell()
@@ -138,7 +141,7 @@ class CameraRun:
     @property
     def good_s(self) -> float:
         """For how many seconds it has run."""
-        return self.figures.runs_s if self.pipeline is not None else 0.0
+        return self.metrics.runs_s if self.pipeline is not None else 0.0
 
     @property
     def may_recover(self) -> bool:
@@ -226,7 +229,7 @@ class CameraRun:
 
     def tick(self) -> None:
         """Tell what has changed since the last tick."""
-        self.figures.tick()
+        self.metrics.tick()
         self.tell()
 
     def tell(self, *, lifecycle: str | None = None) -> None:
@@ -259,7 +262,7 @@ class CameraRun:
         """Tell the figures of the interval that ends now."""
         if self.assembly is None or self.pipeline is None:
             return
-        report = self.figures.report(self.assembly)
+        report = self.metrics.report(self.assembly)
         for reporter in self._reporters():
             reporter.report(report)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edged.daemon.camera import CameraRun
-from edged.daemon.ending import Stopped
 from edged.daemon.outcome import Outcome, together
+from edged.daemon.stop_budget import Stopped
 from edged.errors import DeviceError, EdgedError, SinkError, SourceError
 from edged.model import claims
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from edged.daemon.assembly import Daemon
-    from edged.daemon.renewal import Renewal
-    from edged.daemon.revival import Revival
+    from edged.daemon.reload import Prepared
+    from edged.daemon.retries import Retries
     from edged.settings.declared import Settings
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ class Cameras:
     Args:
         settings: of each.
         daemon: what is around them.
-        revival: says when one that has failed is tried again.
+        retries: says when one that has failed is tried again.
         ended: called when the run of one has come to its end, with whether it was the last one.
     """
 
@@ -39,13 +39,13 @@ class Cameras:
         self,
         settings: Sequence[Settings],
         daemon: Daemon,
-        revival: Revival,
+        retries: Retries,
         ended: Callable[[CameraRun, bool], None],
     ) -> None:
         self.there = {camera.name: camera for camera in (CameraRun(one, daemon) for one in settings)}
         """By name; those that have failed, too."""
         self._daemon = daemon
-        self._revival = revival
+        self._retries = retries
         self._ended = ended
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -103,30 +103,30 @@ class Cameras:
             raise self._failed
         return together(self._outcomes)
 
-    async def renew(self, renewal: Renewal, wanted: Collection[str]) -> None:
+    async def renew(self, prepared: Prepared, wanted: Collection[str]) -> None:
         """Go on with what a reload has prepared; cameras that are not ``wanted`` any more stop."""
         failed = {name for name in wanted if name in self.there and self.there[name].failure is not None}
-        for name in self.there.keys() - renewal.kept.keys() - renewal.fresh.keys() - failed:
+        for name in self.there.keys() - prepared.kept.keys() - prepared.fresh.keys() - failed:
             self.there[name].stop()  # its run closes what is its own
             self.there.pop(name)
-        for name, parts in renewal.kept.items():
+        for name, parts in prepared.kept.items():
             try:
                 await self.there[name].exchange(parts)
             except EdgedError:
                 if not name:
                     raise
                 # It has ended meanwhile: the others go on, and it is tried again with what is written now.
-        for name, camera in renewal.fresh.items():
+        for name, camera in prepared.fresh.items():
             self.there[name] = camera
             self._begin(camera)
 
     def hurry(self) -> None:
         """Try again at once what has failed: somebody may have mended it."""
-        self._revival.hurry()
+        self._retries.hurry()
 
     async def revive(self) -> None:
         """Try again those cameras that have failed and whose time has come."""
-        for name in self._revival.due():
+        for name in self._retries.due():
             failed = self.there.get(name)
             if failed is None or failed.failure is None:
                 continue
@@ -174,5 +174,5 @@ class Cameras:
             return
         again_in_s = None
         if camera.may_recover:
-            again_in_s = round(self._revival.failed(camera.name, good_s), 1)
+            again_in_s = round(self._retries.failed(camera.name, good_s), 1)
         log.error("camera_failed", camera=camera.name, error=str(camera.failure), again_in_s=again_in_s)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from edged.settings.environment import service_manager
+from edged.settings.systemd import service_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable

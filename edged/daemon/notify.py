@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edged.settings.environment import ServiceManager
+    from edged.settings.systemd import ServiceManager
 
 
 class Notifier:

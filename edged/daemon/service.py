@@ -15,16 +15,16 @@ import structlog
 from edged import bridge
 from edged.daemon import logs
 from edged.daemon.cameras import Cameras
-from edged.daemon.ending import StopBudget, Stopped
 from edged.daemon.notify import Notifier
 from edged.daemon.outcome import Outcome
-from edged.daemon.renewal import prepare
-from edged.daemon.revival import Revival
+from edged.daemon.reload import prepare
+from edged.daemon.retries import Retries
+from edged.daemon.stop_budget import StopBudget, Stopped
 from edged.daemon.watch import Watch
 from edged.durable.spool_folder import spool_folder
 from edged.engines.pool import EnginePools
 from edged.errors import ConfigError, EdgedError
-from edged.settings import environment, idle
+from edged.settings import idle, systemd
 from edged.settings.declared import Settings
 from edged.sinks.lending import Lender
 
@@ -108,14 +108,14 @@ class _Service:
         self._reading = False
         """Whether a reload reads them again."""
         self._reread = reread
-        self._notifier = Notifier(environment.service_manager())
+        self._notifier = Notifier(systemd.service_manager())
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._budget = StopBudget(settings[0].stop_timeout)
         self.close = self._budget.close
         self._wake = asyncio.Event()
         self._reload_asked = False
-        self._cameras = Cameras(settings, self, Revival(self._wake.set), self._ended)
+        self._cameras = Cameras(settings, self, Retries(self._wake.set), self._ended)
         self._watch = Watch(self._cameras.there, self._notifier, progress)
 
     async def run(self) -> Outcome:
@@ -174,7 +174,7 @@ class _Service:
 
     async def _leave_word(self, failure: EdgedError) -> None:
         """Have the broker remember why nothing has begun."""
-        from edged.mqtt.visits import last_word  # noqa: PLC0415  # paho is slow to import, and seldom needed here
+        from edged.mqtt.one_shot import last_word  # noqa: PLC0415  # paho is slow to import, and seldom needed here
 
         try:
             await self.run_unless_stopped("last-word", partial(last_word.leave, self._written, failure))
@@ -264,9 +264,9 @@ class _Service:
                 )
             following = _each(await self.run_unless_stopped("read-settings", self._reread))
         wanted = {one.camera if one.several else "": one for one in following}
-        renewal = await prepare(wanted, self._cameras.there, self)
+        prepared = await prepare(wanted, self._cameras.there, self)
         self.lender.cameras = frozenset(one.camera for one in following)
-        await self._cameras.renew(renewal, wanted)
+        await self._cameras.renew(prepared, wanted)
         self._settings, self._written = following[0], following
         logs.follow(self._settings)
         if reading:  # somebody has mended something, perhaps

@@ -120,5 +120,5 @@ def _words(camera: CameraRun) -> str:
     if camera.failure is not None:
         return f"failed: {camera.failure}" + (" It is tried again." if camera.may_recover else "")
     state = camera.state
-    words = f"{state.lifecycle}: {camera.figures.recent_fps:.1f} frames/s on {state.device}"
+    words = f"{state.lifecycle}: {camera.metrics.recent_fps:.1f} frames/s on {state.device}"
     return "; ".join([words, *state.degraded]).replace("\n", " ")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.decoders import anchors, boxes, evidence
+from edged.decoders import anchors, boxes, trial_run
 from edged.decoders.labels import class_names
 from edged.decoders.quantised import real, require_finite
 from edged.imaging.geometry import CHANNELS, input_size
@@ -81,7 +81,7 @@ def _is_of_ultralytics(model: Model) -> bool:
     if "task" in model.metadata:
         return bool(model.metadata["task"] == Classifier.task)
     planar = model.inputs[0].shape[-1] not in CHANNELS
-    return planar and not model.inputs[0].quantised and evidence.is_probability(model, 0) is True
+    return planar and not model.inputs[0].quantised and trial_run.is_probability(model, 0) is True
 
 
 def probabilities(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edged.decoders import boxes, evidence
+from edged.decoders import boxes, trial_run
 from edged.decoders.labels import class_names, without_background
 from edged.decoders.quantised import least_stored, real, require_finite
 from edged.errors import ModelError
@@ -55,12 +55,12 @@ class Fomo:
         """Asks for one grid of cells whose scores sum up to 1."""
         if _grid(model) is None:
             return "it has no single grid [1, rows, columns, 1 + classes] of cells of 8x8 pixels"
-        classes, cells = model.outputs[0].shape[3], evidence.values(model, 0)
+        classes, cells = model.outputs[0].shape[3], trial_run.values(model, 0)
         if cells is None:
             named = len(model.labels) in {classes, classes - 1} and model.labels
             return None if named else f"without a run its {classes} channels could be anything"
         step = model.outputs[0].scale * classes / 2
-        if not evidence.are_probabilities(cells.reshape(-1, 1)).all() or (
+        if not trial_run.are_probabilities(cells.reshape(-1, 1)).all() or (
             np.abs(cells.sum(axis=2) - 1).max() > _WHOLE + step
         ):
             return "the channels of its cells are no probabilities that sum up to 1"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edged.decoders import anchors, evidence, objectness
+from edged.decoders import anchors, objectness, trial_run
 from edged.decoders.boxes import corners, suppress
 from edged.decoders.quantised import least_stored, real, require_finite
 from edged.imaging.geometry import input_size
@@ -98,7 +98,7 @@ def _together(model: Model, place: int, extras: int) -> RawLayout | None:
     if objectness.are_rows_of_three(model, place):
         return None
     shape, known = model.outputs[place].shape, anchors.anchors(model)
-    transposed = not evidence.columns_are_anchors(model, place)
+    transposed = not trial_run.columns_are_anchors(model, place)
     channels, cells = shape[:0:-1] if transposed else shape[1:]
     middle = channels - extras
     if middle <= BOX or cells not in known or (transposed and _is_finished(model, place)):
@@ -209,7 +209,7 @@ def _is_finished(model: Model, output: int) -> bool:
     """
     given = model.metadata.get("args")
     told = model.metadata.get("end2end") is True or (isinstance(given, dict) and given.get("nms") is True)
-    return told or evidence.are_finished(model, output)
+    return told or trial_run.are_finished(model, output)
 
 
 class FinishedHead:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.decoders import anchors, boxes, distances, evidence
+from edged.decoders import anchors, boxes, dfl, trial_run
 from edged.decoders.labels import class_names
 from edged.decoders.quantised import best_classes, least_stored, real, require_finite
 from edged.imaging.tensors import Encoding, normalised
@@ -26,7 +26,7 @@ class NanoDet:
     """Class scores and distributions of distances, one row a cell.
 
     One output ``[1, cells, classes + 4 * bins]``, 112 columns for COCO: the score of each class, 0..1 after
-    the sigmoid, then ``bins`` logits for each of left, top, right and bottom (see ``distances``).
+    the sigmoid, then ``bins`` logits for each of left, top, right and bottom (see ``dfl``).
 
     Two generations, told apart by the number of cells:
 
@@ -78,19 +78,19 @@ class NanoDet:
         if not rows.size:
             return []
         spread = real(stored[rows, self._classes :], self._spec)
-        found = distances.corners(spread, self._centres[rows], self._sides[rows])
+        found = dfl.corners(spread, self._centres[rows], self._sides[rows])
         kept = boxes.suppress(found, scores, class_ids, self._iou_threshold)
         return boxes.detections(found[kept], scores[kept], class_ids[kept], self.labels, geometry)
 
 
 def _classes(model: Model) -> int:
     """How many scores a row begins with; 0 where it is none of NanoDet's."""
-    columns, known = model.outputs[0].shape[2], evidence.known_classes(model)
-    possible = [columns - distances.SIDES * bins for bins in _BINS]
-    rows = evidence.values(model, 0)
+    columns, known = model.outputs[0].shape[2], trial_run.known_classes(model)
+    possible = [columns - dfl.SIDES * bins for bins in _BINS]
+    rows = trial_run.values(model, 0)
     if rows is None:
         return known if known in possible else 0
-    probable = evidence.are_probabilities(rows)
+    probable = trial_run.are_probabilities(rows)
     fitting = [
         classes
         for classes in possible

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.decoders import anchors, boxes, evidence
+from edged.decoders import anchors, boxes, trial_run
 from edged.decoders.labels import class_names
 from edged.decoders.quantised import least_stored, real, require_finite
 from edged.imaging.geometry import input_size
@@ -31,7 +31,7 @@ def are_rows_of_three(model: Model, index: int) -> bool:
     shape, rows = model.outputs[index].shape, anchors.anchors(model, per_cell=_ANCHORS_PER_CELL)
     if len(shape) != _RANK or shape[0] != 1 or shape[1] not in rows or shape[2] <= FIRST_CLASS:
         return False
-    return not evidence.columns_are_anchors(model, index)
+    return not trial_run.columns_are_anchors(model, index)
 
 
 class RowDecoder:

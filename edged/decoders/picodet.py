@@ -20,7 +20,7 @@ class PicoDet(SplitDecoder):
 
     Eight outputs in any order, a pair ``[1, cells, classes]`` and ``[1, cells, 32]`` for each of strides 8,
     16, 32 and 64, or two outputs with all cells; see ``split_heads`` for the other shapes. The 32 are 8
-    logits for each of left, top, right and bottom, in units of the cell, from its middle (see ``distances``).
+    logits for each of left, top, right and bottom, in units of the cell, from its middle (see ``dfl``).
     Scores are 0..1 after the sigmoid, or logits: a trial run or the quantisation tells. float32, float16,
     int8 or uint8, each output with a scale of its own.
 

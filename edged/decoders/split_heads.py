@@ -2,7 +2,7 @@
 
 Each pair of outputs is ``[1, cells, classes]`` and ``[1, cells, 4 * bins]``, or the same with the axes
 swapped, or ``[1, rows, columns, n]``: one pair for all cells, or one for every level. The pairs come in any
-order, and so do the two of a pair. Distances count from the middle of the cell, see ``distances``.
+order, and so do the two of a pair. Distances count from the middle of the cell, see ``dfl``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from edged.decoders import anchors, boxes, distances, evidence
+from edged.decoders import anchors, boxes, dfl, trial_run
 from edged.decoders.labels import class_names
 from edged.decoders.logits import logit, sigmoid
 from edged.decoders.quantised import best_classes, least_stored, real, require_finite
@@ -59,7 +59,7 @@ def split_layout(model: Model, bins: int) -> SplitLayout | None:
             len(levels) > 1 and tuple(fine_first) != anchors.level_sizes(model, total)
         ):
             continue
-        pairs = [_pair(model, levels[cells], distances.SIDES * bins) for cells in fine_first]
+        pairs = [_pair(model, levels[cells], dfl.SIDES * bins) for cells in fine_first]
         classes = {channels for _, channels in pairs}
         if None not in [pair for pair, _ in pairs] and len(classes) == 1:
             found = tuple(pair for pair, _ in pairs if pair is not None)
@@ -83,7 +83,7 @@ def _pair(model: Model, outputs: list[tuple[int, int]], width: int) -> tuple[_Pa
     reach = widths.index(width)
     if widths == [width, width]:
         # An empty picture makes no class likely, while some distance always is: the scores are lower.
-        seen = [evidence.values(model, index) for index, _ in outputs]
+        seen = [trial_run.values(model, index) for index, _ in outputs]
         if seen[0] is None or seen[1] is None:
             return None, 0
         reach = int(seen[0].mean() < seen[1].mean())
@@ -104,7 +104,7 @@ class SplitDecoder:
         assert layout is not None  # noqa: S101  # mismatch() was asked before
         self._layout = layout
         self._specs = model.outputs
-        self._sigmoid = not all(evidence.is_probability(model, pair.scores) for pair in layout.pairs)
+        self._sigmoid = not all(trial_run.is_probability(model, pair.scores) for pair in layout.pairs)
         least = logit(score_threshold) if self._sigmoid else score_threshold
         self._least = [least_stored(least, model.outputs[pair.scores]) for pair in layout.pairs]
         corners, self._sides = anchors.cells(model, layout.cells)
@@ -123,7 +123,7 @@ class SplitDecoder:
             first += len(stored)
             if rows.size:
                 spread = real(self._rows(outputs[pair.distances])[rows], self._specs[pair.distances])
-                corners = distances.corners(spread, self._centres[cells], self._sides[cells])
+                corners = dfl.corners(spread, self._centres[cells], self._sides[cells])
                 levels.append((corners, scores, class_ids))
         if not levels:
             return []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edged.decoders import anchor_boxes, boxes, evidence
+from edged.decoders import anchor_boxes, boxes, trial_run
 from edged.decoders.labels import class_names, is_background
 from edged.decoders.logits import logit, sigmoid
 from edged.decoders.quantised import best_classes, least_stored, real, require_finite
@@ -146,7 +146,7 @@ def _head(model: Model) -> _Head | None:
         return None
     if generated is None:
         return None
-    logits = not evidence.is_probability(model, scores)
+    logits = not trial_run.is_probability(model, scores)
     return _Head(place, scores, *generated, exponential=True, sigmoid=logits)
 
 

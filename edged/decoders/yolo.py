@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.decoders import anchors, behind, boxes, evidence
+from edged.decoders import anchors, boxes, extra_rows, trial_run
 from edged.decoders.heads import distinct, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.imaging.tensors import Encoding
@@ -39,8 +39,8 @@ class Yolo:
 
     Source: Ultralytics documentation, "Export", output tensors; layout and units measured on exports of 8.1
     to 8.4. A pose, segmentation or OBB model has more rows or outputs and is refused by its metadata; a pose
-    model without any by what ``behind.points`` says of its rows, one for oriented boxes
-    by what ``behind.is_angle`` says.
+    model without any by what ``extra_rows.points`` says of its rows, one for oriented boxes
+    by what ``extra_rows.is_angle`` says.
     """
 
     task = "detect"
@@ -52,7 +52,7 @@ class Yolo:
         layout = raw_layout(model, extras=0)
         if layout is None:
             return "it has neither [1, 4 + classes, anchors] nor boxes and scores of all anchors"
-        if reason := behind.no_detector(model):
+        if reason := extra_rows.no_detector(model):
             return reason
         alone = len(model.outputs) == 1
         if alone and layout.transposed and not _rows_are_boxes(model, layout):
@@ -61,7 +61,7 @@ class Yolo:
             )
         if layout.classes == _DISTANCES and not alone:
             scores = layout.scores.output
-            if not evidence.are_scores(model, scores, layout.classes):
+            if not trial_run.are_scores(model, scores, layout.classes):
                 return "its 4 and 64 channels may be four classes and the distances of a split head"
         return None
 
@@ -82,9 +82,9 @@ def _rows_are_boxes(model: Model, layout: RawLayout) -> bool:
     """Whether rows ``[anchors, n]`` are box and scores: other families have one a cell, too."""
     if "task" in model.metadata:
         return True
-    rows = evidence.values(model, 0)
-    if rows is None or layout.classes != evidence.known_classes(model):
+    rows = trial_run.values(model, 0)
+    if rows is None or layout.classes != trial_run.known_classes(model):
         return False
     corners, _ = anchors.cells(model, len(rows))
-    on_grid = evidence.follow_the_grid(rows[:, 0], corners[:, 0])
-    return on_grid and bool(evidence.are_probabilities(rows[:, 4:]).all())
+    on_grid = trial_run.follow_the_grid(rows[:, 0], corners[:, 0])
+    return on_grid and bool(trial_run.are_probabilities(rows[:, 4:]).all())

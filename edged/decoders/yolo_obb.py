@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edged.decoders import behind, boxes
+from edged.decoders import boxes, extra_rows
 from edged.decoders.heads import Candidates, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.imaging.geometry import input_size
@@ -38,7 +38,7 @@ class YoloObb:
     box: ``[1, 4 + classes + 1, anchors]``, the same in three outputs, or finished ones ``[1, n, 7]``. Boxes
     are centre, width and height before turning, finished ones, too; a positive angle turns clockwise. The
     upright box is clipped to the frame. The outline is not: clipped corners would be those of another angle.
-    Without metadata, raw ones look like a detector of one class more; see ``behind.is_angle``.
+    Without metadata, raw ones look like a detector of one class more; see ``extra_rows.is_angle``.
 
     Source: Ultralytics documentation, "Oriented Bounding Boxes", and its ``xywhr2xyxyxyxy`` and
     ``batch_probiou``.
@@ -52,7 +52,7 @@ class YoloObb:
         """Asks for a finished row of seven, or for metadata that call a raw one by its task."""
         if not_finished(model, extras=1) is None:
             return None
-        if model.metadata.get("task") != cls.task and not behind.is_angle(model):
+        if model.metadata.get("task") != cls.task and not extra_rows.is_angle(model):
             return "it has no single output [1, boxes, 7], nor do metadata or values tell of an angle"
         if raw_layout(model, extras=1) is None:
             return "its outputs have not an angle for each box"

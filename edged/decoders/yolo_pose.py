@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edged.decoders import behind, boxes, evidence
+from edged.decoders import boxes, extra_rows, trial_run
 from edged.decoders.heads import FINISHED, distinct, not_finished, open_head, raw_layout
 from edged.decoders.labels import class_names
 from edged.decoders.skeletons import skeleton
@@ -31,7 +31,7 @@ class YoloPose:
     from the unit of boxes; visibility is 0..1 after the sigmoid. Models trained without it have x and y only;
     then every point is taken for visible. Points are not clipped: a foot below the frame is told where it is.
 
-    The number of points is ``kpt_shape`` of the metadata; without any see ``behind.points``.
+    The number of points is ``kpt_shape`` of the metadata; without any see ``extra_rows.points``.
 
     Source: Ultralytics documentation, "Pose Estimation" and "Export"; layout and units measured on an export
     of YOLOv8n-pose (8.1 normalises points for TFLite, 8.0 left them in pixels).
@@ -86,7 +86,7 @@ def _points(model: Model) -> tuple[int, int] | None:
     match model.metadata.get("kpt_shape"):
         case [int(points), 2 | 3 as numbers] if points > 0:
             return points, numbers
-    return behind.points(model) or _finished_points(model)
+    return extra_rows.points(model) or _finished_points(model)
 
 
 def _finished_points(model: Model) -> tuple[int, int] | None:
@@ -97,11 +97,11 @@ def _finished_points(model: Model) -> tuple[int, int] | None:
     points, rest = divmod(shape[2] - FINISHED, _XYV)
     if rest or points <= 0 or not_finished(model, points * _XYV):
         return None
-    rows = evidence.values(model, 0)
+    rows = trial_run.values(model, 0)
     if rows is None:
         return (points, _XYV) if points == _PERSON_POINTS else None
     scores, class_ids = rows[:, FINISHED - 2], rows[:, FINISHED - 1]
     finished = (
-        evidence.are_probabilities(scores[:, np.newaxis]).all() and (class_ids == np.rint(class_ids)).all()
+        trial_run.are_probabilities(scores[:, np.newaxis]).all() and (class_ids == np.rint(class_ids)).all()
     )
     return (points, _XYV) if finished else None

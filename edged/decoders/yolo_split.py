@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edged.decoders import distances, evidence
+from edged.decoders import dfl, trial_run
 from edged.decoders.split_heads import SplitDecoder, split_layout
 from edged.imaging.tensors import Encoding
 
@@ -19,7 +19,7 @@ class YoloSplit(SplitDecoder):
 
     Two outputs in any order, ``[1, cells, classes]`` and ``[1, cells, 64]``, or a pair of them for each of
     strides 8, 16 and 32; see ``split_heads`` for the other shapes. The 64 are 16 logits for each of left,
-    top, right and bottom, in units of the cell, from its middle (see ``distances``). Scores are logits or,
+    top, right and bottom, in units of the cell, from its middle (see ``dfl``). Scores are logits or,
     after the sigmoid, 0..1: a trial run or the quantisation tells. float32, float16, int8 or uint8, each
     output with a scale of its own, which is what the split is for.
 
@@ -43,9 +43,6 @@ class YoloSplit(SplitDecoder):
         if layout is None:
             return "it has no pairs of outputs [1, cells, classes] and [1, cells, 64]"
         wide = layout.pairs[0].distances
-        if (
-            layout.classes == _BOX
-            and evidence.are_scores(model, wide, distances.SIDES * cls.bins) is not False
-        ):
+        if layout.classes == _BOX and trial_run.are_scores(model, wide, dfl.SIDES * cls.bins) is not False:
             return "its 4 and 64 channels may be boxes and 64 classes"
         return None

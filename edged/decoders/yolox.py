@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.decoders import anchors, evidence
+from edged.decoders import anchors, trial_run
 from edged.decoders.objectness import FIRST_CLASS, OBJECTNESS, RowDecoder
 from edged.decoders.quantised import real
 from edged.imaging.tensors import Encoding
@@ -54,20 +54,20 @@ class Yolox(RowDecoder):
         shape = model.outputs[0].shape if len(model.outputs) == 1 else ()
         if len(shape) != _RANK or shape[1] not in anchors.anchors(model) or shape[2] <= FIRST_CLASS:
             return "it has no single output [1, one row a cell, 5 + classes]"
-        if evidence.columns_are_anchors(model, 0):
+        if trial_run.columns_are_anchors(model, 0):
             return "its columns are the cells"
-        rows = evidence.values(model, 0)
+        rows = trial_run.values(model, 0)
         certain = rows is not None and not _on_grid(model, rows)
         if reason := _other_values(model):
             return reason
-        if not certain and shape[2] != FIRST_CLASS + evidence.known_classes(model):
-            return f"its {shape[2]} columns are not 5 and {evidence.known_classes(model)} classes"
+        if not certain and shape[2] != FIRST_CLASS + trial_run.known_classes(model):
+            return f"its {shape[2]} columns are not 5 and {trial_run.known_classes(model)} classes"
         return None
 
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         super().__init__(model, score_threshold=score_threshold, iou_threshold=iou_threshold)
         self._corners, self._sides = anchors.cells(model, self._spec.shape[1])
-        rows = evidence.values(model, 0)
+        rows = trial_run.values(model, 0)
         self._on_grid = rows is not None and _on_grid(model, rows)
 
     def _places(self, stored: Tensor, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.floating[Any]]:
@@ -82,16 +82,16 @@ class Yolox(RowDecoder):
 
 def _other_values(model: Model) -> str | None:
     """What speaks against the family in a trial run, if there is one."""
-    rows = evidence.values(model, 0)
+    rows = trial_run.values(model, 0)
     if rows is None:
         return None
-    if not evidence.are_probabilities(rows[:, OBJECTNESS:]).all():
+    if not trial_run.are_probabilities(rows[:, OBJECTNESS:]).all():
         return "its columns from 4 on hold more than probabilities"
     if rows[:, OBJECTNESS].min() == 1:
         return "its objectness is 1 throughout, as YOLOv6 has it"
-    return "its rows are finished detections, best first" if evidence.are_finished(model, 0) else None
+    return "its rows are finished detections, best first" if trial_run.are_finished(model, 0) else None
 
 
 def _on_grid(model: Model, rows: Tensor) -> bool:
     corners, _ = anchors.cells(model, len(rows))
-    return evidence.follow_the_grid(rows[:, 0], corners[:, 0])
+    return trial_run.follow_the_grid(rows[:, 0], corners[:, 0])

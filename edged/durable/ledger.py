@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edged import bridge
-from edged.contract import happenings, payloads
+from edged.contract import event_messages, payloads
 from edged.durable.atomic import replace_file
 from edged.durable.totals import Totals
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from edged.contract.happenings import Telling
+    from edged.contract.event_messages import Telling
 
 _MOST = 300
 """Messages that are kept until they are safe; then updates go, the oldest first, and the rest after them."""
@@ -101,8 +101,8 @@ class EventLedger:
                 return []
             self._left = False
             for text in list(self._open.values()):
-                end = happenings.cut_short(json.loads(text), boot_id=boot_id)
-                self._note(happenings.telling(end))
+                end = event_messages.cut_short(json.loads(text), boot_id=boot_id)
+                self._note(event_messages.telling(end))
             log.info("events_recovered", path=str(self._path), messages=len(self._unsafe))
             left = [(camera, text.encode()) for text, camera in self._unsafe.items()]
         self.settle(_SLOW_S)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from edged.contract import happenings
+from edged.contract import event_messages
 from edged.imaging.jpeg import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from edged.contract.happenings import EventMessage
+    from edged.contract.event_messages import EventMessage
     from edged.records import Event, Image
 
 _MOST = 300
@@ -30,7 +30,7 @@ _SHOWN = (
     "event_id", "type", "label", "start_time", "end_time", "duration_s", "top_score", "current_zones",
     "entered_zones", "dwell_s", "lines", "stationary", "ended_by", "sub_label", "sub_score",
 )  # fmt: skip
-"""The fields of the message, see :mod:`edged.contract.happenings`."""
+"""The fields of the message, see :mod:`edged.contract.event_messages`."""
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class EventLog:
     def take(self, events: Iterable[Event], camera: str) -> None:
         """Take what has happened."""
         for event in events:
-            shown = happenings.event(event, camera=camera, boot_id="")
+            shown = event_messages.event(event, camera=camera, boot_id="")
             small = _small(event.crop) if event.crop is not None else None
             with self._lock:
                 self._now_is(shown["ts"])

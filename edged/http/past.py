@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from edged.contract import event_lines, happenings
+from edged.contract import event_lines, event_messages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edged.contract.happenings import EventMessage
+    from edged.contract.event_messages import EventMessage
     from edged.http.events import EventLog
     from edged.video.archive import Archive
 
@@ -57,7 +57,7 @@ class Past:
         """What a killed run has left open goes on no more."""
         if message["type"] == "end" or message["boot_id"] == self.boot_id:
             return message
-        return happenings.cut_short(message, boot_id=self.boot_id)
+        return event_messages.cut_short(message, boot_id=self.boot_id)
 
 
 def _is_whole(message: EventMessage) -> bool:

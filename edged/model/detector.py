@@ -18,7 +18,7 @@ from edged.engines.pool import EnginePool, EnginePools
 from edged.engines.selection import Wanted, open_engines
 from edged.errors import ConfigError
 from edged.imaging.tensors import Preprocessor
-from edged.model import file, strangers
+from edged.model import file, unknown_labels
 from edged.model.description import describe
 from edged.model.finer import Finer
 from edged.settings import device
@@ -176,9 +176,9 @@ def _detector(
     )
     _check_looks(settings, model.name, decoder.task)
     keep = frozenset(settings.classes)
-    if unknown := strangers.required(settings, decoder.labels):
+    if unknown := unknown_labels.required(settings, decoder.labels):
         raise ConfigError(". ".join(unknown), hint=_finds(decoder.labels))
-    for note in strangers.harmless(settings, decoder.labels):
+    for note in unknown_labels.harmless(settings, decoder.labels):
         log.warning("label_unknown", note=note)
     preprocess = Preprocessor(model.inputs[0], decoder.encoding, settings.roi)
     return Detector(model, pool, preprocess, decoder, keep, give_back, _finer(settings))

@@ -14,7 +14,7 @@ import structlog
 from edged.contract import payloads
 from edged.contract.topics import answer_to
 from edged.errors import EdgedError
-from edged.mqtt.budget import Budget
+from edged.mqtt.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ class Commands:
         self._numbers = itertools.count()
         self._accepted = 0
         self._refused: Counter[str] = Counter()
-        self._budget = Budget(per_second, _BURST, clock=clock)
+        self._budget = TokenBucket(per_second, _BURST, clock=clock)
 
     def counts(self) -> payloads.CommandCounts:
         """Commands since the start."""

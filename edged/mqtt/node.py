@@ -25,9 +25,9 @@ from edged.mqtt.home.node_device import NodeDevice
 from edged.mqtt.link.connection import Connection
 from edged.mqtt.link.session import Listener
 from edged.mqtt.link.waker import Waker
-from edged.mqtt.newer import VersionWatch
 from edged.mqtt.retained.cleanup import Cleanup
 from edged.mqtt.retained.names import Names
+from edged.mqtt.update_check import VersionWatch
 from edged.records import State
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edged.settings.environment import service_manager
+from edged.settings.systemd import service_manager
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _HOMES = ("/home", "/root", "/run/user")

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from edged.contract import event_lines, happenings, payloads
+from edged.contract import event_lines, event_messages, payloads
 from edged.errors import SinkError
 from edged.sinks.lines import LineFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edged.contract.happenings import EventMessage
+    from edged.contract.event_messages import EventMessage
     from edged.records import Event, Result
     from edged.settings.declared import Settings
     from edged.sinks import Context
@@ -70,7 +70,7 @@ class EventLinesSink:
 
     def tell(self, events: Sequence[Event]) -> None:
         """Write a line for each, all or none: what was not taken comes again."""
-        told = (happenings.told(one, camera=self._camera, boot_id=self._boot_id) for one in events)
+        told = (event_messages.told(one, camera=self._camera, boot_id=self._boot_id) for one in events)
         self._file.write(b"\n".join(one.json for one in told))
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class EventLinesSink:
                 "get their end",
             ) from error
         if left:
-            ends = (happenings.cut_short(last, boot_id=self._boot_id) for last in left)
+            ends = (event_messages.cut_short(last, boot_id=self._boot_id) for last in left)
             self._file.write(b"\n".join(map(payloads.encode, ends)))
 
     def _left_open(self) -> list[EventMessage]:

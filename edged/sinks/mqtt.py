@@ -13,8 +13,8 @@ from edged.contract.topics import Topics
 from edged.mqtt import from_settings
 from edged.mqtt.camera.ages import LabelAges
 from edged.mqtt.camera.counts import Counts
-from edged.mqtt.camera.happenings import Happenings
-from edged.mqtt.camera.paced import PacedValues
+from edged.mqtt.camera.events import CameraEvents
+from edged.mqtt.camera.rate_limit import RateLimitedValues
 from edged.mqtt.camera.snapshots import Snapshots
 from edged.mqtt.commands import SWITCHES, Commands
 from edged.mqtt.home.camera_device import CameraDevice
@@ -74,9 +74,9 @@ class MqttSink:
         self._outbox = node.outbox
         self._seq = node.handover.seqs[topics.camera]
         self._snapshots = Snapshots(extent.snapshot_interval_s)
-        self._values = PacedValues(node.outbox)
+        self._values = RateLimitedValues(node.outbox)
         self._counts = Counts(self._publish_count, extent.labels)
-        self._happenings = Happenings(
+        self._events = CameraEvents(
             topics,
             node.outbox,
             ledger=node.ledger,
@@ -91,7 +91,7 @@ class MqttSink:
             announced,
             extent,
             counts=self._counts,
-            happenings=self._happenings,
+            events=self._events,
             announce_node=node.announce,
         )
         self._starting = starting
@@ -132,7 +132,7 @@ class MqttSink:
     def open(self) -> None:
         """Join the node, which connects with its first camera."""
         self._counts.start()
-        self._happenings.start()
+        self._events.start()
         if self._starting:
             self._outbox.post(self.topics.status, b"offline")
         self._node.join(self)
@@ -156,8 +156,8 @@ class MqttSink:
         presence = result.presence
         self._values.limited = presence is not None
         if presence is not None:
-            self._happenings.see(presence, result.frame.ts_capture)
-            self._happenings.update(presence, self._counts.names)
+            self._events.see(presence, result.frame.ts_capture)
+            self._events.update(presence, self._counts.names)
         seen = Counter(found.label for found in result.detections) if presence is None else presence.counts
         self._ages.see(seen)
         if self._counts.update(seen):
@@ -168,7 +168,7 @@ class MqttSink:
 
     def tell(self, events: Sequence[Event]) -> None:
         """Publish what has happened, at least once."""
-        self._happenings.tell(events)
+        self._events.tell(events)
 
     def close(self) -> None:
         """Say that the camera has stopped, unless another sink goes on with it, and give the node back."""
@@ -198,7 +198,7 @@ class MqttSink:
         self._node.publish_state()
         self._values.flush()
         if gone := self._counts.drop(self._ages.over(self._counts.names)):
-            self._happenings.drop(gone)
+            self._events.drop(gone)
             self._device.announce()
         self._device.equip(report.host)
 
@@ -236,8 +236,8 @@ class MqttSink:
             session.subscribe(self.topics.camera_command("+"), self._commands.handle)
         if self._ages.limited:
             session.subscribe(self.topics.last_seen("+"), self._ages.recall, own=True)
-        for pattern in self._happenings.ask():
-            session.subscribe(pattern, self._happenings.recall, own=True)
+        for pattern in self._events.ask():
+            session.subscribe(pattern, self._events.recall, own=True)
         self._device.ask(session)
 
     def acknowledged(self, message: Message) -> None:
@@ -250,7 +250,7 @@ class MqttSink:
 
     def repeat(self) -> None:
         """Publish everything retained again; the sink before this one has gone only now."""
-        self._happenings.repeat()
+        self._events.repeat()
         self._values.repeat()
         self._publish_state()
         self._node.publish_state()

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from edged.contract import happenings
-from edged.contract.happenings import Telling
+from edged.contract import event_messages
+from edged.contract.event_messages import Telling
 from edged.contract.notices import Notice
 from edged.durable.ledger import EventLedger
 from edged.durable.spool_folder import spool_folder
@@ -110,7 +110,7 @@ class WebhookSink:
             jpeg = self._pictures.get(event.event_id, b"")
             if event.kind == "end":
                 self._pictures.pop(event.event_id, None)
-            told = happenings.told(event, camera=self._camera, boot_id=self._boot_id)
+            told = event_messages.told(event, camera=self._camera, boot_id=self._boot_id)
             self._ledger.note(told, partial(self._bring, told, jpeg))
 
     def close(self) -> None:

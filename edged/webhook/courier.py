@@ -18,7 +18,7 @@ from edged.webhook.server import WebhookError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edged.contract.happenings import Telling
+    from edged.contract.event_messages import Telling
     from edged.contract.notices import Notice
     from edged.webhook.server import HttpServer
 

@@ -11,7 +11,7 @@ import pytest
 from daemon import EDGED, Daemon, edged, environment, until
 from rig import Mosquitto, publish, validator
 
-from edged.contract import happenings, payloads, words
+from edged.contract import event_messages, payloads, words
 from edged.contract.event_lines import Tail, parsed
 from edged.errors import SinkError
 from edged.records import Box, Event
@@ -30,7 +30,7 @@ def event(kind: str, number: int = 1, *changes: str, ts: float = 1e9, label: str
 
 
 def message(*arguments: Any, camera: str = "front", **more: Any) -> bytes:
-    return payloads.encode(happenings.event(event(*arguments, **more), camera=camera, boot_id="0" * 32))
+    return payloads.encode(event_messages.event(event(*arguments, **more), camera=camera, boot_id="0" * 32))
 
 
 def test_lines_are_printed_as_a_person_reads_them_the_oldest_first(tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_what_a_killed_run_has_left_open_ends_when_the_file_is_opened_again(tmp_
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
 def test_a_disk_that_is_full_at_the_start_keeps_nobody_from_detecting() -> None:
     """An end that is owed to a killed run cannot be written, and the start goes on."""
-    left = happenings.event(event("start"), camera="front", boot_id="1" * 32)
+    left = event_messages.event(event("start"), camera="front", boot_id="1" * 32)
 
     class Left(EventLinesSink):
-        def _left_open(self) -> list[happenings.EventMessage]:
+        def _left_open(self) -> list[event_messages.EventMessage]:
             return [left]
 
     with pytest.raises(SinkError, match="cannot be written: No space left"):

@@ -12,7 +12,7 @@ from daemon import until
 from news import news
 
 from edged import bridge
-from edged.contract import happenings as contract
+from edged.contract import event_messages as contract
 from edged.durable.ledger import EventLedger
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from edged.contract.happenings import Telling
+    from edged.contract.event_messages import Telling
 
 
 def test_a_file_that_is_damaged_or_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path) -> None:

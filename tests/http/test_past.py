@@ -17,7 +17,7 @@ from test_recordings import NAME, asked, event
 from viewing import get
 
 from edged import bridge
-from edged.contract import happenings
+from edged.contract import event_messages
 from edged.http.events import EventLog
 from edged.http.past import Past
 from edged.http.site import Site
@@ -84,7 +84,7 @@ def test_events_of_the_run_before_are_there_with_picture_and_bars(tmp_path: Path
 def test_only_whole_lines_of_this_camera_count_and_what_this_run_knows_stays(tmp_path: Path) -> None:
     lines = tmp_path / "events.jsonl"
     written(lines, camera="yard")
-    good = happenings.event(event(5), camera="door", boot_id="now")
+    good = event_messages.event(event(5), camera="door", boot_id="now")
     wrong = {**good, "event_id": "6" * 16, "dwell_s": {"porch": "long"}}
     with lines.open("a") as stream:
         stream.writelines(json.dumps(one) + "\n" for one in (good, wrong, {"camera": "door"}, 7))
@@ -114,7 +114,7 @@ def test_a_line_that_the_page_could_not_show_costs_nothing_else(
     tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
     lines = tmp_path / "events.jsonl"
-    good = happenings.event(event(1), camera="door", boot_id="now")
+    good = event_messages.event(event(1), camera="door", boot_id="now")
     lines.write_text("".join(json.dumps(one) + "\n" for one in ({**good, "event_id": "2", **wrong}, good)))
     log = EventLog()
     log.take([event(5)], "")
@@ -125,7 +125,7 @@ def test_a_line_that_the_page_could_not_show_costs_nothing_else(
 
 def test_an_event_of_a_clock_that_was_wrong_does_not_push_out_the_bars_of_today(tmp_path: Path) -> None:
     lines = tmp_path / "events.jsonl"
-    good = happenings.event(event(1), camera="door", boot_id="now")
+    good = event_messages.event(event(1), camera="door", boot_id="now")
     future = {**good, "event_id": "2", "start_time": START + 9e8, "ts": START + 9e8}
     lines.write_text("".join(json.dumps(one) + "\n" for one in (good, future)))
     log = EventLog()
@@ -142,7 +142,7 @@ def test_an_event_of_a_clock_that_was_wrong_does_not_push_out_the_bars_of_today(
 def test_a_line_of_many_zones_takes_no_time_worth_a_word(tmp_path: Path) -> None:
     """Each was compared with all others: 20 000 took minutes, in which no frame went on."""
     lines = tmp_path / "events.jsonl"
-    good = happenings.event(event(1), camera="door", boot_id="now")
+    good = event_messages.event(event(1), camera="door", boot_id="now")
     lines.write_text(json.dumps({**good, "entered_zones": [str(zone) for zone in range(20_000)]}) + "\n")
     log, began = EventLog(), time.monotonic()
     Past(lines, "door", "now", None).tell(log)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edged.contract import happenings, payloads
+from edged.contract import event_messages, payloads
 from edged.errors import ConfigError, EdgedError, OutputError
 from edged.model import detector
 from edged.model.finer import Finer
@@ -56,7 +56,7 @@ def test_a_real_classifier_names_what_a_detector_found(shared: Path) -> None:
         (start,) = [event for view in seen for event in view.events if event.kind == "start"]
         assert start.sub_label == ends[0].sub_label == named.sub_label
         assert named.sub_score >= 0.5
-        message = happenings.event(start, camera="front", boot_id="0" * 32)
+        message = event_messages.event(start, camera="front", boot_id="0" * 32)
         assert message["sub_label"] == named.sub_label
     assert len(found) >= 2, found
     finer.close()
@@ -70,7 +70,7 @@ def test_others_are_not_looked_at(shared: Path) -> None:
     seen = views(follower, {"bird": finer}, image, label="car", seconds=2)
     assert follower.looks == 0
     (event,) = [event for view in seen for event in view.events if event.kind == "start"]
-    assert "sub_label" not in happenings.event(event, camera="front", boot_id="0" * 32)
+    assert "sub_label" not in event_messages.event(event, camera="front", boot_id="0" * 32)
     assert seen[-1].detections[0].sub_label == ""
     finer.close()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edged.contract import happenings, words
+from edged.contract import event_messages, words
 from edged.pipeline.follow import Follower
 from edged.records import Box, Detection, Event, Frame
 from edged.scene import Scene, SceneRules
@@ -78,7 +78,7 @@ def test_what_else_happens_is_told_at_once_and_takes_the_picture_along() -> None
     (entered,) = [event for _, event in told if "zone_entered:near" in event.changes]
     assert set(entered.changes) == {"zone_entered:near", "picture"}
     assert entered.crop is not None
-    assert words.sentence(happenings.event(entered, camera="front", boot_id="0" * 32)) == "enters near"
+    assert words.sentence(event_messages.event(entered, camera="front", boot_id="0" * 32)) == "enters near"
 
 
 def test_a_clock_that_begins_anew_holds_no_picture_back_for_ever() -> None:

@@ -12,8 +12,8 @@ import pytest
 from edged.cli import main
 from edged.errors import ConfigError
 from edged.settings import declared, loading, tables
-from edged.settings.environment import service_manager
 from edged.settings.reading import Reading
+from edged.settings.systemd import service_manager
 
 if TYPE_CHECKING:
     from pathlib import Path

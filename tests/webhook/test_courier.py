@@ -10,13 +10,13 @@ from clock import Clock
 from daemon import until
 from news import news
 
-from edged.contract import happenings
+from edged.contract import event_messages
 from edged.contract.notices import Notice
 from edged.webhook.courier import Courier
 from edged.webhook.server import HttpServer, WebhookError
 
 if TYPE_CHECKING:
-    from edged.contract.happenings import Telling
+    from edged.contract.event_messages import Telling
     from edged.contract.notices import Body
 
 
@@ -45,7 +45,7 @@ class Counter(HttpServer):
 
 
 def notice(number: int, kind: str = "start") -> Notice:
-    return Notice(happenings.told(news(number, kind), camera="front", boot_id="0" * 32))
+    return Notice(event_messages.told(news(number, kind), camera="front", boot_id="0" * 32))
 
 
 class Rig:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from edged.contract.topics import Topics
     from edged.mqtt.camera.counts import Counts
+    from edged.mqtt.camera.events import CameraEvents
     from edged.mqtt.camera.extent import Extent
-    from edged.mqtt.camera.happenings import Happenings
     from edged.mqtt.delivery.outbox import Outbox
     from edged.mqtt.home.announcement import Earlier
     from edged.mqtt.home.discovery import Announced
@@ -44,7 +44,7 @@ class CameraDevice:
         announced: what is the same for the node's other cameras.
         extent: how much of this one is published.
         counts: labels that have a count.
-        happenings: told which labels may be seen.
+        events: told which labels may be seen.
         announce_node: tells of the node above the camera.
     """
 
@@ -56,7 +56,7 @@ class CameraDevice:
         extent: Extent,
         *,
         counts: Counts,
-        happenings: Happenings,
+        events: CameraEvents,
         announce_node: AnnounceNode,
     ) -> None:
         self._topics = topics
@@ -64,7 +64,7 @@ class CameraDevice:
         self._several = announced.several
         self._extent = extent
         self._counts = counts
-        self._happenings = happenings
+        self._events = events
         self._announce_node = announce_node
         node, camera = node_id(topics), slug(topics.camera)
         self._node = f"{node}--{camera}" if announced.several else node
@@ -89,10 +89,10 @@ class CameraDevice:
         before, self._state = self._state, state
         if state.labels and (before is None or before.labels != state.labels):
             self._counts.know(state.labels)
-            self._happenings.know(self._counts.possible)
+            self._events.know(self._counts.possible)
         elif not state.labels and before is not None and before.model != state.model:
             self._counts.forget(seen=True)
-            self._happenings.know(self._counts.possible)
+            self._events.know(self._counts.possible)
         self._adopt()
 
     def equip(self, host: Collection[str]) -> None:
@@ -133,7 +133,7 @@ class CameraDevice:
         self._earlier = None
         if earlier.model is not None and earlier.model != state.model and not state.labels:
             self._counts.forget(seen=False)
-            self._happenings.know(self._counts.possible)
+            self._events.know(self._counts.possible)
         begins = f"{self._camera}count_"
         for name in earlier.platforms:
             if name.startswith(begins):

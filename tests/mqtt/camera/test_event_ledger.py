@@ -19,8 +19,8 @@ from news import news
 from rig import QUICK_DISK, TOPICS
 
 from edged.durable.ledger import EventLedger
+from edged.mqtt.camera.events import CameraEvents
 from edged.mqtt.camera.extent import Extent
-from edged.mqtt.camera.happenings import Happenings
 from edged.mqtt.delivery.message import Numbers
 from edged.mqtt.delivery.outbox import Outbox
 from edged.records import Box, Detection, Event, Frame
@@ -60,10 +60,8 @@ class World:
         boot_id = uuid4().hex
         self._outbox = Outbox(limit=10_000, wake=lambda: None, orders=Numbers(1))
         extent = Extent(lines=("gate",), zones=("porch",))
-        self._happenings = Happenings(
-            TOPICS, self._outbox, ledger=self.ledger, boot_id=boot_id, extent=extent
-        )
-        self._happenings.start()
+        self._sender = CameraEvents(TOPICS, self._outbox, ledger=self.ledger, boot_id=boot_id, extent=extent)
+        self._sender.start()
         self.ledger.settle(10)  # whatever is killed, no thread of an earlier life goes on writing
         for _, payload in self.ledger.leftovers(boot_id):
             self._outbox.put(TOPICS.events, payload)
@@ -84,11 +82,11 @@ class World:
             frame = Frame(self._number, IMAGE, 1e9 + self._number / 10, 0.0, self._number / 10)
             view = self._scene.update(frame, found)
             self._tell(view.events)
-            self._happenings.update(view.presence)
+            self._sender.update(view.presence)
             self.ledger.settle(30)
 
     def _tell(self, events: tuple[Event, ...]) -> None:
-        self._happenings.tell(events)
+        self._sender.tell(events)
         self.ledger.settle(30)
         for event in events:
             self.crossed.update(change for change in event.changes if change.startswith("line_crossed"))
@@ -197,15 +195,15 @@ def test_a_disk_that_hangs_holds_up_the_message_and_nobody_else(tmp_path: Path) 
     ledger = EventLedger(path)
     outbox = Outbox(limit=100, wake=lambda: None, orders=Numbers(1))
     outbox.attach()
-    happenings = before(ledger, outbox)
+    sender = before(ledger, outbox)
     fifo = path.with_name(path.name + ".new")
     os.mkfifo(fifo)
-    happenings.tell([news(1, "start"), news(2, "start")])
+    sender.tell([news(1, "start"), news(2, "start")])
     ledger.settle(0.2)
     assert not [one for one in taken(outbox) if one.topic == TOPICS.events]
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        happenings.tell([news(1, "end")])
+        sender.tell([news(1, "end")])
         ledger.settle(30)
     finally:
         os.close(reader)
@@ -216,7 +214,7 @@ def test_a_disk_that_hangs_holds_up_the_message_and_nobody_else(tmp_path: Path) 
         ("end", 1),
     ]
     fifo.unlink()
-    happenings.tell([news(2, "update")])
+    sender.tell([news(2, "update")])
     ledger.settle(30)
     kept = json.loads(path.read_text(encoding="utf-8"))
     assert [int(json.loads(one)["event_id"], 16) for one in kept["open"]] == [2]
@@ -230,8 +228,8 @@ def taken(outbox: Outbox) -> list[Message]:
     return found
 
 
-def before(ledger: EventLedger, outbox: Outbox, **options: Any) -> Happenings:
-    return Happenings(TOPICS, outbox, ledger=ledger, boot_id=uuid4().hex, extent=Extent(**options))
+def before(ledger: EventLedger, outbox: Outbox, **options: Any) -> CameraEvents:
+    return CameraEvents(TOPICS, outbox, ledger=ledger, boot_id=uuid4().hex, extent=Extent(**options))
 
 
 def test_what_comes_too_fast_for_a_recorder_is_safe_once_it_is_acknowledged(tmp_path: Path) -> None:
@@ -239,8 +237,8 @@ def test_what_comes_too_fast_for_a_recorder_is_safe_once_it_is_acknowledged(tmp_
     ledger = EventLedger(path)
     outbox = Outbox(limit=100, wake=lambda: None, orders=Numbers(1))
     outbox.attach()
-    happenings = before(ledger, outbox)
-    happenings.tell([news(number, kind) for number in range(20) for kind in ("start", "end")])
+    sender = before(ledger, outbox)
+    sender.tell([news(number, kind) for number in range(20) for kind in ("start", "end")])
     ledger.settle(30)
     calm = []
     while (message := outbox.take()) is not None:
@@ -258,14 +256,14 @@ def test_no_retained_message_ends_a_session() -> None:
     """Whoever may publish there can put it there, and it comes again in every session."""
     outbox = Outbox(limit=100, wake=lambda: None, orders=Numbers(1))
     ledger = EventLedger(None)
-    happenings = before(ledger, outbox, lines=("gate",), zones=("porch",))
+    sender = before(ledger, outbox, lines=("gate",), zones=("porch",))
     total = TOPICS.line_total("gate", "in", "person")
-    for topic in happenings.ask():
-        happenings.recall(topic.removesuffix("/#"), b"1")
-        happenings.recall(topic.removesuffix("#"), b"1")
-    happenings.recall(total, b"9" * 5000)
+    for topic in sender.ask():
+        sender.recall(topic.removesuffix("/#"), b"1")
+        sender.recall(topic.removesuffix("#"), b"1")
+    sender.recall(total, b"9" * 5000)
     assert ledger.totals.under() == {}
-    happenings.recall(total, b"7")
+    sender.recall(total, b"7")
     assert ledger.totals.under() == {total: 7}
 
 
@@ -273,10 +271,10 @@ def test_occupancy_that_nobody_looks_after_any_more_is_cleared() -> None:
     """It was told by a run that followed objects; this one does not."""
     for tracks in (True, False):
         outbox = Outbox(limit=100, wake=lambda: None, orders=Numbers(1))
-        happenings = before(EventLedger(None), outbox, tracks=tracks)
-        asked = happenings.ask()
+        sender = before(EventLedger(None), outbox, tracks=tracks)
+        asked = sender.ask()
         assert (TOPICS.occupancy in asked) is not tracks
-        happenings.recall(TOPICS.occupancy, b"ON")
+        sender.recall(TOPICS.occupancy, b"ON")
         outbox.attach()
         told = outbox.take()
         assert (told is None) if tracks else (told is not None and told.topic == TOPICS.occupancy)

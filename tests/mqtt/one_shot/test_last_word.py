@@ -9,7 +9,7 @@ import pytest
 from daemon import Daemon, Ear, edged
 from rig import Mosquitto, Subscriber, free_port, publish
 
-from edged.mqtt.visits import last_word
+from edged.mqtt.one_shot import last_word
 
 if TYPE_CHECKING:
     from pathlib import Path

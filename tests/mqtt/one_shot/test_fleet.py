@@ -12,7 +12,7 @@ import pytest
 import rig
 from daemon import EDGED, Daemon, edged, environment, until
 
-from edged.mqtt.visits.fleet import CameraView, FleetStates
+from edged.mqtt.one_shot.fleet import CameraView, FleetStates
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,11 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edged.contract import happenings
+from edged.contract import event_messages
 from edged.contract.topics import slug
 from edged.imaging.jpeg import encoded
-from edged.mqtt.budget import Budget
-from edged.mqtt.camera.paced import PacedValues
+from edged.mqtt.camera.rate_limit import RateLimitedValues
+from edged.mqtt.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -30,7 +30,7 @@ _SEEN_S = 60.0
 """How often it is told that something is still there."""
 
 
-class Happenings:
+class CameraEvents:
     """Publishes events as they are, and what is retained when it changes. Thread-safe.
 
     Args:
@@ -50,22 +50,22 @@ class Happenings:
         ledger: EventLedger,
         boot_id: str,
         extent: Extent,
-        values: PacedValues | None = None,
+        values: RateLimitedValues | None = None,
     ) -> None:
         self._topics = topics
         self._outbox = outbox
         self._ledger = ledger
         self._boot_id = boot_id
         self._zones, self._lines, self._tracks = extent.zones, extent.lines, extent.tracks
-        self._values = values or PacedValues(outbox)
+        self._values = values or RateLimitedValues(outbox)
         self._seen: dict[str, float] = {}
         """When each label that is there was last told to be there, by slug, UTC."""
         self._crops: dict[str, Image] = {}
         """The best picture of a label that has not been told yet."""
         self._of_pictures, self._of_places, self._of_comings = (
-            Budget(0.1, 2),
-            Budget(0.1, 5),
-            Budget(0.05, 4),
+            TokenBucket(0.1, 2),
+            TokenBucket(0.1, 5),
+            TokenBucket(0.05, 4),
         )
         self._lock = threading.Lock()
         self._told: dict[str, bytes] = {}
@@ -95,9 +95,9 @@ class Happenings:
     def tell(self, events: Sequence[Event]) -> None:
         """Publish events, each once; with the first and with a better picture what it looks like."""
         for event in events:
-            told = happenings.told(event, camera=self._topics.camera, boot_id=self._boot_id)
+            told = event_messages.told(event, camera=self._topics.camera, boot_id=self._boot_id)
             if not self._is_calm(event):
-                told = happenings.telling({**told.message, "calm": False})
+                told = event_messages.telling({**told.message, "calm": False})
             send = partial(self._outbox.put, self._topics.events, told.json, waits=True)
             self._ledger.note(told, send)
             self._cross(event)
@@ -215,7 +215,7 @@ class Happenings:
         for key in there | self._seen.keys():
             told = self._seen.get(key)
             if told is None or key not in there or not 0 <= ts - told < _SEEN_S:
-                self._set(self._topics.last_seen(key), happenings.moment(ts))
+                self._set(self._topics.last_seen(key), event_messages.moment(ts))
                 self._seen[key] = ts
         for key in self._seen.keys() - there:
             del self._seen[key]

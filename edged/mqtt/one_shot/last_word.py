@@ -20,7 +20,7 @@ from edged.metrics import Delivery
 from edged.mqtt.link import credentials
 from edged.mqtt.link.visit import visit
 from edged.records import State
-from edged.settings.environment import service_manager
+from edged.settings.systemd import service_manager
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 
 from edged.daemon.camera import CameraRun
 from edged.daemon.cameras import Cameras
-from edged.daemon.ending import StopBudget
-from edged.daemon.renewal import Renewal, prepare
-from edged.daemon.revival import Revival
+from edged.daemon.reload import Prepared, prepare
+from edged.daemon.retries import Retries
+from edged.daemon.stop_budget import StopBudget
 from edged.errors import SourceError
 from edged.settings import loading
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edged.settings.declared import Settings
 
 
-class Noting(Revival):
+class Noting(Retries):
     """Remembers how long those ran that have failed."""
 
     def __init__(self) -> None:
@@ -65,10 +65,10 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def opened(settings: dict[str, Settings]) -> tuple[Cameras, Noting, Around]:
     """Cameras of which as many as can are open."""
-    revival, around = Noting(), Around()
-    cameras = Cameras(list(settings.values()), around, revival, lambda *_: None)
+    retries, around = Noting(), Around()
+    cameras = Cameras(list(settings.values()), around, retries, lambda *_: None)
     await cameras.open()
-    return cameras, revival, around
+    return cameras, retries, around
 
 
 def test_a_camera_that_ran_for_long_is_tried_again_less_and_less_often(
@@ -77,13 +77,13 @@ def test_a_camera_that_ran_for_long_is_tried_again_less_and_less_often(
     """Only the failure that ended the run may begin the waits anew."""
 
     async def scenario() -> list[float]:
-        cameras, revival, around = await opened(two(demo_model))
+        cameras, retries, around = await opened(two(demo_model))
         monkeypatch.setattr(CameraRun, "good_s", property(lambda _: 3600.0))
         for _ in range(3):
             cameras.hurry()
             await cameras.revive()
         await around.close(cameras.there["back"].closers())
-        return revival.ran_s
+        return retries.ran_s
 
     assert asyncio.run(scenario()) == [0.0] * 4
 
@@ -95,12 +95,12 @@ def test_a_mistake_when_a_camera_is_tried_again_does_not_end_the_others(
         raise ZeroDivisionError("nobody foresaw it")
 
     async def scenario() -> str:
-        cameras, revival, around = await opened(two(demo_model))
+        cameras, retries, around = await opened(two(demo_model))
         monkeypatch.setattr(CameraRun, "open", broken)
         cameras.hurry()
         await cameras.revive()
         await around.close(cameras.there["back"].closers())
-        assert len(revival.ran_s) == 2
+        assert len(retries.ran_s) == 2
         return str(cameras.there["front"].failure)
 
     assert "ZeroDivisionError" in asyncio.run(scenario())
@@ -117,12 +117,12 @@ def test_a_camera_that_ends_while_a_reload_is_prepared_keeps_nothing_open(demo_m
         wanted = two(
             demo_model, EDGED_FRONT_SOURCE="synthetic:?width=96&height=96", EDGED_SCORE_THRESHOLD="0.6"
         )
-        renewal = await prepare(wanted, cameras.there, around)
+        prepared = await prepare(wanted, cameras.there, around)
         front = cameras.there["front"]
         front.stop()
         await until(lambda: front.assembly is None)
         around.did.clear()
-        await cameras.renew(renewal, wanted)
+        await cameras.renew(prepared, wanted)
         closed = [f"close-{part}" for part in ("source", "detector", "detector")]
         assert around.did == closed, "those of the front and an old one"
         assert cameras.there["back"].settings.score_threshold == 0.6
@@ -139,7 +139,7 @@ def test_a_camera_that_begins_in_a_stop_ends_with_the_others(demo_model: Path) -
         cameras.stop()
         late = CameraRun(settings["back"], around)
         await late.open()
-        await cameras.renew(Renewal({}, {"late": late}), {"front", "back"})
+        await cameras.renew(Prepared({}, {"late": late}), {"front", "back"})
         await asyncio.wait_for(cameras.run(), 60)
         assert late.over
 
@@ -152,9 +152,9 @@ def test_a_pause_outlives_a_reload_of_a_camera_that_has_failed(demo_model: Path)
         assert isinstance(cameras.there["front"].failure, SourceError)
         cameras.there["front"].switches.pause(True)
         wanted = two(demo_model, EDGED_FRONT_SOURCE="synthetic:?width=64&height=64")
-        renewal = await prepare({"front": wanted["front"]}, cameras.there, around)
-        assert renewal.fresh["front"].switches.paused
-        for camera in (renewal.fresh["front"], cameras.there["back"]):
+        prepared = await prepare({"front": wanted["front"]}, cameras.there, around)
+        assert prepared.fresh["front"].switches.paused
+        for camera in (prepared.fresh["front"], cameras.there["back"]):
             await around.close(camera.closers())
 
     asyncio.run(scenario())
@@ -163,17 +163,17 @@ def test_a_pause_outlives_a_reload_of_a_camera_that_has_failed(demo_model: Path)
 def test_a_camera_is_due_when_its_wait_is_over_and_all_are_when_somebody_asks() -> None:
     async def scenario() -> None:
         clock = Clock()
-        revival = Revival(lambda: None, clock=clock)
-        waits = {name: revival.failed(name, 0.0) for name in ("front", "back")}
+        retries = Retries(lambda: None, clock=clock)
+        waits = {name: retries.failed(name, 0.0) for name in ("front", "back")}
         assert all(1.0 <= wait_s <= 2.0 for wait_s in waits.values()), waits
-        assert revival.due() == []
+        assert retries.due() == []
         clock.now += 2.0
-        assert revival.due() == ["front", "back"]
-        assert revival.due() == [], "each is given once"
-        assert [revival.failed("front", 0.0) > 30 for _ in range(7)][-1], "up to a minute"
-        revival.hurry()
-        assert revival.due() == ["front"]
-        assert revival.failed("front", 61.0) <= 2.0, "it has worked for long"
+        assert retries.due() == ["front", "back"]
+        assert retries.due() == [], "each is given once"
+        assert [retries.failed("front", 0.0) > 30 for _ in range(7)][-1], "up to a minute"
+        retries.hurry()
+        assert retries.due() == ["front"]
+        assert retries.failed("front", 61.0) <= 2.0, "it has worked for long"
 
     asyncio.run(scenario())
 

@@ -12,7 +12,7 @@ _DEBT = 3.0
 """Messages that cannot wait go out above the pace, up to this many, and later ones make up for them."""
 
 
-class Budget:
+class TokenBucket:
     """Allows so many messages a second, and several at once after a quiet time. Not thread-safe.
 
     Args:

@@ -21,7 +21,7 @@ _RECENT_TICKS = 10
 """What the status calls frames a second is over so many ticks."""
 
 
-class CameraFigures:
+class CameraMetrics:
     """Counts and times of one camera, over all exchanges of its parts.
 
     Args:

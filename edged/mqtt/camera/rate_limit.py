@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from edged.mqtt.budget import Budget
+from edged.mqtt.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ _ENDS = 0.15, 12.0
 _NONE = frozenset({b"0", b"OFF"})
 
 
-class PacedValues:
+class RateLimitedValues:
     """The retained values of one camera. Thread-safe.
 
     What comes to be (0 to more, OFF to ON) is told at once, and what ends as well, unless too much comes and
@@ -38,8 +38,8 @@ class PacedValues:
         self.limited = False
         """Whether there is a pace at all."""
         self._outbox = outbox
-        self._changes = Budget(*_CHANGES, clock=clock)
-        self._ends = Budget(*_ENDS, clock=clock)
+        self._changes = TokenBucket(*_CHANGES, clock=clock)
+        self._ends = TokenBucket(*_ENDS, clock=clock)
         self._lock = threading.Lock()
         self._told: dict[str, bytes] = {}
         self._waiting: dict[str, bytes] = {}

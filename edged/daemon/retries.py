@@ -15,7 +15,7 @@ _FIRST_S, _MOST_S = 2.0, 60.0
 """Ceilings of the first wait and of all: whoever plugs a device in again waits a minute at most."""
 
 
-class Revival:
+class Retries:
     """Keeps a backoff for every camera that has failed; used from the event loop.
 
     Args:

@@ -11,10 +11,10 @@ import rig
 from rig import TOPICS, Mosquitto, Subscriber
 from test_mqtt_events import open_sink, play
 
-from edged.mqtt.budget import Budget
-from edged.mqtt.camera.paced import PacedValues
+from edged.mqtt.camera.rate_limit import RateLimitedValues
 from edged.mqtt.delivery.message import Numbers
 from edged.mqtt.delivery.outbox import Outbox
+from edged.mqtt.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     import pytest
@@ -30,7 +30,7 @@ class Street:
         self.told: list[tuple[float, str, bytes]] = []
         self._outbox = Outbox(limit=10, wake=lambda: None, orders=Numbers(1))
         self._outbox.attach()
-        self.values = PacedValues(self._outbox, clock=lambda: self.now)
+        self.values = RateLimitedValues(self._outbox, clock=lambda: self.now)
         self.values.limited = True
 
     def put(self, topic: str, payload: bytes) -> None:
@@ -122,7 +122,7 @@ def test_what_waits_is_told_at_the_end_and_a_value_that_came_back_is_not() -> No
 
 def test_a_budget_saves_for_a_burst_and_no_more() -> None:
     street = Street()
-    budget = Budget(0.5, 3, clock=lambda: street.now)
+    budget = TokenBucket(0.5, 3, clock=lambda: street.now)
     assert [budget.spend() for _ in range(5)] == [True, True, True, False, False]
     street.now = 2.0
     assert [budget.spend() for _ in range(2)] == [True, False]
@@ -136,7 +136,7 @@ def test_of_events_in_a_crowd_a_recorder_need_not_take_all(
     mosquitto: Mosquitto, boot_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All are published; those that come too fast say so, and pictures wait for their turn."""
-    monkeypatch.setattr("edged.mqtt.camera.happenings.Budget", lambda *_: Budget(1e-9, 1))
+    monkeypatch.setattr("edged.mqtt.camera.events.TokenBucket", lambda *_: TokenBucket(1e-9, 1))
     with Subscriber(mosquitto.port) as subscriber:
         sink = open_sink(mosquitto, boot_id, zones=("porch",), lines=("gate",), tracks=True)
         told = play(sink)
@@ -152,7 +152,7 @@ def test_of_events_in_a_crowd_a_recorder_need_not_take_all(
 def test_anything_and_last_seen_are_told(
     mosquitto: Mosquitto, boot_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.mqtt.camera.happenings._SEEN_S", 5.0)
+    monkeypatch.setattr("edged.mqtt.camera.events._SEEN_S", 5.0)
     with Subscriber(mosquitto.port) as subscriber:
         sink = open_sink(mosquitto, boot_id, tracks=True)
         play(sink)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edged.daemon.switches import Switches
 
 
-class Remote:
+class CameraControl:
     """Obeys for one camera. Thread-safe.
 
     Args:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edged.settings.declared import Settings
 
 
-class Renewal(NamedTuple):
+class Prepared(NamedTuple):
     """What goes on in the place of what runs."""
 
     kept: dict[str, Assembly]
@@ -25,7 +25,7 @@ class Renewal(NamedTuple):
 
 async def prepare(
     wanted: Mapping[str, Settings], cameras: Mapping[str, CameraRun], daemon: Daemon
-) -> Renewal:
+) -> Prepared:
     """Open what the settings want anew: of cameras that go on, and cameras that there are not yet.
 
     One that has failed and is to be as it was holds up nobody's reload: it is tried again by itself.
@@ -33,23 +33,23 @@ async def prepare(
     Raises:
         EdgedError: a part does not open; everything is as it was.
     """
-    renewal = Renewal({}, {})
+    prepared = Prepared({}, {})
     every = list(wanted.values())
     await daemon.run_unless_stopped("check-edge-tpus", lambda: claims.check(every))
     try:
         for name, settings in wanted.items():
             present = cameras.get(name)
             if present is not None and not present.over and present.failure is None:
-                renewal.kept[name] = await present.prepare(settings)
+                prepared.kept[name] = await present.prepare(settings)
             elif present is None or present.switches.written != settings:
                 # A pause holds, and the account goes on, as for those that run.
                 camera = CameraRun(settings, daemon, before=present)
                 await camera.open()
-                renewal.fresh[name] = camera
+                prepared.fresh[name] = camera
     except BaseException:
-        for name, parts in renewal.kept.items():
+        for name, parts in prepared.kept.items():
             await cameras[name].discard(parts)
-        for camera in renewal.fresh.values():
+        for camera in prepared.fresh.values():
             await daemon.close(camera.closers())
         raise
-    return renewal
+    return prepared

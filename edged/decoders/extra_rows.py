@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edged.decoders import anchors, evidence
+from edged.decoders import anchors, trial_run
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -50,8 +50,8 @@ def is_angle(model: Model) -> bool:
     if rows is None:
         return False
     # The other way round, rows of YOLOX are as long: there only values count.
-    named = evidence.columns_are_anchors(model, 0) and len(model.labels) == len(rows) - _BOX - 1 > 0
-    probable = evidence.are_probabilities(rows[_BOX:].T)
+    named = trial_run.columns_are_anchors(model, 0) and len(model.labels) == len(rows) - _BOX - 1 > 0
+    probable = trial_run.are_probabilities(rows[_BOX:].T)
     # An empty picture has no scores worth a word, but angles like any other.
     angle = not probable[-1] or (named and rows[-1].mean() > _EMPTY)
     return bool(len(probable) > 1 and probable[:-1].all() and angle)
@@ -69,16 +69,16 @@ def _is_raw(model: Model) -> bool:
     shapes = [output.shape for output in model.outputs]
     if not all(len(shape) == _RANK and shape[0] == 1 for shape in shapes):
         return False
-    columns = all(evidence.columns_are_anchors(model, index) for index in range(len(shapes)))
+    columns = all(trial_run.columns_are_anchors(model, index) for index in range(len(shapes)))
     return columns or {shape[1] for shape in shapes} <= anchors.anchors(model)
 
 
 def _rows(model: Model, output: int) -> Floats | None:
     """Values of an output in the trial run, ``[numbers, anchors]``."""
-    seen = evidence.values(model, output)
+    seen = trial_run.values(model, output)
     if seen is None:
         return None
-    return seen if evidence.columns_are_anchors(model, output) else seen.T
+    return seen if trial_run.columns_are_anchors(model, output) else seen.T
 
 
 def _seen_points(model: Model) -> Points | None:
@@ -93,7 +93,7 @@ def _seen_points(model: Model) -> Points | None:
         corners, _ = anchors.cells(model, rows.shape[1])
         first = _BOX + 1 if alone else 0
         on_x, on_y = (
-            np.array([evidence.follow_the_grid(row, cells) for row in rows[first:]]) for cells in corners.T
+            np.array([trial_run.follow_the_grid(row, cells) for row in rows[first:]]) for cells in corners.T
         )
         if found := _period(on_x, on_y):
             return found
@@ -121,7 +121,7 @@ def _usual_points(model: Model) -> Points | None:
     COCO, which every pose model begins with; a detector of 52 classes whose classes nobody can name is by far
     the rarer thing. Other counts only labels can tell: the classes that they name are not enough rows.
     """
-    if len(model.outputs) != 1 or not evidence.columns_are_anchors(model, 0) or _has_scores_only(model):
+    if len(model.outputs) != 1 or not trial_run.columns_are_anchors(model, 0) or _has_scores_only(model):
         return None
     classes = len(model.labels) or 1
     count, rest = divmod(model.outputs[0].shape[1] - _BOX - classes, _XYV)
@@ -133,4 +133,4 @@ def _usual_points(model: Model) -> Points | None:
 def _has_scores_only(model: Model) -> bool:
     """Whether a trial run gives nothing but probabilities behind the box, and so no points in pixels."""
     rows = _rows(model, 0)
-    return rows is not None and bool(evidence.are_probabilities(rows[_BOX:].T).all())
+    return rows is not None and bool(trial_run.are_probabilities(rows[_BOX:].T).all())

@@ -16,7 +16,7 @@ from rig import TOPICS, Subscriber, free_port
 
 from edged import bridge
 from edged.errors import ConfigError
-from edged.mqtt.newer import read
+from edged.mqtt.update_check import read
 from edged.settings import loading
 
 if TYPE_CHECKING:
