@@ -65,6 +65,13 @@ class Frame:
     """When a live source had decoded it, monotonic; None: before it was captured."""
 
     @property
+    def taken(self) -> float:
+        """When it was read, monotonic: it is of the last packet that had come by then."""
+        # Who reads a camera decodes a packet before the next one is asked for. A decoder that puts pictures
+        # in order gives with each packet the one that is shown when that packet is decoded.
+        return self.captured if self.decoded is None else self.decoded
+
+    @property
     def image(self) -> Image:
         """The picture in BGR, converted when first asked for; not to be written into."""
         from edged.pixels import bgr  # noqa: PLC0415  # OpenCV is slow to import, and most who import this draw nothing

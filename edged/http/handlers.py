@@ -146,11 +146,9 @@ def live(page: Page) -> dict[str, Any]:
 
 
 def now(page: Page) -> dict[str, Any]:
-    """What to draw over the camera's own video, and what time it is in the video."""
+    """What to draw over the camera's own video, and at which second of it."""
     kept = page.view.kept
-    clock = kept.relay.clock
-    video = clock and {"at": round(clock[0], 3), "ts": round(clock[1], 3)}
-    return {"objects": kept.figures.drawn(), "video": video}
+    return {"objects": kept.figures.drawn(kept.relay.second)}
 
 
 def setup(page: Page) -> dict[str, Any]:

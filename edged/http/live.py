@@ -13,7 +13,7 @@ from edged.contract import payloads
 from edged.http.overlay import overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from edged.records import Detection, Presence, Report, Result, State
 
@@ -51,7 +51,11 @@ class Figures:
             self._frame_id = frame.frame_id
             self._recent.append(_Timed(time.monotonic(), result.timings_ms))
             self._seen = _Seen(
-                frame.ts_capture, (frame.width, frame.height), result.detections, result.presence
+                frame.ts_capture,
+                (frame.width, frame.height),
+                result.detections,
+                result.presence,
+                frame.taken,
             )
             if counts:
                 self._sight(frame.ts_capture, counts)
@@ -90,13 +94,19 @@ class Figures:
             "report": _report(report),
         }
 
-    def drawn(self) -> dict[str, Any] | None:
-        """What to draw of what was found last, as JSON has it."""
+    def drawn(self, second: Callable[[float], float | None]) -> dict[str, Any] | None:
+        """What to draw of what was found last, as JSON has it.
+
+        Args:
+            second: of a video, says in which the picture is shown that was taken then.
+        """
         seen = self._now
         if seen is None:
             return None
         width, height = seen.size
-        return {**_about(seen), "marks": overlay(seen.detections, width, height)}
+        at = second(seen.taken)
+        shown = None if at is None else round(at, 3)
+        return {**_about(seen), "at": shown, "marks": overlay(seen.detections, width, height)}
 
     @property
     def _now(self) -> _Seen | None:
@@ -168,6 +178,8 @@ class _Seen(NamedTuple):
     """Width and height in pixels."""
     detections: tuple[Detection, ...]
     presence: Presence | None
+    taken: float
+    """Monotonic seconds, as of :attr:`edged.records.Frame.taken`."""
 
 
 class _Timed(NamedTuple):

@@ -123,12 +123,8 @@ class Copier:
 
     def note(self, note: Note, frame: Frame) -> None:
         """Keep what was found in a frame, with the next packet; not if no video came when it was taken."""
-        # The thread that reads the camera decodes a packet before it asks for the next one, so the frame is
-        # of the last packet that had come when it was decoded. A decoder that puts pictures in order gives
-        # with each packet the one that is shown when that packet is decoded.
-        decoded = frame.captured if frame.decoded is None else frame.decoded
         with self._lock:
-            before = bisect_right(self._came, decoded, key=lambda came: came[0])
+            before = bisect_right(self._came, frame.taken, key=lambda came: came[0])
             if before and (ticks := self._came[before - 1][1]) is not None:
                 self._notes.append((note, ticks))
                 if self._ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections import deque
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -24,6 +25,8 @@ _CODEC = "h264"
 """What browsers play, all of them."""
 _MOST_WAITING = 100
 """Packets between the camera's thread and ours. More than that, and ours has no time for video."""
+_REMEMBERED = 600
+"""Packets whose place in the video is known when a result comes: ten seconds of 60 a second."""
 _MOST_BYTES = 4 << 20
 """For one viewer who is slow: some seconds of 1080p."""
 
@@ -94,9 +97,6 @@ class Relay:
     def __init__(self, call: Callable[[Callable[[], None]], None]) -> None:
         self.listens = False
         """Whether anybody watches. Set by the event loop, read by the camera's thread."""
-        self.clock: tuple[float, float] | None = None
-        """Second of the video that is decoded now, and when that is: UTC, seconds since the epoch. A frame
-        that was captured then shows the picture of that second. None while there is no video."""
         self._call = call
         self._receivers: set[Receiver] = set()
         self._paused = False
@@ -107,6 +107,8 @@ class Relay:
         self._held: Packet | None = None
         """Is in the muxer, and comes out with the packet that follows."""
         self._origin = 0
+        self._came: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
+        """When packets of this file came, monotonic seconds, and at which second of it each is decoded."""
         self._taken = 0
         # What follows belongs to the camera's thread.
         self._times = Timeline()
@@ -135,6 +137,15 @@ class Relay:
             self.close()
         self._heed()
 
+    def second(self, frame_taken: float) -> float | None:
+        """Second of the video in which the picture is shown of a frame; None if it is not there. In the loop.
+
+        Args:
+            frame_taken: as of :attr:`edged.records.Frame.taken`.
+        """
+        before = bisect_right(self._came, frame_taken, key=lambda came: came[0])
+        return self._came[before - 1][1] if before else None
+
     def close(self) -> None:
         """Send everybody home. In the event loop."""
         for receiver in self._receivers:
@@ -155,10 +166,11 @@ class Relay:
         if self._waits and not packet.is_keyframe:
             return
         self._waits = False
-        dts, pts = self._times.follow(packet, time.monotonic(), anew=anew)
+        now = time.monotonic()
+        dts, pts = self._times.follow(packet, now, anew=anew)
         copy = Packet(bytes(packet), pts, packet.is_keyframe, dts, form)
         self._given += 1
-        self._call(partial(self._take, copy, time.time()))
+        self._call(partial(self._take, copy, now))
 
     def connection_ended(self) -> None:
         """What comes next is another file."""
@@ -166,7 +178,7 @@ class Relay:
 
     # In the event loop.
 
-    def _take(self, packet: Packet, ts: float) -> None:
+    def _take(self, packet: Packet, came: float) -> None:
         self._taken += 1
         if not self.listens:
             return
@@ -181,7 +193,7 @@ class Relay:
         except OSError:  # this packet is of no use; perhaps the next keyframe is
             self._end_file()
             return
-        self.clock = (packet.order - self._origin) / CLOCK_HZ, ts
+        self._came.append((came, (packet.order - self._origin) / CLOCK_HZ))
         if fragment and held is not None:
             for receiver in self._receivers:
                 receiver.put(fragment, self._muxer.header, self._kind, keyframe=held.keyframe)
@@ -210,7 +222,8 @@ class Relay:
         if self._muxer is not None:
             with suppress(OSError):  # else its memory would wait for the collector
                 self._muxer.finish()
-        self._muxer = self._form = self._held = self.clock = None
+        self._muxer = self._form = self._held = None
+        self._came.clear()
 
     def _heed(self) -> None:
         self.listens = bool(self._receivers) and not self._paused

@@ -4,7 +4,10 @@ import { ask } from "./page.js";
 
 const MARKS_MS = 250;
 const KEPT = 40;
-const EARLY_S = 0.1;  // what was found may come before its picture: what is nearer in time is nearer in place
+const ROUNDED_S = 0.005;
+const LATES = 12;
+const SLACK_S = 0.1;
+const MOST_HELD_S = 1.5;
 const TEXT_PX = 13;
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -59,20 +62,41 @@ function draw(svg, found) {
   }
 }
 
+/** Seconds of video that have come and are not shown yet. */
+function ahead(video) {
+  const { buffered } = video;
+  return buffered.length ? buffered.end(buffered.length - 1) - video.currentTime : 0;
+}
+
+/**
+ * Have `video` play a little slower or faster until it is so far behind what has come that what is found in the
+ * newest picture is there when that is shown. `lates`: how late it was, seconds, the last few times.
+ */
+function hold(video, lates) {
+  if (!lates.length) return;
+  const [behind, wanted] = [ahead(video), Math.min(MOST_HELD_S, Math.max(...lates) + SLACK_S)];
+  const more = wanted - behind;
+  const rate = more > 3 * SLACK_S ? 0.75 : more > SLACK_S ? 0.9 : more < -2 * SLACK_S ? 1.1 : 1;
+  if (video.playbackRate !== rate) video.playbackRate = rate;
+}
+
 /** Keeps what was found in `svg`, each when `video` shows the picture in which it was. Gives what ends it. */
 export function overlay(video, svg) {
-  let [going, known, lag, drawn] = [true, [], null, null];
+  let [going, known, lates, drawn] = [true, [], [], null];
   const learn = async () => {
     if (!going) return;
-    const now = await ask("now.json").catch(() => ({}));
-    lag = now.video ? now.video.ts - now.video.at : null;
-    if (!now.objects) known = [];
-    else if (known.at(-1)?.ts !== now.objects.ts) known = [...known, now.objects].slice(-KEPT);
+    const { objects } = await ask("now.json").catch(() => ({}));
+    if (!objects) known = [];
+    else if (objects.at !== null && known.at(-1)?.ts !== objects.ts) {
+      known = [...known, objects].slice(-KEPT);
+      lates = [...lates, video.currentTime + ahead(video) - objects.at].slice(-LATES);
+    }
     setTimeout(learn, MARKS_MS);
   };
   const show = () => {
     if (!going) return;
-    const shown = known.filter((one) => lag !== null && one.ts <= lag + video.currentTime + EARLY_S).at(-1);
+    hold(video, lates);
+    const shown = known.filter((one) => one.at <= video.currentTime + ROUNDED_S).at(-1);
     if (shown !== drawn) draw(svg, shown);
     drawn = shown;
     requestAnimationFrame(show);
