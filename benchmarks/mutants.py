@@ -54,6 +54,7 @@ ROOMS = (
 NEAREST = {
     "edged/engines/tenancy.py": ["tests/engines/test_tenancy.py"],
     "edged/scene/motion.py": ["tests/scene/test_motion_by_hand.py"],
+    "edged/video/retention.py": ["tests/video/test_retention.py"],
     "edged/mqtt/handover.py": ["tests/durable/test_ledger.py", "tests/mqtt/camera/test_event_ledger.py"],
 }
 """Tests of files for which the mirror of the rooms has none, or too slow ones."""

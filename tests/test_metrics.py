@@ -55,6 +55,7 @@ def test_what_is_too_short_or_too_long_for_the_buckets_still_counts() -> None:
 def test_what_is_longer_than_the_last_bucket_is_told_as_the_longest_there_is() -> None:
     """134 seconds, and the maximum as it is."""
     histogram = filled([1e9, 1e9])
+    assert filled([134_200.0]).stats().max_ms == 134_200.0, "where the last bucket ends"
     assert histogram.percentile(0.5) == pytest.approx(134_000, rel=0.044)
     assert histogram.stats().max_ms == 1e9
 
