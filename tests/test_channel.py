@@ -210,6 +210,21 @@ def test_who_awaits_room_has_it_afterwards() -> None:
     assert len(refused) == 1
 
 
+def test_all_who_wait_are_told_one_after_the_other_and_nobody_is_where_nobody_waits() -> None:
+    channel: Channel[int] = Channel(1)
+    got: list[int] = []
+    takers = [waiting(lambda: got.append(channel.get())) for _ in range(2)]
+    for number in (0, 1):
+        channel.put(number, waits=True)
+    assert all(map(ended, takers))
+    channel.put(2, waits=True)
+    givers = [waiting(partial(channel.put, number, waits=True)) for number in (3, 4)]
+    got += [channel.get() for _ in range(3)]
+    assert all(map(ended, givers))
+    assert sorted(got) == [0, 1, 2, 3, 4]
+    assert (channel._takers, channel._givers) == (0, 0)  # noqa: SLF001
+
+
 def test_wake_ends_the_waiting_of_whoever_has_to_stop_and_of_nobody_else() -> None:
     channel: Channel[int] = Channel(1)
     halted = threading.Event()
