@@ -91,9 +91,8 @@ class Frame:
         return height
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """One object found in a frame."""
+class Detection(NamedTuple):
+    """One object found in a frame. A tuple, for twenty of them are made for every frame with ten objects."""
 
     class_id: int
     label: str
@@ -117,7 +116,7 @@ class Detection:
     """0..1, of ``sub_label``."""
 
     def followed(self, track: int, path: tuple[tuple[float, float], ...]) -> Detection:
-        """The same as a part of a track. By hand, for it is done to every object of every frame."""
+        """The same as a part of a track; by hand, as it is done to every object of every frame."""
         return Detection(
             self.class_id,
             self.label,

@@ -7,7 +7,7 @@ together across the seam where they are two ends of one object, and give way to 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -159,8 +159,7 @@ def _together(one: _Piece, other: _Piece, number: int, *, exact: bool) -> _Piece
             a.box, b.box, one.cut, other.cut, (min, min, max, max), strict=True
         )
     )
-    found = replace(
-        better,
+    found = better._replace(
         box=box,
         keypoints=_better_points(a.keypoints, b.keypoints),
         outline=_hull(a.outline, b.outline, exact=exact),
@@ -213,7 +212,7 @@ def _distinct(pieces: list[_Piece], *, exact: bool) -> Iterable[Detection]:
             scores[over] = max(scores[over], scores[number])
     for number in kept:
         found = pieces[number].found
-        yield found if found.score == scores[number] else replace(found, score=scores[number])
+        yield found if found.score == scores[number] else found._replace(score=scores[number])
 
 
 def _common(boxes: Floats) -> Floats:

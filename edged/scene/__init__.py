@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from edged.scene.tracks import Tracker, TrackRules
 from edged.scene.zones import Field, Ground, place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from edged.records import Box, Detection, Event, Frame
     from edged.scene.events import Story
@@ -89,7 +88,8 @@ class Scene:
         self._born: dict[int, float] = {}
         self._ground = Ground(rules.zones, rules.lines)
         self._chronicle = Chronicle(self._ground, rules.stationary_s, new_id)
-        self._crossings: dict[str, Counter[tuple[str, str]]] = {line.name: Counter() for line in rules.lines}
+        self._crossings: dict[str, dict[tuple[str, str], int]] = {line.name: {} for line in rules.lines}
+        """Totals by line; what was given away is never changed."""
         self._now = 0.0
         self._ahead_s = 0.0
         """What is added to the frames' clock, which begins anew when a file is replayed."""
@@ -120,8 +120,9 @@ class Scene:
         now = self._clock(frame)
         by_label: dict[str, list[Detection]] = {label: [] for label in self._trackers}
         picks = bool(self._areas or self._rules.masks)
+        width, height = frame.width, frame.height
         for found in detections:
-            if not picks or self._concerns(found, frame):
+            if not picks or self._concerns(found, width, height):
                 by_label.setdefault(found.label, []).append(found)
         kept: list[Detection] = []
         events: list[Event] = []
@@ -194,12 +195,12 @@ class Scene:
         self._now = frame.pts + self._ahead_s
         return self._now
 
-    def _concerns(self, found: Detection, frame: Frame) -> bool:
+    def _concerns(self, found: Detection, width: int, height: int) -> bool:
         """Whether a detection is looked at: large and small enough, and in no mask."""
         if found.label in self._areas:
             least, most = self._areas[found.label]
             x1, y1, x2, y2 = found.box
-            if not least <= (x2 - x1) * (y2 - y1) / (frame.width * frame.height) <= most:
+            if not least <= (x2 - x1) * (y2 - y1) / (width * height) <= most:
                 return False
         masks = self._masks.get(found.label)
         if masks is None:
@@ -207,8 +208,11 @@ class Scene:
             self._masks[found.label] = masks
         if not masks:
             return True
-        where = place(found.box, frame.width, frame.height)
-        return not any(mask.has(where) for mask in masks)
+        where = place(found.box, width, height)
+        for mask in masks:  # noqa: SIM110  # no generator for each box
+            if mask.has(where):
+                return False
+        return True
 
     def _follows(self, label: str) -> bool:
         """Whether there is an object of a label, in or out of sight."""
@@ -248,7 +252,10 @@ class Scene:
             story = self._chronicle.open[track.id]
             track.patience_s = _RESTS_S if story.stationary else None
             for name, direction in story.where.crossed[crossed:]:
-                self._crossings[name][direction, label] += 1
+                total = self._crossings[name]
+                crossing = direction, label
+                told = total | {crossing: total.get(crossing, 0) + 1}
+                self._crossings = self._crossings | {name: told}
         for track in tracker.gone:
             self._born.pop(track.id, None)
             # At the edge, where it was last seen or expected, it has left the frame.
@@ -272,7 +279,4 @@ class Scene:
             counts[label] = counts.get(label, 0) + 1
             for name in story.where.zones():
                 zones[name][label] = zones[name].get(label, 0) + 1
-        lines: Mapping[str, Mapping[tuple[str, str], int]] = {
-            name: dict(total) for name, total in self._crossings.items()
-        }
-        return Presence(counts, zones, lines)
+        return Presence(counts, zones, self._crossings)

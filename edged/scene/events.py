@@ -96,7 +96,7 @@ class Chronicle:
         story.top_score = max(story.top_score, track.score)
         where = place(box, width, height)
         # A smoothed box of who stops or turns at once goes on for a moment.
-        clear = _clear(track, box, frame, track.tremble.distance(box))
+        clear = _clear(track, box, width, height, track.tremble.distance(box))
         changes += self._ground.follow(now, label, where, clear, story.where)
         changes += self._rest(now, story, box)
         if _is_better(story, track.score, box, width, height):
@@ -123,7 +123,7 @@ class Chronicle:
         if before is not None:
             before.where.hand_on(story.where)
         crossed = self._ground.begin(
-            label, place(first, width, height), _clear(track, first, frame), story.where
+            label, place(first, width, height), _clear(track, first, width, height), story.where
         )
         self.open[track.id] = story
         self.started += 1
@@ -193,13 +193,13 @@ def _way(first: Box, second: Box) -> float:
     return math.hypot(x, second.y2 - first.y2) / max(heights)
 
 
-def _clear(track: Track, box: Box, frame: Frame, least: float = 0.0) -> tuple[float, float]:
+def _clear(track: Track, box: Box, width: int, height: int, least: float = 0.0) -> tuple[float, float]:
     """How far it must be from a line to be clear of it, as fractions of the frame's width and height.
 
     ``least`` is in pixels.
     """
     pixels = max(least, _CLEAR * track.tremble.heights * (box[3] - box[1]))
-    return pixels / frame.width, pixels / frame.height
+    return pixels / width, pixels / height
 
 
 def _walk(story: Story, where: tuple[float, float]) -> None:

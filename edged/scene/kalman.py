@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edged.records import Box
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,9 +45,10 @@ class Course:
         self._x, self._y, self._wide, self._high = centred(box)
         self._across = self._down = self._grows = self._rises = 0.0
         """Speeds of the four, a second."""
-        self._spread = _squared(2 * MEASURED * self._high)
+        spread, pace = 2 * MEASURED * self._high, SPEED * self._high
+        self._spread = spread * spread
         self._both = 0.0
-        self._pace = _squared(SPEED * self._high)
+        self._pace = pace * pace
         """The covariance, which is one for all four: of the place, of place and speed, of the speed."""
 
     def predict(self, elapsed_s: float, *, missed: bool = False, rests: bool = False) -> None:
@@ -59,15 +62,16 @@ class Course:
         wide, high = self._wide + elapsed_s * self._grows, self._high + elapsed_s * self._rises
         self._wide = max(1.0, wide)
         self._high = high = max(1.0, high)
+        wanders, turns = WANDERS * high, TURNS * high
         both, pace = self._both, self._pace
-        self._spread += 2 * elapsed_s * both + elapsed_s**2 * pace + elapsed_s * _squared(WANDERS * high)
+        self._spread += 2 * elapsed_s * both + elapsed_s**2 * pace + elapsed_s * (wanders * wanders)
         self._both = both + elapsed_s * pace
-        self._pace = pace + elapsed_s * _squared(TURNS * high)
+        self._pace = pace + elapsed_s * (turns * turns)
 
     def correct(self, box: Sequence[float], score: float) -> None:
         """Take in where it was seen: x1, y1, x2, y2, and how good that is, 0..1."""
-        spread, both = self._spread, self._both
-        total = spread + _squared(MEASURED * self._high) * (1.0 + DOUBT * (0.5 - score))
+        spread, both, measured = self._spread, self._both, MEASURED * self._high
+        total = spread + measured * measured * (1.0 + DOUBT * (0.5 - score))
         gain, drift = spread / total, both / total
         self._pace -= both * drift
         self._both = both - spread * drift
@@ -92,10 +96,10 @@ class Course:
         self._across = self._down = self._grows = self._rises = 0.0
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
-        """Corners x1, y1, x2, y2 in pixels."""
+    def box(self) -> Box:
+        """Where it is, in pixels."""
         x, y, across, down = self._x, self._y, self._wide / 2, self._high / 2
-        return x - across, y - down, x + across, y + down
+        return Box(x - across, y - down, x + across, y + down)
 
 
 def centred(box: Sequence[float]) -> tuple[float, float, float, float]:
@@ -103,7 +107,3 @@ def centred(box: Sequence[float]) -> tuple[float, float, float, float]:
     x1, y1, x2, y2 = box
     wide, high = x2 - x1, y2 - y1
     return (x1 + x2) / 2, (y1 + y2) / 2, max(1.0, wide), max(1.0, high)
-
-
-def _squared(value: float) -> float:
-    return value * value

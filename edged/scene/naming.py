@@ -72,7 +72,7 @@ class FinerNames:
     def detections(self, detections: tuple[Detection, ...]) -> tuple[Detection, ...]:
         """Detections with the finer labels of their objects."""
         return tuple(
-            replace(found, sub_label=known.label, sub_score=known.score)
+            found._replace(sub_label=known.label, sub_score=known.score)
             if found.track is not None and (known := self._objects.get(found.track)) and known.label
             else found
             for found in detections

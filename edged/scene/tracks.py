@@ -154,7 +154,7 @@ class Tracker:
             track.course.correct(boxes[column], scores[column])
             track.tremble.take(now, boxes[column])
         for track in self.tracks:
-            track.box = Box._make(track.course.box)
+            track.box = track.course.box
         self._part(found, boxes)
         self._take(now, found, scores)
         began = self._begin(now, found, boxes, scores)
@@ -265,8 +265,8 @@ class Tracker:
         self.refused += len(doubles[room:])
         for column, double in doubles[:room]:
             score, course = scores[column], Course(boxes[column])
-            first, box = Box._make(boxes[column]), Box._make(course.box)
-            track = Track(next(self._ids), now, now, score, first, box, course)
+            first = Box._make(boxes[column])
+            track = Track(next(self._ids), now, now, score, first, course.box, course)
             track.scores.append(score)
             track.tremble.take(now, first)
             track.trust = score

@@ -98,7 +98,7 @@ def test_the_pages_say_what_a_second_model_says() -> None:
     with serving() as sink, open_browser() as browser:
         sink.state(RUNNING)
         seen = result(0, pts=0.0, ts=START, seen=True)
-        named = [replace(found, sub_label="robin", sub_score=0.8) for found in seen.detections]
+        named = [found._replace(sub_label="robin", sub_score=0.8) for found in seen.detections]
         sink.send(replace(seen, detections=tuple(named)))
         sink.tell([replace(event(1), sub_label="robin", sub_score=0.8), event(2)])
         browser.go(sink.url)

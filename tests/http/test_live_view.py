@@ -131,7 +131,7 @@ def test_objects_say_what_they_are_more_exactly(sink: HttpSink) -> None:
     sink.state(RUNNING)
     seen = result(0, pts=0.0, ts=START, seen=True)
     (found,) = seen.detections
-    named = dataclasses.replace(found, sub_label="robin", sub_score=0.8)
+    named = found._replace(sub_label="robin", sub_score=0.8)
     sink.send(dataclasses.replace(seen, detections=(named, found)))
     items = json.loads(get(sink, "/live.json")[2])["objects"]["items"]
     assert [item.get("sub_label") for item in items] == ["robin", None]

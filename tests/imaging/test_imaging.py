@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -290,7 +289,7 @@ def test_labels_stay_inside_the_frame(box: tuple[int, ...]) -> None:
 def test_the_tag_says_what_it_is_more_exactly() -> None:
     bird = detection(0, 200, 150, 400, 300, label="bird")
     drawn = []
-    for one in (replace(bird, sub_label="robin"), replace(bird, label="robin"), bird):
+    for one in (bird._replace(sub_label="robin"), bird._replace(label="robin"), bird):
         image = np.zeros((360, 640, 3), np.uint8)
         annotate(image, [one])
         drawn.append(image)
@@ -317,8 +316,7 @@ def test_draws_what_is_known_beyond_the_box() -> None:
     annotate(
         image,
         [
-            replace(
-                detection(5, 200, 150, 400, 300),
+            detection(5, 200, 150, 400, 300)._replace(
                 keypoints=points,
                 skeleton=((0, 1), (1, 2)),
                 outline=((210, 160), (390, 160), (390, 290)),
@@ -398,8 +396,8 @@ def test_of_a_frame_outside_the_region_all_is_looked_at() -> None:
 
 def test_the_way_of_an_object_is_drawn_in_its_colour_and_a_place_alone_is_none() -> None:
     image = np.zeros((200, 400, 3), np.uint8)
-    walked = replace(detection(0, 300, 20, 340, 100), track=7, path=((0.1, 0.9), (0.1, 0.5)))
-    stood = replace(detection(0, 300, 120, 340, 180), track=8, path=((0.2, 0.9),))
+    walked = detection(0, 300, 20, 340, 100)._replace(track=7, path=((0.1, 0.9), (0.1, 0.5)))
+    stood = detection(0, 300, 120, 340, 180)._replace(track=8, path=((0.2, 0.9),))
     annotate(image, [walked, stood])
     assert image[150, 40].tolist() == list(class_colour(7)), "from its first place to the second"
     assert image[100, 180].tolist() == list(class_colour(7)), "and to where it stands now"

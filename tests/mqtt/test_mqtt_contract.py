@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,8 +55,7 @@ def test_what_only_some_models_tell_is_there_only_with_them() -> None:
     """Points and outline are fields of their own; without them an object has the fields it always had."""
     plain = {"label", "class_id", "score", "box", "track"}
     assert detections()["detections"][0].keys() == plain
-    shaped = replace(
-        rig.PERSON,
+    shaped = rig.PERSON._replace(
         keypoints=(Keypoint(1.234, -2.0, 0.98765),),
         outline=((1.0, 2.0), (3.0, 4.0), (1.0, 4.0)),
     )

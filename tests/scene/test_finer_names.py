@@ -14,7 +14,7 @@ STARTS, ENDS = (
     for kind in ("start", "end")
 )
 ID = STARTS[0].track
-SEEN = replace(person(300), track=ID)
+SEEN = person(300)._replace(track=ID)
 
 
 def known(*tracks: int) -> FinerNames:
@@ -27,8 +27,8 @@ def test_only_who_is_confirmed_and_has_a_label_of_the_model_is_looked_at() -> No
     names = known(ID)
     assert names.due([SEEN], {"person"}, 5.0) is SEEN
     assert names.due([SEEN], {"bird"}, 5.0) is None
-    assert names.due([replace(SEEN, track=None)], {"person"}, 5.0) is None
-    assert names.due([replace(SEEN, track=ID + 1)], {"person"}, 5.0) is None
+    assert names.due([SEEN._replace(track=None)], {"person"}, 5.0) is None
+    assert names.due([SEEN._replace(track=ID + 1)], {"person"}, 5.0) is None
     assert names.due([], {"person"}, 5.0) is None
     names.meet(ENDS)
     assert names.due([SEEN], {"person"}, 5.0) is SEEN, "until it parts"
@@ -62,7 +62,7 @@ def test_five_looks_are_enough() -> None:
 
 def test_who_had_the_fewest_looks_is_next_and_then_who_has_waited_longest() -> None:
     names = known(1, 2, 3)
-    first, second, third = (replace(SEEN, track=track) for track in (1, 2, 3))
+    first, second, third = (SEEN._replace(track=track) for track in (1, 2, 3))
     assert names.due([second, first], {"person"}, 0.5) is second, "whoever comes first, if all else is equal"
     names.learn(1, None, 1.0)
     names.learn(2, None, 5.0)
@@ -73,15 +73,15 @@ def test_who_had_the_fewest_looks_is_next_and_then_who_has_waited_longest() -> N
 
 def test_the_best_of_several_looks_is_told_of_every_detection_and_event() -> None:
     names = known(ID)
-    stranger = replace(SEEN, track=ID + 1)
+    stranger = SEEN._replace(track=ID + 1)
     other = replace(STARTS[0], track=ID + 1)
     assert names.detections((SEEN, stranger)) == (SEEN, stranger)
     assert names.events((STARTS[0], other)) == (STARTS[0], other)
     for moment, seen in enumerate([("robin", 0.5), ("wren", 0.7), ("robin", 0.7), ("tit", 0.6), None]):
         names.learn(ID, seen, float(moment))
-    untracked = replace(SEEN, track=None)
+    untracked = SEEN._replace(track=None)
     told = names.detections((SEEN, stranger, untracked))
-    assert told == (replace(SEEN, sub_label="wren", sub_score=0.7), stranger, untracked)
+    assert told == (SEEN._replace(sub_label="wren", sub_score=0.7), stranger, untracked)
     assert names.events((STARTS[0], other)) == (
         replace(STARTS[0], sub_label="wren", sub_score=0.7),
         other,
