@@ -281,10 +281,11 @@ def _recorded(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    from edged.mqtt.link import probe  # noqa: PLC0415
+    from edged.mqtt.link import credentials  # noqa: PLC0415
+    from edged.mqtt.one_shot import probe  # noqa: PLC0415
 
     try:
-        return probe.check(settings)
+        return probe.check(credentials.access_for(settings))
     except SinkError as error:  # a broker that is away ends no run: it is one more thing that does not answer
         raise DeviceError(error.problem, hint=error.hint) from error
 

@@ -88,7 +88,7 @@ def _read(paths: Sequence[Path], *, follow: bool) -> None:
 def _hear(settings: Settings) -> None:
     """Until somebody interrupts; a lost broker is told and sought again."""
     from edged.mqtt.link import credentials  # noqa: PLC0415
-    from edged.mqtt.link.visit import visit  # noqa: PLC0415  # a bad setting is told before this is imported
+    from edged.mqtt.one_shot.visit import visit  # noqa: PLC0415  # a bad setting is told before this is imported
 
     # The broker chooses the id: the daemon has its own.
     access = dataclasses.replace(credentials.access_for(settings), client_id="")

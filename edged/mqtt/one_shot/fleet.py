@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edged.mqtt.link.visit import visit
+from edged.mqtt.one_shot.visit import visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edged.contract.topics import Topics
 from edged.errors import EdgedError, SourceError
 from edged.mqtt.home.discovery import config_topic, node_id
-from edged.mqtt.link.visit import visit
+from edged.mqtt.one_shot.visit import visit
 from edged.mqtt.retained import leftovers
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from edged.contract.topics import NodeTopics
 from edged.errors import ConfigError, EdgedError, SourceError
 from edged.metrics import Delivery
 from edged.mqtt.link import credentials
-from edged.mqtt.link.visit import visit
+from edged.mqtt.one_shot.visit import visit
 from edged.records import State
 from edged.settings.systemd import service_manager
 

@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 
 from edged.errors import ConfigError, SinkError
 from edged.metrics import Meter
-from edged.mqtt.link import credentials, probe
+from edged.mqtt.link import credentials
 from edged.mqtt.link.client import BrokerAccess
-from edged.mqtt.link.probe import check
+from edged.mqtt.one_shot.probe import check
 from edged.settings.broker import Broker, parse_url
 
 if TYPE_CHECKING:
@@ -98,7 +98,10 @@ def settings(broker: Mosquitto, **changes: Any) -> Any:
 
 
 def test_the_check_says_that_all_is_well(mosquitto: Mosquitto) -> None:
-    assert check(settings(mosquitto)) == f"the broker mqtt://127.0.0.1:{mosquitto.port} takes us, MQTT 5"
+    assert (
+        check(credentials.access_for(settings(mosquitto)))
+        == f"the broker mqtt://127.0.0.1:{mosquitto.port} takes us, MQTT 5"
+    )
 
 
 def test_the_check_leaves_a_running_daemon_alone(mosquitto: Mosquitto, boot_id: str) -> None:
@@ -106,7 +109,7 @@ def test_the_check_leaves_a_running_daemon_alone(mosquitto: Mosquitto, boot_id: 
     sink.open()
     with Subscriber(mosquitto.port, TOPICS.availability) as subscriber:
         subscriber.wait_for(TOPICS.availability, b"online")
-        check(settings(mosquitto))
+        check(credentials.access_for(settings(mosquitto)))
         time.sleep(0.3)
         sink.close()
         subscriber.wait_for(TOPICS.availability, b"offline")
@@ -154,7 +157,7 @@ def test_a_refusal_says_who_was_refused_and_what_to_check(
 ) -> None:
     target = dataclasses.replace(as_user(guarded, username, password), version=version)
     with pytest.raises(SinkError) as caught:
-        probe.probe(target, timeout_s=5)
+        check(target, timeout_s=5)
     assert who in str(caught.value)
     assert "EDGED_MQTT_PASSWORD_FILE" in str(caught.value)
     assert SECRET not in str(caught.value)
@@ -201,7 +204,7 @@ def test_tls_with_a_ca_and_a_client_certificate(certificates: Path, tmp_path: Pa
             cert=certificates / "client.pem",
             key=certificates / "client.key",
         )
-        assert "over TLS" in probe.probe(target, timeout_s=5)
+        assert "over TLS" in check(target, timeout_s=5)
         sink = rig.sink(target, TOPICS, meter=Meter(), boot_id=boot_id)
         sink.open()
         files = {"cafile": "ca.pem", "cert": "client.pem", "key": "client.key"}
@@ -220,18 +223,18 @@ def test_tls_with_a_ca_and_a_client_certificate(certificates: Path, tmp_path: Pa
 def test_tls_failures_are_told_apart(certificates: Path, tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "tls", listener=tls_listener(certificates, client=True)) as broker:
         with pytest.raises(SinkError, match=r"not trusted: .*EDGED_MQTT_CA"):
-            probe.probe(tls_access(broker, ca=certificates / "other.pem"), timeout_s=5)
+            check(tls_access(broker, ca=certificates / "other.pem"), timeout_s=5)
         with pytest.raises(SinkError, match=r"not trusted: .*mismatch.*[^A]Write a name in EDGED_MQTT_URL"):
-            probe.probe(tls_access(broker, "127.0.0.1", ca=certificates / "ca.pem"), timeout_s=5)
+            check(tls_access(broker, "127.0.0.1", ca=certificates / "ca.pem"), timeout_s=5)
         with pytest.raises(SinkError, match=r"_CERT"):
-            probe.probe(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=5)
+            check(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=5)
         with pytest.raises(SinkError, match="write mqtts://"):
-            probe.probe(rig.access(broker.broker), timeout_s=5)
+            check(rig.access(broker.broker), timeout_s=5)
     with (
         Mosquitto(tmp_path / "plain") as broker,
         pytest.raises(SinkError, match=r"[cC]heck that th(e|is) port speaks TLS"),
     ):
-        probe.probe(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=5)
+        check(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=5)
 
 
 @pytest.mark.parametrize(
@@ -274,14 +277,14 @@ def test_a_certificate_of_another_time_is_told(
         Mosquitto(tmp_path / "tls", listener=listener) as broker,
         pytest.raises(SinkError, match=hint) as told,
     ):
-        probe.probe(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=5)
+        check(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=5)
     assert "EDGED_MQTT_CA" not in str(told.value)
 
 
 def test_a_broker_that_is_not_there_is_told_apart() -> None:
     def failure(url: str, timeout: float = 1.0) -> str:
         with pytest.raises(SinkError) as caught:
-            probe.probe(rig.access(parse_url(url)), timeout_s=timeout)
+            check(rig.access(parse_url(url)), timeout_s=timeout)
         return str(caught.value)
 
     assert "nothing listens at" in failure(f"mqtt://127.0.0.1:{rig.free_port()}")
@@ -306,7 +309,7 @@ def test_a_server_that_speaks_no_mqtt_is_told() -> None:
 
         threading.Thread(target=answer, daemon=True).start()
         with pytest.raises(SinkError, match="hung up without an answer"):
-            probe.probe(target, timeout_s=2)
+            check(target, timeout_s=2)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from edged.contract.topics import Topics
 from edged.metrics import Meter
-from edged.mqtt.link import probe
+from edged.mqtt.one_shot import probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ def test_a_check_costs_a_running_node_a_moment(tmp_path: Path, boot_id: str) -> 
         sink.open()
         for times in range(1, 4):
             assert rig.until(partial(_connected, logs, times), 10)
-            assert "takes us" in probe.probe(_account(broker), timeout_s=5.0)
+            assert "takes us" in probe.check(_account(broker), timeout_s=5.0)
         assert rig.until(partial(_connected, logs, 4), 15)
         assert rig.until(lambda: not sink.problem)
         sink.close()

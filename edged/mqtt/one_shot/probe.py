@@ -6,36 +6,22 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from edged.errors import SinkError, SourceError
-from edged.mqtt.link import credentials
-from edged.mqtt.link.visit import visit
+from edged.mqtt.one_shot.visit import visit
 
 if TYPE_CHECKING:
     from edged.mqtt.link.client import BrokerAccess
-    from edged.settings.declared import Settings
 
 
-def check(settings: Settings, *, timeout_s: float = 5.0) -> str:
-    """Connect as the daemon would, under another client id, so that a running one is left alone.
+def check(target: BrokerAccess, *, timeout_s: float = 5.0) -> str:
+    """Connect as the daemon would, under another client id, so that a running one is left alone; a sentence.
 
     A broker that takes the user name for the client id (``use_username_as_clientid``) ends the session of
     the running one all the same: it comes back within a second or two, and nothing of its is lost.
 
-    Args:
-        settings: with a broker.
-        timeout_s: seconds to wait for its answer.
-
-    Returns:
-        A sentence.
-
     Raises:
-        SinkError: the broker cannot be reached, does not answer or refuses us; says which, and the hint.
-        ConfigError: the password or a certificate cannot be read.
+        SinkError: the broker cannot be reached, does not answer within ``timeout_s`` or refuses us; says
+            which, and the hint.
     """
-    return probe(credentials.access_for(settings), timeout_s=timeout_s)
-
-
-def probe(target: BrokerAccess, *, timeout_s: float) -> str:
-    """As :func:`check`."""
     target = dataclasses.replace(target, client_id=f"{target.client_id}-check")
     try:
         visit(target, (), take=lambda _: None, enough=lambda _: True, connect_s=timeout_s)
