@@ -137,7 +137,9 @@ def test_no_more_goes_than_is_missing(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_missing_is_what_our_own_segments_would_not_give_back(tmp_path: Path) -> None:
+def test_what_is_missing_is_what_our_own_segments_would_not_give_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for minute in range(2):
         store(tmp_path, f"2026-11-23T03-{minute:02d}-00Z.mp4", 1 << 40)
     store(tmp_path, "holiday.mp4", 1 << 40)
@@ -145,6 +147,8 @@ def test_what_is_missing_is_what_our_own_segments_would_not_give_back(tmp_path: 
     for more, missing in ((1, False), (3, True)):
         retention = Retention(tmp_path, budget=None, reserve=free + (more << 40))
         assert (retention.missing() > 0) is missing
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    assert Retention(tmp_path, budget=None, reserve=5 << 40).missing() == (3 << 40) - 1000
     assert len(list(tmp_path.iterdir())) == 3, "nothing is deleted to find it out"
 
 
