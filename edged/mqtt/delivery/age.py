@@ -51,6 +51,6 @@ class AgeClock:
 def _this_boot() -> str:
     """The id that the kernel gave this boot of the machine."""
     try:
-        return _BOOT_ID.read_text("ascii").strip()
+        return _BOOT_ID.read_bytes().decode().strip()
     except OSError:
         return ""

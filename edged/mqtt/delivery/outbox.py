@@ -6,6 +6,7 @@ a topic where only the newest matters: a newer one takes the place of one that s
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -58,8 +59,8 @@ class Outbox:
         """The side of the spool's thread."""
         self._made = 0
         self._acknowledged = 0
-        self._overflowed = float("-inf")
-        self._hope_until = float("inf")
+        self._overflowed = -math.inf
+        self._hope_until = math.inf
 
     # For who makes messages.
 
@@ -157,7 +158,7 @@ class Outbox:
         with self._lanes.room:
             self._lanes.attached = True
             self.disk.due.set()
-            self._hope_until = float("inf")
+            self._hope_until = math.inf
             self._renew()
             self._lanes.values.hold(last)
 
@@ -176,7 +177,7 @@ class Outbox:
     def detach(self) -> None:
         """The connection is gone: what it had not acknowledged is due again, before everything newer."""
         with self._lanes.room:
-            if self._lanes.attached or self._hope_until == float("inf"):  # else it was hopeless before
+            if self._lanes.attached or self._hope_until == math.inf:  # else it was hopeless before
                 self._hope_until = self._clock() + _GRACE_S
             self._lanes.attached = False
             self._lanes.values.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -142,7 +143,7 @@ class Spooler:
     def _step(self, spool: Spool, *, everything: bool) -> None:
         now = self._clock()
         if now >= self._full_until or everything:
-            self._write(spool, float("inf") if everything else now - PATIENCE_S)
+            self._write(spool, math.inf if everything else now - PATIENCE_S)
             if now >= self._remove_at or everything:
                 self._remove_at = now + PATIENCE_S
                 self._remove(spool)
