@@ -1,19 +1,24 @@
 """What doing less saves: a quiet camera with the motion gates and without (benchmarks/less.md, docs/less.md).
 
     python benchmarks/less.py ../shared > benchmarks/less.md
+    python benchmarks/less.py ../shared --before CHECKOUT --parts quiet    # against another state of the code
 
 The real thing: the ``edged`` command, and a stream of 720p H.264, 30 frames/s and a keyframe every two
 seconds, served over HTTP on loopback: an empty car park, one picture over and over with the noise of a
 sensor, encoded as a camera does it that may vary its bit rate, and as one that may not. Runs with and without
-the gates take turns, so that what else the machine does hits all; what counts are ratios. How soon something
-that moves is found is measured live, too: a zebra steps into such a stream, so large that the model finds it
-in every picture. The time runs from when the first packet with it is sent to when the result with it is made.
+the gates take turns, so that what else the machine does hits all; what counts are ratios. How soon
+something that moves is found is measured live, too: a zebra steps into such a stream for a second, and
+again when nothing has moved for some, so large that the model finds it in every picture. The time runs from
+when the first packet with it is sent to when the result with it is made. What decoding takes by itself
+depends on how often it is called; so it is measured as packets come, one by one and six at once, in this
+process, which does nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import signal
@@ -24,7 +29,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -42,8 +47,13 @@ FPS = 5
 ZEBRA = "images/000000000034.jpg"
 _CLIP_S = 8
 _LIGHT_CLIP_S = 24
-_STEPS_IN_S = 16.5
-"""When the zebra steps in, in seconds of the clip; the end is two seconds later."""
+_STEPS_IN = (495, 679, 866, 1052, 1239)
+"""Frames of the clip with which the zebra steps in, each at another distance from a keyframe and a look."""
+_STAYS_S = 1.0
+_DECODING_S = 4.0
+"""How long decoding as packets come is measured."""
+_RATE = 30
+PARTS = ("quiet", "constant", "light", "zebra")
 CAMERAS = {
     "variable": "-crf 25 -maxrate 4M -bufsize 4M",
     "constant": "-b:v 3M -maxrate 3M -bufsize 3M",
@@ -65,6 +75,8 @@ class Run:
 
     share: float
     """CPU time over wall time: share of one core."""
+    wake_ups: float
+    """How often a second a thread went on that had waited."""
     ledger: dict[str, Any]
 
     @property
@@ -81,6 +93,9 @@ def main() -> None:
     parser.add_argument("shared", type=Path, help="folder with models/, clips/ and images/")
     parser.add_argument("--seconds", type=float, default=8.0, help="of a run (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each kind (default: %(default)s)")
+    parser.add_argument("--clips", type=Path, help="folder in which clips are kept for the next run")
+    parser.add_argument("--before", type=Path, help="a checkout of other code, which takes turns")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which (default: all)")
     options = parser.parse_args()
     shared: Path = options.shared.resolve()
     load = os.getloadavg()[0]
@@ -94,82 +109,104 @@ def main() -> None:
         f"kind in turns, medians. The machine was shared, its load when it began was {load:.1f}: compare the"
     )
     print("ratios, not the figures.\n")
-    with tempfile.TemporaryDirectory() as folder:
-        for camera in CAMERAS:
-            clip = quiet_clip(shared / CLIP, Path(folder) / f"{camera}.ts", camera)
-            costs(camera, clip, shared / MODEL, options)
-        storms(shared, Path(folder), options.rounds)
-        clip = quiet_clip(shared / CLIP, Path(folder) / "zebra.ts", "variable", zebra=shared / ZEBRA)
-        delays(clip, shared / MODEL, options.rounds)
+    trees = {"": Path(__file__).parent.parent}
+    if options.before is not None:
+        trees = {"before": options.before.resolve(), "now": trees[""]}
+    with tempfile.TemporaryDirectory() as passing:
+        folder = options.clips or Path(passing)
+        for part, camera in zip(PARTS, CAMERAS, strict=False):
+            if part in options.parts:
+                clip = quiet_clip(shared / CLIP, folder / f"{camera}.ts", camera)
+                costs(camera, clip, shared / MODEL, options, trees)
+        if "light" in options.parts:
+            storms(shared, folder, options.rounds, [*trees.values()][-1])
+        if "zebra" in options.parts:
+            for camera in CAMERAS:
+                clip = quiet_clip(shared / CLIP, folder / f"zebra-{camera}.ts", camera, zebra=shared / ZEBRA)
+                delays(camera, clip, shared / MODEL, options.rounds, trees)
 
 
-def costs(camera: str, clip: Path, model: Path, options: argparse.Namespace) -> None:
+def costs(camera: str, clip: Path, model: Path, options: argparse.Namespace, trees: dict[str, Path]) -> None:
     """Measure what a quiet stream takes, and print it."""
-    runs: dict[str, list[Run]] = {"off": [], "pixels": [], "packets": []}
-    decoding = decoding_share(clip)
+    motions = ("off", "pixels", "packets") if len(trees) == 1 else ("pixels", "packets")
+    runs: dict[tuple[str, str], list[Run]] = {(motion, tree): [] for motion in motions for tree in trees}
+    alone = {at_once: [decoding_share(clip, at_once)] for at_once in (0, 1, 6)}
     for _ in range(options.rounds):
-        for motion, done in runs.items():
-            done.append(measure(clip, model, motion, options.seconds))
-    share = {motion: statistics.median(run.share for run in done) for motion, done in runs.items()}
-    told = [run.ledger for run in runs["pixels"]]
-    still, seen = sum(one["still"] for one in told), sum(one["inferred"] for one in told)
-    closed = all(run.closes for done in runs.values() for run in done)
-    packets = [run.ledger for run in runs["packets"]]
-    quiet = sum(one["dropped"].get("quiet", 0) for one in packets)
+        for (motion, tree), done in runs.items():
+            done.append(measure(clip, model, motion, options.seconds, trees[tree]))
+    for at_once, shares in alone.items():
+        shares.append(decoding_share(clip, at_once))
     rate = clip.stat().st_size * 8e-6 / _CLIP_S
     print(f"## A camera of {camera} bit rate: {rate:.1f} Mbit/s\n")
-    print("| what | measured |\n| --- | --- |")
-    print(f"| decoding alone, share of a core | {100 * decoding:.1f} % |")
-    print(f"| EDGED_MOTION=off | {100 * share['off']:.1f} % |")
-    print(f"| EDGED_MOTION=pixels (wanted: 7 % on a quiet machine) | {100 * share['pixels']:.1f} % |")
-    print(f"| EDGED_MOTION=packets (wanted: 3 %) | {100 * share['packets']:.1f} % |")
-    print(f"| pixels over off | {share['pixels'] / share['off']:.2f} |")
-    print(f"| packets over off | {share['packets'] / share['off']:.2f} |")
-    beyond = (share["pixels"] - decoding) / (share["off"] - decoding)
-    print(f"| pixels over off, beyond decoding | {beyond:.2f} |")
+    print("| what | measured: the median, and each run |\n| --- | --- |")
+    for at_once, how in ((0, "back to back"), (1, "each packet when it comes"), (6, "six packets at once")):
+        print(f"| decoding alone, {how}, first and last | {shown(alone[at_once])} |")
+    wanted = {"off": "", "pixels": " (wanted: 7 %)", "packets": " (wanted: 3 %)"}
+    for (motion, tree), done in runs.items():
+        print(f"| EDGED_MOTION={motion}{wanted[motion]} {tree} | {shown([run.share for run in done])} |")
+    for (motion, tree), done in runs.items():
+        often = statistics.median(run.wake_ups for run in done)
+        print(f"| wake-ups a second, of all threads, {motion} {tree} | {often:.0f} |")
+    last = [*trees][-1]
+    told = [run.ledger for run in runs["pixels", last]]
+    still, seen = sum(one["still"] for one in told), sum(one["inferred"] for one in told)
     print(f"| frames that the model did not get, pixels | {still} of {still + seen} |")
+    packets = [run.ledger for run in runs["packets", last]]
+    quiet = sum(one["dropped"].get("quiet", 0) for one in packets)
     captured = sum(one["captured"] for one in packets)
     print(f"| frames that were left out as quiet, packets | {quiet} of {captured} |")
+    closed = all(run.closes for done in runs.values() for run in done)
     print(f"| the account of the frames closes | {'in all runs' if closed else 'NOT in all runs'} |\n")
 
 
-def storms(shared: Path, folder: Path, rounds: int) -> None:
+def shown(shares: list[float]) -> str:
+    """The median and all of them."""
+    return f"{100 * statistics.median(shares):.1f} %: " + ", ".join(f"{100 * share:.1f}" for share in shares)
+
+
+def storms(shared: Path, folder: Path, rounds: int, tree: Path) -> None:
     """Count inferences where only the light changes, and print them."""
     print(f"## Only the light changes, {_STORM_S:g} s live\n")
     print("| light | EDGED_MOTION | frames that came | frames that the model got, each run |")
     print("| --- | --- | --- | --- |")
-    for light, factor in LIGHTS.items():
-        clip = quiet_clip(shared / CLIP, folder / "light.ts", "variable", light=factor)
+    for number, (light, factor) in enumerate(LIGHTS.items()):
+        clip = quiet_clip(shared / CLIP, folder / f"light-{number}.ts", "variable", light=factor)
         for motion in ("pixels", "packets"):
-            told = [measure(clip, shared / MODEL, motion, _STORM_S).ledger for _ in range(rounds)]
+            told = [measure(clip, shared / MODEL, motion, _STORM_S, tree).ledger for _ in range(rounds)]
             came = statistics.median(one["captured"] for one in told)
             print(f"| {light} | {motion} | {came:.0f} | {', '.join(str(one['inferred']) for one in told)} |")
     print()
 
 
-def delays(clip: Path, model: Path, rounds: int) -> None:
+def delays(camera: str, clip: Path, model: Path, rounds: int, trees: dict[str, Path]) -> None:
     """Measure how soon something is found, and print it."""
-    print("## How soon a zebra that steps in is in a result\n")
-    print("| EDGED_MOTION | seconds, each run |\n| --- | --- |")
-    found: dict[str, list[float]] = {"off": [], "pixels": [], "packets": []}
+    print(f"## How soon a zebra that steps in is in a result, {camera} bit rate\n")
+    print("| EDGED_MOTION | seconds, each time |\n| --- | --- |")
+    motions = ("off", "pixels", "packets") if len(trees) == 1 else ("pixels", "packets")
+    found: dict[tuple[str, str], list[float]] = {(motion, tree): [] for motion in motions for tree in trees}
     for _ in range(rounds):
-        for motion, seconds in found.items():
-            seconds.append(delay(clip, model, motion))
+        for motion, tree in found:
+            found[motion, tree] += delay(clip, model, motion, trees[tree])
     wanted = {"off": "", "pixels": " (wanted: 0.3)", "packets": " (wanted: 0.6)"}
-    for motion, seconds in found.items():
-        print(f"| {motion}{wanted[motion]} | {', '.join(f'{one:.2f}' for one in seconds)} |")
+    for (motion, tree), seconds in found.items():
+        print(f"| {motion}{wanted[motion]} {tree} | {', '.join(f'{one:.2f}' for one in seconds)} |")
+    print()
 
 
 def quiet_clip(
     source: Path, target: Path, camera: str, *, zebra: Path | None = None, light: str = ""
 ) -> Path:
     """One picture of the clip, again and again, with noise that differs; a zebra may step in and walk."""
+    if target.exists():
+        return target
     scene = "[0:v]select=eq(n\\,20),loop=-1:1,setpts=N/30/TB,scale=1280:720"
     inputs, seconds, noise = ["-i", str(source)], float(_CLIP_S), 5 if camera == "variable" else 8
     if zebra is not None:
         inputs += ["-i", str(zebra)]
-        seconds = _STEPS_IN_S + 2
-        walk = f"overlay=x=400+60*(t-{_STEPS_IN_S}):y=150:enable=gte(t\\,{_STEPS_IN_S})"
+        seconds = _STEPS_IN[-1] / _RATE + 2
+        begin = [f"{(frame - 0.5) / _RATE:.4f}" for frame in _STEPS_IN]
+        there = "+".join(f"between(t\\,{one}\\,{one}+{_STAYS_S})" for one in begin)
+        walk = f"overlay=x=400+60*mod(t\\,1):y=150:enable={there}"
         scene += f"[scene];[1:v]scale=640:425[zebra];[scene][zebra]{walk}"
     if light:
         seconds = float(_LIGHT_CLIP_S)
@@ -185,52 +222,76 @@ def run_ffmpeg(*arguments: str) -> None:
     subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-y", *arguments], check=True)
 
 
-def decoding_share(clip: Path) -> float:
-    """What decoding every frame of the stream takes of a core, in one thread as edged does it."""
+def decoding_share(clip: Path, at_once: int) -> float:
+    """What decoding the stream takes of a core, in one thread as edged does it.
+
+    Args:
+        clip: the stream.
+        at_once: so many packets are decoded when the last of them has come; 0: all of them, back to back.
+    """
     with av.open(str(clip)) as container:
-        container.streams.video[0].codec_context.thread_count = 1
-        began = time.process_time()
-        count = sum(1 for _ in container.decode(video=0))
-    return 30 * (time.process_time() - began) / count
+        context = container.streams.video[0].codec_context
+        context.thread_count = 1
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        packets = packets[: round(_RATE * _DECODING_S)] if at_once else packets
+        began, cpu = time.monotonic(), time.process_time()
+        for number, packet in enumerate(packets, start=1):
+            if at_once and number % at_once == 1 % at_once:
+                due = began + (number + at_once - 1) / _RATE
+                time.sleep(max(0.0, due - time.monotonic()))
+            context.decode(packet)
+        return _RATE * (time.process_time() - cpu) / len(packets)
 
 
-def measure(clip: Path, model: Path, motion: str, seconds: float) -> Run:
-    """Run the daemon on the stream for some time."""
+def measure(clip: Path, model: Path, motion: str, seconds: float, tree: Path) -> Run:
+    """Run the daemon of a checkout on the stream for some time."""
     with (
         tempfile.TemporaryDirectory() as name,
         stream(clip) as url,
-        daemon(url, model, motion, name) as process,
+        daemon(url, model, motion, name, tree) as process,
     ):
         usage = psutil.Process(process.pid)
         time.sleep(_WARM_S)
-        began, cpu = time.monotonic(), sum(usage.cpu_times()[:2])
+        began, cpu, woken = time.monotonic(), sum(usage.cpu_times()[:2]), wake_ups(process.pid)
         time.sleep(seconds)
-        share = (sum(usage.cpu_times()[:2]) - cpu) / (time.monotonic() - began)
+        passed = time.monotonic() - began
+        share = (sum(usage.cpu_times()[:2]) - cpu) / passed
+        often = (wake_ups(process.pid) - woken) / passed
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         lines = (Path(name) / "log").read_text().splitlines()
     told = [json.loads(line) for line in lines if line[:1] == "{"]
-    return Run(share, next(line for line in told if line["event"] == "ledger"))
+    return Run(share, often, next(line for line in told if line["event"] == "ledger"))
 
 
-def delay(clip: Path, model: Path, motion: str) -> float:
-    """Seconds from the first packet that has the zebra in it to the result that has it."""
+def wake_ups(process: int) -> int:
+    """How often its threads have waited for something."""
+    waited = 0
+    for status in Path(f"/proc/{process}/task").glob("*/status"):
+        with suppress(OSError):  # the thread has ended
+            waited += int(status.read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    return waited
+
+
+def delay(clip: Path, model: Path, motion: str, tree: Path) -> list[float]:
+    """Seconds from each first packet that has the zebra in it to the first result that has it."""
     with Camera(clip) as camera, tempfile.TemporaryDirectory() as name:
-        with daemon(camera.url, model, motion, name) as process:
-            camera.sent.wait(60)
-            time.sleep(2)
+        with daemon(camera.url, model, motion, name, tree) as process:
+            camera.ended.wait(90)
             process.send_signal(signal.SIGTERM)
             process.wait(30)
-        lines = (Path(name) / "lines.jsonl").read_text().splitlines()
-    for line in map(json.loads, lines):
-        if any(found["label"] == "zebra" for found in line["detections"]):
-            return float(line["ts_publish"]) - camera.sent_at
-    return float("nan")
+        lines = [json.loads(line) for line in (Path(name) / "lines.jsonl").read_text().splitlines()]
+    told = [
+        float(line["ts_publish"])
+        for line in lines
+        if any(found["label"] == "zebra" for found in line["detections"])
+    ]
+    return [min((at for at in told if at > sent), default=math.inf) - sent for sent in camera.sent_at]
 
 
 @contextmanager
-def daemon(url: str, model: Path, motion: str, folder: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The real command, with lines of JSON and a log in the folder."""
+def daemon(url: str, model: Path, motion: str, folder: str, tree: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The real command of a checkout, with lines of JSON and a log in the folder."""
     settings = {
         "EDGED_SOURCE": url,
         "EDGED_MODEL": str(model),
@@ -242,7 +303,9 @@ def daemon(url: str, model: Path, motion: str, folder: str) -> Iterator[subproce
     env_file = Path(folder) / "edged.env"
     env_file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     with (Path(folder) / "log").open("wb") as log:
-        process = subprocess.Popen([*EDGED, "--env-file", str(env_file)], stdout=log, stderr=log)
+        command = [*EDGED, "--env-file", str(env_file)]
+        environ = {**os.environ, "PYTHONPATH": str(tree)}
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
     try:
         yield process
     finally:
@@ -251,18 +314,16 @@ def daemon(url: str, model: Path, motion: str, folder: str) -> Iterator[subproce
 
 
 class Camera:
-    """Sends a clip once, each packet at its time, and notes when it sends the first with the zebra in it."""
+    """Sends a clip once, each packet at its time, and notes when it sends those with which a zebra comes."""
 
     def __init__(self, clip: Path) -> None:
-        self.sent = threading.Event()
-        self.sent_at = 0.0
+        self.ended = threading.Event()
+        self.sent_at: list[float] = []
         """UTC, seconds."""
         self._data = clip.read_bytes()
         with av.open(str(clip)) as container:
             packets = [packet for packet in container.demux(video=0) if packet.size]
         self._places = [packet.pos or 0 for packet in packets[1:]] + [len(self._data)]
-        # No packet but keyframes is as large as the one with which it comes.
-        self._first = max(range(len(packets)), key=lambda n: 0 if packets[n].is_keyframe else packets[n].size)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/zebra.ts"
 
@@ -274,7 +335,7 @@ class Camera:
         self._server.close()
 
     def _serve(self) -> None:
-        while not self.sent.is_set():
+        while not self.ended.is_set():
             try:
                 connection, _ = self._server.accept()
                 connection.recv(65536)
@@ -284,14 +345,15 @@ class Camera:
                 continue
 
     def _send(self, connection: socket.socket) -> None:
+        self.sent_at.clear()
         began, at = time.monotonic(), 0
         for number, end in enumerate(self._places):
-            time.sleep(max(0.0, began + number / 30 - time.monotonic()))
+            time.sleep(max(0.0, began + number / _RATE - time.monotonic()))
             connection.sendall(self._data[at:end])
             at = end
-            if number == self._first:
-                self.sent_at = time.time()
-                self.sent.set()
+            if number in _STEPS_IN:
+                self.sent_at.append(time.time())
+        self.ended.set()
         time.sleep(2)  # whoever is lost now would be looked for again
         connection.close()
 

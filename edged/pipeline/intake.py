@@ -38,6 +38,7 @@ class Intake:
 
     def __init__(self, source: Source, *, waits: bool, ledger: Ledger) -> None:
         self.source = source
+        self._aware = source if isinstance(source, MotionAware) else None
         self.waits = waits
         self.frames: Channel[Frame] = Channel(_WAITING)
         self.beside: Beside | None = None
@@ -84,8 +85,8 @@ class Intake:
 
     def rest(self, frame_id: int, *, quiet: bool) -> None:
         """Let the source know whether anything moves in a frame, so that it may do less."""
-        if isinstance(self.source, MotionAware):
-            self.source.rest(frame_id, quiet=quiet)
+        if self._aware is not None:
+            self._aware.rest(frame_id, quiet=quiet)
 
     def stop(self) -> None:
         """End the source. What it has given can still be taken, nothing more comes."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,6 @@ from daemon import edged
 from rig import Mosquitto, Subscriber
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
 pytest_plugins = ("mqtt_fixtures",)
@@ -48,6 +49,45 @@ def test_all_is_well(settings: dict[str, str], tmp_path: Path, mosquitto: Mosqui
     assert "640x480" in found["ok source"]
     assert sorted(tmp_path.iterdir()) == before, "it leaves no file"
     assert subscriber.received == [], "it publishes nothing"
+
+
+def test_it_is_told_what_decodes(settings: dict[str, str]) -> None:
+    """No device decodes here: by itself edged says nothing of that, and who asked for one is told."""
+    found = lines(edged("check", settings=settings))["ok source"]
+    assert "software decodes, PyAV" in found
+    assert "cannot be used" not in found
+    asked = settings | {"EDGED_DECODER": "vaapi:/dev/dri/renderD999"}
+    found = lines(edged("check", settings=asked))["ok source"]
+    assert "software decodes, PyAV" in found
+    assert "the decoder vaapi:/dev/dri/renderD999 cannot be used (" in found
+
+
+STAND_IN = """
+import sys
+import av
+from edged.cli import main
+from edged.sources.decoding import hardware
+
+def opened(own, device):
+    if device == "drm":
+        context = av.CodecContext.create(own.name, "r")
+        context.extradata = own.extradata
+        return context
+
+hardware._opened = opened
+sys.exit(main(["check"]))
+"""
+"""A plain decoder stands for the second device that ``auto`` tries; of the first there is none."""
+
+
+def test_the_device_that_auto_has_found_is_told(settings: dict[str, str]) -> None:
+    command = [sys.executable, "-c", STAND_IN]
+    environ = {**os.environ, **settings}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
+    found = lines(done)["ok source"]
+    assert "decoder drm" in found
+    assert "; drm decodes, PyAV" in found
+    assert "cannot be used" not in found
 
 
 def test_an_env_file_is_checked_as_it_would_be_run(settings: dict[str, str], tmp_path: Path) -> None:

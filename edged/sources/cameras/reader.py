@@ -97,6 +97,7 @@ class Reader:
         self.ended = False
         """Whether the thread is through with the camera."""
         self._camera = camera
+        self._dated = camera if isinstance(camera, Dated) else None
         self._deadlines = deadlines
         self._pace = pace
         self._rotate = rotate
@@ -190,7 +191,7 @@ class Reader:
                     continue
                 taken = time.monotonic()
                 pts = self._camera.media_time
-                came = self._camera.captured if pts is None and isinstance(self._camera, Dated) else None
+                came = self._dated.captured if pts is None and self._dated is not None else None
                 captured = taken if came is None else came
                 moment = captured if pts is None else pts
                 if self._pace.due(moment):

@@ -182,15 +182,12 @@ class Decoding:
         if skipping.may_leave_out and (held := self._hasten(packet, arrival, skipping)) is not None:
             return held
         if not self._watches or not (skipping.resting or self._kept):
-            self._sizes.passed(key=packet.is_keyframe)
             return self._wanted(packet, skipping)
         if skipping.resting and packet.is_keyframe and self._headers.begins_anew(memoryview(packet)):
             return self._begin_anew(packet, skipping)
-        unusual = skipping.resting and self._is_unusual(packet, skipping)
+        if skipping.resting:
+            self._watch(packet, skipping)
         self._keep(packet)
-        if unusual:
-            skipping.wake()
-            skipping.hurry()
         if not skipping.resting or self._is_time(packet, skipping):
             self._catching_up = True
         if not self._catching_up:
@@ -217,8 +214,10 @@ class Decoding:
             self._sizes.passed(key=True)
             self._looked = self._moment(packet)
             return self._context.decode(packet)
+        if order is Order.DECODE:
+            return None
         spare = self._whole or (packet.pts is not None and self._headers.is_spare(data))
-        if order is Order.DECODE or (order is Order.SPARE and not spare):
+        if order is Order.SPARE and not spare:
             return None
         self._sizes.passed(key=packet.is_keyframe)
         skipping.left_out(BEHIND)
@@ -233,6 +232,10 @@ class Decoding:
 
     def _wanted(self, packet: _Packet, skipping: Skipping) -> list[av.VideoFrame]:
         """Decode a packet, unless nobody looks at its picture and no other picture needs it."""
+        if skipping.unhurried and self._bursts:
+            self._watch(packet, skipping)
+        else:
+            self._sizes.passed(key=packet.is_keyframe)
         moment = self._looked = self._moment(packet)
         early = self._read is not None and not skipping.is_wanted(moment - self._read)
         if early and packet.pts is not None and self._headers.is_spare(memoryview(packet)):
@@ -256,14 +259,17 @@ class Decoding:
         self._fresh = self._fresh and not packet.is_keyframe
         return self._fresh and self._headers.is_lost(memoryview(packet))
 
-    def _is_unusual(self, packet: _Packet, skipping: Skipping) -> bool:
-        if packet.is_keyframe:  # one that begins nothing anew
+    def _watch(self, packet: _Packet, skipping: Skipping) -> None:
+        """While nothing moves: if the packet's size stands out its picture is looked at at once."""
+        if packet.is_keyframe:  # large whatever it shows
             self._sizes.passed(key=True)
-            return False
+            return
         if skipping.moved:
             skipping.moved = False
             self._sizes.moved()
-        return self._sizes.stands_out(packet.size)
+        if self._sizes.stands_out(packet.size):
+            skipping.wake()
+            skipping.hurry()
 
     def _is_time(self, packet: _Packet, skipping: Skipping) -> bool:
         """Whether what is kept is to be looked at although nothing stands out."""

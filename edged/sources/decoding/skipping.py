@@ -86,6 +86,7 @@ class Skipping:
         self.moved = False
         """Whether something moved indeed, since :meth:`wake`."""
         self._resting = False
+        """Whether it was, and nothing has stood out since."""
         self._judged = -1
         self._changed = threading.Condition()
 
@@ -113,13 +114,13 @@ class Skipping:
 
     @property
     def resting(self) -> bool:
-        """Whether nothing moves, as far as anybody knows."""
-        return self._resting
+        """Whether nothing is decoded, for nothing moves as far as anybody knows."""
+        return self._resting and self.check_s is not None
 
     @property
     def unhurried(self) -> bool:
         """Whether all is decoded though nothing moves before a camera: milliseconds do not matter then."""
-        return self._quiet and self.live and self.check_s is None
+        return self._resting and self.live and self.check_s is None
 
     def rest(self, frame_id: int, *, quiet: bool) -> None:
         """As :meth:`MotionAware.rest`."""
@@ -127,8 +128,7 @@ class Skipping:
             self._judged = frame_id
             if self._quiet and not quiet:
                 self.hurry(_AT_ONCE)
-            self._quiet = quiet
-            self._resting = quiet and self.check_s is not None
+            self._quiet = self._resting = quiet
             self.moved = self.moved or not quiet
             self._changed.notify_all()
 

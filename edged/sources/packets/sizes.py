@@ -82,9 +82,7 @@ class Sizes:
         return alarm
 
     def moved(self) -> None:
-        """What stood out, if anything did, was something that moves: it is not learned."""
-        if not self._alarmed:
-            return
+        """What came last was something that moves, whether it stood out or not: it is not learned."""
         self._unsure.clear()
         self._alarmed = False
         self._sum = 0.0

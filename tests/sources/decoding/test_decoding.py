@@ -172,6 +172,37 @@ def test_a_quiet_camera_is_decoded_up_to_each_picture_that_is_due_and_no_wrong_o
     assert looked[True] == looked[False]
 
 
+@pytest.mark.parametrize("fps", [1.0, 5.0])
+def test_what_moves_before_a_quiet_camera_does_not_wait_for_its_turn(tmp_path: Path, fps: float) -> None:
+    """Its packet is larger than those of a wall with the noise of a sensor."""
+    clip, steps_in = tmp_path / "steps in.ts", 215
+    thing = f"drawgrid=w=7:h=5:c=white:enable=gte(n\\,{steps_in})"
+    scene = f"color=c=gray:s=320x240:r=30:d=8,noise=alls=5:allf=t,{thing}"
+    encoding = [*CAMERA.replace("30", "60").split(), "-crf", "25", "-pix_fmt", "yuv420p"]
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", scene, *encoding, str(clip)]
+    subprocess.run(command, check=True)
+    times = sorted(all_pictures(clip))
+    pace, skipped = Pace(fps), Counter[str]()
+    skipping = Skipping(pace, skipped)
+    skipping.live = True
+    looked: list[int] = []
+    asked = 0
+
+    def ask(time: float) -> None:
+        nonlocal asked
+        asked += 1
+        if pace.due(time):
+            pace.given(time)
+            looked.append(times.index(time))
+            skipping.rest(len(looked), quiet=True)
+
+    given(clip, skipping, {"picture": ask})
+    assert steps_in in looked
+    assert asked + skipped["rate"] == len(times)
+    # Hardly a false alarm, and over time no more pictures than are wanted.
+    assert len([number for number in looked if number < steps_in]) <= steps_in / 30 * fps + 4
+
+
 def test_what_is_damaged_in_a_burst_is_counted_as_it_is_else(clips: dict[str, Path], tmp_path: Path) -> None:
     data = bytearray(clips["a camera"].read_bytes())
     for at in range(len(data) // 3, len(data) // 3 + 12000, 400):
