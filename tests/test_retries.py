@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
 
 from around import Around
 from clock import Clock
+from source_clips import make
 from structlog.testing import capture_logs
 
+from edged.backoff import Backoff
 from edged.daemon.camera import CameraRun
 from edged.daemon.cameras import Cameras
 from edged.daemon.reload import Prepared, prepare
@@ -17,6 +21,7 @@ from edged.daemon.retries import Retries
 from edged.daemon.stop_budget import StopBudget
 from edged.errors import SourceError
 from edged.settings import loading
+from edged.sources.cameras import live
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,6 +135,54 @@ def test_a_camera_that_ends_while_a_reload_is_prepared_keeps_nothing_open(demo_m
         await asyncio.wait_for(runs, 60)
 
     asyncio.run(scenario())
+
+
+def test_a_camera_with_another_name_has_its_port_as_soon_as_its_former_self_is_gone(
+    demo_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it would wait otherwise: while the reload is prepared, both are there."""
+    monkeypatch.setattr(live, "Backoff", lambda: Backoff(300.0, 300.0, spread=0.0))
+    clip = make(tmp_path / "clip.ts", frames=100, gop=25, b_frames=0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"udp://127.0.0.1:{probe.getsockname()[1]}"
+
+    def named(name: str) -> dict[str, Settings]:
+        more = {"EDGED_CAMERAS": f"{name},back", f"EDGED_{name.upper()}_SOURCE": url}
+        return two(demo_model, **({"EDGED_FRONT_SOURCE": ""} | more))
+
+    async def scenario() -> None:
+        cameras, _, around = await opened(named("front"))
+        runs = asyncio.create_task(cameras.run())
+        await until(lambda: cameras.there["front"].ledger.counts().captured > 5)
+        wanted = named("gate")
+        prepared = await prepare(wanted, cameras.there, around)
+        gate = prepared.fresh["gate"]
+        await cameras.renew(prepared, wanted)
+        await until(lambda: gate.ledger.counts().captured > 5)
+        cameras.stop()
+        await asyncio.wait_for(runs, 60)
+
+    send = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-re",
+        "-stream_loop",
+        "-1",
+        "-i",
+        str(clip),
+        "-c",
+        "copy",
+        "-f",
+        "mpegts",
+    ]
+    sender = subprocess.Popen([*send, f"{url}?pkt_size=1316"], stdin=subprocess.DEVNULL)
+    try:
+        asyncio.run(scenario())
+    finally:
+        sender.kill()
+        sender.wait()
 
 
 def test_a_camera_that_begins_in_a_stop_ends_with_the_others(demo_model: Path) -> None:

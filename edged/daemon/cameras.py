@@ -13,6 +13,7 @@ from edged.daemon.outcome import Outcome, together
 from edged.daemon.stop_budget import Stopped
 from edged.errors import DeviceError, EdgedError, SinkError, SourceError
 from edged.model import claims
+from edged.sources import Seeker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -164,9 +165,18 @@ class Cameras:
             self._ended(camera, all(run.done() for run in others))
             failed = await self._daemon.close(camera.closers())
             camera.closed()
+            self._hand_on(camera.settings.source)
             if camera.failure is None:
                 self._failed = self._failed or failed
             self._try_again(camera, camera.good_s)
+
+    def _hand_on(self, freed: str) -> None:
+        """Who has another name now could not have a port or a device that its own former self still had."""
+        for camera in self.there.values():
+            if camera.assembly is not None and camera.settings.source == freed:
+                source = camera.assembly.intake.source
+                if isinstance(source, Seeker):
+                    source.hurry()
 
     def _try_again(self, camera: CameraRun, good_s: float) -> None:
         """Tell that a camera has failed that worked for ``good_s``, and when it is tried again."""

@@ -86,6 +86,10 @@ class Seeker(Protocol):
         """In place of ``open``: the camera counts as lost until its first picture."""
         ...
 
+    def hurry(self) -> None:
+        """Look for a lost camera at once: what was in the way may be gone. From any thread."""
+        ...
+
 
 def source_class(spec: str) -> Any:
     """The registered source whose prefix fits ``spec`` (the value of EDGED_SOURCE)."""

@@ -89,6 +89,8 @@ class LiveSource:
         self._patience_s = patience_s
         self._changed = threading.Condition()
         self._stopped = False
+        self._hurried = False
+        """Whether the next attempt is to come at once."""
         self._camera: Camera | None = None
         self._reader: Reader | None = None
         self._first: Shot | None = None
@@ -113,6 +115,12 @@ class LiveSource:
         self._paced = True  # nobody can know yet that it is a file, and wait for each of its frames
         self.problem = _SOUGHT
         self._start()
+
+    def hurry(self) -> None:
+        """Look for the camera at once if it is lost, also if the attempt that goes on now fails."""
+        with self._changed:
+            self._hurried = bool(self.problem)
+            self._changed.notify_all()
 
     def frames(self) -> Iterator[Frame]:
         """Pictures as they arrive, through as many connections as it takes, until ``stop``; a file once."""
@@ -230,7 +238,8 @@ class LiveSource:
         tell("source_lost", source=self._camera.name, problem=error.problem, again_in_s=round(pause, 1))
         self.problem = problem
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped, pause)
+            self._changed.wait_for(lambda: self._stopped or self._hurried, pause)
+            self._hurried = False
             self._changed.wait_for(lambda: self._stopped or reader.ended, self._patience_s)
             if not (reader.ended or self._stopped):
                 raise SourceError(
