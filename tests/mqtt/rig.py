@@ -174,7 +174,7 @@ class Subscriber:
         self._port = port
         self._options = options
         self._probe = f"{probe}/{uuid4().hex}"
-        self._subscribed = threading.Event()
+        self._marks: set[bytes] = set()
         command = ["mosquitto_sub", "-p", str(port), "-q", "1", "-F", "%q %r %x %t", *options]
         if lasting:
             command += ["-c", "-i", lasting, "-x", "3600"]
@@ -197,6 +197,14 @@ class Subscriber:
         assert until(found, timeout), f"nothing like {payload!r} on {topic}: {self.on(topic)[-3:]}"
         return found()[-1]
 
+    def catch_up(self) -> None:
+        """Wait for a message of our own, and with it for all that the broker has had before."""
+        mark = uuid4().hex.encode()
+        limit = time.monotonic() + 10
+        while not until(lambda: mark in self._marks, 0.05):
+            assert time.monotonic() < limit, "mosquitto_sub gets nothing"
+            publish(self._port, self._probe, mark, *self._options)
+
     def close(self) -> None:
         """End the client; what it got must have been what the contract says."""
         end(self._process)
@@ -208,10 +216,7 @@ class Subscriber:
     def __enter__(self) -> Self:
         """It is subscribed when this returns."""
         try:
-            limit = time.monotonic() + 10
-            while not self._subscribed.wait(0.05):
-                assert time.monotonic() < limit, "mosquitto_sub gets nothing"
-                publish(self._port, self._probe, b"", *self._options)
+            self.catch_up()
         except BaseException:
             end(self._process)
             raise
@@ -225,7 +230,7 @@ class Subscriber:
         for line in self._process.stdout:
             qos, retained, payload, topic = line.rstrip(b"\n").decode().split(" ", 3)
             if topic == self._probe:
-                self._subscribed.set()
+                self._marks.add(bytes.fromhex(payload))
             else:
                 self.received.append(Received(topic, bytes.fromhex(payload), int(qos), retained == "1"))
 
@@ -440,5 +445,6 @@ def drained(sink: MqttSink, timeout: float = 10.0) -> bool:
 
 
 def contents(subscriber: Subscriber, topic: str) -> list[dict[str, Any]]:
-    """What has come on a topic."""
+    """What the broker has had for a topic until now, all of it."""
+    subscriber.catch_up()
     return [json.loads(payload) for payload in subscriber.on(topic)]
