@@ -43,12 +43,14 @@ class Channel(Generic[T]):
             Closed: the channel takes nothing any more.
         """
         with self._lock:
-            if waits:
+            if waits and len(self._items) >= self._capacity:
                 self._await_room()
             if self._closed:
                 raise Closed
             displaced = self._items.popleft() if len(self._items) >= self._capacity else None
-            self._append(item)
+            self._items.append(item)
+            if self._takers:
+                self._filled.notify()
             return displaced
 
     def offer(self, item: T) -> bool:
@@ -56,7 +58,9 @@ class Channel(Generic[T]):
         with self._lock:
             if self._closed or len(self._items) >= self._capacity:
                 return False
-            self._append(item)
+            self._items.append(item)
+            if self._takers:
+                self._filled.notify()
             return True
 
     def give_back(self, item: T) -> bool:
@@ -111,7 +115,8 @@ class Channel(Generic[T]):
             Closed: the channel takes nothing any more.
         """
         with self._lock:
-            self._await_room()
+            if len(self._items) >= self._capacity:
+                self._await_room()
             if self._closed:
                 raise Closed
 
@@ -149,11 +154,6 @@ class Channel(Generic[T]):
             return left
 
     # Only with the lock held.
-
-    def _append(self, item: T) -> None:
-        self._items.append(item)
-        if self._takers:
-            self._filled.notify()
 
     def _await_room(self) -> None:
         """Until there is some, or nothing more comes out."""

@@ -471,6 +471,28 @@ def test_what_needs_no_library_imports_none(arguments: tuple[str, ...]) -> None:
     assert heavy_modules(*arguments) == []
 
 
+def test_a_daemon_that_neither_reads_nor_writes_video_does_without_ffmpeg() -> None:
+    """It would take 15 MB and a tenth of a second of a start."""
+    parts = (
+        "daemon.service",
+        "sources.synthetic",
+        "sources.v4l2",
+        "sinks.jsonl",
+        "sinks.mqtt",
+        "sinks.events",
+    )
+    imports = "; ".join(f"import edged.{part}" for part in parts)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{imports}; import sys; print('av' in sys.modules)"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.parametrize("arguments", [("env",), ("run",), ("check",), ("bench",), ("run", "--help")])
 def test_a_bad_setting_is_told_before_anything_heavy_is_imported(arguments: tuple[str, ...]) -> None:
     assert set(heavy_modules(*arguments)) <= {"pydantic"}

@@ -15,7 +15,6 @@ import structlog
 from edged.durable.spool_folder import keep, read_kept, spool_folder
 from edged.errors import ConfigError
 from edged.records import Controls
-from edged.video.segments import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +131,7 @@ class Switches:
         """What can be switched, and how it is set now."""
         with self._lock:
             own, kept, models = self._own, self._kept, self._models
-        records = own.output is not None and own.output.suffix.lower() not in FILES
+        records = own.output is not None and not _is_file(own.output)
         threshold = _in_force(kept.threshold, own.score_threshold)
         return Controls(
             recording=_in_force(kept.recording, own.output) is not False if records else None,
@@ -186,10 +185,16 @@ def on_or_off(value: str) -> bool:
     return found
 
 
+def _is_file(output: Path) -> bool:
+    from edged.video.segments import FILES  # noqa: PLC0415  # with FFmpeg, which most outputs need and no daemon without one
+
+    return output.suffix.lower() in FILES
+
+
 def _recording(value: str, settings: Settings) -> bool:
     if settings.output is None:
         raise ConfigError("there is nothing to switch: EDGED_OUTPUT is not set", hint="Set it to a folder")
-    if settings.output.suffix.lower() in FILES:
+    if _is_file(settings.output):
         raise ConfigError(
             "a recording into one file cannot be switched: it would be overwritten",
             hint="Set EDGED_OUTPUT to a folder",

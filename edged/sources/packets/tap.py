@@ -7,13 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import av
-import av.error
-
 from edged.sources.packets.jpegs import jpeg_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import av
 
 COPIED = ("h264", "hevc", "mjpeg")
 """Codecs whose packets can be put into MP4 as they are."""
@@ -161,6 +160,8 @@ class JpegTap:
         if self._form is None or size != self._size:
             self._form, self._size = form_of_data("mjpeg", data), size
         if self._form is not None:
+            import av  # noqa: PLC0415  # slow to import and 15 MB, and every source knows this module
+
             packet = av.Packet(data)
             packet.is_keyframe = True
             self._tap.packet(packet, self._form)
@@ -198,6 +199,9 @@ def form_of(stream: av.VideoStream) -> PacketForm:
 
 def form_of_data(codec: str, data: bytes) -> PacketForm | None:
     """The form that a keyframe tells itself, a JPEG or Annex B with parameter sets; None if it does not."""
+    import av  # noqa: PLC0415  # as above
+    import av.error  # noqa: PLC0415  # likewise
+
     try:
         with av.open(io.BytesIO(data), format=codec) as sample:
             form = form_of(sample.streams.video[0])
@@ -217,5 +221,7 @@ def _sequence(codec: str, keyframe: bytes) -> object:
 
 
 def _detached(stream: av.VideoStream) -> av.VideoStream:
+    import av  # noqa: PLC0415  # as above
+
     # The stream of a muxer that is never started: nothing is written, and nobody closes it under our hands.
     return av.open(io.BytesIO(), "w", format="mp4").add_stream_from_template(stream, opaque=True)
