@@ -174,9 +174,10 @@ class Cameras:
         """Who has another name now could not have a port or a device that its own former self still had."""
         for camera in self.there.values():
             if camera.assembly is not None and camera.settings.source == freed:
-                source = camera.assembly.intake.source
-                if isinstance(source, Seeker):
+                if isinstance(source := camera.assembly.intake.source, Seeker):
                     source.hurry()
+                if (beside := camera.assembly.beside) is not None:
+                    beside.hurry()
 
     def _try_again(self, camera: CameraRun, good_s: float) -> None:
         """Tell that a camera has failed that worked for ``good_s``, and when it is tried again."""

@@ -73,6 +73,8 @@ class PassingStream:
         self._connect = connect
         self._backoff = backoff or Backoff()
         self._stopped = threading.Event()
+        self._again = threading.Event()
+        """Set when the next attempt is to come at once, or never."""
         self._came = threading.Event()
         self._ended = threading.Event()
         self._camera: PacketCamera | None = None
@@ -102,9 +104,15 @@ class PassingStream:
         """From the next packet on hand all of them to these. From any thread."""
         self._tap.hand_to([self, *listeners])
 
+    def hurry(self) -> None:
+        """Look for a lost stream at once: what was in the way may be gone. From any thread."""
+        if self.problem:
+            self._again.set()
+
     def close(self) -> None:
         """Hang up; a thread that is stuck does so when it comes back."""
         self._stopped.set()
+        self._again.set()
         if (camera := self._camera) is not None:
             camera.interrupt()
         self._ended.wait(_CLOSE_S)
@@ -173,4 +181,5 @@ class PassingStream:
     def _pause(self) -> None:
         good_s = 0.0 if self._since is None else time.monotonic() - self._since
         self._since = None
-        self._stopped.wait(self._backoff.after(good_s))
+        self._again.wait(self._backoff.after(good_s))
+        self._again.clear()

@@ -174,3 +174,21 @@ def test_a_stream_that_is_not_there_says_what_helps_and_says_it_once() -> None:
         assert str(refused.value).count("ffprobe") == 1
     finally:
         stream.close()
+
+
+def test_a_stream_that_waits_to_be_tried_again_is_when_somebody_knows_better() -> None:
+    tried = threading.Semaphore(0)
+
+    def connect() -> StreamCamera:
+        tried.release()
+        return StreamCamera("tcp://127.0.0.1:9", transport="tcp", deadlines=Deadlines(5.0, 1.0))
+
+    stream = PassingStream(connect, backoff=Backoff(3600.0, 3600.0, spread=0.0))
+    stream.open()
+    try:
+        for _ in range(3):
+            assert tried.acquire(timeout=30)
+            stream.hurry()
+        assert tried.acquire(timeout=30)
+    finally:
+        stream.close()
