@@ -64,6 +64,8 @@ def make(
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.time_base = Fraction(1, fps)
         stream.codec_context.gop_size = gop
+        if codec == "libvpx-vp9":
+            stream.options = {"cpu-used": "5"}  # its usual care takes seconds
         if codec == "libx264":
             stream.codec_context.max_b_frames = b_frames
             if not scene_cuts:
