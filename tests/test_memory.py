@@ -34,3 +34,38 @@ def test_a_thread_takes_from_what_all_have() -> None:
     """From the heap of the process, not from one of its own."""
     done = subprocess.run([sys.executable, "-c", _TELL], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+_AGAIN = """
+import ctypes, resource
+from edged.daemon import memory
+
+memory.share()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+size = 1_000_000
+
+def use():
+    frame = ctypes.c_void_p(libc.malloc(size))
+    ctypes.memset(frame, 1, size)
+    libc.free(frame)
+
+frames = [ctypes.c_void_p(libc.malloc(size)) for _ in range(4)]
+for frame in frames:
+    ctypes.memset(frame, 1, size)
+for frame in frames:
+    libc.free(frame)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    use()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or sys.maxsize < 2**32, reason="others have no such wish, or refuse it"
+)
+def test_the_memory_of_frames_that_went_is_that_of_those_that_come() -> None:
+    """It is not given back to the kernel, which would make 250 pages anew for each."""
+    done = subprocess.run([sys.executable, "-c", _AGAIN], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 25
