@@ -23,7 +23,7 @@ class Around:
 
     def __init__(self) -> None:
         self.pools = EnginePools()
-        self.lender = Lender("test")
+        self.lender = Lender()
         self.did: list[str] = []
         self._budget = StopBudget(10.0)
 

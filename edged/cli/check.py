@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edged import registry
 from edged.cli import add_env_file
 from edged.daemon.unit import unit_of
+from edged.durable.spool_folder import spool_folder
 from edged.errors import ConfigError, DeviceError, EdgedError, SinkError, SourceError
 from edged.settings import idle, loading
 
@@ -318,14 +319,14 @@ def _video(settings: Settings) -> str:
 
 
 def _spool(settings: Settings) -> str:
-    assert settings.spool is not None  # noqa: S101  # it is only looked at if it is set
-    folder = settings.spool.expanduser()
+    folder = spool_folder(settings)
+    assert folder is not None  # noqa: S101  # it is only looked at if it is set
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        folder.path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder.path).close()
     except OSError as error:  # as with the broker
         raise DeviceError(
-            f"the spool {str(folder)!r} cannot be written: {error.strerror}",
+            f"the spool {str(folder.path)!r} cannot be written: {error.strerror}",
             hint="Set EDGED_SPOOL to a folder that the user of edged may write (services: in /var/lib/edged)",
         ) from error
     return "it can be written"

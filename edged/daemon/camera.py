@@ -39,7 +39,9 @@ class CameraRun:
 
     def __init__(self, settings: Settings, daemon: Daemon, *, before: CameraRun | None = None) -> None:
         self.settings = settings
-        self.switches: Switches = before.switches if before is not None else Switches(settings)
+        self.switches: Switches = (
+            before.switches if before is not None else Switches(settings, kept=daemon.lender.owner.has_node)
+        )
         self.name = settings.camera if settings.several else ""
         """Empty for the only camera."""
         self.metrics: CameraMetrics = before.metrics if before is not None else CameraMetrics(self.name)

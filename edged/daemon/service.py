@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import signal
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +20,7 @@ from edged.daemon.reload import prepare
 from edged.daemon.retries import Retries
 from edged.daemon.stop_budget import StopBudget, Stopped
 from edged.daemon.watch import Watch
+from edged.durable.owner import Owner
 from edged.durable.spool_folder import spool_folder
 from edged.engines.pool import EnginePools
 from edged.errors import ConfigError, EdgedError
@@ -58,7 +58,11 @@ async def serve(
     Raises:
         EdgedError: a part could not be opened, or failed for good; with several cameras, one of each.
     """
-    return await _Service(_each(settings), reread, progress).run()
+    service = _Service(_each(settings), reread, progress)
+    try:
+        return await service.run()
+    finally:
+        service.lender.owner.leave()
 
 
 def _each(settings: Settings | Sequence[Settings]) -> Sequence[Settings]:
@@ -96,11 +100,11 @@ class _Service:
     ) -> None:
         self.boot_id = uuid4().hex
         self.pools = EnginePools()
-        sources = "\n".join(sorted(one.source for one in settings))
-        self.lender = Lender(hashlib.sha256(sources.encode()).hexdigest()[:8])
+        self.lender = Lender(Owner(one.source for one in settings))
         self.lender.cameras = frozenset(one.camera for one in settings)
+        self._keep_as(settings)
         if (folder := spool_folder(settings[0])) is not None:
-            folder.tidy(settings[0].node, self.lender.origin, self.lender.cameras)
+            folder.tidy(settings[0].node, self.lender.owner, self.lender.cameras)
         self._settings = settings[0]
         """For what holds for the whole node."""
         self._written = settings
@@ -171,6 +175,11 @@ class _Service:
             work.cancel()
             raise Stopped
         return work.result()
+
+    def _keep_as(self, settings: Sequence[Settings]) -> None:
+        """Own what such cameras keep in EDGED_SPOOL, as far as no other daemon that runs does."""
+        folder = spool_folder(settings[0])
+        self.lender.owner.enter(folder.path if folder is not None else None, settings)
 
     async def _leave_word(self, failure: EdgedError) -> None:
         """Have the broker remember why nothing has begun."""
@@ -264,7 +273,12 @@ class _Service:
                 )
             following = _each(await self.run_unless_stopped("read-settings", self._reread))
         wanted = {one.camera if one.several else "": one for one in following}
-        prepared = await prepare(wanted, self._cameras.there, self)
+        self._keep_as(following)
+        try:
+            prepared = await prepare(wanted, self._cameras.there, self)
+        except BaseException:
+            self._keep_as(self._written)
+            raise
         self.lender.cameras = frozenset(one.camera for one in following)
         await self._cameras.renew(prepared, wanted)
         self._settings, self._written = following[0], following

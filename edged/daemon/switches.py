@@ -44,17 +44,18 @@ class Switches:
 
     Args:
         settings: of the camera, as they are written.
+        kept: whether they outlive a restart; not where another daemon of this node runs.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, kept: bool = True) -> None:
         self._lock = threading.Lock()
         self._own = self._next = settings
         """What is in force, and what may follow."""
         self._models = _models(settings)
-        self._file = _file(settings)
+        self._file = _file(settings) if kept else None
         nothing = _Switched()
-        kept = read_kept(self._file, _switched, nothing) if self._file is not None else nothing
-        self._wanted = self._tried = self._kept = kept
+        before = read_kept(self._file, _switched, nothing) if self._file is not None else nothing
+        self._wanted = self._tried = self._kept = before
 
     @property
     def written(self) -> Settings:

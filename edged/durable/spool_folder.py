@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from edged.durable.owner import Owner
     from edged.settings.declared import Settings
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class SpoolFolder:
-    """How the files are called. Several daemons may share a folder.
+    """How the files are called. Several daemons may share a folder, see :mod:`edged.durable.owner`.
 
     What goes with the name that a daemon has at the broker, its node, is found by whoever takes that name;
     what goes with the daemon itself, whatever it is called, by its origin.
@@ -49,16 +50,20 @@ class SpoolFolder:
         """What the webhook of a camera has not taken."""
         return self.path / f"edged-{origin}-{camera}.webhook.json"
 
-    def tidy(self, node: str, origin: str, cameras: Collection[str]) -> None:
-        """At a start, away with the files of cameras that have another name now, or are gone."""
+    def tidy(self, node: str, owner: Owner, cameras: Collection[str]) -> None:
+        """At a start, away with the owner's files of cameras that have another name now, or are gone."""
+        if not owner.knows:
+            return
+        origin = owner.origin
         kept = {self.switched(node, one) for one in cameras} | {self.webhook(origin, one) for one in cameras}
         begins = f"edged-{slug(node)}--"
         try:
             for path in self.path.glob("edged-*.json"):
                 # Behind another -, or --, it may be a camera of a node whose name begins like ours.
                 rest = path.name.removeprefix(begins)
-                ours = path.match(f"{begins}*.switched.json") and rest[0] != "-" and "--" not in rest
-                if (ours or path.match(f"edged-{origin}-*.webhook.json")) and path not in kept:
+                named = path.match(f"{begins}*.switched.json") and rest[0] != "-" and "--" not in rest
+                ours = (named and owner.has_node) or path.match(f"edged-{origin}-*.webhook.json")
+                if ours and path not in kept:
                     path.unlink(missing_ok=True)
                     log.info("file_of_camera_removed", path=str(path))
         except OSError as error:

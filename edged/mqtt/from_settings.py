@@ -20,6 +20,7 @@ from edged.settings.listener import parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from edged.durable.owner import Owner
     from edged.settings.declared import Settings
 
 
@@ -62,7 +63,7 @@ def announced(settings: Settings) -> Announced:
 def node(
     settings: Settings,
     *,
-    origin: str,
+    owner: Owner,
     boot_id: str,
     reload: Callable[[], str],
     named: Callable[[], Collection[str]],
@@ -71,7 +72,7 @@ def node(
 
     Args:
         settings: of one of them; what is read here is the same for all.
-        origin: tells this daemon from others, whatever it is called.
+        owner: this daemon, among others that keep things in the same folder.
         boot_id: identity of this run.
         reload: reads the settings again; for commands, if they are obeyed.
         named: cameras that there are by the settings.
@@ -81,11 +82,12 @@ def node(
     """
     spool = memory = None
     if (folder := spool_folder(settings)) is not None:
-        memory = Memory(folder.names(origin))
+        memory = Memory(folder.names(owner.origin))
         spool = SpoolFile(
             folder.messages(settings.node),
             max_bytes=settings.spool_max_mb * 1_000_000,
             max_age_s=settings.spool_max_age,
+            anothers=not owner.has_node,
         )
     return MqttNode(
         credentials.access_for(settings),

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from edged.durable.owner import Owner
 from edged.settings.reading import Reading
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ class Lender:
     other settings get a new one, and the old one goes with its last user.
 
     Args:
-        origin: tells this daemon from others that store things in the same folder, over restarts.
+        owner: this daemon, among others that keep things in the same folder.
     """
 
-    def __init__(self, origin: str = "") -> None:
-        self.origin = origin
+    def __init__(self, owner: Owner | None = None) -> None:
+        self.owner = owner or Owner()
         self.cameras: frozenset[str] = frozenset()
         """Names of all cameras that there are by the settings."""
         self._lock = threading.Lock()

@@ -108,7 +108,7 @@ class MqttSink:
         """
         make = partial(
             from_settings.node,
-            origin=context.lender.origin,
+            owner=context.lender.owner,
             boot_id=context.boot_id,
             reload=context.control.reload,
             named=context.lender.named,

@@ -152,7 +152,8 @@ class WebhookSink:
 def _ledger(settings: Settings, *, context: Context) -> EventLedger:
     """For one camera, beside the spool; without one nothing outlives the run."""
     folder = spool_folder(settings)
-    return EventLedger(folder.webhook(context.lender.origin, settings.camera) if folder is not None else None)
+    origin = context.lender.owner.origin
+    return EventLedger(folder.webhook(origin, settings.camera) if folder is not None else None)
 
 
 def check(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
+from edged.durable.owner import Owner
 from edged.durable.spool_folder import SpoolFolder, keep, read_kept, spool_folder
 from edged.settings import loading
 
@@ -41,6 +42,13 @@ def test_the_folder_is_the_one_of_the_settings_and_may_be_at_home(monkeypatch: p
     )
 
 
+def owner(origin: str) -> Owner:
+    """A daemon that has entered the folder, and is called so in it."""
+    one = Owner()
+    one.origin, one.knows = origin, True
+    return one
+
+
 def test_cameras_that_are_called_otherwise_leave_no_files_and_other_daemons_keep_theirs(
     tmp_path: Path,
 ) -> None:
@@ -59,14 +67,14 @@ def test_cameras_that_are_called_otherwise_leave_no_files_and_other_daemons_keep
     ]
     for path in (*ours, *gone, *others):
         path.write_text("{}", encoding="utf-8")
-    folder.tidy("lab", "0123abcd", {"front", "back"})
+    folder.tidy("lab", owner("0123abcd"), {"front", "back"})
     assert set(tmp_path.iterdir()) == {*ours, *others}
-    folder.tidy("lab--2", "0ther", {"front"})
+    folder.tidy("lab--2", owner("0ther"), {"front"})
     assert set(tmp_path.iterdir()) == {*ours, *others[1:4], *others[5:]}
 
 
 def test_a_folder_that_is_not_there_has_nothing_to_tidy(tmp_path: Path) -> None:
-    SpoolFolder(tmp_path / "nowhere").tidy("lab", "0123abcd", {"front"})
+    SpoolFolder(tmp_path / "nowhere").tidy("lab", owner("0123abcd"), {"front"})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,150 @@
+"""Daemons that share a folder: each finds what is its own again, and leaves alone what is another one's."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from daemon import Daemon
+from structlog.testing import capture_logs
+
+from edged.durable.owner import Owner
+from edged.durable.spool_folder import SpoolFolder
+from edged.settings import loading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from edged.settings.declared import Settings
+
+    Enter = Callable[[list[Settings]], Owner]
+
+SOURCE = "rtsp://camera/1"
+REQUIRED = {"EDGED_SOURCE": SOURCE, "EDGED_MODEL": "m.tflite", "EDGED_MQTT_URL": "mqtt://broker"}
+
+
+def settings(node: str, camera: str = "front", **more: str) -> list[Settings]:
+    return [loading.load(None, REQUIRED | {"EDGED_NODE": node, "EDGED_CAMERA": camera} | more)]
+
+
+@pytest.fixture
+def entered(tmp_path: Path) -> Iterator[Enter]:
+    """A daemon with such settings begins in the folder; all of them have left it in the end."""
+    owners: list[Owner] = []
+
+    def enter(of: list[Settings]) -> Owner:
+        owners.append(Owner([SOURCE]))
+        owners[-1].enter(tmp_path, of)
+        return owners[-1]
+
+    yield enter
+    for owner in owners:
+        owner.leave()
+
+
+def test_two_of_one_source_keep_apart_and_find_their_own_in_any_order(entered: Enter) -> None:
+    first, second = settings("a"), settings("b")
+    one, two = entered(first), entered(second)
+    assert (one.has_node, two.has_node) == (True, True)
+    origins = {"a": one.origin, "b": two.origin}
+    assert origins["a"] != origins["b"]
+    one.leave()
+    two.leave()
+    for order in ((second, first), (first, second)):
+        owners = [entered(of) for of in order]
+        assert {of[0].node: owner.origin for of, owner in zip(order, owners, strict=True)} == origins
+        for owner in owners:
+            owner.leave()
+
+
+def test_the_only_one_of_a_source_is_known_by_it_whatever_it_is_called_now(entered: Enter) -> None:
+    before = entered(settings("a"))
+    before.leave()
+    assert entered(settings("b", "back")).origin == before.origin
+
+
+def test_who_may_be_either_of_two_takes_neither(entered: Enter) -> None:
+    """Another name, and the other daemon does not run: it would clear what that one has said."""
+    one, two = entered(settings("a")), entered(settings("b"))
+    taken = {one.origin, two.origin}
+    one.leave()
+    two.leave()
+    renamed = entered(settings("c"))
+    assert renamed.origin not in taken
+    renamed.leave()
+    assert entered(settings("c")).origin == renamed.origin, "and has its own from then on"
+
+
+def test_a_node_is_the_first_ones_until_that_ends(entered: Enter, tmp_path: Path) -> None:
+    first = entered(settings("a"))
+    with capture_logs() as logs:
+        second = entered(settings("a", "back"))
+    assert [line["event"] for line in logs] == ["node_in_use"]
+    assert (first.has_node, second.has_node) == (True, False)
+    first.leave()
+    second.enter(tmp_path, settings("a", "back"))
+    assert second.has_node
+    assert not entered(settings("a", EDGED_MQTT_URL="")).has_node, "there is none without a broker"
+
+
+def test_a_reload_writes_its_new_name_on_its_card(entered: Enter, tmp_path: Path) -> None:
+    owner = entered(settings("a"))
+    origin = owner.origin
+    owner.enter(tmp_path, settings("b"))
+    assert (owner.origin, owner.has_node) == (origin, True)
+    assert entered(settings("a")).has_node, "that name is free"
+    assert not entered(settings("b")).has_node
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"node": 1}', "\x00" * 5])
+def test_a_damaged_card_is_one_that_says_nothing(entered: Enter, tmp_path: Path, content: str) -> None:
+    before = entered(settings("a"))
+    before.leave()
+    next(tmp_path.glob("*.card")).write_text(content)
+    assert entered(settings("a")).origin == before.origin
+
+
+def test_where_no_card_can_be_taken_nothing_is_removed(entered: Enter, tmp_path: Path) -> None:
+    (tmp_path / "edged.lock").mkdir()
+    folder = SpoolFolder(tmp_path)
+    with capture_logs() as logs:
+        owner = entered(settings("a"))
+    assert [line["event"] for line in logs] == ["folder_not_shared"]
+    left = [folder.switched("a", "old"), folder.webhook(owner.origin, "old")]
+    for path in left:
+        path.write_text("{}")
+    folder.tidy("a", owner, {"front"})
+    assert all(path.exists() for path in left)
+
+
+def test_a_daemon_by_hand_beside_the_service_takes_nothing_from_it(tmp_path: Path, demo_model: Path) -> None:
+    """The same node and source with another camera name, as somebody tries something."""
+    folder = tmp_path / "spool"
+    service = {
+        "EDGED_SOURCE": "synthetic:?width=64&height=64&fps=5",
+        "EDGED_MODEL": str(demo_model),
+        "EDGED_MQTT_URL": "mqtt://127.0.0.1:9",
+        "EDGED_WEBHOOK_URL": "http://127.0.0.1:9/",
+        "EDGED_SPOOL": str(folder),
+        "EDGED_LOG_FORMAT": "json",
+    }
+    (tmp_path / "by-hand").mkdir()
+    with Daemon(tmp_path, service) as first:
+        first.until_told("running")
+        (card,) = folder.glob("*.card")
+        origin = card.stem.removeprefix("edged-")
+        files = SpoolFolder(folder)
+        kept = {files.switched("lab1", "front"): {"paused": True}, files.webhook(origin, "front"): {}}
+        for path, content in kept.items():
+            path.write_text(json.dumps(content))
+        names: dict[str, Any] = json.loads(files.names(origin).read_text())
+        with Daemon(tmp_path / "by-hand", service, environ={"EDGED_CAMERA": "back"}) as second:
+            second.until_told("running")
+            assert "same EDGED_NODE" in second.until_told("mqtt_spool_fails")["reason"]
+            assert not second.told("file_of_camera_removed")
+            assert second.stop() == 0
+        assert [path for path in kept if not path.exists()] == []
+        assert json.loads(files.names(origin).read_text()) == names
+        assert first.stop() == 0
