@@ -62,6 +62,8 @@ class HttpServer:
             self._begins.append(f"Authorization: {login}")
         self._kept: http.client.HTTPConnection | None = None
         """The connection of the last body, which the server has left open."""
+        self._trust: ssl.SSLContext | None = None
+        """Knows the machine's certificates: to read them takes longer than all else of a connection."""
 
     def reach(self, timeout_s: float) -> None:
         """Connect, and send nothing.
@@ -127,8 +129,9 @@ class HttpServer:
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
         if self._tls:
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_s, context=context)
+            if self._trust is None:
+                self._trust = ssl.create_default_context()
+            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_s, context=self._trust)
         return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
 
     @contextlib.contextmanager
@@ -143,4 +146,6 @@ class HttpServer:
         except UnicodeError as error:
             raise WebhookError(f"{self.name} cannot be reached: its name is malformed") from error
         except OSError as error:
+            if isinstance(error, ssl.SSLCertVerificationError):
+                self._trust = None  # the machine may have others by now
             raise WebhookError(f"{self.name} cannot be reached: {error.strerror or error}") from error

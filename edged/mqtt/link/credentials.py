@@ -40,7 +40,7 @@ def access_for(settings: Settings) -> BrokerAccess:
     assert settings.mqtt_url is not None  # noqa: S101  # without it nobody asks
     broker = parse_url(settings.mqtt_url)
     if settings.mqtt_password_file is not None:
-        secret = password(settings.mqtt_password_file.expanduser())
+        secret = password(settings.mqtt_password_file)
         broker = dataclasses.replace(broker, password=secret)
     tls = None
     if broker.tls:
@@ -80,8 +80,9 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
     Raises:
         ConfigError: a file cannot be read or is not what it should be; names the setting and the file.
     """
-    context = ssl.create_default_context()
-    if ca is not None:
+    if ca is None:
+        context = ssl.create_default_context()
+    else:
         text = secret_file.read(ca, "EDGED_MQTT_CA")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
@@ -101,7 +102,7 @@ def tls_context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSL
         except ssl.SSLError as error:
             raise ConfigError(
                 f"EDGED_MQTT_CERT={str(cert)!r} and EDGED_MQTT_KEY={str(key)!r} cannot be used: "
-                f"{error.reason or error}",
+                f"{error.reason or 'one of them is no PEM file'}",
                 hint="They must be PEM files, the key unencrypted and that of the certificate",
             ) from error
     return context
