@@ -90,3 +90,26 @@ def test_what_ends_the_daemon_is_an_error_in_the_journal(tmp_path: Path, *, jour
     lines = told.read_text().splitlines()
     assert len(lines) >= 3
     assert all(line.startswith("<3>") is journal for line in lines)
+
+
+FAILS = """
+import structlog
+from edged.daemon import logs
+logs.configure(log_format={format!r}, level="debug")
+password, url = "Hunter" + "2Secret", "rtsp://ann:" + "Hunter" + "2Secret@camera/1"
+try:
+    raise ValueError("cannot open " + url)
+except ValueError:
+    structlog.get_logger().exception("broken")
+"""
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_shows_no_values_and_no_address(log_format: str) -> None:
+    """Variables hold passwords, and so do the messages of libraries."""
+    code = FAILS.format(format=log_format)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "ValueError: cannot open ***" in done.stderr
+    assert "Traceback" in done.stderr
+    assert "Hunter" not in done.stderr.replace('"Hunter"', "")
+    assert "2Secret" not in done.stderr.replace('"2Secret"', "")

@@ -6,17 +6,19 @@ import logging
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from edged.settings import secrets
 from edged.settings.systemd import service_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from structlog.typing import EventDict, Processor, WrappedLogger
+    from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
     from edged.settings.declared import Settings
 
@@ -46,11 +48,16 @@ def configure(*, log_format: str, level: str, journal: bool = False) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        structlog.processors.ExceptionRenderer(_traceback),
     ]
     if console:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        # What it would show by itself has the values of variables in it, and with them passwords.
+        plain = structlog.dev.plain_traceback
+        processors.append(
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+        )
     else:
-        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        processors.append(structlog.processors.JSONRenderer())
         if journal:
             processors.append(_with_priority)
     structlog.configure(
@@ -103,6 +110,11 @@ class _Window:
     began: float
     told: int = 0
     left_out: int = 0
+
+
+def _traceback(exc_info: ExcInfo) -> str:
+    """Where it came from, without what libraries repeat of URLs."""
+    return secrets.of_traceback("".join(traceback.format_exception(*exc_info)).rstrip())
 
 
 def _with_priority(_logger: WrappedLogger, method: str, line: Any) -> str:

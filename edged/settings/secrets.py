@@ -41,6 +41,11 @@ def without_addresses(text: str) -> str:
     return re.sub(r"[A-Za-z][\w+.-]*://.*", HIDDEN, text, flags=re.DOTALL)
 
 
+def of_traceback(text: str) -> str:
+    """The same of every line by itself: what stands below is no part of a URL."""
+    return "\n".join(map(without_addresses, text.splitlines()))
+
+
 def words_of(error: BaseException) -> str:
     """What a library's exception may say in a message: its kind and words, without addresses."""
     return f"{type(error).__name__}: {without_addresses(str(error))}"
