@@ -58,8 +58,12 @@ def main(argv: list[str] | None = None) -> int:
         code = 0
     except KeyboardInterrupt:
         code = 130
-    except Exception:  # noqa: BLE001  # the last place where it can be told
-        _complain(traceback.format_exc().rstrip())
+    except Exception as error:  # noqa: BLE001  # the last place where it can be told
+        if isinstance(error, OSError) and _was_printing(error):
+            return _unwritten(error)
+        from edged.settings import secrets  # noqa: PLC0415  # 'edged --help' must answer at once
+
+        _complain(secrets.of_traceback(traceback.format_exc().rstrip()))
         code = 1
     return _flushed(code)
 
@@ -95,6 +99,16 @@ def above_zero(most: float, unit: str = "a number") -> Callable[[str], float]:
     return read
 
 
+def level(text: str) -> str:
+    """The type of an option that is one level of a topic."""
+    from edged.settings import syntax  # noqa: PLC0415  # 'edged --help' must answer at once
+
+    try:
+        return syntax.topic_level(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}: {error}") from error
+
+
 def _complain(text: str) -> None:
     """Tell why it ends; in the journal every line of it as an error, for 'journalctl -p err'."""
     from edged.settings import systemd  # noqa: PLC0415  # 'edged --help' must answer at once
@@ -104,13 +118,26 @@ def _complain(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def _was_printing(error: OSError) -> bool:
+    """Whether an error is one of standard output: modules of this room open no file by themselves."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return error.filename is None and str(frame.f_globals.get("__name__")).startswith(__name__)
+
+
 def _flushed(code: int) -> int:
     """Flush now, when it can still be told that it did not work; the exit code."""
     try:
         getattr(sys.stdout, "flush", int)()  # there may be no standard output at all
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            print(f"edged: standard output cannot be written: {error.strerror}.", file=sys.stderr)
-            return code or SinkError.exit_code
+        told = _unwritten(error)
+        return code or told
     return code
+
+
+def _unwritten(error: OSError) -> int:
+    """Tell why standard output is not written, unless it is only that nobody listens; the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 0
+    print(f"edged: standard output cannot be written: {error.strerror}.", file=sys.stderr)
+    return SinkError.exit_code

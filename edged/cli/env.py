@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print it."""
-    several = cameras.checked(options.cameras) if options.cameras else []
+    several = cameras.checked(options.cameras) if options.cameras is not None else []
     print("# Settings of edged. A commented line shows the default; take the # away to change it.")
     section = ""
     for setting in tables.declarations():

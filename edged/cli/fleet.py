@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edged.cli import above_zero
+from edged.cli import above_zero, level
 from edged.contract.words import printable
-from edged.errors import EdgedError, SourceError
+from edged.errors import ConfigError, EdgedError, SourceError
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +36,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("broker", metavar="BROKER", help="as EDGED_MQTT_URL has it: mqtt[s]://user@host:port")
-    parser.add_argument("--prefix", default="edged", help="first topic level (default: edged)")
+    parser.add_argument("--prefix", type=level, default="edged", help="first topic level (default: edged)")
     parser.add_argument("--password-file", type=Path, metavar="FILE", help="file that holds the password")
     parser.add_argument("--ca", type=Path, metavar="FILE", help="CA certificates (PEM) for mqtts")
     parser.add_argument("--cert", type=Path, metavar="FILE", help="client certificate (PEM) for mqtts")
@@ -105,6 +105,8 @@ def _access(options: argparse.Namespace) -> BrokerAccess:
     if options.password_file is not None:
         secret = credentials.password(options.password_file.expanduser())
         broker = dataclasses.replace(broker, password=secret)
+    if (options.cert is None) != (options.key is None):
+        raise ConfigError("--cert and --key belong together", hint="Give both or none")
     tls = credentials.tls_context(options.ca, options.cert, options.key) if broker.tls else None
     # The broker chooses the id: several people may look at once.
     return BrokerAccess(broker=broker, client_id="", version=options.mqtt_version, tls=tls)

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
-from edged.cli import add_env_file
+from edged.cli import add_env_file, level
 from edged.errors import ConfigError
 from edged.settings import loading
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_env_file(parser)
-    parser.add_argument("--node", help="a former EDGED_NODE (default: the present one)")
-    parser.add_argument("--prefix", help="a former EDGED_MQTT_PREFIX (default: the present one)")
-    parser.add_argument("--ha-prefix", help="a former EDGED_HA_PREFIX (default: the present one)")
+    parser.add_argument("--node", type=level, help="a former EDGED_NODE (default: the present one)")
+    parser.add_argument("--prefix", type=level, help="a former EDGED_MQTT_PREFIX (default: the present one)")
+    parser.add_argument("--ha-prefix", type=level, help="a former EDGED_HA_PREFIX (default: the present one)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.errors import ConfigError
+
 if TYPE_CHECKING:
     import argparse
 
@@ -34,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     from edged.video.rendering import render  # noqa: PLC0415  # FFmpeg is slow to import
 
     segment: Path = options.segment
+    if not segment.name:
+        raise ConfigError(f"{str(segment)!r} is no segment", hint="Name a video of EDGED_RECORD=copy")
     out: Path = options.out or segment.with_name(f"{segment.stem}-boxes.mp4")
     count = render(segment, out, rotate=options.rotate)
     print(f"{out}: {count} pictures")

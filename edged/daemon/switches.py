@@ -215,5 +215,5 @@ def _threshold(value: str) -> float:
 
 def _models(settings: Settings) -> tuple[str, ...]:
     """The models in the folder of the one that is set."""
-    folder = settings.model.expanduser().parent
+    folder = settings.model.parent
     return tuple(sorted(path.stem for path in folder.glob("*.tflite") if not path.name.startswith(".")))

@@ -72,7 +72,7 @@ class SpoolFolder:
 
 def spool_folder(settings: Settings) -> SpoolFolder | None:
     """That of the settings; None where they name none, and nothing outlives the run."""
-    return SpoolFolder(settings.spool.expanduser()) if settings.spool is not None else None
+    return SpoolFolder(settings.spool) if settings.spool is not None else None
 
 
 def read_kept(path: Path, read: Callable[[Any], T], nothing: T) -> T:

@@ -28,6 +28,8 @@ _OF_A_CAMERA = frozenset({f"{PREFIX}MQTT_EMPTY", f"{PREFIX}SNAPSHOT_INTERVAL"})
 """Settings of the node's sections that a camera may have for itself."""
 _OF_THE_NODE = frozenset({CAMERAS, f"{PREFIX}OUTPUT_MAX_GB", f"{PREFIX}DISK_FREE_GB"})
 """Settings of other sections that only the node can have: there is one disk."""
+SUGGESTIONS = 50
+"""Wrong names for which a right one is sought: that takes a while for each."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
 
@@ -66,6 +68,8 @@ def checked(value: str) -> list[str]:
     cameras = names(value)
     if problems := _wrong_names(cameras):
         raise ConfigError("; ".join(text for _, text in problems))
+    if not cameras:
+        raise ConfigError(f"{CAMERAS}={value!r} names no camera", hint="Write names like front,back")
     return cameras
 
 
@@ -108,7 +112,8 @@ def split(values: Mapping[str, str]) -> tuple[list[CameraValues], list[str]]:
         readings = [(camera, rest) for camera, rest in _readings(name, cameras) if exists(rest)]
         if not readings and name.startswith(theirs):
             continue
-        if problem := _wrong_setting(name, value, cameras, readings):
+        sought = cameras if len(problems) < SUGGESTIONS else None
+        if problem := _wrong_setting(name, value, sought, readings):
             problems.append(problem)
             continue
         camera, rest = readings[0]
@@ -162,11 +167,16 @@ def _readings(name: str, cameras: Sequence[str]) -> list[tuple[str, str]]:
     ]
 
 
-def _wrong_setting(name: str, value: str, cameras: Sequence[str], readings: list[tuple[str, str]]) -> str:
-    """What is wrong with a setting that is not everybody's; empty if nothing is."""
+def _wrong_setting(
+    name: str, value: str, cameras: Sequence[str] | None, readings: list[tuple[str, str]]
+) -> str:
+    """What is wrong with a setting that is not everybody's; empty if nothing is.
+
+    What was meant is sought among the settings of ``cameras``; None: it is not.
+    """
     said = f"{name}={shown(value, name)}"
     if not readings:
-        return f"{said}: there is no such setting{suggestion(name, cameras)}"
+        return f"{said}: there is no such setting{'' if cameras is None else suggestion(name, cameras)}"
     if len(readings) > 1:
         meant = " or ".join(f"{rest} of the camera {camera!r}" for camera, rest in readings)
         return f"{said} may be {meant}: call one of these cameras differently"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 
+from pydantic import field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from edged.settings import secrets
+from edged.settings import secrets, syntax
 from edged.settings.field import PREFIX
 from edged.settings.sections.device import DeviceSettings
 from edged.settings.sections.input import InputSettings
@@ -40,6 +41,11 @@ class Settings(
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, allow_inf_nan=False
     )
+
+    @field_validator("*")
+    @classmethod
+    def _at_home(cls, value: object) -> object:
+        return syntax.at_home(value)
 
     @classmethod
     def settings_customise_sources(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 PREFIX = "EDGED_"
+MOST = 1e9
+"""Seconds and gigabytes where nothing else is a limit: who waits for twice as long still can."""
 
 
 @dataclass(frozen=True, slots=True)

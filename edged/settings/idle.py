@@ -86,7 +86,7 @@ def _waits(settings: Settings) -> bool:
 def _is_one_file(settings: Settings) -> bool:
     output = settings.output
     # The name of a folder that is there may have a dot in it, too.
-    return output is not None and bool(output.suffix) and not output.expanduser().is_dir()
+    return output is not None and bool(output.suffix) and not output.is_dir()
 
 
 def _is_plain(settings: Settings) -> bool:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
+_MOST_TOLD = 500
+"""Problems that are told one by one: the file is no env file."""
+
+
 def load(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings of the only camera, or of the first one.
 
@@ -69,6 +73,8 @@ def load_all(env_file: Path | None = None, environ: Mapping[str, str] | None = N
     problems = list(dict.fromkeys(problems))  # what is everybody's is wrong for every camera
     if problems:
         count = f"{len(problems)} settings are" if len(problems) > 1 else "a setting is"
+        if len(problems) > _MOST_TOLD:
+            problems[_MOST_TOLD:] = [f"and {len(problems) - _MOST_TOLD} more"]
         where = f" (env file {env_file})" if env_file else ""
         raise ConfigError(f"{count} wrong{where}:" + "".join(f"\n  {problem}" for problem in problems))
     return tuple(every)
@@ -85,8 +91,9 @@ def values_of(env_file: Path) -> dict[str, str]:
 
 def _unknown(values: dict[str, str]) -> Iterator[str]:
     """Take out the settings that there are not."""
-    for name in sorted(name for name in values if not exists(name)):
-        yield f"{name}={shown(values.pop(name), name)}: there is no such setting{cameras.suggestion(name)}"
+    for number, name in enumerate(sorted(name for name in values if not exists(name))):
+        meant = cameras.suggestion(name) if number < cameras.SUGGESTIONS else ""
+        yield f"{name}={shown(values.pop(name), name)}: there is no such setting{meant}"
 
 
 def _contradictions(fields: Mapping[str, str]) -> Iterator[str]:

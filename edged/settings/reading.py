@@ -33,7 +33,7 @@ class Reading:
 def _edition(path: Path) -> object:
     """Something that is another when the file is."""
     try:
-        state = path.expanduser().stat()
+        state = path.stat()
     except OSError as error:
         return error.errno
     return state.st_ino, state.st_size, state.st_mtime_ns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from edged import registry
 
@@ -17,6 +18,21 @@ def comma_separated(value: object) -> object:
     return (
         tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
     )
+
+
+def at_home(value: object) -> object:
+    """``~/models``: the home folder, in paths; texts that may be paths stay as they are written."""
+    if isinstance(value, tuple):
+        return tuple(map(at_home, value))
+    path = Path(value) if isinstance(value, str) and re.match("~[^/]*/", value) else value
+    if not isinstance(path, Path):
+        return value
+    try:
+        whole = path.expanduser()
+    except RuntimeError as error:
+        user = path.parts[0].removeprefix("~")
+        raise ValueError(f"there is no home folder of {user or 'the user of edged'}; write it out") from error
+    return value if isinstance(value, str) else whole
 
 
 def lower_names(value: object) -> object:

@@ -177,7 +177,7 @@ def _site(settings: Settings) -> Site:
     assert settings.http is not None  # noqa: S101  # the registry asks for this sink only if it is set
     token = None
     if settings.http_token_file is not None:
-        token = read_token(settings.http_token_file.expanduser())
+        token = read_token(settings.http_token_file)
     return Site(
         parse(settings.http),
         token=token,
@@ -193,7 +193,7 @@ def _archive(settings: Settings) -> Archive | None:
         return None
     from edged.video.archive import Archive  # noqa: PLC0415  # FFmpeg, only where there is video
 
-    folder = settings.output.expanduser()
+    folder = settings.output
     try:
         is_folder = folder.is_dir()
     except OSError:  # a disk that does not answer now

@@ -204,7 +204,7 @@ def recorder(settings: Settings) -> Recorder:
         SinkError: the output is neither a folder nor a file of video.
     """
     assert settings.output is not None  # noqa: S101  # the registry asks for this sink only if it is set
-    target: Path = settings.output.expanduser()
+    target: Path = settings.output
     try:
         is_folder = target.is_dir() or not target.suffix
     except OSError as error:
@@ -253,7 +253,7 @@ def shortage(settings: Settings) -> str:
     Raises:
         OSError: the folder cannot be read.
     """
-    folder = settings.output.expanduser() if settings.output is not None else None
+    folder = settings.output
     if folder is None or not folder.is_dir():
         return ""
     missing = Retention(folder, budget=None, reserve=_reserve(settings)).missing()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from edged.pixels import Pixels
     from edged.video.encoder import Packet
 
+_FAR = 1e6
+"""Pixels; what is farther is in no picture, and nothing that can be drawn."""
 _FARTHEST_S = 1.0
 """How long before or after it a picture may have been looked at, for its boxes to be drawn."""
 
@@ -43,31 +45,43 @@ class LinesBeside:
             content = path.read_text(encoding="utf-8")
             found = [json.loads(line) for line in content.splitlines(keepends=True) if line.endswith("\n")]
             placed = [(float(line["at"]), line) for line in found if "at" in line]
-        except (OSError, ValueError, TypeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no file of detections"
-            raise SourceError(
-                f"{str(path)!r}, the detections beside the video, cannot be read: {reason}",
-                hint="Name a segment, a .mp4 that EDGED_RECORD=copy has written, with its .jsonl beside it",
-            ) from error
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise _unreadable(path, error) from error
         if len(placed) < len(found):
             raise ConfigError(
                 f"the video beside {str(path)!r} has what was found drawn in already",
                 hint="This is for segments of EDGED_RECORD=copy",
             )
+        self._path = path
         placed.sort(key=lambda pair: pair[0])
         self._times = [at for at, _ in placed]
         self._lines = [line for _, line in placed]
 
     def at(self, time: float, width: int, height: int) -> list[Detection]:
-        """What was found nearest to a time, in pixels of a picture of this size; nothing if far off."""
+        """What was found nearest to a time, in pixels of a picture of this size; nothing if far off.
+
+        Raises:
+            SourceError: what the line says is nothing that was found.
+        """
         after = bisect_left(self._times, time)
         near = [n for n in (after - 1, after) if 0 <= n < len(self._times)]
         nearest = min(near, key=lambda n: abs(self._times[n] - time), default=None)
         if nearest is None or abs(self._times[nearest] - time) > _FARTHEST_S:
             return []
         line = self._lines[nearest]
-        x, y = width / line["image"]["w"], height / line["image"]["h"]
-        return [_detection(item, x, y) for item in line["detections"]]
+        try:
+            x, y = width / line["image"]["w"], height / line["image"]["h"]
+            return [_detection(item, x, y) for item in line["detections"]]
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            raise _unreadable(self._path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> SourceError:
+    reason = getattr(error, "strerror", None) or "it is no file of detections"
+    return SourceError(
+        f"{str(path)!r}, the detections beside the video, cannot be read: {reason}",
+        hint="Name a segment, a .mp4 that EDGED_RECORD=copy has written, with its .jsonl beside it",
+    )
 
 
 def render(segment: Path, out: Path, *, rotate: int = 0) -> int:
@@ -134,14 +148,18 @@ def _encoded(pictures: Iterable[tuple[Pixels, float, Fraction]]) -> Iterator[Pac
 
 def _detection(item: dict[str, Any], x: float, y: float) -> Detection:
     x1, y1, x2, y2 = item["box"]
+    points = (*item.get("keypoints", ()), *item.get("outline", ()))
+    for number in (x1, y1, x2, y2, item["score"], *(part for point in points for part in point)):
+        if not abs(number) < _FAR:
+            raise ValueError
     return Detection(
-        item["class_id"],
-        item["label"],
+        item["class_id"] + 0,
+        str(item["label"]),
         item["score"],
         Box(x1 * x, y1 * y, x2 * x, y2 * y),
         item.get("track"),
         keypoints=tuple(Keypoint(px * x, py * y, sure) for px, py, sure in item.get("keypoints", ())),
         outline=tuple((px * x, py * y) for px, py in item.get("outline", ())),
-        sub_label=item.get("sub_label", ""),
+        sub_label=str(item.get("sub_label", "")),
         sub_score=item.get("sub_score", 0.0),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -480,3 +481,16 @@ def test_a_url_that_no_source_knows_is_told_with_everything_else(name: str, url:
     assert "there is no source for such a URL, only for rtsp://, " in told
     assert SECRET not in told
     assert ("a file has no scheme" in told) is url.startswith("FILE")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "9" * 400])
+def test_no_number_is_none_or_more_than_can_be_reckoned_with(value: str) -> None:
+    """What is waited for, or multiplied, ended in a traceback long after the start."""
+    numbers = [
+        f"EDGED_{name.upper()}"
+        for name, field in declared.Settings.model_fields.items()
+        if re.search(r"\b(int|float)\b", str(field.annotation)) and "tuple" not in str(field.annotation)
+    ]
+    assert len(numbers) > 25
+    told = refused(**dict.fromkeys(numbers, value))
+    assert [name for name in numbers if f"{name}=" not in told] == []

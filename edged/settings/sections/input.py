@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator
 
 from edged.settings import syntax
-from edged.settings.field import setting
+from edged.settings.field import MOST, setting
 
 
 class InputSettings(BaseModel):
@@ -37,9 +37,15 @@ class InputSettings(BaseModel):
         "all: every frame is kept and the source waits; latest: the newest frame counts, older ones are "
         "dropped and counted; auto: all for files, latest for live sources",
     )
-    max_age: float = setting(1.0, "seconds; older frames of a live source are dropped and counted", gt=0)
+    max_age: float = setting(
+        1.0, "seconds; older frames of a live source are dropped and counted", gt=0, le=MOST
+    )
     fps: float | None = setting(
-        None, "frames a second at the most; those between are skipped and counted", shown="all", gt=0
+        None,
+        "frames a second at the most; those between are skipped and counted",
+        shown="all",
+        gt=1e-5,
+        le=MOST,
     )
     rotate: Annotated[Literal[0, 90, 180, 270], BeforeValidator(syntax.whole_number)] = setting(
         0, "degrees clockwise by which frames are turned: 0, 90, 180 or 270"
@@ -56,7 +62,7 @@ class InputSettings(BaseModel):
         None,
         "frames a second to ask a /dev/video or csi: camera for",
         shown="the camera's own",
-        gt=0,
+        gt=1e-3,
         le=1000,
     )
     camera_format: Annotated[str | None, BeforeValidator(syntax.pixel_format)] = setting(

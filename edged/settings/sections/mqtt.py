@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel
 
 from edged.settings import syntax
 from edged.settings.broker import parse_url
-from edged.settings.field import parsed_by, setting
+from edged.settings.field import MOST, parsed_by, setting
 from edged.settings.http_url import checked
 
 
@@ -53,18 +53,24 @@ class MqttSettings(BaseModel):
         needs="mqtt_url|webhook_url",
     )
     spool_max_mb: int = setting(
-        100, "megabytes the spool may take; the oldest goes first", ge=1, needs=("spool", "mqtt_url")
+        100,
+        "megabytes the spool may take; the oldest goes first",
+        ge=1,
+        le=int(MOST),
+        needs=("spool", "mqtt_url"),
     )
     spool_max_age: float = setting(
         604800.0,
         "seconds of running after which spooled messages are dropped",
         gt=0,
+        le=MOST,
         needs=("spool", "mqtt_url"),
     )
     snapshot_interval: float = setting(
         0.0,
         "seconds between snapshots (annotated JPEG) while something is seen; 0: none",
         ge=0,
+        le=MOST,
         needs="mqtt_url",
     )
     commands: bool = setting(

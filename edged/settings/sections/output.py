@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from edged.settings.field import setting
+from edged.settings.field import MOST, setting
 
 
 class OutputSettings(BaseModel):
@@ -26,13 +26,18 @@ class OutputSettings(BaseModel):
     )
     segment: float = setting(60.0, "seconds of video in a file, in a folder", ge=1, le=3600, needs="output")
     output_max_gb: float | None = setting(
-        None, "gigabytes (10^9 bytes) that all segments may take; the oldest go first", gt=0, needs="output"
+        None,
+        "gigabytes (10^9 bytes) that all segments may take; the oldest go first",
+        gt=0,
+        le=MOST,
+        needs="output",
     )
     disk_free_gb: float = setting(
         1.0,
         "gigabytes (10^9 bytes) that stay free on the disk of the folder: the oldest segments go first, then "
         "nothing is recorded",
         ge=0,
+        le=MOST,
         needs="output",
     )
     events: bool = setting(False, "record into the folder only while an object is there", needs="output")
