@@ -36,6 +36,7 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
+    _fill_descriptors()
     parser = argparse.ArgumentParser(
         prog="edged",
         description="Edge detection daemon: frames in, TFLite detections out over MQTT and annotated video.",
@@ -116,6 +117,17 @@ def _complain(text: str) -> None:
     if systemd.service_manager().journal:
         text = "\n".join(f"<3>{line}" for line in text.splitlines())
     print(text, file=sys.stderr)
+
+
+def _fill_descriptors() -> None:
+    """Keep what is opened next from standing where a closed standard error is, which libraries write to."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # it stays open
 
 
 def _was_printing(error: OSError) -> bool:

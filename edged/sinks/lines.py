@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -44,6 +45,8 @@ class LineFile:
             SinkError: it cannot be written.
         """
         if self.path is None:
+            if sys.stdout is None:
+                raise self._error(OSError(errno.EBADF, "standard output is closed"))
             return
         try:
             self._created = not self.path.exists()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _DEFAULTS = {"width": "640", "height": "480", "fps": "30", "count": "0", "live": "true"}
 _SMALLEST = 16
+_LARGEST = 16384
 _RING = 16
 """Pictures that are drawn once and given over and over: drawing must not be what is measured."""
 
@@ -75,7 +76,7 @@ class SyntheticSource:
         try:
             width, height, count = (int(chosen[name]) for name in ("width", "height", "count"))
             fps = float(chosen["fps"])
-            wrong = _wrong(chosen, min(width, height), min(count, fps), fps)
+            wrong = _wrong(chosen, (width, height), min(count, fps), fps)
         except ValueError as error:
             wrong = str(error)
         if wrong:
@@ -147,12 +148,12 @@ class SyntheticSource:
         return image
 
 
-def _wrong(chosen: dict[str, str], size: int, least: float, fps: float) -> str:
+def _wrong(chosen: dict[str, str], size: tuple[int, int], least: float, fps: float) -> str:
     """What is wrong with the parts of the URL; empty if nothing is."""
     if unknown := sorted(chosen.keys() - _DEFAULTS.keys()):
         return f"there is no {unknown[0]!r}"
     if chosen["live"] not in {"true", "false"}:
         return f"live={chosen['live']!r} is neither true nor false"
-    if size < _SMALLEST or least < 0 or not math.isfinite(fps):
-        return f"sizes start at {_SMALLEST} pixels, counts and rates at 0"
+    if min(size) < _SMALLEST or max(size) > _LARGEST or least < 0 or not math.isfinite(fps):
+        return f"sizes are {_SMALLEST} to {_LARGEST} pixels, counts and rates start at 0"
     return ""

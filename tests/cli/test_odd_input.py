@@ -155,3 +155,28 @@ def test_a_home_folder_that_there_is_not_is_told_of_every_path() -> None:
     assert "Traceback" not in done.stderr
     for name in names:
         assert f"EDGED_{name}='~nobody-here/{name}': there is no home folder of nobody-here" in done.stderr
+
+
+SHORT = {"EDGED_SOURCE": "synthetic:?width=64&height=64&count=2&fps=0&live=false"}
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "words"),
+    [("2>&-", 0, ""), (">&-", 73, "the output '-' cannot be written: standard output is closed")],
+)
+def test_a_run_whose_output_is_closed_ends_as_it_says(
+    demo_model: Path, closed: str, code: int, words: str
+) -> None:
+    """What is opened first had the number of the closed one, and got what libraries write to it."""
+    settings = SHORT | {"EDGED_MODEL": str(demo_model), "EDGED_JSONL": "-"}
+    done = subprocess.run(
+        ["bash", "-c", f"{' '.join(EDGED)} run {closed}"],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stdout.splitlines()) == (0 if code else 2)
