@@ -164,6 +164,7 @@ def test_a_daemon_says_nothing_of_them_either(
         "EDGED_SPOOL": str(tmp_path / "spool"),
         "EDGED_STATS_INTERVAL": "1",
         "EDGED_LOG_FORMAT": "json",
+        "EDGED_LOG_LEVEL": "debug",
     } | everybody(mosquitto.port)
     said: list[str] = []
     with (

@@ -233,9 +233,19 @@ def _model(settings: Settings) -> str:
             f"{looks}, {classes or 'no'} labels"
             + (f"; {engine.degraded}" if engine.degraded else "")
             + "".join(f"\n{note}" for note in unknown_labels.harmless(settings, loaded.decoder.labels))
+            + _not_used(settings)
         )
     finally:
         loaded.close()
+
+
+def _not_used(settings: Settings) -> str:
+    """A line if EDGED_MODEL_CPU is for nothing."""
+    from edged.model import file  # noqa: PLC0415
+
+    if settings.model_cpu is None or file.read(settings.model).edgetpu:
+        return ""
+    return f"\nEDGED_MODEL_CPU does nothing: {settings.model.name} is not compiled for the Edge TPU"
 
 
 def _source(settings: Settings) -> str:

@@ -1,7 +1,8 @@
 """Text to be laid over pictures.
 
 OpenCV 5 unpacks its fonts anew for every thread that writes or measures text, 6 MB and a tenth of a second
-each, and never gives them back. So one thread writes for all.
+each, and never gives them back. So one thread writes for all, and is the process's own: one that ended would
+leave its fonts behind.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edged.settings.broker import parse_url
 from edged.settings.declared import Settings
 from edged.settings.device import CPU
 from edged.settings.field import meaning_of, variable
@@ -26,6 +27,8 @@ def notes(settings: Settings) -> Iterator[str]:
     for reason, names in sorted(waiting.items()):
         yield f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} nothing while {reason}"
     yield from _left_out(settings)
+    if settings.mqtt_url and settings.mqtt_password_file and parse_url(settings.mqtt_url).password:
+        yield "the password in EDGED_MQTT_URL is not used: that in EDGED_MQTT_PASSWORD_FILE is"
 
 
 def _changed(settings: Settings, name: str) -> bool:
@@ -90,7 +93,11 @@ def _is_one_file(settings: Settings) -> bool:
 
 
 def _is_plain(settings: Settings) -> bool:
-    return settings.mqtt_url is not None and settings.mqtt_url.lower().startswith("mqtt://")
+    return settings.mqtt_url is not None and not parse_url(settings.mqtt_url).tls
+
+
+def _is_nameless(settings: Settings) -> bool:
+    return settings.mqtt_url is not None and parse_url(settings.mqtt_url).username is None
 
 
 _REASONS: tuple[tuple[tuple[str, ...], Callable[[Settings], bool], str], ...] = (
@@ -128,6 +135,7 @@ _REASONS: tuple[tuple[tuple[str, ...], Callable[[Settings], bool], str], ...] = 
     ),
     (("encoder",), lambda settings: settings.record == "copy", "EDGED_RECORD is copy"),
     (("segment", "output_max_gb", "disk_free_gb"), _is_one_file, "EDGED_OUTPUT is one file"),
+    (("mqtt_password_file",), _is_nameless, "EDGED_MQTT_URL names no user"),
     (("mqtt_ca", "mqtt_cert", "mqtt_key"), _is_plain, "EDGED_MQTT_URL is mqtt:// and not mqtts://"),
 )
 """Settings, when they have no effect, and how that is said."""

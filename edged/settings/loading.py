@@ -106,6 +106,11 @@ def _contradictions(fields: Mapping[str, str]) -> Iterator[str]:
             f"{fields['output']!r} would stand still: set EDGED_RECORD=copy, which needs no decoding, or "
             "EDGED_MOTION=pixels"
         )
+    if "jsonl" in fields and fields["jsonl"] == fields.get("events_jsonl"):
+        yield (
+            f"EDGED_JSONL and EDGED_EVENTS_JSONL are both {fields['jsonl']!r}, where lines of frames and of "
+            "events would be mixed: name two files"
+        )
     if "http" in fields and "http_token_file" not in fields:
         with suppress(ConfigError):  # what is malformed has been told
             if not parse(fields["http"]).loopback:

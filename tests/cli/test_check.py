@@ -215,13 +215,17 @@ def test_it_does_not_disturb_what_is_there(settings: dict[str, str], tmp_path: P
 def test_what_has_no_effect_is_a_note(settings: dict[str, str]) -> None:
     """It harms nothing, and somebody meant something else."""
     done = edged(
-        "check", settings=settings | {"EDGED_EVENTS": "true", "EDGED_ZONE_PORCH": "facce@0,0 1,0 1,1"}
+        "check",
+        settings=settings
+        | {"EDGED_EVENTS": "true", "EDGED_ZONE_PORCH": "facce@0,0 1,0 1,1"}
+        | {"EDGED_MODEL_CPU": settings["EDGED_MODEL"]},
     )
     assert done.returncode == 0, done.stdout
     notes = [line for line in done.stdout.splitlines() if line.startswith("note")]
-    assert [line.partition(": ")[0] for line in notes] == ["note  settings", "note  model"]
+    assert [line.partition(": ")[0] for line in notes] == ["note  settings", "note  model", "note  model"]
     assert "EDGED_EVENTS does nothing while EDGED_OUTPUT is not set" in notes[0]
     assert "EDGED_ZONE_PORCH names 'facce', which the model cannot find; did you mean 'face'?" in notes[1]
+    assert "EDGED_MODEL_CPU does nothing" in notes[2]
 
 
 def test_a_disk_without_room_and_a_spool_that_is_none_are_told(

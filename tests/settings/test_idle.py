@@ -61,6 +61,10 @@ def test_one_that_needs_two_or_either_of_two_says_which_is_missing() -> None:
         ({"EDGED_ENCODER": "libx264", "EDGED_RECORD": "copy", "EDGED_OUTPUT": "v"}, "EDGED_RECORD is copy"),
         ({"EDGED_SEGMENT": "9", "EDGED_OUTPUT": "v.mp4"}, "EDGED_OUTPUT is one file"),
         ({"EDGED_MQTT_CA": "a", "EDGED_MQTT_URL": "mqtt://h"}, "EDGED_MQTT_URL is mqtt:// and not mqtts://"),
+        (
+            {"EDGED_MQTT_PASSWORD_FILE": "p", "EDGED_MQTT_URL": "mqtt://h"},
+            "EDGED_MQTT_URL names no user",
+        ),
         ({"EDGED_WEIGHT": "2"}, "EDGED_CAMERAS is not set"),
         ({"EDGED_WEBHOOK_URL": "http://h/", "EDGED_TRACK": "false"}, "EDGED_TRACK is false"),
         ({"EDGED_ZONE_PORCH": "0,0 1,0 1,1", "EDGED_TRACK": "false"}, "EDGED_TRACK is false"),
@@ -79,6 +83,7 @@ def test_one_that_another_keeps_from_having_an_effect_says_how(environ: dict[str
     [
         {"EDGED_HA_DISCOVERY": "false", "EDGED_SEGMENT": "60", "EDGED_MQTT_VERSION": "5"},
         {"EDGED_HTTP": "127.0.0.1:1"},
+        {"EDGED_MQTT_URL": "mqtt://ann@h", "EDGED_MQTT_PASSWORD_FILE": "p"},
         {"EDGED_SOURCE": "/dev/video0", "EDGED_CAMERA_SIZE": "640x480", "EDGED_MAX_AGE": "2"},
         {"EDGED_SOURCE": "rtsp://h/", "EDGED_STREAM_TRANSPORT": "udp", "EDGED_READ_TIMEOUT": "9"},
         {"EDGED_SOURCE": "http://h/a.mp4", "EDGED_LOOP": "true", "EDGED_DECODER": "software"},
@@ -90,6 +95,13 @@ def test_one_that_another_keeps_from_having_an_effect_says_how(environ: dict[str
 )
 def test_what_has_its_default_and_what_has_an_effect_is_not_told(environ: dict[str, str]) -> None:
     assert notes(**environ) == []
+
+
+def test_of_two_passwords_it_is_told_which_counts() -> None:
+    both = {"EDGED_MQTT_URL": "mqtt://ann:secret@h", "EDGED_MQTT_PASSWORD_FILE": "p"}
+    assert notes(**both) == [
+        "the password in EDGED_MQTT_URL is not used: that in EDGED_MQTT_PASSWORD_FILE is"
+    ]
 
 
 def test_a_folder_with_a_dot_in_its_name_is_no_file(tmp_path: Path) -> None:

@@ -494,3 +494,8 @@ def test_no_number_is_none_or_more_than_can_be_reckoned_with(value: str) -> None
     assert len(numbers) > 25
     told = refused(**dict.fromkeys(numbers, value))
     assert [name for name in numbers if f"{name}=" not in told] == []
+
+
+def test_lines_of_frames_and_of_events_do_not_go_into_one_file() -> None:
+    assert "are both 'a.jsonl'" in refused(EDGED_JSONL="a.jsonl", EDGED_EVENTS_JSONL="a.jsonl")
+    assert load(EDGED_JSONL="a.jsonl", EDGED_EVENTS_JSONL="b.jsonl").jsonl == "a.jsonl"
