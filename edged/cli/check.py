@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from edged import registry
 from edged.cli import add_env_file
 from edged.daemon.unit import unit_of
-from edged.durable.spool_folder import spool_folder
 from edged.errors import ConfigError, DeviceError, EdgedError, SinkError, SourceError
 from edged.settings import idle, loading
 
@@ -329,6 +328,8 @@ def _video(settings: Settings) -> str:
 
 
 def _spool(settings: Settings) -> str:
+    from edged.durable.spool_folder import spool_folder  # noqa: PLC0415
+
     folder = spool_folder(settings)
     assert folder is not None  # noqa: S101  # it is only looked at if it is set
     try:
