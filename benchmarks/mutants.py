@@ -55,7 +55,7 @@ NEAREST = {
     "edged/engines/tenancy.py": ["tests/engines/test_tenancy.py"],
     "edged/scene/motion.py": ["tests/scene/test_motion_by_hand.py"],
     "edged/video/retention.py": ["tests/video/test_retention.py"],
-    "edged/mqtt/handover.py": ["tests/durable/test_ledger.py", "tests/mqtt/camera/test_event_ledger.py"],
+    "edged/mqtt/handover.py": ["tests/mqtt/test_handover.py"],
 }
 """Tests of files for which the mirror of the rooms has none, or too slow ones."""
 NOT = "not full_disk_is_told and not room_on_the_disk"

@@ -32,7 +32,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     import difflib  # noqa: PLC0415  # seldom needed
 
     alike = {one.lower(): one for one in known}
-    close = difflib.get_close_matches(name.lower(), alike, n=1)
+    close = difflib.get_close_matches(name.lower(), alike)
     return alike[close[0]] if close else ""
 
 
