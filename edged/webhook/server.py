@@ -12,7 +12,7 @@ import edged
 from edged.errors import SinkError
 from edged.settings.http_url import basic_login
 from edged.settings.secrets import server_of
-from edged.webhook.exchange import exchange
+from edged.webhook.exchange import exchange, is_quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +99,8 @@ class HttpServer:
             self._kept = None
 
     def _answer(self, body: Body, timeout_s: float) -> Reply:
+        if self._kept is not None and not is_quiet(self._kept.sock):
+            self.hang_up()
         kept, self._kept = self._kept, None
         if kept is not None:
             try:
@@ -112,8 +114,7 @@ class HttpServer:
         try:
             if connection.sock is None:
                 connection.connect()
-            connection.sock.settimeout(timeout_s)
-            answer = exchange(connection.sock, self._request(body))
+            answer = exchange(connection.sock, self._request(body), timeout_s)
             if answer.reusable:
                 self._kept = connection
         finally:

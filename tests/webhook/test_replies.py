@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 from door import Door
 
+from edged.contract.notices import Body
 from edged.webhook.exchange import exchange
+from edged.webhook.server import HttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 OK = b"HTTP/1.1 200 OK\r\n"
+REQUEST = b"POST / HTTP/1.1\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -19,6 +28,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
         (OK + b"Content-Length: 2\r\n\r\nok", 200, True),
         (OK + b"content-length:0\r\nRetry-After: 7\r\n\r\n", 200, True),
         (b"HTTP/1.1 204 No Content\n\n", 204, True),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", 204, True),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429\r\nContent-Length: 0\r\n\r\n", 429, True),
         (OK + b"Content-Length: 2\r\nConnection: Close\r\n\r\nok", 200, False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, False),
@@ -35,7 +45,7 @@ def test_a_connection_is_used_again_where_the_answer_has_an_end(
 ) -> None:
     door = Door(says)
     with socket.create_connection(("127.0.0.1", door.port), 30) as sock:
-        answer = exchange(sock, b"POST / HTTP/1.1\r\n\r\n")
+        answer = exchange(sock, REQUEST, 30)
     door.close()
     assert (answer.status, answer.reusable) == (status, reusable)
     assert answer.headers.get("retry-after", "") == ("7" if b"Retry-After" in says else "")
@@ -59,5 +69,72 @@ def test_what_is_no_answer_is_told(says: bytes) -> None:
         socket.create_connection(("127.0.0.1", door.port), 30) as sock,
         pytest.raises((http.client.HTTPException, ConnectionError)),
     ):
-        exchange(sock, b"POST / HTTP/1.1\r\n\r\n")
+        exchange(sock, REQUEST, 30)
     door.close()
+
+
+@contextmanager
+def chatter(first: bytes, more: bytes) -> Iterator[socket.socket]:
+    """A connection to somebody who never ends."""
+    here, there = socket.socketpair()
+    over = threading.Event()
+
+    def talk() -> None:
+        there.sendall(first)
+        while not over.wait(0.02):
+            there.sendall(more)
+
+    talks = threading.Thread(target=talk)
+    with here, there:
+        talks.start()
+        try:
+            yield here
+        finally:
+            over.set()
+            talks.join()
+
+
+@pytest.mark.parametrize(
+    ("first", "more"), [(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), (OK + b"X: ", b"y")], ids=["news", "head"]
+)
+def test_who_always_says_a_little_has_no_more_time_than_who_is_silent(first: bytes, more: bytes) -> None:
+    with chatter(first, more) as sock, pytest.raises(TimeoutError):
+        exchange(sock, REQUEST, 0.3)
+
+
+def test_an_answer_that_trickles_in_is_not_heard_to_its_end() -> None:
+    with chatter(OK + b"Content-Length: 60000\r\n\r\n", b"x") as sock:
+        answer = exchange(sock, REQUEST, 2)
+    assert (answer.status, answer.reusable) == (200, False)
+
+
+@pytest.mark.parametrize("then", [b"HTTP/1.1 408 Request Timeout\r\n\r\n", b"nobody asked for this"])
+def test_a_server_that_has_gone_on_to_talk_is_asked_over_another_connection(then: bytes) -> None:
+    bodies: list[bytes] = []
+    said = threading.Semaphore(0)
+
+    def serve() -> None:
+        for _ in range(2):
+            guest, _ = listener.accept()
+            with guest:
+                head = b""
+                while not head.endswith((b"\r\n\r\n1", b"\r\n\r\n2")):
+                    head += guest.recv(1 << 16)
+                bodies.append(head[-1:])
+                guest.sendall(OK + b"Content-Length: 0\r\n\r\n")
+                guest.sendall(then)
+                guest.shutdown(socket.SHUT_WR)
+                said.release()
+                while guest.recv(1 << 16):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serves = threading.Thread(target=serve)
+        serves.start()
+        server = HttpServer(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        for body in (b"1", b"2"):
+            server.post(Body(body, {}), 30)
+            assert said.acquire(timeout=30)
+        server.hang_up()
+        serves.join(30)
+    assert bodies == [b"1", b"2"]
