@@ -93,7 +93,8 @@ class Chronicle:
         if story is None:
             story, changes = self._begin(now, frame, label, track, first_ts)
         story.seen_ts, story.seen_box = frame.ts_capture, box
-        story.top_score = max(story.top_score, track.score)
+        if track.score > story.top_score:  # noqa: PLR1730  # quicker than a call of max
+            story.top_score = track.score
         where = place(box, width, height)
         # A smoothed box of who stops or turns at once goes on for a moment.
         clear = _clear(track, box, width, height, track.tremble.distance(box))
@@ -261,8 +262,8 @@ def _overlap(first: Box, second: Box) -> float:
     """Intersection over union; it is taken of every object in every frame."""
     ax1, ay1, ax2, ay2 = first
     bx1, by1, bx2, by2 = second
-    width = (min(bx2, ax2)) - (max(bx1, ax1))
-    height = (min(by2, ay2)) - (max(by1, ay1))
+    width = (ax2 if ax2 < bx2 else bx2) - (ax1 if ax1 > bx1 else bx1)  # noqa: FURB136  # quicker
+    height = (ay2 if ay2 < by2 else by2) - (ay1 if ay1 > by1 else by1)  # noqa: FURB136  # as above
     if width <= 0 or height <= 0:
         return 0.0
     both = width * height

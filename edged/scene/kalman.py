@@ -60,8 +60,8 @@ class Course:
         self._x += elapsed_s * self._across
         self._y += elapsed_s * self._down
         wide, high = self._wide + elapsed_s * self._grows, self._high + elapsed_s * self._rises
-        self._wide = max(1.0, wide)
-        self._high = high = max(1.0, high)
+        self._wide = wide if wide > 1.0 else 1.0  # noqa: FURB136  # quicker, and done to every object
+        self._high = high = high if high > 1.0 else 1.0  # noqa: FURB136  # as above
         wanders, turns = WANDERS * high, TURNS * high
         both, pace = self._both, self._pace
         self._spread += 2 * elapsed_s * both + elapsed_s**2 * pace + elapsed_s * (wanders * wanders)
@@ -88,22 +88,29 @@ class Course:
         self._grows += drift * wide
         self._rises += drift * high
         wide, high = self._wide + gain * wide, self._high + gain * high
-        self._wide = max(1.0, wide)
-        self._high = max(1.0, high)
+        self._wide = wide if wide > 1.0 else 1.0  # noqa: FURB136  # as above
+        self._high = high if high > 1.0 else 1.0  # noqa: FURB136  # as above
 
     def rest(self) -> None:
         """Nothing moves."""
         self._across = self._down = self._grows = self._rises = 0.0
 
     @property
-    def box(self) -> Box:
-        """Where it is, in pixels."""
+    def corners(self) -> tuple[float, float, float, float]:
+        """Where it is: x1, y1, x2, y2 in pixels."""
         x, y, across, down = self._x, self._y, self._wide / 2, self._high / 2
-        return Box(x - across, y - down, x + across, y + down)
+        return x - across, y - down, x + across, y + down
+
+    @property
+    def box(self) -> Box:
+        """The same, for who keeps it."""
+        return Box(*self.corners)
 
 
 def centred(box: Sequence[float]) -> tuple[float, float, float, float]:
     """Corners to centre and size; no box is smaller than a pixel."""
     x1, y1, x2, y2 = box
     wide, high = x2 - x1, y2 - y1
-    return (x1 + x2) / 2, (y1 + y2) / 2, max(1.0, wide), max(1.0, high)
+    if wide < 1.0 or high < 1.0:
+        wide, high = max(1.0, wide), max(1.0, high)
+    return (x1 + x2) / 2, (y1 + y2) / 2, wide, high

@@ -209,7 +209,7 @@ class Tracker:
         scores: Sequence[float],
     ) -> Iterator[tuple[int, int]]:
         """The best pairs of these detections and tracks, by their numbers."""
-        expected, seen = [self.tracks[row].course.box for row in rows], [boxes[column] for column in columns]
+        expected, seen = [self.tracks[row].course.corners for row in rows], [boxes[one] for one in columns]
         limit, price = 1.0 - how.least, {}
         # Neither level nor score is above 1: what overlaps too little is no pair, whatever they are.
         for row, column, overlap in overlaps(expected, seen, how.buffer, how.least - _ROUNDING):
@@ -321,10 +321,12 @@ def _level(first: Sequence[float], second: Sequence[float]) -> float:
 
     Two people who stand behind each other share less: who is farther away is higher up, and smaller.
     """
-    shared = min(first[3], second[3]) - max(first[1], second[1])
+    _, top, _, foot = first
+    _, above, _, below = second
+    shared = (foot if foot < below else below) - (top if top > above else above)  # noqa: FURB136  # quicker
     if shared <= 0.0:
         return 0.0
-    return math.sqrt(shared / (first[3] - first[1] + second[3] - second[1] - shared))
+    return math.sqrt(shared / (foot - top + below - above - shared))
 
 
 def _median(scores: deque[float]) -> float:

@@ -48,7 +48,8 @@ class Tremble:
         # All three tremble, the outer ones by as much as they count.
         spread = math.sqrt(1.0 + part * part + (1.0 - part) * (1.0 - part))
         heights = _DEVIATION * (abs(across) + abs(down)) / spread / max(1.0, y2 - y1)
-        self._count = min(self._count + 1, _SEEN)
+        if self._count < _SEEN:
+            self._count += 1
         self.heights += (heights - self.heights) / self._count
 
     def distance(self, box: Sequence[float]) -> float:
