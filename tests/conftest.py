@@ -68,3 +68,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if _NO_SKIPS and report.skipped:
         report.outcome, report.longrepr = "failed", f"nothing may be skipped here: {report.longrepr}"
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Forget what failed in a run that broke off: its second chance would leave out what was not reached."""
+    cache = getattr(session.config, "cache", None)  # there is none without the plug-in
+    if _NO_SKIPS and cache and exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        cache.set("cache/lastfailed", {})
