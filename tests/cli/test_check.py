@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from daemon import edged
+from daemon import edged, environment
 from rig import Mosquitto, Subscriber
 
 if TYPE_CHECKING:
@@ -51,9 +51,34 @@ def test_all_is_well(settings: dict[str, str], tmp_path: Path, mosquitto: Mosqui
     assert subscriber.received == [], "it publishes nothing"
 
 
-def test_it_is_told_what_decodes(settings: dict[str, str]) -> None:
-    """No device decodes here: by itself edged says nothing of that, and who asked for one is told."""
-    found = lines(edged("check", settings=settings))["ok source"]
+STAND_IN = """
+import sys
+import av
+from edged.cli import main
+from edged.sources.decoding import hardware
+
+def opened(own, device):
+    if device in sys.argv[1:]:
+        context = av.CodecContext.create(own.name, "r")
+        context.extradata = own.extradata
+        return context
+
+hardware._opened = opened
+sys.exit(main(["check"]))
+"""
+"""A plain decoder stands for the devices that are named, and there are no others, whatever is here."""
+
+
+def with_devices(settings: dict[str, str], *devices: str) -> str:
+    """What is told of the source where these devices decode."""
+    command = [sys.executable, "-c", STAND_IN, *devices]
+    environ = environment(**settings)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=120)
+    return lines(done)["ok source"]
+
+
+def test_only_who_asked_for_a_device_that_does_not_decode_is_told(settings: dict[str, str]) -> None:
+    found = with_devices(settings)
     assert "software decodes, PyAV" in found
     assert "cannot be used" not in found
     asked = settings | {"EDGED_DECODER": "vaapi:/dev/dri/renderD999"}
@@ -62,29 +87,9 @@ def test_it_is_told_what_decodes(settings: dict[str, str]) -> None:
     assert "the decoder vaapi:/dev/dri/renderD999 cannot be used (" in found
 
 
-STAND_IN = """
-import sys
-import av
-from edged.cli import main
-from edged.sources.decoding import hardware
-
-def opened(own, device):
-    if device == "drm":
-        context = av.CodecContext.create(own.name, "r")
-        context.extradata = own.extradata
-        return context
-
-hardware._opened = opened
-sys.exit(main(["check"]))
-"""
-"""A plain decoder stands for the second device that ``auto`` tries; of the first there is none."""
-
-
 def test_the_device_that_auto_has_found_is_told(settings: dict[str, str]) -> None:
-    command = [sys.executable, "-c", STAND_IN]
-    environ = {**os.environ, **settings}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
-    found = lines(done)["ok source"]
+    """The second that it tries; of the first there is none."""
+    found = with_devices(settings, "drm")
     assert "decoder drm" in found
     assert "; drm decodes, PyAV" in found
     assert "cannot be used" not in found

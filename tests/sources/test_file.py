@@ -164,7 +164,7 @@ def test_stop_ends_a_clip_that_waits(tmp_path: Path) -> None:
     begun = time.monotonic()
     for _ in source.frames():
         source.stop()
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 0.9, "the next one would be due after a second"
 
 
 def test_joined_recordings_never_turn_time_back(tmp_path: Path) -> None:
