@@ -147,13 +147,23 @@ def test_a_late_keyframe_is_waited_for_and_all_that_is_known_is_drawn(
 
 SHOWN = """
     window.late = [];
+    const video = document.getElementById("video");
+    let [frame, before] = [video.currentTime, video.currentTime];
+    const next = () => {
+        [before, frame] = [frame, video.currentTime];
+        requestAnimationFrame(next);
+    };
+    next();
     new MutationObserver(() => {
-        const [box, video] = ["#found rect.found", "#video"].map((one) => document.querySelector(one));
-        if (box) window.late.push(video.currentTime - Number(box.getAttribute("x")) / 25);
+        const box = document.querySelector("#found rect.found");
+        if (!box) return;
+        const late = video.currentTime - Number(box.getAttribute("x")) / 25;
+        window.late.push([late, video.currentTime - Math.min(before, frame)]);
     }).observe(document.getElementById("found"), { childList: true });
 """
+"""How late each box was drawn, and since when a browser could have drawn it: a busy one draws seldom."""
 IN_TIME = """
-    const last = window.late.slice(-8).map((late) => Math.abs(late - Math.round(late)));
+    const last = window.late.slice(-8).map(([late, passed]) => Math.abs(late - Math.round(late)) - passed);
     return last.length === 8 && Math.max(...last) < 0.1;
 """
 
@@ -176,7 +186,7 @@ def test_a_box_is_drawn_when_its_picture_is_shown_however_late_it_is_found(
             browser.run(SHOWN)
             # The video plays slower until it is so far behind. It begins with a keyframe, one a second.
             browser.wait_for(IN_TIME, seconds=30)
-            late = browser.run("return window.late")
+            late = [late for late, _ in browser.run("return window.late")]
         finally:
             camera.over.set()
             thread.join(10)
