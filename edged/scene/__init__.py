@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from edged.records import Presence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from edged.records import Box, Detection, Event, Frame
-    from edged.scene.events import Story
     from edged.scene.tracks import Track
     from edged.settings.areas import Area
 
@@ -34,6 +34,7 @@ _SETTLED_S = 2.0
 """Seconds without moving after which an object need not be looked at because of what it does."""
 _PRESENT_S = 0.5
 """How long an object counts after it was last seen; one that stands still as long as it is known."""
+_SCORE = attrgetter("score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class Scene:
         now = self._clock(frame)
         by_label: dict[str, list[Detection]] = {label: [] for label in self._trackers}
         picks = bool(self._areas or self._rules.masks)
-        width, height = frame.width, frame.height
+        height, width = frame.pixels.shape[:2]
         for found in detections:
             if not picks or self._concerns(found, width, height):
                 by_label.setdefault(found.label, []).append(found)
@@ -131,7 +132,7 @@ class Scene:
             if self._follows(label) or any(found.score >= self._begins(label) for found in group):
                 kept += self._track(now, frame, label, group)
                 events += self._tell(now, frame, label)
-        kept.sort(key=lambda found: -found.score)
+        kept.sort(key=_SCORE, reverse=True)
         return SceneView(tuple(kept), tuple(events), self._presence(now))
 
     def carry(self, frame: Frame, detections: Iterable[Detection]) -> SceneView:
@@ -231,7 +232,7 @@ class Scene:
             tracker = self._trackers[label] = Tracker(rules, self._ids)
         boxes, scores = [found.box for found in group], [found.score for found in group]
         for found, track in zip(group, tracker.update(now, boxes, scores), strict=True):
-            if track is not None and track.known:
+            if track is not None and track.sightings > 1:  # it is known
                 story = self._chronicle.open.get(track.id)
                 yield found.followed(track.id, story.path if story is not None else ())
                 continue
@@ -262,21 +263,20 @@ class Scene:
             ended_by = "left" if is_cut(track.box, frame.width, frame.height) else "lost"
             yield from self._chronicle.end(now, frame, track, ended_by)
 
-    def _is_trusted(self, story: Story) -> bool:
-        """Whether an object still is good enough to count: a post is taken for a person now and then."""
-        return story.track.trust >= (_DOUBTED if story.counts else _BELIEVED) * self._begins(story.label)
-
     def _presence(self, now: float) -> Presence:
         counts: dict[str, int] = {}
+        begins, scores = self._rules.begins, self._scores
         zones: dict[str, dict[str, int]] = {zone.name: {} for zone in self._rules.zones}
         for story in self._chronicle.open.values():
             if now - story.track.seen_s > _PRESENT_S and not story.stationary:
                 continue
-            story.counts = self._is_trusted(story)
+            label = story.label
+            # It has to be good enough still: a post is taken for a person now and then.
+            least = (_DOUBTED if story.counts else _BELIEVED) * scores.get(label, begins)
+            story.counts = story.track.trust >= least
             if not story.counts:
                 continue
-            label = story.label
             counts[label] = counts.get(label, 0) + 1
-            for name in story.where.zones():
+            for name in story.where.zones:
                 zones[name][label] = zones[name].get(label, 0) + 1
         return Presence(counts, zones, self._crossings)

@@ -86,7 +86,7 @@ class Chronicle:
     def follow(self, now: float, frame: Frame, label: str, track: Track, first_ts: float) -> list[Event]:
         """Take in an object that is confirmed and was seen in this frame; gives what there is to tell."""
         box = track.box
-        width, height = frame.width, frame.height
+        height, width = frame.pixels.shape[:2]
         story = self.open.get(track.id)
         fresh = story is None
         changes: list[str] = []
@@ -237,7 +237,7 @@ def _event(
         end_ts=story.seen_ts if kind == "end" else None,
         duration_s=(track.seen_s if kind == "end" else now) - track.born_s,
         stationary=story.stationary,
-        zones=tuple(story.where.zones()),
+        zones=story.where.zones,
         entered_zones=tuple(story.where.entered),
         dwell_s=story.where.dwell_s(track.seen_s if kind == "end" else now),
         lines=tuple(story.where.crossed),
@@ -246,9 +246,14 @@ def _event(
 
 
 def _within(box: Box, frame: Frame) -> Box:
-    x1, x2 = (min(max(x, 0.0), float(frame.width)) for x in (box.x1, box.x2))
-    y1, y2 = (min(max(y, 0.0), float(frame.height)) for y in (box.y1, box.y2))
-    return Box(x1, y1, x2, y2)
+    x1, y1, x2, y2 = box
+    width, height = float(frame.width), float(frame.height)
+    return Box(
+        min(max(x1, 0.0), width),
+        min(max(y1, 0.0), height),
+        min(max(x2, 0.0), width),
+        min(max(y2, 0.0), height),
+    )
 
 
 def is_cut(box: Box, width: int, height: int) -> bool:

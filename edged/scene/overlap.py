@@ -29,7 +29,7 @@ def overlaps(
     """
     if not first or not second:
         return
-    there = sorted((*box, column) for column, box in enumerate(_grown(second, buffer)))
+    there = sorted([(*box, column) for column, box in enumerate(_grown(second, buffer))])
     lefts = [one[0] for one in there]
     widest = max([one[2] - one[0] for one in there])
     for row, (x1, y1, x2, y2, area) in enumerate(_grown(first, buffer)):

@@ -207,7 +207,7 @@ class Tracker:
         columns: list[int],
         boxes: Sequence[Box],
         scores: Sequence[float],
-    ) -> Iterator[tuple[int, int]]:
+    ) -> list[tuple[int, int]]:
         """The best pairs of these detections and tracks, by their numbers."""
         expected, seen = [self.tracks[row].course.corners for row in rows], [boxes[one] for one in columns]
         limit, price = 1.0 - how.least, {}
@@ -217,8 +217,7 @@ class Tracker:
             cost = 1.0 - (likeness * scores[columns[column]] if how.scored else likeness)
             if cost < limit:
                 price[row, column] = cost
-        for row, column in assign(price, limit):
-            yield columns[column], rows[row]
+        return [(columns[column], rows[row]) for row, column in assign(price, limit)]
 
     def _part(self, found: dict[int, int], boxes: Sequence[Box]) -> None:
         """Find out who was only seen with another one, and now stands beside it."""
@@ -306,7 +305,7 @@ class Tracker:
         stays = [
             track
             for track in self.tracks
-            if now - track.seen_s <= (track.patience_s or rules.lost_s if track.known else _YOUNG_S)
+            if now - track.seen_s <= (track.patience_s or rules.lost_s if track.sightings > 1 else _YOUNG_S)
             and not (track.double and now - track.born_s > _BEHIND_S)
         ]
         self.gone = []

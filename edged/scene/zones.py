@@ -108,6 +108,8 @@ class Whereabouts:
     """What zones and lines know of one object."""
 
     stays: dict[str, _Stay] = field(default_factory=dict)
+    zones: tuple[str, ...] = ()
+    """Where it is now, made anew when that changes."""
     entered: list[str] = field(default_factory=list)
     """Zones in the order in which it first entered them."""
     passages: dict[str, _Passage] = field(default_factory=dict)
@@ -123,10 +125,6 @@ class Whereabouts:
         This one has to be on both sides of a line again before it has crossed it, should it come back.
         """
         to.passages, self.passages = self.passages, {}
-
-    def zones(self) -> list[str]:
-        """Where it is now."""
-        return [name for name, stay in self.stays.items() if stay.since_s is not None]
 
     def dwell_s(self, now: float) -> dict[str, float]:
         """Seconds in each zone that it has entered."""
@@ -213,6 +211,7 @@ class Ground:
             stay.spent_s += stay.changed_s - stay.since_s
             stay.since_s = None
         stay.changed_s = None
+        known.zones = tuple([name for name, one in known.stays.items() if one.since_s is not None])
         return f"zone_{'entered' if within else 'left'}:{zone.name}"
 
     @staticmethod

@@ -92,7 +92,7 @@ def test_a_zone_is_entered_and_left_when_that_has_lasted_and_counts_from_when_it
     told, known = walk(Ground(PORCH, ()), way)
     assert told == [(1.31, "zone_entered:porch"), (5.31, "zone_left:porch")]
     assert known.dwell_s(9.0) == {"porch": 4.0}
-    assert (known.zones(), known.entered) == ([], ["porch"])
+    assert (known.zones, known.entered) == ((), ["porch"])
 
 
 def test_who_is_over_the_edge_for_a_moment_only_has_not_moved() -> None:
@@ -107,7 +107,7 @@ def test_who_is_over_the_edge_for_a_moment_only_has_not_moved() -> None:
 def test_who_appears_in_a_zone_has_been_there_since_it_could_be_believed() -> None:
     told, known = walk(Ground(BOTH, ()), [(0.0, (0.4, 0.5)), (1.0, (0.4, 0.5))])
     assert told == [(0.0, "zone_entered:porch"), (0.0, "zone_entered:yard")]
-    assert known.zones() == ["porch", "yard"]
+    assert known.zones == ("porch", "yard")
     assert known.dwell_s(1.0) == {"porch": pytest.approx(1.3), "yard": pytest.approx(1.3)}
 
 
