@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     for settings in cameras:
         words = f"{len(settings.model_fields_set)} set, the others have their defaults"
         print(f"ok    {_of(settings)}settings: {words}")
-    _notes({_of(settings): list(idle.notes(settings)) for settings in cameras})
+    _notes({_of(settings): list(idle.notes(settings, cameras)) for settings in cameras})
 
     from edged.daemon import logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 

@@ -71,7 +71,7 @@ def _each(settings: Settings | Sequence[Settings]) -> Sequence[Settings]:
 
 def _warn(cameras: Sequence[Settings]) -> None:
     """Tell what is set and has no effect, what is everybody's once."""
-    for note in dict.fromkeys(note for settings in cameras for note in idle.notes(settings)):
+    for note in dict.fromkeys(note for settings in cameras for note in idle.notes(settings, cameras)):
         log.warning("setting_without_effect", note=note)
 
 

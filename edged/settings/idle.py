@@ -10,7 +10,7 @@ from edged.settings.device import CPU
 from edged.settings.field import meaning_of, variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _OFF = (None, False, "off", ())
 _CAMERAS = ("/dev/video", "/dev/v4l/", "csi:")
@@ -18,15 +18,24 @@ _MADE_UP = "synthetic:"
 _STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "rtmps://", "tcp://", "udp://")
 
 
-def notes(settings: Settings) -> Iterator[str]:
-    """A sentence for all that has no effect for one reason."""
+def notes(settings: Settings, cameras: Sequence[Settings] = ()) -> Iterator[str]:
+    """A sentence for all that has no effect for one reason.
+
+    Args:
+        settings: of one camera.
+        cameras: of all of them: what does something for another one is there for that one.
+    """
     waiting: dict[str, list[str]] = {}
     for name in sorted(name for name in Settings.model_fields if _changed(settings, name)):
-        if reason := _missing(settings, name) or _prevented(settings, name):
+        alike = [one for one in cameras if getattr(one, name) == getattr(settings, name)]
+        if (reason := _idle(settings, name)) and all(_idle(one, name) for one in alike):
             waiting.setdefault(reason, []).append(variable(name))
     for reason, names in sorted(waiting.items()):
         yield f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} nothing while {reason}"
-    yield from _left_out(settings)
+    for name, label in _left_out(settings):
+        alike = [one for one in cameras if getattr(one, _field(name)) == getattr(settings, _field(name))]
+        if all((name, label) in _left_out(one) for one in alike):
+            yield f"{variable(name)} names {label!r}, which EDGED_CLASSES leaves out"
     if settings.mqtt_url and settings.mqtt_password_file and parse_url(settings.mqtt_url).password:
         yield "the password in EDGED_MQTT_URL is not used: that in EDGED_MQTT_PASSWORD_FILE is"
 
@@ -34,6 +43,11 @@ def notes(settings: Settings) -> Iterator[str]:
 def _changed(settings: Settings, name: str) -> bool:
     field = Settings.model_fields[name]
     return name in settings.model_fields_set and getattr(settings, name) != field.default
+
+
+def _idle(settings: Settings, name: str) -> str:
+    """Why it has no effect; empty if it has."""
+    return _missing(settings, name) or _prevented(settings, name)
 
 
 def _missing(settings: Settings, name: str) -> str:
@@ -54,8 +68,10 @@ def _prevented(settings: Settings, name: str) -> str:
     return next((reason for names, holds, reason in _REASONS if name in names and holds(settings)), "")
 
 
-def _left_out(settings: Settings) -> Iterator[str]:
-    """Labels that are named for something and that EDGED_CLASSES leaves out."""
+def _left_out(settings: Settings) -> list[tuple[str, str]]:
+    """Settings, and labels that they name and that EDGED_CLASSES leaves out."""
+    if not settings.classes:
+        return []
     wanted = {
         "scores": [label for label, _ in settings.scores],
         "areas": [label for label, _, _ in settings.areas],
@@ -64,10 +80,12 @@ def _left_out(settings: Settings) -> Iterator[str]:
     }
     areas = {"zone": settings.zone, "line": settings.line, "mask": settings.mask}
     wanted |= {f"{kind}_{one.name}": sorted(one.labels) for kind, every in areas.items() for one in every}
-    for name, labels in wanted.items():
-        for label in labels:
-            if settings.classes and label not in settings.classes:
-                yield f"{variable(name)} names {label!r}, which EDGED_CLASSES leaves out"
+    return [(name, one) for name, labels in wanted.items() for one in labels if one not in settings.classes]
+
+
+def _field(name: str) -> str:
+    """The field that has a setting: of ``zone_porch`` it is ``zone``."""
+    return name if name in Settings.model_fields else name.partition("_")[0]
 
 
 def _looked_at(settings: Settings, *begins: str) -> bool:

@@ -121,6 +121,31 @@ def test_labels_that_the_classes_leave_out_are_told() -> None:
     ]
 
 
+def test_what_does_something_for_another_camera_is_there_for_that_one() -> None:
+    two = {
+        "EDGED_CAMERAS": "front,back",
+        "EDGED_MODEL": "model.tflite",
+        "EDGED_FRONT_SOURCE": "rtsp://h/",
+        "EDGED_BACK_SOURCE": "/dev/video0",
+        "EDGED_BACK_CLASSES": "person",
+    }
+
+    def told(**more: str) -> list[list[str]]:
+        cameras = loading.load_all(None, two | more)
+        return [[*idle.notes(settings, cameras)] for settings in cameras]
+
+    shared = {"EDGED_CAMERA_SIZE": "640x480", "EDGED_STREAM_TRANSPORT": "udp"}
+    labels = {"EDGED_SCORES": "car:0.5", "EDGED_ZONE_PORCH": "car@0,0 1,0 1,1"}
+    assert told(**shared, **labels) == [[], []]
+    assert told(EDGED_FRONT_CAMERA_SIZE="640x480") == [
+        ["EDGED_CAMERA_SIZE does nothing while EDGED_SOURCE is no /dev/video or csi: camera"],
+        [],
+    ]
+    left_out = "EDGED_SCORES names 'car', which EDGED_CLASSES leaves out"
+    assert told(EDGED_CLASSES="bird", **labels)[0][0] == told(EDGED_BACK_SCORES="car:0.5")[1][0] == left_out
+    assert told(EDGED_LOOP="true") == [["EDGED_LOOP does nothing while EDGED_SOURCE is no file"]] * 2
+
+
 def test_what_a_setting_needs_is_one_that_can_be_off() -> None:
     for field in Settings.model_fields.values():
         for needed in (one for several in meaning_of(field).needs for one in several.split("|")):
