@@ -252,7 +252,8 @@ class FolderRecorder:
             self._seen_pts = self._last_pts
             self._begin()
             self._end()
-        if (segment := self._segment or self._before) is not None:
+        # The segment before belongs to what they are of only if that is still going on.
+        if self._recording and (segment := self._segment or self._before) is not None:
             segment.keep(remarks.pictures)
         if self._before is not None:
             self._before.settle()

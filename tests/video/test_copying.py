@@ -276,6 +276,20 @@ def test_the_last_picture_of_an_event_that_a_stop_ends_is_stored(tmp_path: Path)
     assert path.with_suffix(f".{'ab' * 8}.jpg").stat().st_size > 100
 
 
+def test_a_picture_of_what_is_not_recorded_is_beside_no_segment_of_before(tmp_path: Path) -> None:
+    """What a stop ends may be a car, where only persons are recorded, and the last of them left long ago."""
+    clip = make(tmp_path / "clip.ts", frames=120, b_frames=0)
+    sink = copying(tmp_path / "out", length=60, events=Events(0.4, 0.4))
+    sink.open()
+    feed(taker(sink), clip, each=lambda number: look(sink, number, seen=number == 30))
+    told: Any = SimpleNamespace(event_id="ab" * 8, crop=picture(3))
+    sink.tell([told])
+    sink.close()
+    (path,) = segments(tmp_path / "out")
+    assert numbers(path)[-1] < 100, "it was over before"
+    assert list((tmp_path / "out").glob("*.jpg")) == []
+
+
 def test_another_camera_has_no_line_beside_the_pictures_of_the_one_before(tmp_path: Path) -> None:
     """After a reload its first pictures may be looked at before any packet of it is handed on."""
     clip = make(tmp_path / "clip.ts", frames=30, b_frames=0)
