@@ -40,7 +40,6 @@ def test_a_format_that_ffmpeg_does_not_know_is_told(demo_clip: Path, tmp_path: P
         ("notes.txt", b"Nobody has filmed this.\n" * 40, "is text, of which FFmpeg would draw pictures"),
         ("read.NFO", b"\x1b[31mred\x1b[0m\n" * 40, "is text, of which FFmpeg would draw pictures"),
         ("some.bin", b"XBIN\x1a\x50\x00\x19\x00\x10\x00" + b"A\x07" * 2000, "is text, of which FFmpeg"),
-        ("list.txt", b"ffconcat version 1.0\nfile clip.mp4\n", "is a list of files, no video"),
     ],
 )
 def test_what_nobody_has_filmed_is_no_source(
@@ -53,6 +52,15 @@ def test_what_nobody_has_filmed_is_no_source(
         FileSource(str(tmp_path / name)).open()
     assert name in str(refused.value)
     assert "EDGED_SOURCE" in refused.value.hint
+
+
+def test_a_list_of_files_is_played(demo_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(demo_clip.read_bytes())
+    (tmp_path / "list.ffconcat").write_text("ffconcat version 1.0\nfile clip.mp4\nfile clip.mp4\n")
+    once, _ = played(FileSource(str(tmp_path / "clip.mp4")))
+    frames, _ = played(FileSource(str(tmp_path / "list.ffconcat")))
+    assert len(frames) == 2 * len(once)
+    assert in_order(frames)
 
 
 @pytest.mark.parametrize("suffix", sorted(CONTAINERS))

@@ -34,11 +34,10 @@ _BARE = frozenset({"av1", "cavsvideo", "evc", "h264", "hevc", "m4v", "mpegvideo"
 """Formats without a container, and so without timestamps."""
 _NO_TIMES = 0x80
 """``AVFMT_NOTIMESTAMPS`` of FFmpeg, which then makes up some."""
-_NO_FOOTAGE = {
-    **dict.fromkeys(("adf", "bin", "idf", "tty", "xbin"), "is text, of which FFmpeg would draw pictures"),
-    "concat": "is a list of files, no video",
-}
-"""Formats that FFmpeg takes for video, most of them by the end of a name as ``.txt``, and what they are."""
+_TEXT = frozenset({"adf", "bin", "idf", "tty", "xbin"})
+"""Formats that FFmpeg draws pictures of, most of them known by the end of a name, as ``.txt``."""
+_LIST = "concat"
+"""A list of files to be played one after the other: of one's own, but not of whoever answers as a camera."""
 _IN_PARTS = frozenset({"dash", "hls"})
 """Formats that come a few seconds at a time: that those are older than the newest is no lag."""
 
@@ -98,7 +97,7 @@ class Container:
             reason = self._reason(TimeoutError() if late else error, limit_s)
             raise SourceError(f"{name} cannot be opened: {reason}", hint=hint) from None
         try:
-            self._stream = _video(self._container)
+            self._stream = _video(self._container, stored=str(origin).startswith("file:"))
         except ValueError as error:
             self._container.close()
             raise SourceError(f"{name} {error}", hint=hint) from None
@@ -270,14 +269,16 @@ def _has_times(form: av.ContainerFormat) -> bool:
     return not int(form.flags) & _NO_TIMES and not _IN_PARTS.intersection(form.name.split(","))
 
 
-def _video(container: av.container.InputContainer) -> av.VideoStream:
-    """The stream to be shown.
+def _video(container: av.container.InputContainer, *, stored: bool) -> av.VideoStream:
+    """The stream to be shown, of a file that is ``stored`` here or of what comes from elsewhere.
 
     Raises:
         ValueError: there is none that anybody has filmed; says so as the end of a sentence.
     """
-    if why := _NO_FOOTAGE.get(container.format.name):
-        raise ValueError(why)
+    if container.format.name in _TEXT:
+        raise ValueError("is text, of which FFmpeg would draw pictures")
+    if container.format.name == _LIST and not stored:
+        raise ValueError("is a list of files, no video")
     if not container.streams.video:
         raise ValueError("has no video in it")
     stream = max(container.streams.video, key=_rank)
