@@ -221,7 +221,6 @@ def _model(settings: Settings) -> str:
         started = time.perf_counter()
         engine.invoke(tensor)
         took_ms = 1e3 * (time.perf_counter() - started)
-        classes = len(loaded.decoder.labels)
         looks = ""
         if admitting is not None and admitting.looks != (1, 1):
             least, most = admitting.looks
@@ -229,13 +228,21 @@ def _model(settings: Settings) -> str:
             looks = f" and {count} invokes a frame ({took_ms * most:.0f} ms at the most)"
         return (
             f"{loaded.model.name} on {engine.device} with {engine.runtime}, {took_ms:.1f} ms an invoke"
-            f"{looks}, {classes or 'no'} labels"
+            f"{looks}, {_labels(loaded.decoder.labels)}"
             + (f"; {engine.degraded}" if engine.degraded else "")
             + "".join(f"\n{note}" for note in unknown_labels.harmless(settings, loaded.decoder.labels))
             + _not_used(settings)
         )
     finally:
         loaded.close()
+
+
+def _labels(labels: Sequence[str]) -> str:
+    from edged.decoders.labels import nameless  # noqa: PLC0415
+
+    if nameless(labels):
+        return f"{len(labels)} classes without names: EDGED_LABELS takes a file of them"
+    return f"{len(labels) or 'no'} labels"
 
 
 def _not_used(settings: Settings) -> str:

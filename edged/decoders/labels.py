@@ -46,6 +46,11 @@ def class_names(model: Model, classes: int, labels: Sequence[str] | None = None)
     return tuple(label_of(labels, class_id) for class_id in range(classes))
 
 
+def nameless(labels: Sequence[str]) -> bool:
+    """Whether no class has a name of its own: neither the model nor a labels file gave any."""
+    return bool(labels) and all(label == label_of((), class_id) for class_id, label in enumerate(labels))
+
+
 def without_background(labels: tuple[str, ...]) -> tuple[str, ...]:
     """Labels without a first line for the background, which no post-processing reports."""
     return labels[1:] if labels and is_background(labels[0]) else labels

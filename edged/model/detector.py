@@ -12,6 +12,7 @@ import structlog
 
 from edged import sources
 from edged.decoders import decoder_class
+from edged.decoders.labels import nameless
 from edged.engines.coral.edgetpu import TpuAccess
 from edged.engines.failover import FailoverEngine
 from edged.engines.pool import EnginePool, EnginePools
@@ -185,6 +186,8 @@ def _detector(
 
 
 def _finds(labels: Sequence[str]) -> str:
+    if nameless(labels):
+        return "Its classes have no names. Set EDGED_LABELS to the labels it was trained with, one a line"
     shown = ", ".join(labels[:_SHOWN_LABELS])
     more = len(labels) - _SHOWN_LABELS
     return f"It finds {shown}" + (f" and {more} more: 'edged models inspect' lists all" if more > 0 else "")

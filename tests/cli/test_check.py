@@ -12,6 +12,10 @@ import pytest
 from daemon import edged, environment
 from rig import Mosquitto, Subscriber
 
+from edged.errors import ConfigError
+from edged.model import detector
+from edged.settings.declared import Settings
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -49,6 +53,19 @@ def test_all_is_well(settings: dict[str, str], tmp_path: Path, mosquitto: Mosqui
     assert "640x480" in found["ok source"]
     assert sorted(tmp_path.iterdir()) == before, "it leaves no file"
     assert subscriber.received == [], "it publishes nothing"
+
+
+def test_classes_without_names_are_told_with_the_setting_that_names_them(
+    settings: dict[str, str], shared: Path
+) -> None:
+    """Their topics would be called class_0: a count of labels hid that."""
+    model = shared / "models" / "coco_ssd_mobilenet_v1_1.0_quant_300.tflite"
+    found = lines(edged("check", settings=settings | {"EDGED_MODEL": str(model)}))["ok model"]
+    assert found.endswith("90 classes without names: EDGED_LABELS takes a file of them")
+    with pytest.raises(ConfigError, match="EDGED_CLASSES names 'person'") as caught:
+        detector.load(Settings(model=model, source="-", classes=("person",)))
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("Its classes have no names. Set EDGED_LABELS")
 
 
 STAND_IN = """
