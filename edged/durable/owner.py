@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+    from typing import IO
 
     from edged.settings.declared import Settings
 
@@ -26,6 +28,8 @@ log = structlog.get_logger()
 _ENDS = ".card"
 _TURN = "edged.lock"
 """Locked for the moment in which a daemon looks at the cards and takes its own."""
+_TURN_S = 1.0
+"""How long another one's moment may last; it may have been stopped in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Owner:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / _TURN).open("ab") as turn:
-                fcntl.flock(turn, fcntl.LOCK_EX)
+                _lock(turn)
                 self._take(folder, whose)
             self.knows = True
         except OSError as error:
@@ -153,6 +157,22 @@ class _Card:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _lock(turn: IO[bytes]) -> None:
+    """Wait for our turn.
+
+    Raises:
+        OSError: another one does not end its own.
+    """
+    until = time.monotonic() + _TURN_S
+    while True:
+        try:
+            return fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise TimeoutError(f"another process has held {_TURN} for {_TURN_S:g} s") from None
+            time.sleep(0.02)
 
 
 def _read(content: bytes) -> Whose:

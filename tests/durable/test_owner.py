@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -148,3 +149,15 @@ def test_a_daemon_by_hand_beside_the_service_takes_nothing_from_it(tmp_path: Pat
         assert [path for path in kept if not path.exists()] == []
         assert json.loads(files.names(origin).read_text()) == names
         assert first.stop() == 0
+
+
+def test_a_process_that_was_stopped_in_its_turn_holds_up_no_start(tmp_path: Path, entered: Enter) -> None:
+    with (tmp_path / "edged.lock").open("ab") as stopped, capture_logs() as logs:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        late = entered(settings("lab1"))
+    assert not late.knows  # and so it removes nothing
+    assert [(line["event"], line["reason"]) for line in logs] == [
+        ("folder_not_shared", "another process has held edged.lock for 1 s")
+    ]
+    late.enter(tmp_path, settings("lab1"))
+    assert late.knows
