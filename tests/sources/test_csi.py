@@ -68,8 +68,12 @@ def csi(spec: str = "csi:0", **settings: Any) -> CsiSource:
 
 
 def rpicams() -> list[psutil.Process]:
-    """Camera programs that run."""
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    """Camera programs that run; what other tests have started is none."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and any("rpicam-vid" in word for word in child.cmdline())
+    ]
 
 
 def take(source: CsiSource, count: int) -> list[Frame]:
