@@ -189,19 +189,28 @@ def turns(shared: Path, pythons: dict[str, str], seconds: float, part: str) -> d
         return take_turns(stack, wanted, seconds)
 
 
+def three_ways(pythons: dict[str, str], settings: dict[str, str]) -> list[tuple[str, str, dict[str, str]]]:
+    """What is compared: its name, its Python and its settings."""
+    old, new = pythons["old"], pythons["new"]
+    return [("old", old, settings), (WAYS[1], new, settings | OFF), ("new", new, settings)]
+
+
+def whole_clip(shared: Path, url: str, folder: str) -> dict[str, str]:
+    """The first case of the limit, with a broker and a file of video."""
+    return {
+        "EDGED_MODEL": str(shared / YOLO_640),
+        "EDGED_SOURCE": str(shared / CLIP),
+        "EDGED_MQTT_URL": url,
+        "EDGED_OUTPUT": str(Path(folder) / "out.mp4"),
+    }
+
+
 def start(shared: Path, pythons: dict[str, str], seconds: float, __: str) -> dict[str, Any]:
     """How long --help and the first detection take, in turns."""
     ends = time.monotonic() + seconds
     found: dict[str, dict[str, list[float]]] = {"help": {}, "first": {}}
     with tempfile.TemporaryDirectory() as name, broker(Path(name)) as url, suppress(KeyboardInterrupt):
-        full = {
-            "EDGED_MODEL": str(shared / YOLO_640),
-            "EDGED_SOURCE": str(shared / CLIP),
-            "EDGED_MQTT_URL": url,
-            "EDGED_OUTPUT": str(Path(name) / "out.mp4"),
-        }
-        ways = [("old", pythons["old"], full), (WAYS[1], pythons["new"], full | OFF)]
-        ways.append(("new", pythons["new"], full))
+        ways = three_ways(pythons, whole_clip(shared, url, name))
         for number in itertools.count():
             for what, python, settings in ways if number % 2 else ways[::-1]:
                 if what != "new":
@@ -294,17 +303,10 @@ def peak(shared: Path, pythons: dict[str, str], seconds: float, __: str) -> dict
     ends = time.monotonic() + seconds
     found: dict[str, list[Figures]] = {}
     with tempfile.TemporaryDirectory() as name, broker(Path(name)) as url, suppress(KeyboardInterrupt):
-        full = {
-            "EDGED_MODEL": str(shared / YOLO_640),
-            "EDGED_SOURCE": str(shared / CLIP),
-            "EDGED_MQTT_URL": url,
-            "EDGED_OUTPUT": str(Path(name) / "out.mp4"),
-            "EDGED_THREADS": "1",
-        }
-        ways = [("old", "old", full), (WAYS[1], "new", full | OFF), ("new", "new", full)]
+        ways = three_ways(pythons, whole_clip(shared, url, name) | {"EDGED_THREADS": "1"})
         for number in itertools.count():
             for what, python, settings in ways if number % 2 else ways[::-1]:
-                command = [pythons[python], "-m", "edged", "run"]
+                command = [python, "-m", "edged", "run"]
                 process = subprocess.Popen(command, env=environment(settings), stderr=subprocess.DEVNULL)
                 _, _, usage = os.wait4(process.pid, 0)
                 process.returncode = 0
@@ -323,8 +325,8 @@ def growth(_: Path, pythons: dict[str, str], frames: float, __: str) -> dict[str
         "EDGED_THREADS": "1",
         "EDGED_JSONL": "-",
     }
-    ways = [("old", "old", settings), (WAYS[1], "new", settings | OFF), ("new", "new", settings)]
-    return {what: [{"MB": grown(pythons[python], variables)}] for what, python, variables in ways}
+    ways = three_ways(pythons, settings)
+    return {what: [{"MB": grown(python, variables)}] for what, python, variables in ways}
 
 
 def grown(python: str, settings: dict[str, str]) -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import socket
 import struct
+import subprocess
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -99,6 +101,33 @@ def make_sound(path: Path) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@contextmanager
+def over_udp(clip: Path) -> Iterator[str]:
+    """The URL of a camera that sends the packets of a clip as they are, at its pace and for ever."""
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"udp://127.0.0.1:{probe.getsockname()[1]}"
+    send = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-re",
+        "-stream_loop",
+        "-1",
+        "-i",
+        str(clip),
+        "-c",
+        "copy",
+        "-f",
+        "mpegts",
+    ]
+    with subprocess.Popen([*send, f"{url}?pkt_size=1316"], stdin=subprocess.DEVNULL) as sender:
+        try:
+            yield url
+        finally:
+            sender.kill()
 
 
 @contextmanager

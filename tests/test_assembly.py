@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from around import Around
-from source_clips import make
+from source_clips import make, over_udp
 
 from edged import registry
 from edged.daemon import assembly
@@ -291,22 +291,6 @@ def test_a_reload_leaves_no_gap_in_the_packets_of_a_camera_that_it_keeps(
     world: World, tmp_path: Path
 ) -> None:
     clip = make(tmp_path / "clip.ts", frames=50, b_frames=0)
-    with socket.socket(type=socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"udp://127.0.0.1:{probe.getsockname()[1]}"
-    sent = [
-        "-stream_loop",
-        "-1",
-        "-re",
-        "-i",
-        str(clip),
-        "-c",
-        "copy",
-        "-f",
-        "mpegts",
-        f"{url}?pkt_size=1316",
-    ]
-    world.settings |= {"EDGED_SOURCE": url, "EDGED_OUTPUT": str(tmp_path / "out"), "EDGED_RECORD": "copy"}
 
     async def live() -> None:
         present = await world.build()
@@ -321,8 +305,6 @@ def test_a_reload_leaves_no_gap_in_the_packets_of_a_camera_that_it_keeps(
         await world.close(present, but=following)
         await world.close(following)
 
-    with subprocess.Popen(["ffmpeg", "-v", "quiet", *sent], stdin=subprocess.DEVNULL) as server:
-        try:
-            asyncio.run(live())
-        finally:
-            server.kill()
+    with over_udp(clip) as url:
+        world.settings |= {"EDGED_SOURCE": url, "EDGED_OUTPUT": str(tmp_path / "out"), "EDGED_RECORD": "copy"}
+        asyncio.run(live())

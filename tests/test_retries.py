@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
 
 from around import Around
 from clock import Clock
-from source_clips import make
+from source_clips import make, over_udp
 from structlog.testing import capture_logs
 
 from edged.backoff import Backoff
@@ -143,9 +141,6 @@ def test_a_camera_with_another_name_has_its_port_as_soon_as_its_former_self_is_g
     """However long it would wait otherwise: while the reload is prepared, both are there."""
     monkeypatch.setattr(live, "Backoff", lambda: Backoff(300.0, 300.0, spread=0.0))
     clip = make(tmp_path / "clip.ts", frames=100, gop=25, b_frames=0)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"udp://127.0.0.1:{probe.getsockname()[1]}"
 
     def named(name: str) -> dict[str, Settings]:
         more = {"EDGED_CAMERAS": f"{name},back", f"EDGED_{name.upper()}_SOURCE": url}
@@ -163,26 +158,8 @@ def test_a_camera_with_another_name_has_its_port_as_soon_as_its_former_self_is_g
         cameras.stop()
         await asyncio.wait_for(runs, 60)
 
-    send = [
-        "ffmpeg",
-        "-v",
-        "error",
-        "-re",
-        "-stream_loop",
-        "-1",
-        "-i",
-        str(clip),
-        "-c",
-        "copy",
-        "-f",
-        "mpegts",
-    ]
-    sender = subprocess.Popen([*send, f"{url}?pkt_size=1316"], stdin=subprocess.DEVNULL)
-    try:
+    with over_udp(clip) as url:
         asyncio.run(scenario())
-    finally:
-        sender.kill()
-        sender.wait()
 
 
 def test_a_camera_that_begins_in_a_stop_ends_with_the_others(demo_model: Path) -> None:
