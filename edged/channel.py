@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -16,6 +17,41 @@ class Closed(Exception):  # noqa: N818  # it is a signal, not an error, as queue
     """Nothing more comes out of the channel, or may be put into it."""
 
 
+class _Waiting:
+    """Threads that wait for the same change of what a lock guards; all of it with that lock held.
+
+    As ``threading.Condition``, which makes a lock for every wait and is a dozen calls where this is three:
+    threads wait several times for every frame.
+    """
+
+    __slots__ = ("_calls", "_lock", "count")
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._calls: SimpleQueue[None] = SimpleQueue()
+        self.count = 0
+        """How many wait and were not called yet."""
+
+    def wait(self) -> None:
+        """Until somebody calls; to be asked again whether it has changed, as another may have been first."""
+        self.count += 1
+        self._lock.release()
+        try:
+            self._calls.get()
+        finally:
+            self._lock.acquire()
+
+    def call(self) -> None:
+        """Have one go on; only where there is one."""
+        self.count -= 1
+        self._calls.put(None)
+
+    def call_all(self) -> None:
+        """Have all go on."""
+        while self.count:
+            self.call()
+
+
 class Channel(Generic[T]):
     """First in, first out, at most ``capacity`` items."""
 
@@ -23,13 +59,9 @@ class Channel(Generic[T]):
         self._items: deque[T] = deque()
         self._capacity = capacity
         self._closed = False
-        # The lock itself is taken, not a condition that has it, and told is only who waits: both save calls
-        # where a frame passes.
         self._lock = threading.Lock()
-        self._filled = threading.Condition(self._lock)
-        self._emptied = threading.Condition(self._lock)
-        self._takers = self._givers = 0
-        """Threads that wait for an item, and for room."""
+        self._takers, self._givers = _Waiting(self._lock), _Waiting(self._lock)
+        """Those who wait for an item, and for room."""
 
     def put(self, item: T, *, waits: bool) -> T | None:
         """Append ``item``; returns the item that had to go for it, if any.
@@ -49,8 +81,8 @@ class Channel(Generic[T]):
                 raise Closed
             displaced = self._items.popleft() if len(self._items) >= self._capacity else None
             self._items.append(item)
-            if self._takers:
-                self._filled.notify()
+            if self._takers.count:
+                self._takers.call()
             return displaced
 
     def offer(self, item: T) -> bool:
@@ -59,8 +91,8 @@ class Channel(Generic[T]):
             if self._closed or len(self._items) >= self._capacity:
                 return False
             self._items.append(item)
-            if self._takers:
-                self._filled.notify()
+            if self._takers.count:
+                self._takers.call()
             return True
 
     def give_back(self, item: T) -> bool:
@@ -72,8 +104,8 @@ class Channel(Generic[T]):
             if len(self._items) >= self._capacity:
                 return False
             self._items.appendleft(item)
-            if self._takers:
-                self._filled.notify()
+            if self._takers.count:
+                self._takers.call()
             return True
 
     def get(self, *, unless: threading.Event | None = None) -> T:
@@ -92,8 +124,8 @@ class Channel(Generic[T]):
                 if self._items:
                     break
                 self._await_item()
-            if self._givers:
-                self._emptied.notify()
+            if self._givers.count:
+                self._givers.call()
             return self._items.popleft()
 
     def await_item(self, *, unless: threading.Event) -> None:
@@ -135,14 +167,14 @@ class Channel(Generic[T]):
     def wake(self) -> None:
         """Have whoever waits in :meth:`get` look at ``unless``."""
         with self._lock:
-            self._filled.notify_all()
+            self._takers.call_all()
 
     def close(self) -> None:
         """End of stream: what is inside can still be taken, nothing more is accepted."""
         with self._lock:
             self._closed = True
-            self._filled.notify_all()
-            self._emptied.notify_all()
+            self._takers.call_all()
+            self._givers.call_all()
 
     def abort(self) -> list[T]:
         """Close at once; what was inside is handed back, to be accounted for."""
@@ -158,9 +190,7 @@ class Channel(Generic[T]):
     def _await_room(self) -> None:
         """Until there is some, or nothing more comes out."""
         while len(self._items) >= self._capacity and not self._closed:
-            self._givers += 1
-            self._emptied.wait()
-            self._givers -= 1
+            self._givers.wait()
 
     def _await_item(self) -> None:
         """Until something has changed.
@@ -170,6 +200,4 @@ class Channel(Generic[T]):
         """
         if self._closed:
             raise Closed
-        self._takers += 1
-        self._filled.wait()
-        self._takers -= 1
+        self._takers.wait()

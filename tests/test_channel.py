@@ -222,7 +222,7 @@ def test_all_who_wait_are_told_one_after_the_other_and_nobody_is_where_nobody_wa
     got += [channel.get() for _ in range(3)]
     assert all(map(ended, givers))
     assert sorted(got) == [0, 1, 2, 3, 4]
-    assert (channel._takers, channel._givers) == (0, 0)  # noqa: SLF001
+    assert (channel._takers.count, channel._givers.count) == (0, 0)  # noqa: SLF001
 
 
 def test_wake_ends_the_waiting_of_whoever_has_to_stop_and_of_nobody_else() -> None:

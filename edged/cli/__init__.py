@@ -8,7 +8,6 @@ import sys
 import traceback
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged import __version__
@@ -71,6 +70,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def add_env_file(parser: argparse.ArgumentParser) -> None:
     """Add ``--env-file``, which most commands have."""
+    from pathlib import Path  # noqa: PLC0415  # 'edged --help' must answer at once
+
     parser.add_argument(
         "--env-file", type=Path, metavar="FILE", help="settings, NAME=value a line; the environment wins"
     )

@@ -70,29 +70,32 @@ class BlazeFace:
     def __init__(self, model: Model, *, score_threshold: float, iou_threshold: float) -> None:
         parts = _parts(model)
         assert parts is not None  # noqa: S101  # mismatch() was asked before
-        self._parts = parts
         self._specs = model.outputs
-        self._least = [least_stored(logit(score_threshold), model.outputs[part.scores]) for part in parts]
+        least = logit(score_threshold)
+        self._parts = [(part, least_stored(least, model.outputs[part.scores])) for part in parts]
         self._iou_threshold = iou_threshold
         width, height = input_size(model.inputs[0])
         centres = anchor_centres(sum(part.anchors for part in parts))
         self._anchors = centres * np.array((width, height), np.float32)
 
     def decode(self, outputs: Sequence[Tensor], geometry: Geometry) -> list[Detection]:
-        """Faces of one frame in source pixels, clipped to the frame, best score first."""
-        require_finite(*outputs)
-        above = [
-            (outputs[part.scores][0, :, 0] >= least).nonzero()[0]
-            for part, least in zip(self._parts, self._least, strict=True)
-        ]
-        if not any(alive.size for alive in above):
+        """Faces of one frame in source pixels, clipped to the frame, best score first.
+
+        Raises:
+            OutputError: a score, or a box with a good one, is no finite number.
+        """
+        # Most frames have none, and the largest score tells; where there is a NaN it is NaN, below nothing.
+        if all(outputs[part.scores].max() < least for part, least in self._parts):
             return []
         scores, found, first = [], [], 0
-        for part, alive in zip(self._parts, above, strict=True):
-            scores.append(real(outputs[part.scores][0, alive, 0], self._specs[part.scores]))
+        for part, least in self._parts:
+            stored = outputs[part.scores][0, :, 0]
+            alive = (stored >= least).nonzero()[0]
+            scores.append(real(stored[alive], self._specs[part.scores]))
             found.append(real(outputs[part.boxes][0, alive, :4], self._specs[part.boxes]))
             found[-1][:, :2] += self._anchors[alive + first]
             first += part.anchors
+        require_finite(*(outputs[part.scores] for part, _ in self._parts), *found)
         sure, corners = sigmoid(np.concatenate(scores)), boxes.corners(np.concatenate(found))
         class_ids = np.zeros(sure.size, np.intp)
         kept = boxes.suppress(corners, sure, class_ids, self._iou_threshold)

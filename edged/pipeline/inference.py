@@ -142,7 +142,7 @@ class Inference:
         self._workers.abort()
         self._ledger.dropped("aborted", len(self._ordered.abort()))
         if (awaited := self._awaited) is not None:
-            awaited.done.set()
+            awaited.done.put(None)
 
     # The stages, each in its own thread.
 
@@ -261,8 +261,8 @@ class Inference:
             return
         self._awaited = job
         if self._aborted:  # it may have come while nobody was awaited
-            job.done.set()
-        job.done.wait()
+            job.done.put(None)
+        job.done.get()
         self._awaited = None
         if not job.complete:
             self._ledger.dropped(job.cause or "aborted")

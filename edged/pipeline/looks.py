@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from edged.imaging.geometry import Geometry, Region
@@ -27,7 +28,7 @@ class Look:
 
 @dataclass(slots=True)
 class FrameJob:
-    """A frame and its looks; ``done`` is set when all of them have come to their end, well or not.
+    """A frame and its looks; ``done`` gets something when all of them have come to their end, well or not.
 
     All times are monotonic, in seconds.
     """
@@ -48,7 +49,8 @@ class FrameJob:
     claimed: threading.Event | None = None
     """Set once an engine has begun with it, or none ever will: a newer frame may take its place before.
     None where none may."""
-    done: threading.Event = field(default_factory=threading.Event)
+    done: SimpleQueue[None] = field(default_factory=SimpleQueue)
+    """For one who waits: an event takes twenty times as long, and there is one for every frame."""
 
     def __post_init__(self) -> None:
         """All looks are still to come."""

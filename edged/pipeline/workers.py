@@ -155,7 +155,7 @@ class Workers:
         if job.claimed is not None:
             self._claimed()
         self._detector.pool.turns.give_back()
-        job.done.set()
+        job.done.put(None)
 
     def _invoke(self, pulse: Pulse, work: tuple[FrameJob, Look]) -> None:
         job, look = work

@@ -13,6 +13,7 @@ from tensors import WHOLE, decoder, iou, model, spec, store
 from edged.decoders import decoder_class
 from edged.decoders.blazeface import BlazeFace, anchor_centres
 from edged.engines.cpu import CpuEngine
+from edged.errors import OutputError
 from edged.imaging.geometry import Geometry
 from edged.imaging.tensors import Preprocessor
 from edged.records import Model
@@ -127,6 +128,26 @@ def test_decodes_quantised_outputs() -> None:
     (face,) = decoder(of).decode([store(boxes, box_spec), store(scores, score_spec)], WHOLE)
     assert face.score == pytest.approx(1 / (1 + math.exp(-2)))
     assert face.box == pytest.approx((42.5 - 15, 82.5 - 20, 42.5 + 15, 82.5 + 20))
+
+
+@pytest.mark.parametrize("face", [False, True])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("broken", ["scores", "boxes"])
+def test_a_number_that_is_none_is_no_face(broken: str, bad: float, *, face: bool) -> None:
+    """Neither among the scores nor in a box that is told; in a box that nobody reads it does no harm."""
+    boxes, scores = np.zeros((1, 896, 16), np.float32), np.full((1, 896, 1), -10.0, np.float32)
+    boxes[0, :, 2:4] = 30
+    scores[0, 500] = 2.0 if face else -10.0
+    if broken == "scores":
+        scores[0, 100] = bad
+    else:
+        boxes[0, 500, 1] = bad
+    blazeface = decoder(model(spec(boxes.shape), spec(scores.shape), shape=(1, 128, 128, 3)))
+    if broken == "scores" or face:
+        with pytest.raises(OutputError, match="no finite numbers"):
+            blazeface.decode([boxes, scores], WHOLE)
+    else:
+        assert blazeface.decode([boxes, scores], WHOLE) == []
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
