@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
+import stat
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from daemon import Daemon
 from structlog.testing import capture_logs
 
-from edged.durable.owner import Owner
+from edged.durable.owner import Owner, Whose
 from edged.durable.spool_folder import SpoolFolder
 from edged.settings import loading
 
@@ -60,6 +63,68 @@ def test_two_of_one_source_keep_apart_and_find_their_own_in_any_order(entered: E
             owner.leave()
 
 
+def test_a_card_says_what_those_of_earlier_versions_have_said(tmp_path: Path) -> None:
+    """Whose files are called after it: the sources in any order, and a number for all but the first."""
+    folder = tmp_path / "not" / "there"
+    both = [*settings("lab1", "front"), *settings("lab1", "back")]
+    owners = [Owner(sources) for sources in (["b", "a"], ["a", "b"], ["b", "a"], ["a"])]
+    assert [(owner.origin, owner.has_node, owner.knows) for owner in owners[:2]] == [
+        ("7e18f737", True, False)
+    ] * 2
+    for owner in owners:
+        owner.enter(folder, both)
+    assert [owner.origin for owner in owners[:3]] == ["7e18f737", "7e18f737.2", "7e18f737.3"]
+    card = folder / "edged-7e18f737.card"
+    config = hashlib.sha256("".join(one.fingerprint for one in both).encode()).hexdigest()[:12]
+    assert json.loads(card.read_text()) == {"node": "lab1", "cameras": ["back", "front"], "config": config}
+    assert stat.S_IMODE(card.stat().st_mode) & 0o133 == 0
+    for owner in owners:
+        assert owner.knows
+        owner.leave()
+        assert not owner.knows
+
+
+def test_who_is_alike_is_told_by_its_settings_first_and_by_its_names_then() -> None:
+    whose = Whose("a", ("front",), "1")
+    others = [whose, Whose("b", ("back",), "1"), Whose("a", ("front",), "2"), Whose("a", ("back",), "2")]
+    assert [whose.likeness(other) for other in [*others, Whose()]] == [4, 2, 2, 1, 0]
+    assert Whose("", (), "1").likeness(Whose("", ("back",), "2")) == 0, (
+        "two without a node have none in common"
+    )
+
+
+def test_who_has_the_very_settings_of_another_is_either_of_them(entered: Enter) -> None:
+    one, two = entered(settings("a")), entered(settings("a"))
+    origins = {one.origin, two.origin}
+    for owner in (one, two):
+        owner.leave()
+    assert {entered(settings("a")).origin, entered(settings("a")).origin} == origins
+
+
+def test_what_nothing_speaks_for_is_left_to_who_may_come_back(entered: Enter) -> None:
+    """The one whose card it is does not run just now."""
+    one, two = entered(settings("a")), entered(settings("b"))
+    one.leave()
+    assert entered(settings("c", "back")).origin not in {one.origin, two.origin}
+
+
+def test_nobody_takes_the_card_of_other_sources(tmp_path: Path, entered: Enter) -> None:
+    other = Owner(["rtsp://camera/2"])
+    other.enter(tmp_path, settings("a"))
+    other.leave()
+    assert entered(settings("a")).origin == "88d55fa9"
+
+
+def test_another_folder_leaves_the_first_one_to_others(tmp_path: Path, entered: Enter) -> None:
+    first = entered(settings("a"))
+    first.enter(tmp_path / "other", settings("a"))
+    assert (first.origin, first.has_node) == ("88d55fa9", True)
+    second = entered(settings("a"))
+    assert (second.origin, second.has_node) == ("88d55fa9", True)
+    first.enter(None, settings("a"))
+    assert (first.has_node, first.knows) == (True, False)
+
+
 def test_the_only_one_of_a_source_is_known_by_it_whatever_it_is_called_now(entered: Enter) -> None:
     before = entered(settings("a"))
     before.leave()
@@ -87,12 +152,16 @@ def test_a_node_is_the_first_ones_until_that_ends(entered: Enter, tmp_path: Path
     first.leave()
     second.enter(tmp_path, settings("a", "back"))
     assert second.has_node
-    assert not entered(settings("a", EDGED_MQTT_URL="")).has_node, "there is none without a broker"
+    with capture_logs() as logs:
+        assert not entered(settings("a", EDGED_MQTT_URL="")).has_node, "there is none without a broker"
+    assert logs == []
 
 
 def test_a_reload_writes_its_new_name_on_its_card(entered: Enter, tmp_path: Path) -> None:
     owner = entered(settings("a"))
     origin = owner.origin
+    owner.enter(tmp_path, settings("b"))
+    assert (owner.origin, owner.has_node) == (origin, True)
     owner.enter(tmp_path, settings("b"))
     assert (owner.origin, owner.has_node) == (origin, True)
     assert entered(settings("a")).has_node, "that name is free"
@@ -161,3 +230,19 @@ def test_a_process_that_was_stopped_in_its_turn_holds_up_no_start(tmp_path: Path
     ]
     late.enter(tmp_path, settings("lab1"))
     assert late.knows
+
+
+def test_who_ends_its_turn_soon_is_waited_for(
+    tmp_path: Path, entered: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    with (tmp_path / "edged.lock").open("ab") as turn:
+
+        def sleep(wait_s: float) -> None:
+            waits.append(wait_s)
+            fcntl.flock(turn, fcntl.LOCK_UN)
+
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", sleep)
+        assert entered(settings("lab1")).knows
+    assert waits == [0.02]

@@ -102,6 +102,8 @@ def test_where_nothing_moves_no_box_does() -> None:
 
 def test_no_box_is_smaller_than_a_pixel() -> None:
     assert centred((5.0, 7.0, 5.25, 7.0)) == (5.125, 7.0, 1.0, 1.0)
+    assert centred((5.0, 7.0, 5.25, 9.0)) == (5.125, 8.0, 1.0, 2.0)
+    assert centred((5.0, 7.0, 8.0, 7.5)) == (6.5, 7.25, 3.0, 1.0)
     course = Course((0.0, 0.0, 40.0, 40.0))
     for size in (20.0, 8.0, 2.0, 2.0):
         course.predict(0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,17 @@ import pytest
 from clock import Clock
 from daemon import until
 from news import news
+from structlog.testing import capture_logs
 
+from edged.backoff import Backoff
 from edged.contract import event_messages
 from edged.contract.notices import Notice
 from edged.webhook.courier import Courier
 from edged.webhook.server import HttpServer, WebhookError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edged.contract.event_messages import Telling
     from edged.contract.notices import Body
 
@@ -163,3 +168,104 @@ def test_what_gave_way_or_was_given_up_while_it_was_under_way_is_counted_once() 
     rig.server.open.set()
     until(lambda: rig.server.hung_up)
     assert (rig.counts, rig.done) == ((0, 0, 1), told)
+
+
+class Waits(Backoff):
+    """Gives the waits it is told to, and notes how it was made and what it was asked."""
+
+    made: list[tuple[float, float]]
+    asked: list[float | str]
+    gives: list[float]
+
+    def __init__(self, first_s: float, most_s: float) -> None:
+        super().__init__(first_s, most_s)
+        self.made.append((first_s, most_s))
+
+    def after(self, good_s: float) -> float:
+        self.asked.append(good_s)
+        return self.gives.pop(0)
+
+    def reset(self) -> None:
+        self.asked.append("reset")
+
+
+def test_between_two_attempts_it_waits_as_long_as_the_server_asks_or_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And tells once what is wrong, until that changes."""
+    Waits.made, Waits.asked, Waits.gives = [], [], [0.0, 3.0, 7.0]
+    monkeypatch.setattr("edged.webhook.courier.Backoff", Waits)
+    rig, waits = Rig(busy(), busy(5.0), WebhookError("it is away"), None), list[float]()
+
+    def wait_for(over: Callable[[], bool], wait_s: float) -> bool:
+        waits.append(wait_s)
+        return over()
+
+    monkeypatch.setattr(rig.courier._due, "wait_for", wait_for)  # noqa: SLF001
+    with capture_logs() as logs:
+        rig.put(notice(1), notice(2))
+        until(lambda: rig.counts == (2, 0, 0))
+    rig.courier.close(1.0, keep=False)
+    assert waits == [0.05, 5.0, 7.0]
+    assert (Waits.made, Waits.asked) == ([(1.0, 60.0)], [0.0, 0.0, 0.0, "reset", "reset"])
+    assert [(line["event"], line.get("error")) for line in logs] == [
+        ("webhook_fails", "it is busy."),
+        ("webhook_fails", "it is away."),
+        ("webhook_works_again", None),
+    ]
+
+
+def busy(wait_s: float = 0.0) -> WebhookError:
+    return WebhookError("it is busy", wait_s=wait_s)
+
+
+def test_it_has_a_thread_of_its_own_that_gives_way_to_others() -> None:
+    rig, found = Rig(None), list[tuple[str, int]]()
+
+    def post(body: Body, timeout_s: float) -> None:
+        del body, timeout_s
+        thread = threading.current_thread()
+        found.append((thread.name, os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
+
+    rig.server.post = post  # type: ignore[method-assign]
+    rig.put(notice(1))
+    until(lambda: found)
+    rig.courier.close(1.0, keep=False)
+    assert found == [("webhook", min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19))]
+
+
+def test_after_a_while_without_news_it_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.webhook.courier._QUIET_S", 0.01)
+    rig = Rig(None)
+    until(lambda: rig.server.hung_up > 1)
+    told = rig.put(notice(1))
+    until(lambda: rig.done == told)
+    rig.courier.close(1.0, keep=False)
+
+
+def test_too_many_are_told_once_a_minute_and_the_account_at_the_end() -> None:
+    rig = Rig(None, shut=True)
+    rig.put(notice(0))
+    until(lambda: rig.server.timeouts)
+    with capture_logs() as logs:
+        rig.put(*(notice(number) for number in range(1, 202)))
+        rig.clock.now += 60.0
+        rig.put(notice(202))
+        assert [line["event"] for line in logs] == ["webhook_overflow"]
+        rig.clock.now += 60.5
+        rig.put(notice(203))
+        assert [line["event"] for line in logs] == ["webhook_overflow"] * 2
+        left = rig.courier.close(0.0, keep=True)
+    assert (len(left), logs[-1]["event"], logs[-1]["log_level"]) == (200, "webhook_account", "warning")
+    assert (logs[-1]["kept"], logs[-1]["lost"]) == (200, 4)
+    rig.server.open.set()
+
+
+@pytest.mark.parametrize(("end", "level"), [(None, "info"), (WebhookError("no", final=True), "warning")])
+def test_an_account_of_what_was_refused_is_a_warning(end: WebhookError | None, level: str) -> None:
+    rig = Rig(end)
+    rig.put(notice(1))
+    until(lambda: rig.done)
+    with capture_logs() as logs:
+        rig.courier.close(1.0, keep=True)
+    assert [line["log_level"] for line in logs] == [level]
