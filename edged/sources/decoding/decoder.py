@@ -78,7 +78,7 @@ class _Context:
         except (av.error.FFmpegError, RuntimeError) as error:
             self._errors += 1
             if self._context is not self._own and self._errors >= _DOUBTFUL:
-                self._choice.failed(getattr(error, "strerror", None) or type(error).__name__)
+                self._choice.failed(getattr(error, "strerror", None) or str(error) or type(error).__name__)
                 self._context = self._own
             if isinstance(error, RuntimeError):  # PyAV's word for what a device cannot do
                 raise av.error.InvalidDataError(1, str(error)) from None
