@@ -1,6 +1,6 @@
 """What following objects costs the whole daemon: its rate and CPU on a file, how late a camera's results are.
 
-    python benchmarks/scene_cost.py CLIP MODEL.tflite [--files 6] [--lives 2]
+    python benchmarks/scene_cost.py CLIP MODEL.tflite [--files 6] [--lives 2] [--workers 1]
 
 The real thing: ``edged run``, with everything of the scene on (tracks, two zones, two lines, a mask, events
 as lines, over MQTT and by webhook to a server here) and with EDGED_TRACK=false and nothing of it, in turns,
@@ -8,6 +8,10 @@ so that what else the machine does hits both. Detections go to lines and to a br
 The camera is FFmpeg, which writes the clip into a FIFO at its own speed. A thread's CPU time is the kernel's
 (/proc/PID/task/TID/schedstat), so that the model, whose own time differs more from run to run than the scene
 takes, and who else is on the machine can be told apart from it.
+
+With a worker a core whatever the scene takes is taken from the model, and CPU tells the rate. One worker of
+one thread leaves a core to all else, as in the first row of limit.md: there the rate is what the model is
+kept waiting between two inferences, whose own time does not count.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,6 +61,16 @@ THREADS = {
 }
 """Rows of the table by the names of threads, without their numbers."""
 OTHERS = "all others"
+
+
+class Pace(NamedTuple):
+    """How fast a file went through a daemon."""
+
+    fps: float
+    predict_ms: float
+    """What the model took for a frame, by the clock."""
+    waits_ms: float
+    """How long a worker was kept waiting from one inference to the next."""
 
 
 class Taker(BaseHTTPRequestHandler):
@@ -165,10 +179,12 @@ def run(folder: Path, source: Path, variables: dict[str, str]) -> tuple[list[dic
     return told, taken
 
 
-def rate(folder: Path, clip: Path, variables: dict[str, str]) -> tuple[float, Spent]:
-    """Frames a second of a file, and CPU."""
+def rate(folder: Path, clip: Path, variables: dict[str, str], workers: int) -> tuple[Pace, Spent]:
+    """How fast a file is, and CPU."""
     found, taken = run(folder, clip, variables)
-    return (len(found) - 1) / float(found[-1]["ts_publish"] - found[0]["ts_publish"]), taken
+    frame_s = (found[-1]["ts_publish"] - found[0]["ts_publish"]) / (len(found) - 1)
+    predict_ms = statistics.fmean(one["timings_ms"]["predict"] for one in found[1:])
+    return Pace(1 / frame_s, predict_ms, 1e3 * workers * frame_s - predict_ms), taken
 
 
 def lateness_ms(folder: Path, clip: Path, variables: dict[str, str]) -> list[float]:
@@ -183,7 +199,7 @@ def lateness_ms(folder: Path, clip: Path, variables: dict[str, str]) -> list[flo
     return [1e3 * (one["ts_publish"] - one["ts_capture"]) for one in found]
 
 
-def told_rates(rates: Pair[float], taken: Pair[Spent]) -> None:
+def told_rates(rates: Pair[Pace], taken: Pair[Spent]) -> None:
     """Print what the runs on a file took."""
     print("| CPU, ms a frame (medians; least to most) | without the scene | everything on | more |")
     print("| --- | --- | --- | --- |")
@@ -198,11 +214,21 @@ def told_rates(rates: Pair[float], taken: Pair[Spent]) -> None:
     print(f"| all but the model | {off:.2f} | {on:.2f} | {on - off:+.2f} |")
     print(f"| the model, in both | {model:.2f} | {model:.2f} | |")
     print(f"\nBy CPU the rate is {(model + off) / (model + on):.3f} of that without the scene.")
-    ratios = sorted(on / off for off, on in zip(*rates, strict=False))  # the last pair may be half
-    ways = [statistics.median(way) for way in rates]
+    ratios = sorted(on.fps / off.fps for off, on in zip(*rates, strict=False))  # the last pair may be half
+    ways = [statistics.median(one.fps for one in way) for way in rates]
     middle = statistics.median(ratios)
     print(f"By the clock it is {middle:.3f}, pairs from {ratios[0]:.3f} to {ratios[-1]:.3f}.")
     print(f"{ways[0]:.1f} and {ways[1]:.1f} frames/s.")
+
+
+def told_waits(rates: Pair[Pace]) -> None:
+    """Print how long the model was kept waiting, which is all that is not its own time."""
+    off, on = (sorted(one.waits_ms for one in way) for way in rates)
+    predict = statistics.median(one.predict_ms for way in rates for one in way)
+    less, more = map(statistics.median, (off, on))
+    print(f"\nFrom one inference to the next a worker waits {less:.2f} ms ({off[0]:.2f} to {off[-1]:.2f})")
+    print(f"and {more:.2f} ms ({on[0]:.2f} to {on[-1]:.2f}), beside {predict:.2f} ms for an inference:")
+    print(f"by that the rate is {(predict + less) / (predict + more):.3f} of that without the scene.")
 
 
 def told_lateness(late: Pair[list[float]]) -> None:
@@ -223,9 +249,12 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--files", type=int, default=6, help="pairs of runs on the file")
     parser.add_argument("--lives", type=int, default=2, help="pairs of runs on the camera")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="of one thread each, on the file; else one a core"
+    )
     options = parser.parse_args()
     clip, model = options.clip.resolve(), options.model.resolve()
-    rates: Pair[float] = [], []
+    rates: Pair[Pace] = [], []
     taken: Pair[Spent] = [], []
     late: Pair[list[float]] = [], []
     with tempfile.TemporaryDirectory() as name, webhook() as url, broker(Path(name)) as mqtt:
@@ -233,10 +262,11 @@ def main() -> None:
         both = {"EDGED_MODEL": str(model), "EDGED_MQTT_URL": mqtt}
         events = {"EDGED_EVENTS_JSONL": str(folder / "events.jsonl"), "EDGED_WEBHOOK_URL": url}
         ways = both | {"EDGED_TRACK": "false"}, both | SCENE | events
+        engines = {"EDGED_WORKERS": str(options.workers), "EDGED_THREADS": "1"}
         with suppress(KeyboardInterrupt):  # what was measured until then is told
             for pair in range(options.files):
                 for way in (0, 1) if pair % 2 else (1, 0):
-                    found, spent = rate(folder, clip, ways[way])
+                    found, spent = rate(folder, clip, ways[way] | engines, options.workers)
                     rates[way].append(found)
                     taken[way].append(spent)
             for pair in range(options.lives):
@@ -244,6 +274,7 @@ def main() -> None:
                     late[way].append(lateness_ms(folder, clip, ways[way]))
     if all(rates):
         told_rates(rates, taken)
+        told_waits(rates)
     if all(late):
         told_lateness(late)
 
