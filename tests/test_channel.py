@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from daemon import until
 
 from edged import bridge
 from edged.channel import Channel, Closed
@@ -315,10 +316,7 @@ def test_each_keeps_nothing_alive_while_it_waits_for_more() -> None:
     thread = threading.Thread(target=channel.each, args=(lambda item: seen.append(weakref.ref(item)),))
     thread.start()
     channel.put(Item(), waits=True)
-    until = time.monotonic() + 10
-    while not (seen and seen[0]() is None):
-        assert time.monotonic() < until, "it is kept"
-        time.sleep(0.005)
+    until(lambda: seen and seen[0]() is None, limit_s=10, why=lambda: "it is kept")
     channel.close()
     thread.join(5)
     assert not thread.is_alive()

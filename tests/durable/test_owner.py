@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from daemon import Daemon
+from loaded import load
 from structlog.testing import capture_logs
 
 from edged.durable.owner import Owner, Whose
 from edged.durable.spool_folder import SpoolFolder
-from edged.settings import loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     Enter = Callable[[list[Settings]], Owner]
 
 SOURCE = "rtsp://camera/1"
-REQUIRED = {"EDGED_SOURCE": SOURCE, "EDGED_MODEL": "m.tflite", "EDGED_MQTT_URL": "mqtt://broker"}
+COMMON = {"EDGED_SOURCE": SOURCE, "EDGED_MQTT_URL": "mqtt://broker"}
 
 
 def settings(node: str, camera: str = "front", **more: str) -> list[Settings]:
-    return [loading.load(None, REQUIRED | {"EDGED_NODE": node, "EDGED_CAMERA": camera} | more)]
+    return [load(**{**COMMON, "EDGED_NODE": node, "EDGED_CAMERA": camera, **more})]
 
 
 @pytest.fixture

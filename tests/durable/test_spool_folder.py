@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loaded import load
 from structlog.testing import capture_logs
 
 from edged.durable.owner import Owner
 from edged.durable.spool_folder import SpoolFolder, keep, read_kept, spool_folder
-from edged.settings import loading
 
 if TYPE_CHECKING:
     import pytest
-
-REQUIRED = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "model.tflite"}
 
 
 def test_files_are_called_as_those_that_earlier_versions_have_left() -> None:
@@ -36,10 +34,8 @@ def test_files_are_called_as_those_that_earlier_versions_have_left() -> None:
 
 def test_the_folder_is_the_one_of_the_settings_and_may_be_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/lab")
-    assert spool_folder(loading.load(None, REQUIRED)) is None
-    assert spool_folder(loading.load(None, REQUIRED | {"EDGED_SPOOL": "~/spool"})) == SpoolFolder(
-        Path("/home/lab/spool")
-    )
+    assert spool_folder(load()) is None
+    assert spool_folder(load(EDGED_SPOOL="~/spool")) == SpoolFolder(Path("/home/lab/spool"))
 
 
 def owner(origin: str) -> Owner:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from loaded import load
 
 from edged.model import unknown_labels
-from edged.settings import loading
-
-if TYPE_CHECKING:
-    from edged.settings.declared import Settings
 
 LABELS = ("person", "car", "hot dog")
 
 
-def settings(**environ: str) -> Settings:
-    return loading.load(None, {"EDGED_SOURCE": "clip.mp4", "EDGED_MODEL": "model.tflite"} | environ)
-
-
 def test_every_setting_that_names_labels_is_looked_at() -> None:
-    given = settings(
+    given = load(
         EDGED_SCORES="persn:0.5,car:0.4",
         EDGED_AREAS="ca:0.1-0.5",
         EDGED_EVENT_LABELS="Person",
@@ -37,7 +29,7 @@ def test_every_setting_that_names_labels_is_looked_at() -> None:
 
 
 def test_all_classes_that_there_are_not_are_told_at_once() -> None:
-    given = settings(EDGED_CLASSES="persn,car,dog", EDGED_CLASSIFY="bird:b.tflite")
+    given = load(EDGED_CLASSES="persn,car,dog", EDGED_CLASSIFY="bird:b.tflite")
     assert [one.partition(",")[0] for one in unknown_labels.required(given, LABELS)] == [
         "EDGED_CLASSES names 'persn'",
         "EDGED_CLASSES names 'dog'",

@@ -46,6 +46,45 @@ def nothing(_: int) -> None:
     """The hook of a part that does as it should."""
 
 
+class Gate:
+    """A hook that lets frames pass until number ``at`` and then blocks until it is opened."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self._open = threading.Event()
+        self.reached = threading.Event()
+
+    def __call__(self, number: int) -> None:
+        if number >= self._at and not self._open.is_set():
+            self.reached.set()
+            self._open.wait(60)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+class Outpaced:
+    """Hooks of a source of ``count`` frames and of a part: ``ratio`` come while the part works on one."""
+
+    def __init__(self, count: int, *, ratio: int) -> None:
+        self._count, self._ratio = count, ratio
+        self._may_come = ratio
+        self._came = 0
+        self._changed = threading.Condition()
+
+    def source(self, number: int) -> None:
+        with self._changed:
+            self._came = number
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: number < self._may_come or number >= self._count, 20)
+
+    def part(self, _: int) -> None:
+        with self._changed:
+            self._may_come += self._ratio
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self._came >= min(self._may_come, self._count), 20)
+
+
 class Source(SyntheticSource):
     """The synthetic source; ``before`` is called in the capture thread before each frame.
 
@@ -65,7 +104,12 @@ class Source(SyntheticSource):
         self._before = before
         self._age_s = age_s
         self.given: list[weakref.ref[Image]] = []
+        self.told_to_end = threading.Event()
         self.open()
+
+    def stop(self) -> None:
+        super().stop()
+        self.told_to_end.set()
 
     def frames(self) -> Iterator[Frame]:
         frames = super().frames()
@@ -238,6 +282,13 @@ class Rig:
                 act.cancel()
         await asyncio.gather(run, *(act for act in acts if act in done))
 
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is on its way but the frame of a file that waits for the end of a pause."""
+        counts = self.ledger.counts()
+        waiting = 0 if self.source.live else 1
+        return counts.in_flight == waiting and len(self.sinks[0].results) == counts.inferred
+
     def go(self, meanwhile: Callable[[Pipeline], Any] | None = None) -> FrameCounts:
         """Run in an event loop of its own; the closed account of the frames."""
         asyncio.run(self.run(meanwhile))
@@ -255,10 +306,10 @@ class Rig:
         return counts
 
 
-def threads() -> list[str]:
-    """Names of the pipeline's threads that do not end."""
-    deadline = time.monotonic() + 5
-    left = [thread for thread in threading.enumerate() if thread.name.startswith(NAMES)]
+def threads(names: str | tuple[str, ...] = NAMES, *, within_s: float = 5.0) -> list[str]:
+    """Names of the pipeline's threads, those that begin so, that do not end."""
+    deadline = time.monotonic() + within_s
+    left = [thread for thread in threading.enumerate() if thread.name.startswith(names)]
     for thread in left:
         thread.join(max(0.0, deadline - time.monotonic()))
     return [thread.name for thread in left if thread.is_alive()]

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from parts import FakeEngine, Rig, Sink, Source, detector, nothing, threads, until
+from parts import FakeEngine, Gate, Rig, Sink, Source, detector, nothing, threads, until
 
 from edged.errors import DeviceError, SinkError, SourceError
 
@@ -24,27 +24,10 @@ AT = 10
 """The frame with which things happen."""
 
 
-class Gate:
-    """A hook that lets frames pass until number ``at`` and then blocks until it is opened."""
-
-    def __init__(self, at: int = AT) -> None:
-        self._at = at
-        self._open = threading.Event()
-        self.reached = threading.Event()
-
-    def __call__(self, number: int) -> None:
-        if number >= self._at and not self._open.is_set():
-            self.reached.set()
-            self._open.wait(60)
-
-    def open(self) -> None:
-        self._open.set()
-
-
 @pytest.fixture
 def gate() -> Iterator[Gate]:
     """Opened at the end, so that no thread outlives the test."""
-    made = Gate()
+    made = Gate(AT)
     yield made
     made.open()
     assert threads() == []
@@ -58,20 +41,16 @@ def failing(error: Exception) -> Hook:
     return fail
 
 
-def nap(_: int) -> None:
-    time.sleep(0.005)
-
-
-def test_a_stop_lets_everything_that_was_taken_come_to_its_end() -> None:
-    sink = Sink(nap)
-    rig = Rig(Source(0), detector(nap), sink)
+def test_a_stop_lets_everything_that_was_taken_come_to_its_end(gate: Gate) -> None:
+    sink = Sink(gate)
+    rig = Rig(Source(0), detector(), sink)
 
     async def stop(pipeline: Pipeline) -> None:
-        await until(lambda: len(sink.results) > AT)
+        await until(lambda: rig.ledger.counts().captured > AT + 4)
         pipeline.stop()
+        gate.open()
 
     counts = rig.go(stop)
-    assert counts.captured > AT
     assert sum(counts.dropped.values()) <= 1, "only a frame that was just read has nowhere to go"
     assert sink.ids == list(range(counts.inferred))
     assert threads() == []
@@ -90,23 +69,24 @@ def test_a_second_stop_and_an_abort_after_the_end_do_nothing() -> None:
     assert rig.closed().inferred == 5
 
 
-def test_an_abort_ends_at_once_and_counts_what_it_has_cut_off() -> None:
-    sink = Sink(lambda _: time.sleep(0.05))
-    rig = Rig(Source(0), detector(nap, nap), sink)
+def test_an_abort_ends_at_once_and_counts_what_it_has_cut_off(gate: Gate) -> None:
+    sink = Sink(gate)
+    rig = Rig(Source(0), detector(nothing, nothing), sink)
 
     async def abort(pipeline: Pipeline) -> None:
-        await until(lambda: len(sink.results) > 2)
+        await until(lambda: rig.ledger.counts().captured > AT + 4)
         pipeline.abort()
+        gate.open()
 
     counts = rig.go(abort)
     lost = counts.dropped.get("aborted", 0) + rig.outlets[0].lost["aborted"]
     assert lost > 0
-    assert sink.ids == list(range(len(sink.ids)))
+    assert sink.ids == list(range(AT + 1)), "what was in its hand"
     assert threads() == []
 
 
 def test_a_run_that_is_cancelled_leaves_nobody_behind() -> None:
-    rig = Rig(Source(0), detector(nap), Sink())
+    rig = Rig(Source(0), detector(), Sink())
 
     async def cancel() -> None:
         task = asyncio.create_task(rig.build().run())
@@ -137,8 +117,8 @@ def test_an_engine_that_fails_costs_its_frame_and_ends_the_run_with_its_error(wo
 
 
 def test_a_source_that_fails_ends_the_run_after_all_that_it_has_given() -> None:
-    sink = Sink(nap)
-    rig = Rig(Source(0, before=failing(SourceError("the camera is gone"))), detector(nap), sink)
+    sink = Sink()
+    rig = Rig(Source(0, before=failing(SourceError("the camera is gone"))), detector(), sink)
     with pytest.raises(SourceError, match="the camera is gone"):
         rig.go()
     counts = rig.closed()
@@ -148,10 +128,12 @@ def test_a_source_that_fails_ends_the_run_after_all_that_it_has_given() -> None:
 
 
 def test_a_sink_that_fails_loses_its_results_and_goes_on_and_the_others_do_not_care() -> None:
+    looked = threading.Event()
+
     def fail(number: int) -> None:
-        time.sleep(0.02)
         if AT <= number < AT + 5:
             raise SinkError("the disk is full")
+        assert number < AT or looked.wait(20)
 
     bad, good = Sink(fail, name="bad"), Sink(name="good")
     rig = Rig(Source(30), detector(), bad, good)
@@ -160,6 +142,7 @@ def test_a_sink_that_fails_loses_its_results_and_goes_on_and_the_others_do_not_c
     async def look(_: Pipeline) -> None:
         await until(lambda: rig.outlets[0].failure)
         seen.append(rig.outlets[0].failure)
+        looked.set()
 
     counts = rig.go(look)
     assert counts.inferred == 30
@@ -175,10 +158,9 @@ def test_a_sink_that_is_stuck_for_ever_is_left_behind_at_the_deadline(gate: Gate
     rig = Rig(Source(0), detector(), Sink(gate, name="bad"), good)
 
     async def stop(pipeline: Pipeline) -> None:
-        await until(gate.reached.is_set)
-        await asyncio.sleep(0.2)
+        await until(lambda: rig.ledger.counts().captured > AT + 4)
         pipeline.stop()
-        await asyncio.sleep(0.2)
+        await until(lambda: not threads("capture", within_s=0))
         assert pipeline.running, "a slow sink gets its time"
         pipeline.abort()
 
@@ -217,7 +199,8 @@ def test_an_engine_that_hangs_is_left_behind_and_its_frame_is_counted(gate: Gate
     async def stop(pipeline: Pipeline) -> None:
         await until(gate.reached.is_set)
         pipeline.stop()
-        await asyncio.sleep(0.1)
+        await until(lambda: not threads("capture", within_s=0))
+        assert pipeline.running, "so does a slow engine"
         pipeline.abort()
 
     started = time.monotonic()
@@ -237,8 +220,8 @@ def test_with_one_of_several_engines_hanging_the_frames_of_the_others_are_accoun
     rig = Rig(Source(0), detector(hang, hang, hang), Sink())
 
     async def abort(pipeline: Pipeline) -> None:
-        await until(gate.reached.is_set)
-        await asyncio.sleep(0.1)
+        await until(lambda: gate.reached.is_set() and rig.ledger.counts().captured > AT + 4)
+        await until(lambda: rig.ledger.counts().inferred == AT)
         pipeline.abort()
 
     counts = rig.go(abort)
@@ -264,22 +247,16 @@ def test_an_error_that_nobody_foresaw_ends_the_run_and_is_raised(stage: str) -> 
 @pytest.mark.parametrize("first", ["camera", "device"])
 def test_the_first_error_is_the_one_that_is_raised(first: str) -> None:
     """Who comes second does so while the first is being dealt with; what it says is a consequence."""
-    gone = threading.Event()
-
-    def fail(number: int, error: Exception, *, leads: bool) -> None:
-        if number == AT:
-            if leads:
-                gone.set()
-            else:
-                gone.wait(10)
-                time.sleep(0.2)
-            raise error
 
     def camera(number: int) -> None:
-        fail(number - 1, SourceError("the camera is gone"), leads=first == "camera")
+        if number == AT + 1:
+            assert first == "camera" or rig.source.told_to_end.wait(20)
+            raise SourceError("the camera is gone")
 
     def device(number: int) -> None:
-        fail(number, DeviceError("the device is gone"), leads=first == "device")
+        if number == AT:
+            assert first == "device" or threads("capture", within_s=20) == []
+            raise DeviceError("the device is gone")
 
     rig = Rig(Source(0, before=camera), detector(device), Sink())
     with pytest.raises(SourceError if first == "camera" else DeviceError, match=first):

@@ -9,32 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from parts import FakeEngine, Rig, Sink, Source, detector, threads, until
+from parts import Gate, Rig, Sink, Source, detector, threads, until
 
 from edged.errors import DeviceError, EdgedError
 from edged.pipeline import Outlet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edged.pipeline import Pipeline
 
 
 def nap(_: int) -> None:
-    time.sleep(0.004)
-
-
-class Hang:
-    """Hangs at one number until it is released."""
-
-    def __init__(self, *, at: int) -> None:
-        self.stuck, self.release = threading.Event(), threading.Event()
-        self._at = at
-
-    def __call__(self, number: int) -> None:
-        if number == self._at:
-            self.stuck.set()
-            self.release.wait(60)
+    time.sleep(0.002)
 
 
 def test_another_detector_takes_over_between_two_frames() -> None:
@@ -194,10 +179,10 @@ def test_an_exchange_while_paused_keeps_what_waits() -> None:
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) >= 5)
         pipeline.intake.pause()
-        await asyncio.sleep(0.2)
+        await until(lambda: rig.rests)
         before = len(sink.results)
         await pipeline.exchange(detector=detector(name="new"), max_age_s=1.0)
-        await asyncio.sleep(0.1)
+        assert rig.rests
         assert len(sink.results) == before
         pipeline.intake.resume()
 
@@ -205,7 +190,7 @@ def test_an_exchange_while_paused_keeps_what_waits() -> None:
 
 
 def test_a_stop_during_an_exchange_of_the_source_stops_the_new_one() -> None:
-    sink = Sink(lambda _: time.sleep(0.02))
+    sink = Sink(nap)
     second = Source(0)
     rig = Rig(Source(0), detector(), sink)
 
@@ -226,25 +211,29 @@ def test_a_stop_during_an_exchange_of_the_source_stops_the_new_one() -> None:
 
 
 def test_an_exchange_that_comes_when_everything_is_over_is_refused() -> None:
-    rig = Rig(Source(3), detector(), Sink(lambda _: time.sleep(0.3)))
+    """The sink still works on what it has."""
+    gate = Gate(0)
+    rig = Rig(Source(3), detector(), Sink(gate))
 
     async def exchange(pipeline: Pipeline) -> None:
-        await until(lambda: rig.ledger.counts().inferred == 3)
-        await asyncio.sleep(0.1)
+        await until(rig.source.told_to_end.is_set)
         with pytest.raises(EdgedError, match="come to its end"):
             await pipeline.exchange(detector=detector(), max_age_s=1.0)
+        gate.open()
 
     assert rig.go(exchange).inferred == 3
 
 
 def test_an_exchange_that_an_abort_overtakes_is_refused() -> None:
-    rig = Rig(Source(0), detector(lambda _: time.sleep(0.5)), Sink())
+    gate = Gate(0)
+    rig = Rig(Source(0), detector(gate), Sink())
 
     async def exchange(pipeline: Pipeline) -> None:
-        await until(lambda: rig.source.given)
+        await until(gate.reached.is_set)
         change = asyncio.create_task(pipeline.exchange(detector=detector(), max_age_s=1.0))
         await asyncio.sleep(0)
         pipeline.abort()
+        gate.open()
         with pytest.raises(EdgedError, match="come to its end"):
             await change
 
@@ -253,13 +242,23 @@ def test_an_exchange_that_an_abort_overtakes_is_refused() -> None:
 
 
 def test_a_device_that_fails_just_before_an_exchange_is_replaced_and_its_frame_is_counted() -> None:
-    broken = FakeEngine(fail_after(5))
+    """That it does not work it finds out when the exchange is under way."""
+    gate = Gate(5)
+
+    def fail(number: int) -> None:
+        gate(number)
+        if number >= 5:
+            raise DeviceError("the device is gone")
+
     sink = Sink()
-    rig = Rig(Source(40), detector(broken, name="old"), sink)
+    rig = Rig(Source(40), detector(fail, name="old"), sink)
 
     async def exchange(pipeline: Pipeline) -> None:
-        await until(lambda: len(sink.results) == 5)
-        await pipeline.exchange(detector=detector(name="new"), max_age_s=1.0)
+        await until(lambda: gate.reached.is_set() and len(sink.results) == 5)
+        change = asyncio.create_task(pipeline.exchange(detector=detector(name="new"), max_age_s=1.0))
+        await asyncio.sleep(0)
+        gate.open()
+        await change
 
     counts = rig.go(exchange)
     failed = counts.dropped["predict_failed"]
@@ -267,27 +266,16 @@ def test_a_device_that_fails_just_before_an_exchange_is_replaced_and_its_frame_i
     assert sink.ids == [*range(5), *range(5 + failed, 40)]
 
 
-def fail_after(count: int) -> Callable[[int], None]:
-    """Works, then takes half a second to find out that it does not."""
-
-    def fail(number: int) -> None:
-        if number >= count:
-            time.sleep(0.5)
-            raise DeviceError("the device is gone")
-
-    return fail
-
-
 def test_a_source_that_never_gives_its_thread_back_does_not_stop_the_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("edged.pipeline.threads._LET_GO_S", 0.3)
-    hang = Hang(at=5)
+    hang = Gate(5)
     sink, second = Sink(), Source(20)
     rig = Rig(Source(0, before=hang), detector(), sink)
 
     async def exchange(pipeline: Pipeline) -> None:
-        await until(lambda: hang.stuck.is_set() and len(sink.results) == 5)
+        await until(lambda: hang.reached.is_set() and len(sink.results) == 5)
         stuck = await pipeline.exchange(detector=detector(), max_age_s=1.0, intake=rig.intake(second))
         assert stuck == ("capture",)
 
@@ -297,7 +285,7 @@ def test_a_source_that_never_gives_its_thread_back_does_not_stop_the_new_one(
         assert rig.ledger.counts().in_flight == 0
         assert rig.pipeline.stuck == ("old-capture",), "the new one may be closed"
     finally:
-        hang.release.set()
+        hang.open()
         assert threads() == []
 
 
@@ -305,12 +293,12 @@ def test_a_sink_that_never_gives_its_thread_back_does_not_stop_what_comes_after_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("edged.pipeline.threads._LET_GO_S", 0.3)
-    hang = Hang(at=5)
+    hang = Gate(5)
     stays, hangs, comes = Sink(name="stays"), Sink(hang, name="one"), Sink(name="one")
     rig = Rig(Source(0, live=True, fps=20), detector(), stays, hangs)
 
     async def exchange(pipeline: Pipeline) -> None:
-        await until(hang.stuck.is_set)
+        await until(hang.reached.is_set)
         kept, old = pipeline.outlets
         monkeypatch.setattr("edged.pipeline.outlet._SILENT_S", 0.0)
         assert old.problem == "the sink one does not answer"
@@ -325,5 +313,5 @@ def test_a_sink_that_never_gives_its_thread_back_does_not_stop_what_comes_after_
         assert comes.ids == stays.ids[-len(comes.ids) :]
         assert rig.outlets[1].lost["aborted"] <= 2
     finally:
-        hang.release.set()
+        hang.open()
         assert threads() == []

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
+import threading
 import time
-from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,20 +23,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Busy:
-    """Hooks that take their time, and how long that really was."""
+class Meeting:
+    """Hooks that wait for each other: who works alone waits in vain."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self.took: dict[str, float] = defaultdict(float)
+    def __init__(self, parties: int) -> None:
+        self._barrier = threading.Barrier(parties)
 
-    def __call__(self, stage: str) -> Callable[[int], None]:
-        def work(_: int) -> None:
-            started = time.monotonic()
-            time.sleep(self._seconds)
-            self.took[stage] += time.monotonic() - started
+    def at(self, number: int) -> Callable[[int], None]:
+        """Comes with the frame of that number in its hand."""
 
-        return work
+        def come(came: int) -> None:
+            if came == number:
+                self._barrier.wait(20)
+
+        return come
 
 
 def test_every_frame_becomes_a_result_in_order_at_every_sink() -> None:
@@ -62,41 +61,40 @@ def test_a_pipeline_without_a_sink_still_accounts_for_every_frame() -> None:
 
 
 def test_stages_work_at_the_same_time() -> None:
-    busy = Busy(0.02)
-    sinks = Sink(busy("sink-one"), name="one"), Sink(busy("sink-two"), name="two")
-    rig = Rig(Source(40, before=busy("source")), detector(busy("engine"), decode=busy("decoder")), *sinks)
-    started = time.monotonic()
-    rig.go()
-    took = time.monotonic() - started
-    slowest, one_by_one = max(busy.took.values()), sum(busy.took.values())
-    assert one_by_one > 4.5 * 40 * 0.02
-    # As long as the slowest stage, and until the first frame is through; one by one would be five times that.
-    assert took < 1.5 * slowest + 0.2
+    """Each with a frame of its own: the sinks with the first, the source with the sixth."""
+    meeting = Meeting(6)
+    sinks = Sink(meeting.at(0), name="one"), Sink(meeting.at(0), name="two")
+    finds = detector(meeting.at(2), preprocess=meeting.at(3), decode=meeting.at(1))
+    assert Rig(Source(8, before=meeting.at(5)), finds, *sinks).go().inferred == 8
 
 
 def test_workers_work_at_the_same_time() -> None:
-    busy = Busy(0.03)
-    workers = [busy(f"engine-{number}") for number in range(3)]
-    started = time.monotonic()
-    Rig(Source(60), detector(*workers), Sink()).go()
-    took = time.monotonic() - started
-    assert len(busy.took) == 3, "each has its share"
-    assert took < 0.6 * sum(busy.took.values())
+    meeting = threading.Barrier(3)
+
+    def meet(number: int) -> None:
+        if number < 3:
+            meeting.wait(20)
+
+    engines = [FakeEngine(meet) for _ in range(3)]
+    assert Rig(Source(10), detector(*engines), Sink()).go().inferred == 10
+    assert all(engine.invoked for engine in engines), "each has its share"
 
 
 def test_results_keep_the_order_of_the_frames_whatever_the_workers_take() -> None:
-    dice = random.Random(3)  # noqa: S311  # no secret
-    naps = [dice.choice((0.0, 0.001, 0.004, 0.012)) for _ in range(250)]
-    engines = [FakeEngine(lambda number: time.sleep(naps[number])) for _ in range(3)]
+    done = [threading.Event() for _ in range(250)]
+
+    def let_one_overtake(number: int) -> None:
+        """Every third waits for the one after it."""
+        assert number % 3 or number == 249 or done[number + 1].wait(20)
+        done[number].set()
+
+    engines = [FakeEngine(let_one_overtake) for _ in range(3)]
     sink = Sink()
     counts = Rig(Source(250), detector(*engines), sink).go()
     assert counts.inferred == 250
     assert sink.ids == list(range(250))
     assert [result.detections[0].class_id for result in sink.results] == list(range(250))
     assert sorted(number for engine in engines for number in engine.invoked) == list(range(250))
-    assert all(engine.invoked for engine in engines)
-    in_order = sorted(engines[0].invoked + engines[1].invoked) == engines[0].invoked + engines[1].invoked
-    assert not in_order, "the test has shown nothing: no worker has overtaken another"
 
 
 def test_an_engine_is_called_by_one_thread_at_a_time() -> None:
@@ -117,7 +115,7 @@ def test_an_engine_is_called_by_one_thread_at_a_time() -> None:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_slow_stage_makes_the_source_wait_and_memory_stays_bounded(slow: str, workers: int) -> None:
     def nap(_: int) -> None:
-        time.sleep(0.004)
+        time.sleep(0.002)
 
     def quick(_: int) -> None:
         pass
@@ -130,9 +128,9 @@ def test_a_slow_stage_makes_the_source_wait_and_memory_stays_bounded(slow: str, 
         most = max(most, source.alive)
         hooks["sink"](number)
 
-    source = Source(300)
+    source = Source(100)
     counts = Rig(source, detector(*[hooks["engine"]] * workers, decode=hooks["decoder"]), Sinkhole(look)).go()
-    assert counts.inferred == 300
+    assert counts.inferred == 100
     # Queues (2 before the model, workers + 2 in order behind it, 3 before the sink), and one in each hand.
     assert most <= 2 + (workers + 2) + 3 + (1 + 1 + workers + 1 + 1)
 

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import threading
 import time
 from contextlib import ExitStack
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from parts import Rig, Sink, Source, detector, threads, until
+from parts import Gate, Outpaced, Rig, Sink, Source, detector, threads, until
 
 if TYPE_CHECKING:
     from edged.pipeline import Pipeline
 
-FPS = 50.0
-SLOW_S = 0.1
 
-
-def slow(_: int) -> None:
-    time.sleep(SLOW_S)
+def nap(_: int) -> None:
+    time.sleep(0.005)
 
 
 def test_a_slow_model_gets_the_newest_frame_and_the_others_are_counted() -> None:
+    """However long it is too slow, it is never further behind than a turn or two of its own."""
+    slow, behind = Outpaced(150, ratio=5), list[int]()
+    source = Source(150, live=True, before=slow.source)
+
+    def infer(number: int) -> None:
+        behind.append(len(source.given) - number)
+        slow.part(number)
+
     sink = Sink()
-    counts = Rig(Source(100, live=True, fps=FPS), detector(slow), sink).go()
-    assert counts.captured == 100
-    assert counts.dropped["superseded"] >= 50
+    counts = Rig(source, detector(infer), sink, max_age_s=60.0).go()
+    assert counts.captured == 150
+    assert counts.dropped["superseded"] >= 75
     assert set(counts.dropped) <= {"superseded", "aborted"}
     assert sink.ids == sorted(set(sink.ids))
-    # A frame that is taken was captured while the one before was in the model, never before that.
-    waited = [result.timings_ms["queue"] for result in sink.results]
-    assert statistics.median(waited) < 500 * SLOW_S
+    assert sink.ids[-1] == 149
+    assert max(behind) <= 10, behind
 
 
 def test_a_frame_that_waits_for_its_engine_gives_way_to_newer_ones() -> None:
@@ -54,9 +57,13 @@ def test_a_frame_that_waits_for_its_engine_gives_way_to_newer_ones() -> None:
 
 def test_a_newer_frame_for_which_the_engine_was_too_quick_has_the_next_turn() -> None:
     """At a frame a second it is the only one of its second."""
-    claimed, taken = threading.Event(), ExitStack()
+    first, claimed, taken = threading.Event(), threading.Event(), ExitStack()
+
+    def come(number: int) -> None:
+        assert number == 0 or first.wait(20)
 
     def prepare(number: int) -> None:
+        first.set()
         if number == 1:
             taken.close()
             assert claimed.wait(20)
@@ -64,7 +71,7 @@ def test_a_newer_frame_for_which_the_engine_was_too_quick_has_the_next_turn() ->
     sink = Sink()
     finds = detector(lambda _: claimed.set(), preprocess=prepare)
     # The second comes when the first waits for its engine.
-    rig = Rig(Source(2, live=True, before=lambda _: time.sleep(0.05)), finds, sink, max_age_s=60.0)
+    rig = Rig(Source(2, live=True, before=come), finds, sink, max_age_s=60.0)
     with taken:
         taken.enter_context(finds.pool.engine())
         counts = rig.go()
@@ -72,27 +79,23 @@ def test_a_newer_frame_for_which_the_engine_was_too_quick_has_the_next_turn() ->
     assert sink.ids == [0, 1]
 
 
-def test_latency_stays_flat_with_a_model_that_is_too_slow() -> None:
-    sink = Sink()
-    Rig(Source(150, live=True, fps=FPS), detector(slow), sink).go()
-    totals = [result.timings_ms["total"] for result in sink.results]
-    third = len(totals) // 3
-    assert third >= 5
-    first, last = statistics.median(totals[:third]), statistics.median(totals[-third:])
-    assert last < 1.5 * first + 10
-    assert last < 3e3 * SLOW_S
-
-
 def test_a_slow_sink_of_a_live_source_loses_the_oldest_and_holds_up_nobody() -> None:
-    lazy, quick = Sink(slow, name="lazy"), Sink(name="quick")
-    rig = Rig(Source(100, live=True, fps=FPS), detector(), lazy, quick)
-    started = time.monotonic()
+    """Ten frames become results while it takes one."""
+    slow = Outpaced(100, ratio=10)
+
+    def come(number: int) -> None:
+        while rig.ledger.counts().in_flight:
+            time.sleep(0.001)
+        slow.source(number)
+
+    lazy, quick = Sink(slow.part, name="lazy"), Sink(name="quick")
+    rig = Rig(Source(100, live=True, before=come), detector(), lazy, quick)
     counts = rig.go()
-    assert time.monotonic() - started < 100 * SLOW_S
+    assert counts.inferred == 100
     assert len(quick.ids) > 2 * len(lazy.ids)
-    assert rig.outlets[0].lost["superseded"] > counts.inferred / 2
+    assert rig.outlets[0].lost["superseded"] > 50
     assert lazy.ids == sorted(lazy.ids)
-    assert lazy.ids[-1] == max(lazy.ids[-1], *quick.ids), "what is newest is never lost"
+    assert lazy.ids[-1] == quick.ids[-1] == 99, "what is newest is never lost"
 
 
 def test_frames_that_have_waited_too_long_are_not_worth_a_model() -> None:
@@ -106,34 +109,35 @@ def test_frames_that_have_waited_too_long_are_not_worth_a_model() -> None:
 
 
 def test_frames_of_a_file_are_never_too_old() -> None:
-    sink = Sink()
-    counts = Rig(Source(8), detector(slow), sink, max_age_s=0.001).go()
+    counts = Rig(Source(8, age_s=lambda _: 10.0), detector(), Sink(), max_age_s=5.0).go()
     assert (counts.inferred, counts.dropped) == (8, {})
 
 
 def test_a_live_source_may_be_told_to_wait() -> None:
-    sink = Sink()
-    counts = Rig(Source(10, live=True), detector(slow), sink, waits=True, max_age_s=0.001).go()
+    source = Source(10, live=True, age_s=lambda _: 10.0)
+    counts = Rig(source, detector(nap), Sink(), waits=True, max_age_s=5.0).go()
     assert (counts.inferred, counts.dropped) == (10, {})
 
 
 def test_a_file_may_be_played_like_a_camera() -> None:
-    sink = Sink()
-    counts = Rig(Source(100, fps=FPS), detector(slow), sink, waits=False).go()
+    slow = Outpaced(100, ratio=5)
+    counts = Rig(
+        Source(100, before=slow.source), detector(slow.part), Sink(), waits=False, max_age_s=60.0
+    ).go()
     assert counts.captured == 100
     assert counts.dropped["superseded"] >= 50
 
 
 def test_a_pause_takes_no_frames_and_counts_those_of_a_live_source() -> None:
     sink = Sink()
-    rig = Rig(Source(0, live=True, fps=FPS), detector(), sink)
+    rig = Rig(Source(0, live=True, fps=500), detector(), sink)
 
     async def pause(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) >= 5)
         pipeline.intake.pause()
-        await asyncio.sleep(0.1)
+        await until(lambda: rig.rests and rig.ledger.counts().dropped.get("paused"))
         before = len(sink.results)
-        await until(lambda: rig.ledger.counts().dropped.get("paused", 0) >= 20)
+        await until(lambda: rig.ledger.counts().dropped["paused"] >= 20)
         assert len(sink.results) == before
         pipeline.intake.resume()
         await until(lambda: len(sink.results) >= before + 5)
@@ -145,22 +149,16 @@ def test_a_pause_takes_no_frames_and_counts_those_of_a_live_source() -> None:
     assert max(gaps) >= 20, "nothing old came after the pause"
 
 
-def _rests(rig: Rig) -> bool:
-    """Whether nothing is on its way but the frame that waits for the end of a pause."""
-    counts = rig.ledger.counts()
-    return counts.in_flight == 1 and len(rig.sinks[0].results) == counts.inferred
-
-
 def test_a_pause_loses_no_frame_of_a_file() -> None:
-    sink = Sink(lambda _: time.sleep(0.002))
+    sink = Sink(nap)
     rig = Rig(Source(60), detector(), sink)
 
     async def pause(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) >= 10)
         pipeline.intake.pause()
-        await until(lambda: _rests(rig))
+        await until(lambda: rig.rests)
         before = len(sink.results)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
         assert len(sink.results) == before < 60
         pipeline.intake.resume()
 
@@ -170,12 +168,12 @@ def test_a_pause_loses_no_frame_of_a_file() -> None:
 
 
 def test_a_stop_ends_a_pause() -> None:
-    rig = Rig(Source(0), detector(), Sink(lambda _: time.sleep(0.002)))
+    rig = Rig(Source(0), detector(), Sink(nap))
 
     async def pause(pipeline: Pipeline) -> None:
         await until(lambda: rig.ledger.counts().inferred >= 5)
         pipeline.intake.pause()
-        await until(lambda: _rests(rig))
+        await until(lambda: rig.rests)
         pipeline.stop()
 
     started = time.monotonic()
@@ -185,36 +183,22 @@ def test_a_stop_ends_a_pause() -> None:
     assert threads() == []
 
 
-class Hold:
-    """A hook that keeps the frame ``at`` until it is let go."""
-
-    def __init__(self, at: int) -> None:
-        self._at = at
-        self.held = threading.Event()
-        self.let_go = threading.Event()
-
-    def __call__(self, number: int) -> None:
-        if number == self._at:
-            self.held.set()
-            self.let_go.wait(20)
-
-
 def test_waiting_is_no_stall_and_work_without_end_is() -> None:
     """However short the limit, and however long: no time has to pass."""
-    hold = Hold(5)
+    hold = Gate(5)
     sink = Sink(hold, name="slow")
     rig = Rig(Source(12), detector(), sink)
     stalls: list[str | None] = []
 
     async def look(pipeline: Pipeline) -> None:
         pipeline.intake.pause()
-        await until(lambda: _rests(rig))
+        await until(lambda: rig.rests)
         await until(lambda: pipeline.stalled(0.0) is None)
         pipeline.intake.resume()
-        await until(hold.held.is_set)
+        await until(hold.reached.is_set)
         await until(lambda: pipeline.stalled(0.0) == "sink-slow")
         stalls.append(pipeline.stalled(3600.0))
-        hold.let_go.set()
+        hold.open()
         await until(lambda: len(sink.results) == 12)
         stalls.append(pipeline.stalled(0.0))
 
@@ -223,16 +207,16 @@ def test_waiting_is_no_stall_and_work_without_end_is() -> None:
 
 
 def test_a_stuck_engine_is_the_stall_and_not_those_who_wait_for_it() -> None:
-    hold = Hold(5)
+    hold = Gate(5)
     rig = Rig(Source(12), detector(hold), Sink())
     stalls: list[str | None] = []
 
     async def look(pipeline: Pipeline) -> None:
-        await until(hold.held.is_set)
+        await until(hold.reached.is_set)
         await until(lambda: rig.ledger.counts().inferred == 5)
         await until(lambda: pipeline.stalled(0.0) == "predict-0")
         stalls.append(pipeline.stalled(3600.0))
-        hold.let_go.set()
+        hold.open()
 
     rig.go(look)
     assert stalls == [None]

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from daemon import Daemon, edged
+from loaded import load
 from parts import FakeDecoder, FakeEngine, Rig, Sink, Source, until
 
 from edged.engines.pool import EnginePool, Guest, Turns
@@ -22,7 +23,6 @@ from edged.pipeline.admission import Admission
 from edged.pipeline.regions import Tiles
 from edged.records import Box, Detection, Frame, Model
 from edged.scene.motion import Background
-from edged.settings import loading
 from edged.settings.declared import Settings
 
 if TYPE_CHECKING:
@@ -215,6 +215,5 @@ def test_tiles_of_a_classifier_are_an_error(shared: Path) -> None:
 
 @pytest.mark.parametrize("value", ["3", "1x1", "0x4", "3x-2", "5x5", "axb"])
 def test_wrong_tiles_are_told_with_what_to_write(value: str) -> None:
-    given = {"EDGED_SOURCE": "-", "EDGED_MODEL": "m.tflite", "EDGED_TILES": value}
     with pytest.raises(ConfigError, match=f"EDGED_TILES='{value}': not columns x rows like 3x2"):
-        loading.load(environ=given)
+        load(EDGED_TILES=value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from loaded import load
 
 from edged.settings import idle, loading
 from edged.settings.declared import Settings
@@ -13,11 +14,9 @@ from edged.settings.field import meaning_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-REQUIRED = {"EDGED_SOURCE": "clip.mp4", "EDGED_MODEL": "model.tflite"}
-
 
 def notes(**environ: str) -> list[str]:
-    return [*idle.notes(loading.load(None, REQUIRED | environ))]
+    return [*idle.notes(load(**environ))]
 
 
 def test_settings_that_wait_for_another_one_are_told_together() -> None:

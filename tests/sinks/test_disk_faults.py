@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from daemon import Daemon
 from film import complaints, lines, play, segments
 from made import results
 from recording import into_file, into_folder
@@ -217,7 +214,7 @@ def test_detection_goes_on_while_the_disk_is_frozen(
         stream.truncate(64 * MB)
     subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
     disk = mounted("disk", "-o", "loop", str(image))
-    environment = {
+    settings = {
         "EDGED_SOURCE": "synthetic:?width=160&height=120&fps=20",
         # Asked is whether the disk holds anybody up: a quick model, and no second thread, for which the first
         # would wait while others have the machine.
@@ -227,38 +224,23 @@ def test_detection_goes_on_while_the_disk_is_frozen(
         "EDGED_SEGMENT": "1",
         "EDGED_DISK_FREE_GB": "0",
         "EDGED_LOG_FORMAT": "json",
-        "PATH": os.environ["PATH"],
     }
-    log = tmp_path / "log"
-    with log.open("wb") as stream:
-        daemon = subprocess.Popen([sys.executable, "-m", "edged", "run"], env=environment, stderr=stream)
-    try:
-        _wait(lambda: len(segments(disk / "video")) >= 2, "there are segments")
+    with Daemon(tmp_path, settings) as daemon:
+        daemon.until(lambda: len(segments(disk / "video")) >= 2)
         subprocess.run(["fsfreeze", "-f", str(disk)], check=True)
         try:
             # The queue in front of the disk takes 150 frames.
-            _wait(lambda: "does not keep up" in log.read_text(), "the frozen disk is told")
+            daemon.until(lambda: "does not keep up" in daemon.stderr)
             time.sleep(1)
         finally:
             subprocess.run(["fsfreeze", "-u", str(disk)], check=True)
-        _wait(lambda: "sink_recovered" in log.read_text(), "the disk is taken up again")
+        daemon.until_told("sink_recovered")
         count = len(segments(disk / "video"))
-        _wait(lambda: len(segments(disk / "video")) >= count + 2, "there are more segments")
-    finally:
-        daemon.send_signal(signal.SIGTERM)
-        daemon.wait(30)
-    events = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    ledger = next(event for event in events if event["event"] == "ledger")
-    assert ledger["in_flight"] == 0
+        daemon.until(lambda: len(segments(disk / "video")) >= count + 2)
+        assert daemon.stop(limit_s=30) == 0
+    ledger = daemon.ledger()
     # Whom the disk held up would have missed most of it; a busy machine may miss some.
     assert ledger["inferred"] >= 0.75 * ledger["captured"]
     assert ledger["captured"] >= 15 * (ledger["seconds"] - 1)
     assert ledger["sinks"]["video"]["failed"] > 0
     check_all_play(disk / "video")
-
-
-def _wait(condition: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"after {seconds} s it is not so that {what}"
-        time.sleep(0.1)

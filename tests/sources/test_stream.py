@@ -93,12 +93,14 @@ class Watch:
 def test_frozen_and_killed_camera_comes_back(kind: str) -> None:
     """A frozen server is noticed after the read deadline, a dead one at once; both come back in time."""
     transport = "udp" if kind.endswith("udp") else "tcp"
+    # What a busy machine loses of UDP is not sent again: pictures wait for another keyframe.
+    back_s = BACK_S + (5.0 if transport == "udp" else 0.0)
     with cameras.running(server_of(kind)) as server, stream(server.url, transport=transport) as source:
         source.open()
         assert source.properties()["kind"] == "stream"
         assert (source.properties()["width"], source.properties()["height"]) == (320, 240)
         watch = Watch(source)
-        watch.more(10, within_s=8)
+        watch.more(10, within_s=20)
 
         server.freeze()
         watch.problem(within_s=DEADLINES.read_s + 1.5)
@@ -106,14 +108,14 @@ def test_frozen_and_killed_camera_comes_back(kind: str) -> None:
             server.start()  # it serves one client only, and that one has hung up
         else:
             server.thaw()
-        watch.more(10, within_s=BACK_S)
+        watch.more(10, within_s=back_s)
         assert source.problem == ""
 
         server.kill()
         watch.problem(within_s=DEADLINES.read_s + 1.5)
         time.sleep(0.5)
         server.start()
-        watch.more(10, within_s=BACK_S)
+        watch.more(10, within_s=back_s)
         assert source.reconnects == 2
         assert sum(thread.name == "camera" for thread in threading.enumerate()) == 1
 

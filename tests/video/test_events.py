@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 from film import complaints, lines, play, segments
+from loaded import load
 from made import START, results
 from recording import into_folder, record, video_sink
 
 from edged.errors import ConfigError, SinkError
 from edged.metrics import Meter
 from edged.records import Box, Event, Presence
-from edged.settings import loading
 from edged.sinks import Context, NoControl
 from edged.sinks.video import VideoSink
 from edged.video.encoder import CLOCK_HZ, Packet
@@ -181,9 +181,8 @@ def test_the_newest_of_two_pictures_of_one_event_stays(tmp_path: Path) -> None:
 
 
 def test_a_zone_that_there_is_not_is_told(tmp_path: Path) -> None:
-    common = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite", "EDGED_OUTPUT": str(tmp_path)}
     events = {"EDGED_EVENTS": "true", "EDGED_EVENT_ZONES": "Porch, road", "EDGED_ZONE_PORCH": "0,0 1,0 1,1"}
-    settings = loading.load(None, environ=common | events)
+    settings = load(EDGED_OUTPUT=str(tmp_path), **events)
     with pytest.raises(ConfigError, match=r"names 'road'.* Set EDGED_ZONE_ROAD"):
         VideoSink.create(settings, Context(Meter(), NoControl(), "0" * 32))
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 from daemon import until
+from loaded import load
 from source_clips import make, number_of
 from viewing import RUNNING, get, port, serving
 
 from edged import sources
 from edged.http.site import Site
 from edged.settings.listener import parse
-from edged.settings.loading import load
 from edged.sinks.http import HttpSink
 from edged.sources.packets.tap import StreamTap, Tap, form_of
 from edged.video import mp4
@@ -280,11 +280,10 @@ def test_who_watches_is_sent_home_when_a_reload_leaves_no_video(sink: HttpSink) 
 
 
 def test_of_two_streams_the_one_that_is_recorded_is_shown() -> None:
-    common = {"EDGED_MODEL": "m.tflite", "EDGED_SOURCE": "rtsp://camera/main"}
     for detect in ("/dev/video0", "rtsp://camera/sub"):
-        settings = load(None, environ=common | {"EDGED_DETECT_SOURCE": detect})
+        settings = load(EDGED_SOURCE="rtsp://camera/main", EDGED_DETECT_SOURCE=detect)
         assert sources.gives_packets(sources.looked_at(settings))
-    settings = load(None, environ=common | {"EDGED_SOURCE": "/dev/video0"})
+    settings = load(EDGED_SOURCE="/dev/video0")
     assert not sources.gives_packets(sources.looked_at(settings))
 
 

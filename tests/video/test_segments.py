@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from daemon import until
 from film import complaints, lines, play, segments
 from made import START, result, results
 from recording import into_folder, record, video_sink
@@ -110,10 +111,7 @@ def test_an_unfinished_segment_plays_up_to_its_last_keyframe(tmp_path: Path) -> 
     sink.open()
     for made in results(5.5):
         sink.send(made)
-    deadline = time.monotonic() + 10
-    while not segments(tmp_path) or len(lines(segments(tmp_path)[0])) < 100:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: segments(tmp_path) and len(lines(segments(tmp_path)[0])) >= 100)
     path = segments(tmp_path)[0]
     assert 100 <= len(play(path).times) < 110
     assert complaints(path) == ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from film import complaints, play
+from loaded import load
 from made import START, result, results
 from recording import into_file, record, video_sink
 
@@ -148,17 +149,7 @@ def test_the_only_encoder_that_is_not_there_is_an_error_a_result(tmp_path: Path)
 def test_settings_that_make_no_sense_are_refused(
     tmp_path: Path, output: str, events: str, error: type[Exception]
 ) -> None:
-    from edged.settings import loading
-
-    settings = loading.load(
-        None,
-        {
-            "EDGED_SOURCE": "synthetic:",
-            "EDGED_MODEL": "m.tflite",
-            "EDGED_OUTPUT": str(tmp_path / output),
-            "EDGED_EVENTS": events,
-        },
-    )
+    settings = load(EDGED_OUTPUT=str(tmp_path / output), EDGED_EVENTS=events)
     context = Context(Meter(), NoControl(), "b" * 32)
     with pytest.raises(error, match=r"out\.avi|EDGED_OUTPUT"):
         VideoSink.create(settings, context)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from coral_rig import DETECTOR, DETECTOR_TWIN, children
 from daemon import until
+from loaded import load
 
 from edged.engines.pool import EnginePools
 from edged.errors import ConfigError, DeviceError, ModelError
@@ -164,6 +165,5 @@ def test_what_does_not_go_together_is_told(
 )
 def test_malformed_settings_are_told_at_the_start(name: str, value: str, reason: str) -> None:
     """The library would refuse them without a word."""
-    environ = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite", f"EDGED_{name}": value}
     with pytest.raises(ConfigError, match=reason):
-        loading.load(environ=environ)
+        load(**{f"EDGED_{name}": value})

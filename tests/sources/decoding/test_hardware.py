@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 from av.codec import hwaccel
+from loaded import load
 from source_clips import make, number_of
 
 from edged.errors import ConfigError
 from edged.pixels import Planes, bgr
-from edged.settings import loading
 from edged.sources.decoding import hardware
 from edged.sources.decoding.hardware import DecoderChoice
 from edged.sources.file import FileSource
@@ -63,8 +63,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def source(clip: Path, decoder: str) -> FileSource:
-    environ = {"EDGED_SOURCE": str(clip), "EDGED_MODEL": "m.tflite", "EDGED_DECODER": decoder}
-    return FileSource.create(loading.load(None, environ))
+    return FileSource.create(load(EDGED_SOURCE=str(clip), EDGED_DECODER=decoder))
 
 
 @pytest.mark.parametrize("decoder", ["software", "auto"])
@@ -128,14 +127,14 @@ def test_a_device_that_breaks_costs_pictures_up_to_a_keyframe_and_none_is_wrong(
 
 def test_a_name_that_ffmpeg_does_not_know_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"EDGED_DECODER='nonsense'.*not one of auto, software, amf"):
-        loading.load(None, {"EDGED_SOURCE": "a.mp4", "EDGED_MODEL": "m.tflite", "EDGED_DECODER": "nonsense"})
+        load(EDGED_DECODER="nonsense")
 
 
 def test_every_kind_of_device_of_this_ffmpeg_can_be_named() -> None:
     kinds = hwaccel.hwdevices_available()
     assert kinds
     for kind in kinds:
-        loading.load(None, {"EDGED_SOURCE": "a.mp4", "EDGED_MODEL": "m.tflite", "EDGED_DECODER": kind})
+        load(EDGED_DECODER=kind)
 
 
 def test_it_is_told_whose_ffmpeg_decodes() -> None:
