@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from browser import open_browser
+from daemon import Daemon, until
 from made import START, result
 from viewing import REPORT, RUNNING, Camera, serving
 
@@ -52,24 +48,14 @@ def daemon(folder: Path, model: Path, clip: Path, **settings: str) -> Iterator[s
         "EDGED_STATS_INTERVAL": "1",
         "EDGED_LOG_FORMAT": "json",
         "EDGED_CAMERA": "door",
-        "PATH": os.environ["PATH"],
         **settings,
     }
-    log = folder / "log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen([sys.executable, "-m", "edged", "run"], env=environment, stderr=stream)
-    try:
-        deadline = time.monotonic() + 60
-        while '"running"' not in (text := log.read_text()):
-            assert process.poll() is None, text
-            assert time.monotonic() < deadline, text
-            time.sleep(0.1)
-        found = re.search(r"http://[^\"]+", text)
+    with Daemon(folder, environ=environment) as running:
+        running.until_told("running")
+        found = re.search(r"http://[^\"]+", running.stderr)
         assert found
         yield found.group()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, log.read_text()
+        assert running.stop(limit_s=30) == 0
 
 
 def test_pictures_change_and_numbers_move(tmp_path: Path, demo_model: Path, demo_clip: Path) -> None:
@@ -77,13 +63,13 @@ def test_pictures_change_and_numbers_move(tmp_path: Path, demo_model: Path, demo
         browser.go(url)
         browser.wait_for("return document.getElementById('status').textContent === 'ok'")
         assert browser.text("title").startswith("door on ")
-        first = browser.wait_for(HASH)
-        seen = {first}
-        deadline = time.monotonic() + 15
-        while len(seen) < 4 and time.monotonic() < deadline:
+        seen = {browser.wait_for(HASH)}
+
+        def moves() -> bool:
             seen.add(browser.run(HASH))
-            time.sleep(0.1)
-        assert len(seen) >= 4
+            return len(seen) >= 4
+
+        until(moves, limit_s=15)
 
         browser.wait_for("return parseFloat(document.getElementById('fps').textContent) > 5")
         captured = "return document.querySelector('#frames td:last-child').textContent"

@@ -12,16 +12,7 @@ import pytest
 from viewing import RUNNING, TOKEN, Camera, get, port, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from edged.sinks.http import HttpSink
-
-
-@pytest.fixture
-def sink() -> Iterator[HttpSink]:
-    """A live view for this machine."""
-    with serving() as opened:
-        yield opened
 
 
 def own_address() -> str:

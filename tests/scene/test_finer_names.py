@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_scene import person, play, scene
+from scenes import person, play, scene
 
 from edged.scene.naming import FinerNames
 
