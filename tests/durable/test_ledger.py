@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from daemon import until
 from news import news
+from structlog.testing import capture_logs
 
 from edged import bridge
 from edged.contract import event_messages as contract
@@ -71,9 +72,11 @@ def test_a_disk_that_hangs_is_told_and_not_waited_for_at_the_end(
     try:
         until(lambda: ledger.problem)
         assert ledger.problem == f"{str(path)!r} is not written, the disk does not answer; events wait for it"
-        end.start()
-        end.join(30)
+        with capture_logs() as logs:
+            end.start()
+            end.join(30)
         assert not end.is_alive()
+        assert [line["event"] for line in logs] == ["ledger_stuck"]
     finally:
         reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
         ledger.settle(30)
@@ -153,9 +156,11 @@ def test_a_message_that_cannot_be_sent_keeps_back_none_behind_it(tmp_path: Path)
     ledger = EventLedger(tmp_path / "edged-lab1.events.json")
     sent: list[str] = []
     ledger.note(message(1), broken)
-    ledger.note(message(2), lambda: sent.append("second"))
-    ledger.settle(30)
-    assert sent == ["second"]
+    ledger.note(message(2), lambda: sent.append(threading.current_thread().name))
+    with capture_logs() as logs:
+        ledger.settle(30)
+    assert sent == ["event-ledger"]
+    assert "ledger_stuck" not in [line["event"] for line in logs]
 
 
 def test_a_crossing_in_the_moment_of_an_acknowledgement_is_kept(tmp_path: Path) -> None:
@@ -233,21 +238,21 @@ def test_the_disk_is_waited_for_by_starts_and_ends_alone(
 
     monkeypatch.setattr("edged.durable.ledger.replace_file", replace)
     ledger = EventLedger(tmp_path / "events.json")
-    for kind in ("start", "update", "end"):
-        ledger.note(message(1, kind), lambda: None)
+    for one in (message(1), message(2), message(1, "update"), message(1, "end")):
+        ledger.note(one, lambda: None)
         ledger.settle(30)
     ledger.done(message(1))
     ledger.settle(30)
     ledger.totals.add("in")
     ledger.keep()
     ledger.settle(30)
-    assert written == [True, False, True, False, False]
+    assert written == [True, True, False, True, False, False]
     ledger.done(message(1))
     ledger.safe(b"of another run")
     ledger.flush()
     ledger.retry()
     ledger.close()
-    assert len(written) == 5, "nothing has changed since"
+    assert len(written) == 6, "nothing has changed since"
 
 
 def test_of_too_many_that_are_not_safe_the_oldest_update_goes_and_without_one_the_oldest(
@@ -259,8 +264,9 @@ def test_of_too_many_that_are_not_safe_the_oldest_update_goes_and_without_one_th
         ledger.note(one, lambda: None)
     assert [*ledger._unsafe] == [one.json.decode() for one in told]  # noqa: SLF001
     told += [message(number, "end") for number in (300, 301)]
-    for one in told[-2:]:
-        ledger.note(one, lambda: None)
+    ledger.note(told[-2], lambda: None)
+    assert [*ledger._unsafe] == [one.json.decode() for one in (told[0], *told[2:-1])]  # noqa: SLF001
+    ledger.note(told[-1], lambda: None)
     assert [*ledger._unsafe] == [one.json.decode() for one in told[2:]]  # noqa: SLF001
     ledger.close()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from edged.backoff import Backoff
 from edged.engines.failover import FailoverEngine, Shared, Slot, device_backoff
@@ -128,13 +129,20 @@ def test_only_a_device_that_was_steady_starts_the_waits_again(worked_s: float, w
     assert opener.opened[-1].closed == 1
 
 
-def test_a_device_that_stays_away_is_tried_ever_more_seldom() -> None:
+def test_a_device_that_stays_away_is_tried_ever_more_seldom_and_told_when_the_reason_is_another() -> None:
     opener, backoff = Opener(), Waits(steady_s=60.0)
-    opener.refuses = ["not there"] * 8
+    opener.refuses = ["not there"] * 5 + ["in use"] * 3
     slot = Slot("tpu", opener, backoff)
-    slot.retry()
-    until(lambda: opener.opened)
-    until(lambda: not slot.problem)
+    with capture_logs() as logs:
+        slot.retry()
+        until(lambda: opener.opened)
+        until(lambda: not slot.problem)
+        until(lambda: len(logs) == 3)
+    assert [(line["event"], line.get("reason")) for line in logs] == [
+        ("device_still_lost", "not there."),
+        ("device_still_lost", "in use."),
+        ("device_back", None),
+    ]
     assert backoff.told == [(0.0, wait) for wait in (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0)]
     slot.close()
 
@@ -253,6 +261,28 @@ def test_the_last_device_to_fail_is_not_told_for_the_own_one() -> None:
     failing(other)
     with pytest.raises(DeviceError, match="device 0 fails"):
         worker.invoke(PICTURE)
+    worker.close()
+    other.close()
+
+
+def test_the_failure_of_the_own_device_is_told_though_it_has_come_back_meanwhile() -> None:
+    opener = Opener()
+    own = Slot("tpu:0", opener, Waits(steady_s=60.0))
+
+    class Late(Device):
+        def invoke(self, tensor: Tensor) -> Sequence[Tensor]:
+            del tensor
+            until(lambda: not own.problem)
+            raise DeviceError("another fails")
+
+    other = Slot("tpu:1", Late, Backoff(600.0, 600.0))
+    for slot in (own, other):
+        slot.open()
+    failing(own)
+    worker = FailoverEngine([own, other], None, Device())
+    with pytest.raises(DeviceError, match="device 0 fails"):
+        worker.invoke(PICTURE)
+    assert answer(worker) == 1
     worker.close()
     other.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from clock import Clock
@@ -19,7 +19,7 @@ from edged.webhook.courier import Courier
 from edged.webhook.server import HttpServer, WebhookError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from edged.contract.event_messages import Telling
     from edged.contract.notices import Body
@@ -243,7 +243,8 @@ def test_after_a_while_without_news_it_hangs_up(monkeypatch: pytest.MonkeyPatch)
     rig.courier.close(1.0, keep=False)
 
 
-def test_too_many_are_told_once_a_minute_and_the_account_at_the_end() -> None:
+@pytest.mark.parametrize("keep", [False, True])
+def test_too_many_are_told_once_a_minute_and_the_account_at_the_end(keep: bool) -> None:  # noqa: FBT001
     rig = Rig(None, shut=True)
     rig.put(notice(0))
     until(lambda: rig.server.timeouts)
@@ -255,17 +256,30 @@ def test_too_many_are_told_once_a_minute_and_the_account_at_the_end() -> None:
         rig.clock.now += 60.5
         rig.put(notice(203))
         assert [line["event"] for line in logs] == ["webhook_overflow"] * 2
-        left = rig.courier.close(0.0, keep=True)
-    assert (len(left), logs[-1]["event"], logs[-1]["log_level"]) == (200, "webhook_account", "warning")
-    assert (logs[-1]["kept"], logs[-1]["lost"]) == (200, 4)
+        left = rig.courier.close(0.0, keep=keep)
+    assert len(left) == (200 if keep else 0)
+    assert account(logs[-1]) == ("warning", 0, 0, 4 if keep else 204, len(left), rig.server.name)
     rig.server.open.set()
 
 
-@pytest.mark.parametrize(("end", "level"), [(None, "info"), (WebhookError("no", final=True), "warning")])
-def test_an_account_of_what_was_refused_is_a_warning(end: WebhookError | None, level: str) -> None:
-    rig = Rig(end)
-    rig.put(notice(1))
-    until(lambda: rig.done)
-    with capture_logs() as logs:
-        rig.courier.close(1.0, keep=True)
-    assert [line["log_level"] for line in logs] == [level]
+def test_the_account_tells_every_fate_and_is_a_warning_where_something_was_refused() -> None:
+    ends = (None, WebhookError("no", final=True))
+    told: list[tuple[Any, ...]] = []
+    for count, end in ((0, None), *((1, end) for end in ends)):
+        rig = Rig(end)
+        rig.put(*(notice(number) for number in range(count)))
+        until(lambda rig=rig, count=count: len(rig.done) == count)  # type: ignore[misc]  # mypy cannot infer it
+        with capture_logs() as logs:
+            rig.courier.close(1.0, keep=True)
+        told += [account(line) for line in logs]
+    name = "http://localhost:1/***"
+    assert told == [
+        ("info", 0, 0, 0, 0, name),
+        ("info", 1, 0, 0, 0, name),
+        ("warning", 0, 1, 0, 0, name),
+    ]
+
+
+def account(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    assert line["event"] == "webhook_account"
+    return tuple(line[of] for of in ("log_level", "delivered", "refused", "lost", "kept", "server"))
