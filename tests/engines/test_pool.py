@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from daemon import until
 
 from edged import bridge
 from edged.engines.pool import EnginePool, EnginePools, Guest, Turns
@@ -98,7 +99,7 @@ def test_who_is_dismissed_waits_no_longer_and_takes_no_turn() -> None:
         taken.append(desk.take(waiting))
 
     thread = bridge.start("waiting", wait)
-    time.sleep(0.1)
+    until(lambda: len(desk._waiting) == 1)  # noqa: SLF001  # nothing else tells
     assert not taken
     desk.dismiss(waiting)
     thread.join(5)

@@ -119,8 +119,8 @@ def test_the_library_gets_device_and_options(
             "abort=1",
             r"gave up \(SIGABRT\) while running the model for the first time \(F .* USB transfer error",
         ),
-        ("open_ms=5000", "opening the Edge TPU took longer than 3 s"),
-        ("hang=1", "running the model for the first time took longer than 3 s"),
+        ("open_ms=60000", "opening the Edge TPU took longer than 5 s"),
+        ("hang=1", "running the model for the first time took longer than 5 s"),
     ],
 )
 def test_what_keeps_a_device_from_opening_is_told(
@@ -129,8 +129,9 @@ def test_what_keeps_a_device_from_opening_is_told(
     """As a DeviceError that names the step, and with nothing left behind."""
     plug.put(words)
     before = children()
+    patience_s = 5.0 if "took longer" in reason else access.open_timeout_s
     with pytest.raises(DeviceError, match=reason):
-        EdgeTpuEngine(model, replace(access, open_timeout_s=3.0))
+        EdgeTpuEngine(model, replace(access, open_timeout_s=patience_s))
     assert children() == before
 
 
@@ -274,11 +275,11 @@ def test_nothing_is_left_behind(model: Path, plug: Plug, access: TpuAccess) -> N
     assert left() == before
 
 
-def test_other_threads_run_while_a_device_opens_for_5_seconds(
+def test_other_threads_run_while_a_device_takes_its_time_to_open(
     model: Path, plug: Plug, access: TpuAccess
 ) -> None:
     """The library holds the interpreter lock all the time, but that of its own process."""
-    plug.put("open_ms=5000")
+    plug.put("open_ms=2500")
     ticks: list[float] = []
     done = threading.Event()
 
@@ -293,8 +294,8 @@ def test_other_threads_run_while_a_device_opens_for_5_seconds(
     done.set()
     ticker.join()
     engine.close()
-    assert took > 5.0
-    assert max(later - earlier for earlier, later in pairwise(ticks)) < 0.5
+    assert took > 2.5
+    assert max(later - earlier for earlier, later in pairwise(ticks)) < 1.0
 
 
 def test_closing_ends_an_invoke_that_hangs(model: Path, plug: Plug, access: TpuAccess) -> None:
