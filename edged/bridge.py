@@ -58,6 +58,10 @@ def run(name: str, function: Callable[[], T], *, nice: int = 0) -> asyncio.Futur
     def body() -> None:
         try:
             tell = partial(future.set_result, function())
+        except StopIteration as error:  # a future refuses it: who awaits it would see a generator end
+            wrapped = RuntimeError(f"{name} has raised StopIteration")
+            wrapped.__cause__ = error
+            tell = partial(future.set_exception, wrapped)
         except BaseException as error:  # noqa: BLE001  # handed on to who awaits the future
             tell = partial(future.set_exception, error)
         with suppress(RuntimeError):  # the loop has ended without us: an abandoned thread

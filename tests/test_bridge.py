@@ -37,6 +37,20 @@ def test_an_exception_comes_to_whoever_awaits_the_thread() -> None:
         asyncio.run(ask())
 
 
+def test_an_end_of_iteration_that_escapes_comes_to_whoever_awaits_the_thread_as_well() -> None:
+    """A future does not take StopIteration, and whoever waited for the thread would do so for ever."""
+
+    async def ask() -> None:
+        def fail() -> None:
+            next(iter(()))
+
+        await asyncio.wait_for(bridge.run("camera", fail), 5)
+
+    with pytest.raises(RuntimeError, match="camera has raised StopIteration") as raised:
+        asyncio.run(ask())
+    assert isinstance(raised.value.__cause__, StopIteration)
+
+
 def test_the_event_loop_goes_on_while_a_thread_blocks() -> None:
     async def count() -> int:
         release = threading.Event()

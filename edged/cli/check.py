@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     for settings in cameras:
         words = f"{len(settings.model_fields_set)} set, the others have their defaults"
         print(f"ok    {_of(settings)}settings: {words}")
-    _notes({_of(settings): list(idle.notes(settings, cameras)) for settings in cameras})
+    _notes(cameras)
 
     from edged.daemon import logs  # noqa: PLC0415  # a bad setting is told before anything heavy is imported
 
@@ -87,16 +87,10 @@ def run(options: argparse.Namespace) -> int:
     return worst
 
 
-def _notes(by_camera: Mapping[str, Sequence[str]]) -> None:
-    """Lines of what has no effect; what is so for all cameras is told once."""
-    first, *others = by_camera.values()
-    shared = [note for note in first if all(note in notes for notes in others)]
-    for note in shared:
-        print(f"note  settings: {note}")
-    for begins, notes in by_camera.items():
-        for note in notes:
-            if note not in shared:
-                print(f"note  {begins}settings: {note}")
+def _notes(cameras: Sequence[Settings]) -> None:
+    """Lines of what has no effect."""
+    for camera, note in idle.by_camera(cameras):
+        print(f"note  {camera}{' ' if camera else ''}settings: {note}")
 
 
 def _as_service(env_file: Path) -> int | None:
@@ -238,11 +232,13 @@ def _model(settings: Settings) -> str:
 
 
 def _labels(labels: Sequence[str]) -> str:
+    from edged.contract import words  # noqa: PLC0415
     from edged.decoders.labels import nameless  # noqa: PLC0415
 
     if nameless(labels):
-        return f"{len(labels)} classes without names: EDGED_LABELS takes a file of them"
-    return f"{len(labels) or 'no'} labels"
+        classes = words.counted(len(labels), "class", "classes")
+        return f"{classes} without names: EDGED_LABELS takes a file of them"
+    return words.counted(len(labels), "label") if labels else "no labels"
 
 
 def _not_used(settings: Settings) -> str:
@@ -256,11 +252,18 @@ def _not_used(settings: Settings) -> str:
 
 def _source(settings: Settings) -> str:
     from edged import sources  # noqa: PLC0415
-    from edged.settings.secrets import shown  # noqa: PLC0415
-    from edged.sources.decoding import hardware  # noqa: PLC0415
 
     sources.require_packets(settings)
     settings = sources.looked_at(settings)
+    with sources.named(settings):
+        return _first_frame(settings)
+
+
+def _first_frame(settings: Settings) -> str:
+    from edged import sources  # noqa: PLC0415
+    from edged.settings.secrets import shown  # noqa: PLC0415
+    from edged.sources.decoding import hardware  # noqa: PLC0415
+
     source = sources.create(settings)
     try:
         source.open()

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from edged.cli import add_env_file, level
+from edged.contract.words import counted
 from edged.errors import ConfigError
 from edged.settings import loading
 
@@ -51,5 +52,7 @@ def run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    print(f"{count} topics of the node {names.node} below {names.prefix}/ cleared at {access.broker}")
+    print(
+        f"{counted(count, 'topic')} of the node {names.node} below {names.prefix}/ cleared at {access.broker}"
+    )
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edged.contract.words import counted
 from edged.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,5 +41,5 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"{str(segment)!r} is no segment", hint="Name a video of EDGED_RECORD=copy")
     out: Path = options.out or segment.with_name(f"{segment.stem}-boxes.mp4")
     count = render(segment, out, rotate=options.rotate)
-    print(f"{out}: {count} pictures")
+    print(f"{out}: {counted(count, 'picture')}")
     return 0

@@ -27,6 +27,11 @@ def natural(text: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
+def counted(count: int, one: str, more: str = "") -> str:
+    """A number of things: ``1 label``, ``2 labels``; ``more`` where that is not the same with an s."""
+    return f"{count} {one if count == 1 else more or f'{one}s'}"
+
+
 def title(event: EventMessage) -> str:
     """What it is about: ``person at front``, ``bird (robin) at front``."""
     return f"{_what(event)} at {event['camera']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edged.contract.words import counted
 from edged.errors import ModelError
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def class_names(model: Model, classes: int, labels: Sequence[str] | None = None)
     if labels and len(labels) != classes:
         origin = f" in {model.labels_from}" if model.labels_from else ""
         raise ModelError(
-            f"the model {model.name!r} has {classes} classes, but there are {len(labels)} labels{origin}",
+            f"the model {model.name!r} has {counted(classes, 'class', 'classes')}, but there are "
+            f"{len(labels)} labels{origin}",
             hint="Set EDGED_LABELS to the labels it was trained with, one a line in the order of classes",
         )
     return tuple(label_of(labels, class_id) for class_id in range(classes))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from edged.settings.syntax import parts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -140,7 +142,7 @@ def _area(name: str, text: str, *, lines: bool, dwells: bool) -> Area:
         raise ValueError(f"a polygon has 3 to {_MOST_CORNERS} corners, as in 0,0 1,0 1,0.5")
     if not lines and not _spreads(points):
         raise ValueError("all of its corners lie on one line: there is nothing inside")
-    kept = frozenset(part.strip() for part in labels.split(",") if part.strip())
+    kept = frozenset(parts(labels))
     return Area(name.lower(), points, kept, dwell_s)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edged.errors import ConfigError, nearest
 from edged.settings.field import PREFIX
 from edged.settings.secrets import shown
+from edged.settings.syntax import parts
 from edged.settings.tables import declarations, exists
 
 if TYPE_CHECKING:
@@ -49,11 +50,6 @@ def key(camera: str) -> str:
     return camera.upper().replace("-", "_")
 
 
-def names(value: str) -> list[str]:
-    """The cameras that EDGED_CAMERAS names."""
-    return [name.strip() for name in value.split(",") if name.strip()]
-
-
 def of_camera(name: str, camera: str) -> str:
     """How the setting ``name`` of one camera is called."""
     return f"{PREFIX}{key(camera)}_{name.removeprefix(PREFIX)}"
@@ -65,7 +61,7 @@ def checked(value: str) -> list[str]:
     Raises:
         ConfigError: one of them cannot be a camera's name; tells all that are wrong.
     """
-    cameras = names(value)
+    cameras = list(parts(value))
     if problems := _wrong_names(cameras):
         raise ConfigError("; ".join(text for _, text in problems))
     if not cameras:
@@ -92,7 +88,7 @@ def split(values: Mapping[str, str]) -> tuple[list[CameraValues], list[str]]:
         The cameras in the order of EDGED_CAMERAS, and a sentence for everything that is wrong. Cameras whose
         names do not do are left out, with their settings.
     """
-    named = names(values[CAMERAS])
+    named = parts(values[CAMERAS])
     wrong = _wrong_names(named)
     problems = [text for _, text in wrong]
     if not named:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged.settings.broker import parse_url
@@ -40,6 +42,14 @@ def notes(settings: Settings, cameras: Sequence[Settings] = ()) -> Iterator[str]
         yield "the password in EDGED_MQTT_URL is not used: that in EDGED_MQTT_PASSWORD_FILE is"
 
 
+def by_camera(cameras: Sequence[Settings]) -> Iterator[tuple[str, str]]:
+    """The same for all of them: a camera and what has no effect for it; empty where that is so for all."""
+    every = [(settings.camera, list(notes(settings, cameras))) for settings in cameras]
+    shared = [note for note in every[0][1] if all(note in told for _, told in every)]
+    yield from (("", note) for note in shared)
+    yield from ((camera, note) for camera, told in every for note in told if note not in shared)
+
+
 def _changed(settings: Settings, name: str) -> bool:
     field = Settings.model_fields[name]
     return name in settings.model_fields_set and getattr(settings, name) != field.default
@@ -65,7 +75,8 @@ def _missing(settings: Settings, name: str) -> str:
 
 def _prevented(settings: Settings, name: str) -> str:
     """How another setting keeps it from having an effect; empty if none does."""
-    return next((reason for names, holds, reason in _REASONS if name in names and holds(settings)), "")
+    reason = next((reason for names, holds, reason in _REASONS if name in names and holds(settings)), "")
+    return reason.format(source=variable("detect_source" if settings.detect_source else "source"))
 
 
 def _left_out(settings: Settings) -> list[tuple[str, str]]:
@@ -93,6 +104,12 @@ def _looked_at(settings: Settings, *begins: str) -> bool:
     return (settings.detect_source or settings.source).startswith(begins)
 
 
+def _is_piped(settings: Settings) -> bool:
+    source = settings.detect_source or settings.source
+    mode = _mode(source)
+    return source == "/dev/stdin" or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
 def _speaks_rtsp(settings: Settings) -> bool:
     sources = settings.source, settings.detect_source or ""
     return any(source.startswith(("rtsp://", "rtsps://")) for source in sources)
@@ -107,7 +124,15 @@ def _waits(settings: Settings) -> bool:
 def _is_one_file(settings: Settings) -> bool:
     output = settings.output
     # The name of a folder that is there may have a dot in it, too.
-    return output is not None and bool(output.suffix) and not output.is_dir()
+    return output is not None and bool(output.suffix) and not stat.S_ISDIR(_mode(output))
+
+
+def _mode(path: str | Path) -> int:
+    """What is there, as stat(2) has it; 0 for nothing, or what may not be looked at."""
+    try:
+        return Path(path).expanduser().stat().st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _is_plain(settings: Settings) -> bool:
@@ -122,25 +147,26 @@ _REASONS: tuple[tuple[tuple[str, ...], Callable[[Settings], bool], str], ...] = 
     (
         ("camera_size", "camera_fps", "camera_format"),
         lambda settings: not _looked_at(settings, *_CAMERAS),
-        "EDGED_SOURCE is no /dev/video or csi: camera",
+        "{source} is no /dev/video or csi: camera",
     ),
     (("stream_transport",), lambda settings: not _speaks_rtsp(settings), "EDGED_SOURCE is not rtsp://"),
     (
         ("decoder",),
         lambda settings: _looked_at(settings, _MADE_UP, *_CAMERAS),
-        "EDGED_SOURCE is neither a file nor a stream",
+        "{source} is neither a file nor a stream",
     ),
+    (("decoder",), _is_piped, "{source} is a pipe, which software decodes"),
     (
         ("loop",),
         lambda settings: _looked_at(settings, _MADE_UP, *_CAMERAS, "rtsp", "rtmp", "tcp://", "udp://"),
-        "EDGED_SOURCE is no file",
+        "{source} is no file",
     ),
     (
         ("read_timeout",),
         lambda settings: not _looked_at(settings, *_CAMERAS, *_STREAMS),
-        "EDGED_SOURCE is neither a camera nor a stream",
+        "{source} is neither a camera nor a stream",
     ),
-    (("max_age",), _waits, "every frame of EDGED_SOURCE is kept (EDGED_POLICY)"),
+    (("max_age",), _waits, "every frame of {source} is kept (EDGED_POLICY)"),
     (
         ("track_score",),
         lambda settings: settings.track_score >= settings.score_threshold,
@@ -153,7 +179,12 @@ _REASONS: tuple[tuple[tuple[str, ...], Callable[[Settings], bool], str], ...] = 
     ),
     (("encoder",), lambda settings: settings.record == "copy", "EDGED_RECORD is copy"),
     (("segment", "output_max_gb", "disk_free_gb"), _is_one_file, "EDGED_OUTPUT is one file"),
+    (
+        ("ha_prefix",),
+        lambda settings: not settings.ha_discovery,
+        "EDGED_HA_DISCOVERY is false, but for 'edged forget'",
+    ),
     (("mqtt_password_file",), _is_nameless, "EDGED_MQTT_URL names no user"),
     (("mqtt_ca", "mqtt_cert", "mqtt_key"), _is_plain, "EDGED_MQTT_URL is mqtt:// and not mqtts://"),
 )
-"""Settings, when they have no effect, and how that is said."""
+"""Settings, when they have no effect, and how that is said: ``{source}`` is what frames come from."""

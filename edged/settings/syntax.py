@@ -13,11 +13,14 @@ def auto(value: object) -> object:
     return None if value == "auto" else value
 
 
-def comma_separated(value: object) -> object:
+def parts(text: str) -> tuple[str, ...]:
     """``a, b,c``."""
-    return (
-        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-    )
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def comma_separated(value: object) -> object:
+    """The same, of what stands in an env file."""
+    return parts(value) if isinstance(value, str) else value
 
 
 def at_home(value: object) -> object:

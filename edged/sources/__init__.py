@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISCHR, S_ISFIFO, S_ISSOCK
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from edged import registry
-from edged.errors import ConfigError
+from edged.errors import ConfigError, SourceError
 from edged.settings.secrets import shown
 
 if TYPE_CHECKING:
@@ -200,6 +201,20 @@ def looked_at(settings: Settings) -> Settings:
     if settings.detect_source is None:
         return settings
     return settings.model_copy(update={"source": settings.detect_source})
+
+
+@contextmanager
+def named(settings: Settings) -> Iterator[None]:
+    """Have what is wrong told of the setting that names the source: sources know EDGED_SOURCE only."""
+    try:
+        yield
+    except (ConfigError, SourceError) as error:
+        if settings.source != settings.detect_source:
+            raise
+        problem, hint = (
+            text.replace("EDGED_SOURCE", "EDGED_DETECT_SOURCE") for text in (error.problem, error.hint)
+        )
+        raise type(error)(problem, hint=hint) from error
 
 
 def create(settings: Settings) -> Source:

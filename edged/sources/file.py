@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_HINT = "Set EDGED_SOURCE to a video or image, a folder of them, /dev/video0, rtsp://..., csi:0 or synthetic:"
-
 
 class FileSource:
     """Clips in any container that FFmpeg reads, and images; frame numbers and media time go on over all.
@@ -208,16 +206,16 @@ def listed(spec: str) -> list[Path]:
             and entry.is_file()
         ]
         if not found:
-            raise SourceError(f"the folder {spec!r} has no video or image file in it", hint=_HINT)
+            raise SourceError(f"the folder {spec!r} has no video or image file in it", hint=media.HINT)
     elif path.exists() or not glob.has_magic(spec):
         found = [path]
     else:
         names = glob.glob(str(path), recursive=True)  # noqa: PTH207  # takes absolute ones
         found = [entry for entry in map(Path, names) if entry.is_file()]
         if not found:
-            raise SourceError(f"no file fits the pattern {spec!r}", hint=_HINT)
+            raise SourceError(f"no file fits the pattern {spec!r}", hint=media.HINT)
     if found == [path]:
         if not path.exists():
-            raise SourceError(f"the source {spec!r} does not exist", hint=_HINT)
+            raise SourceError(f"the source {spec!r} does not exist", hint=media.HINT)
         return found
     return sorted(found, key=lambda path: natural(str(path)))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edged.settings.declared import Settings
 
 _STDIN = "/dev/stdin"
+_WANTED = "Pipe a video or JPEG pictures into it"
 _HINT = (
     "Look at what is written into it with 'ffprobe'. MP4 can be read from a pipe only if its index comes "
     "first (ffmpeg -movflags +faststart); MPEG-TS, Matroska and MJPEG always can"
@@ -83,8 +84,13 @@ class PipeSource:
                 hint="Start the program that writes into it; EDGED_OPEN_TIMEOUT says how long to wait for it",
             )
         if not self._pipe.peek():
-            raise SourceError(f"{self._name} is empty", hint="Pipe a video or JPEG pictures into it")
-        self._container = Container(self._pipe, name=self._name, hint=_HINT)
+            raise SourceError(f"{self._name} is empty", hint=_WANTED)
+        try:
+            self._container = Container(self._pipe, name=self._name, hint=_HINT)
+        except SourceError:
+            if media.is_text(self._pipe.head):
+                raise SourceError(f"{self._name} is text, and no video", hint=_WANTED) from None
+            raise
         self._pictures = media.grabbed(self._container, self._name, self.skipped)
         try:
             self._first = next(self._pictures)
@@ -154,6 +160,8 @@ class _ReadEnd:
         self.stopped = False
         self._fd = -1
         self._peeked = b""
+        self.head = b""
+        """How what was read begins."""
         self._lock = threading.Lock()
         self._wake: tuple[int, int] | None = None
 
@@ -202,9 +210,11 @@ class _ReadEnd:
             return data
         while self.wait():
             try:
-                return os.read(self._fd, size)
+                data = os.read(self._fd, size)
             except BlockingIOError:
                 continue
+            self.head += data[: media.HEAD - len(self.head)]
+            return data
         return b""
 
     def stop(self) -> None:

@@ -295,8 +295,8 @@ class FolderRecorder:
         while self._debris:
             self._debris[-1].unlink(missing_ok=True)
             self._debris.pop()
-        if self._before is not None:
-            self._before.settle()
+        if self._before is not None and not self._before.settles():
+            self._before = None  # the disk is well: nothing else has to wait for that file
 
     def close(self) -> None:
         """End the segment."""

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
 
+import structlog
+
 from edged.video.encoder import CLOCK_HZ
 from edged.video.mp4 import Mp4Muxer
 from edged.video.pieces import PART, GrowingFile
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     Store = Callable[[GrowingFile, bytes], None]
     """Appends a piece to a file, having made room for it; raises OSError."""
+
+log = structlog.get_logger()
 
 VIDEO, LINES, PICTURE = ".mp4", ".jsonl", ".jpg"
 FILES = frozenset({VIDEO, ".m4v", ".mov"})
@@ -162,6 +166,15 @@ class Segment:
             self._save_beside()
         finally:
             self.abandon()
+
+    def settles(self) -> bool:
+        """The same once more after an error; whether it is stored. If not, that is told."""
+        try:
+            self.settle()
+        except OSError as error:
+            log.warning("detections_not_stored", segment=self.name, reason=error.strerror)
+            return False
+        return True
 
     def abandon(self) -> None:
         """Leave it as it is; nothing stays of a segment that has no fragment."""

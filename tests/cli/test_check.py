@@ -49,7 +49,7 @@ def test_all_is_well(settings: dict[str, str], tmp_path: Path, mosquitto: Mosqui
     assert done.returncode == 0, done.stdout + done.stderr
     found = lines(done)
     assert list(found) == ["ok settings", "ok model", "ok source", "ok broker", "ok jsonl", "ok output"]
-    assert "1 labels" in found["ok model"]
+    assert "1 label" in found["ok model"]
     assert "640x480" in found["ok source"]
     assert sorted(tmp_path.iterdir()) == before, "it leaves no file"
     assert subscriber.received == [], "it publishes nothing"

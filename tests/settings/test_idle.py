@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,7 +53,19 @@ def test_one_that_needs_two_or_either_of_two_says_which_is_missing() -> None:
             {"EDGED_DECODER": "software", "EDGED_SOURCE": "csi:0"},
             "EDGED_SOURCE is neither a file nor a stream",
         ),
+        (
+            {"EDGED_DECODER": "software", "EDGED_SOURCE": "-"},
+            "EDGED_SOURCE is a pipe, which software decodes",
+        ),
         ({"EDGED_LOOP": "true", "EDGED_SOURCE": "rtsp://h/"}, "EDGED_SOURCE is no file"),
+        (
+            {"EDGED_CAMERA_SIZE": "640x480", "EDGED_DETECT_SOURCE": "rtsp://h/2"},
+            "EDGED_DETECT_SOURCE is no /dev/video or csi: camera",
+        ),
+        (
+            {"EDGED_HA_PREFIX": "ha", "EDGED_MQTT_URL": "mqtt://h"},
+            "EDGED_HA_DISCOVERY is false, but for 'edged forget'",
+        ),
         ({"EDGED_READ_TIMEOUT": "9"}, "EDGED_SOURCE is neither a camera nor a stream"),
         ({"EDGED_MAX_AGE": "9"}, "every frame of EDGED_SOURCE is kept (EDGED_POLICY)"),
         ({"EDGED_TRACK_SCORE": "0.6"}, "it is not below EDGED_SCORE_THRESHOLD"),
@@ -109,6 +122,13 @@ def test_a_folder_with_a_dot_in_its_name_is_no_file(tmp_path: Path) -> None:
     assert notes(EDGED_OUTPUT=str(folder), EDGED_SEGMENT="30") == []
 
 
+def test_a_fifo_is_a_pipe(tmp_path: Path) -> None:
+    assert notes(EDGED_SOURCE="a" * 5000, EDGED_DECODER="vaapi") == [], "there can be no such file"
+    os.mkfifo(tmp_path / "fifo")
+    (note,) = notes(EDGED_SOURCE=str(tmp_path / "fifo"), EDGED_DECODER="vaapi")
+    assert note == "EDGED_DECODER does nothing while EDGED_SOURCE is a pipe, which software decodes"
+
+
 def test_labels_that_the_classes_leave_out_are_told() -> None:
     assert notes(
         EDGED_CLASSES="cat",
@@ -133,6 +153,9 @@ def test_what_does_something_for_another_camera_is_there_for_that_one() -> None:
         cameras = loading.load_all(None, two | more)
         return [[*idle.notes(settings, cameras)] for settings in cameras]
 
+    def named(**more: str) -> list[tuple[str, str]]:
+        return [*idle.by_camera(loading.load_all(None, two | more))]
+
     shared = {"EDGED_CAMERA_SIZE": "640x480", "EDGED_STREAM_TRANSPORT": "udp"}
     labels = {"EDGED_SCORES": "car:0.5", "EDGED_ZONE_PORCH": "car@0,0 1,0 1,1"}
     assert told(**shared, **labels) == [[], []]
@@ -142,7 +165,9 @@ def test_what_does_something_for_another_camera_is_there_for_that_one() -> None:
     ]
     left_out = "EDGED_SCORES names 'car', which EDGED_CLASSES leaves out"
     assert told(EDGED_CLASSES="bird", **labels)[0][0] == told(EDGED_BACK_SCORES="car:0.5")[1][0] == left_out
-    assert told(EDGED_LOOP="true") == [["EDGED_LOOP does nothing while EDGED_SOURCE is no file"]] * 2
+    looped = "EDGED_LOOP does nothing while EDGED_SOURCE is no file"
+    assert told(EDGED_LOOP="true") == [[looped]] * 2
+    assert named(EDGED_LOOP="true", EDGED_BACK_SCORES="car:0.5") == [("", looped), ("back", left_out)]
 
 
 def test_what_a_setting_needs_is_one_that_can_be_off() -> None:

@@ -13,11 +13,15 @@ import pytest
 from played import image_file, in_order, played
 from source_clips import make, make_sound, number_of
 
-from edged.errors import SourceError
+from edged.errors import ConfigError, SourceError
+from edged.settings.loading import load
+from edged.sources import create, looked_at, named
 from edged.sources.file import FileSource
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edged.errors import EdgedError
 
 
 CONTAINERS = {
@@ -37,7 +41,7 @@ def test_a_format_that_ffmpeg_does_not_know_is_told(demo_clip: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("notes.txt", b"Nobody has filmed this.\n" * 40, "is text, of which FFmpeg would draw pictures"),
+        ("notes.txt", b"Nobody has filmed this.\n" * 40, "is text, and no video"),
         ("read.NFO", b"\x1b[31mred\x1b[0m\n" * 40, "is text, of which FFmpeg would draw pictures"),
         ("some.bin", b"XBIN\x1a\x50\x00\x19\x00\x10\x00" + b"A\x07" * 2000, "is text, of which FFmpeg"),
     ],
@@ -51,7 +55,7 @@ def test_what_nobody_has_filmed_is_no_source(
     with pytest.raises(SourceError, match=words) as refused:
         FileSource(str(tmp_path / name)).open()
     assert name in str(refused.value)
-    assert "EDGED_SOURCE" in refused.value.hint
+    assert "Set EDGED_SOURCE to a video" in refused.value.hint
 
 
 def test_a_list_of_files_is_played(demo_clip: Path, tmp_path: Path) -> None:
@@ -146,7 +150,8 @@ def test_one_bad_file_does_not_keep_back_the_others(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_in_one_sentence_with_a_mend(tmp_path: Path) -> None:
     """Missing, empty, garbage, soundtrack, empty folder, pattern without a match: each names itself."""
     (tmp_path / "empty.mp4").write_bytes(b"")
-    (tmp_path / "garbage.mp4").write_bytes(b"garbage" * 1000)
+    (tmp_path / "garbage.mp4").write_bytes(b"\x00\xff\x17" * 1000)
+    (tmp_path / "notes.mp4").write_text("mind the gap: ä\n" * 100)
     (tmp_path / "garbage.jpg").write_bytes(b"garbage" * 1000)
     make_sound(tmp_path / "sound.wav")
     make_sound(tmp_path / "sound.mp4")
@@ -155,6 +160,7 @@ def test_what_is_wrong_is_said_in_one_sentence_with_a_mend(tmp_path: Path) -> No
         "missing.mp4": "does not exist",
         "empty.mp4": "is empty",
         "garbage.mp4": "cannot be opened",
+        "notes.mp4": "is text, and no video",
         "garbage.jpg": "no image",
         "sound.wav": "has no video",
         "sound.mp4": "has no video",
@@ -166,8 +172,29 @@ def test_what_is_wrong_is_said_in_one_sentence_with_a_mend(tmp_path: Path) -> No
             FileSource(str(tmp_path / name)).open()
         assert problem in str(caught.value), name
         assert str(tmp_path / name) in str(caught.value)
-        assert "EDGED_SOURCE" in caught.value.hint
+        assert "Set EDGED_SOURCE to a video" in caught.value.hint
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("wrong", "kind"), [("nowhere.mp4", SourceError), ("csi:front", ConfigError)])
+def test_what_is_wrong_with_the_stream_that_is_looked_at_is_told_of_its_own_setting(
+    wrong: str, kind: type[EdgedError]
+) -> None:
+    settings = looked_at(
+        load(None, {"EDGED_SOURCE": "rtsp://h/", "EDGED_DETECT_SOURCE": wrong, "EDGED_MODEL": "m"})
+    )
+    with pytest.raises(kind, match=wrong) as told, named(settings):
+        create(settings).open()
+    assert "EDGED_DETECT_SOURCE" in str(told.value)
+    assert "EDGED_SOURCE" not in str(told.value)
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_that_is_no_camera_is_told_to_be_one(device: str) -> None:
+    with pytest.raises(
+        SourceError, match=f"'{device}' is a device, and no camera. Set EDGED_SOURCE to a video"
+    ):
+        FileSource(device).open()
 
 
 def test_a_bad_image_costs_only_itself(tmp_path: Path) -> None:

@@ -190,7 +190,14 @@ def test_two_readers_do_not_share_a_stream(tmp_path: Path) -> None:
         two.close()
 
 
-@pytest.mark.parametrize(("data", "problem"), [(b"garbage" * 1000, "cannot be opened"), (b"", "is empty")])
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"\x00\xff\x17" * 1000, "cannot be opened.*ffprobe"),
+        (b"mind the gap\n" * 1000, "is text, and no video. Pipe a video"),
+        (b"", "is empty"),
+    ],
+)
 def test_what_is_no_video_is_told(tmp_path: Path, data: bytes, problem: str) -> None:
     with fifo(tmp_path, data) as path:
         source = PipeSource(path)

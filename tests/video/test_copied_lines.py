@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import av
 import pytest
-from copied import Blocked, copying, feed, late, look, numbers, taker
+from copied import FPS, Blocked, copying, feed, late, look, numbers, taker
 from daemon import until
 from film import lines, play, segments
+from made import result
 from source_clips import make
+from structlog.testing import capture_logs
 
+from edged.backoff import Backoff
 from edged.metrics import Meter
 from edged.sinks.video import VideoSink
 from edged.sources.packets.tap import StreamTap, Tap
@@ -20,6 +23,8 @@ from edged.video.archive import Archive
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edged.records import Result
 
 
 def test_a_line_says_where_its_picture_is(tmp_path: Path) -> None:
@@ -128,3 +133,28 @@ def test_a_line_of_a_picture_that_the_disk_has_not_taken_is_beside_no_other(tmp_
     first, last = segments(tmp_path / "out")
     assert [line["frame_id"] for line in lines(first)] == numbers(first)
     assert [line["frame_id"] for line in lines(last)] == list(range(1000, 1050))
+
+
+def test_lines_that_cannot_be_stored_beside_the_last_segment_keep_no_other_from_being_recorded(
+    tmp_path: Path,
+) -> None:
+    """The disk is well, and one file on it is not: somebody has made a folder of it."""
+    clip = make(tmp_path / "clip.ts", frames=30, b_frames=0)
+    sink = copying(tmp_path / "out", length=60)
+    sink._writer._backoff = Backoff(0.01, 0.01)  # noqa: SLF001  # it is a second otherwise
+    sink.open()
+    found: list[Result] = []
+    feed(
+        taker(sink),
+        clip,
+        each=lambda number: found.append(result(number, pts=number / FPS, ts=time.time(), waits=False)),
+    )
+    until(lambda: segments(tmp_path / "out"))
+    segments(tmp_path / "out")[0].with_suffix(".jsonl").mkdir()
+    with capture_logs() as logs:
+        sink.send(found[-1])
+        until(lambda: [line["event"] for line in logs] == ["detections_not_stored"])
+    until(lambda: not sink.problem)
+    feed(taker(sink), clip)
+    sink.close()
+    assert [numbers(path) for path in segments(tmp_path / "out")] == [list(range(30))] * 2

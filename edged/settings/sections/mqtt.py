@@ -80,9 +80,7 @@ class MqttSettings(BaseModel):
         needs="mqtt_url",
     )
     ha_discovery: bool = setting(False, "announce entities to Home Assistant", needs="mqtt_url")
-    ha_prefix: _TopicLevel = setting(
-        "homeassistant", "Home Assistant's discovery prefix", needs="ha_discovery"
-    )
+    ha_prefix: _TopicLevel = setting("homeassistant", "Home Assistant's discovery prefix", needs="mqtt_url")
     label_days: float = setting(
         30.0,
         "days after which a label that was not seen again has no topics and entities any more, unless "

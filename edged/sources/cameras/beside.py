@@ -72,9 +72,10 @@ class PassingStream:
         self._tap.hand_to([self])
         self._connect = connect
         self._backoff = backoff or Backoff()
-        self._stopped = threading.Event()
-        self._again = threading.Event()
-        """Set when the next attempt is to come at once, or never."""
+        self._stopped = False
+        self._changed = threading.Condition()
+        self._hurried = False
+        """Whether the next attempt is to come at once."""
         self._came = threading.Event()
         self._ended = threading.Event()
         self._camera: PacketCamera | None = None
@@ -106,13 +107,15 @@ class PassingStream:
 
     def hurry(self) -> None:
         """Look for a lost stream at once: what was in the way may be gone. From any thread."""
-        if self.problem:
-            self._again.set()
+        with self._changed:
+            self._hurried = bool(self.problem)
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Hang up; a thread that is stuck does so when it comes back."""
-        self._stopped.set()
-        self._again.set()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
         if (camera := self._camera) is not None:
             camera.interrupt()
         self._ended.wait(_CLOSE_S)
@@ -129,7 +132,9 @@ class PassingStream:
         del packet
         if form.width:
             self.size = (form.height, form.width) if self._sideways else (form.width, form.height)
-        self.problem = ""
+        if self.problem:
+            with self._changed:
+                self.problem, self._hurried = "", False
         if not self._came.is_set():
             self._came.set()
             self._since = time.monotonic()
@@ -143,7 +148,7 @@ class PassingStream:
 
     def _run(self) -> None:
         try:
-            while not self._stopped.is_set():
+            while not self._stopped:
                 camera = self._camera = self._connect()
                 camera.tap = self._tap
                 try:
@@ -158,7 +163,7 @@ class PassingStream:
     def _read(self, camera: PacketCamera) -> None:
         try:
             camera.open()
-            while not self._stopped.is_set():
+            while not self._stopped:
                 try:
                     camera.pass_on()
                 except Damaged:
@@ -171,7 +176,7 @@ class PassingStream:
             self._lose(camera, SourceError(f"{camera.name} failed: {words_of(error)}"))
 
     def _lose(self, camera: PacketCamera, error: SourceError) -> None:
-        if self._stopped.is_set():
+        if self._stopped:
             return
         problem = sought_again(error, also=", and nothing is recorded")
         tell = log.debug if problem == self.problem else log.warning
@@ -181,5 +186,6 @@ class PassingStream:
     def _pause(self) -> None:
         good_s = 0.0 if self._since is None else time.monotonic() - self._since
         self._since = None
-        self._again.wait(self._backoff.after(good_s))
-        self._again.clear()
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._hurried, self._backoff.after(good_s))
+            self._hurried = False

@@ -210,7 +210,8 @@ class LiveSource:
         self.live = self.skipping.live = shot.pts is None
         if self.problem:
             self.reconnects += bool(self._properties)  # else it was not there before
-            self.problem = ""
+            with self._changed:
+                self.problem, self._hurried = "", False
             log.info(
                 "source_back", source=self._camera.name, lost_s=round(time.monotonic() - self._lost_at, 1)
             )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
+import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edged.contract.words import counted
 from edged.errors import SourceError
 from edged.settings import sandbox
 from edged.sources.connection import Damaged, Skipped
@@ -38,7 +41,10 @@ CLIPS = frozenset(
 """Suffixes that count in a folder; a file that is named may have any."""
 _IMAGE_S = 1.0
 """How long an image is shown."""
-_HINT = "Set EDGED_SOURCE to something that 'ffprobe' can read"
+HINT = "Set EDGED_SOURCE to a video or image, a folder of them, /dev/video0, rtsp://..., csi:0 or synthetic:"
+_CUT = "Set EDGED_SOURCE to a whole copy of it"
+HEAD = 256
+"""Bytes that tell whether it is text."""
 _DAMAGED = "The data is damaged or cut short; everything before that was processed"
 
 
@@ -70,6 +76,15 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGES
 
 
+def is_text(begin: bytes) -> bool:
+    """Whether what begins so is text: FFmpeg says of that, too, that its data is invalid."""
+    try:
+        words = codecs.getincrementaldecoder("utf-8")().decode(begin)  # its last letter may be cut
+    except UnicodeDecodeError:
+        return False
+    return all(one.isprintable() or one.isspace() for one in words)
+
+
 def probe(
     path: Path, rotate: int, skipping: Skipping | None = None, choice: DecoderChoice | None = None
 ) -> dict[str, Any]:
@@ -91,7 +106,7 @@ def probe(
             except Damaged:
                 continue
             except EOFError:
-                raise SourceError(f"the source {str(path)!r} has no picture in it", hint=_HINT) from None
+                raise SourceError(f"the source {str(path)!r} has no picture in it", hint=HINT) from None
         return {"kind": "file", "width": width, "height": height, **container.properties()}
 
 
@@ -119,7 +134,7 @@ def pictures(
             yield picture
             count += 1
         if is_cut_short(path):
-            raise SourceError(f"{name} is cut short: it ends after {count} frames", hint=_DAMAGED)
+            raise SourceError(f"{name} is cut short: it ends after {counted(count, 'frame')}", hint=_DAMAGED)
 
 
 def grabbed(container: Container, name: str, skipped: Counter[str]) -> Iterator[StoredPicture]:
@@ -147,7 +162,7 @@ def grabbed(container: Container, name: str, skipped: Counter[str]) -> Iterator[
         except EOFError:
             break
         except SourceError as error:
-            raise SourceError(f"{error.problem} after {count} frames", hint=_DAMAGED) from None
+            raise SourceError(f"{error.problem} after {counted(count, 'frame')}", hint=_DAMAGED) from None
         count += 1
         yield StoredPicture(clock.at(container.time), container.frame_time, container.pixel, container.pixels)
     if count == 0:
@@ -177,9 +192,12 @@ def _check(path: Path) -> None:
     """Find out what FFmpeg would only call invalid."""
     with reading(path):
         if not path.exists():
-            raise SourceError(f"the source {str(path)!r} does not exist", hint=sandbox.explained(path, _HINT))
-        if path.stat().st_size == 0:
-            raise SourceError(f"the source {str(path)!r} is empty", hint=_HINT)
+            raise SourceError(f"the source {str(path)!r} does not exist", hint=sandbox.explained(path, HINT))
+        state = path.stat()
+        if stat.S_ISCHR(state.st_mode) or stat.S_ISBLK(state.st_mode):
+            raise SourceError(f"the source {str(path)!r} is a device, and no camera", hint=HINT)
+        if state.st_size == 0:
+            raise SourceError(f"the source {str(path)!r} is empty", hint=HINT)
         if not os.access(path, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -192,14 +210,17 @@ def _clip(path: Path, skipping: Skipping | None, choice: DecoderChoice | None) -
         return Container(
             f"file:{path}",
             name=f"the source {str(path)!r}",
-            hint=_HINT,
+            hint=HINT,
             options={"pattern_type": "none"},
             skipping=skipping,
             choice=choice,
         )
     except SourceError as error:
         if is_cut_short(path):
-            raise SourceError(f"{error.problem}; it is cut short", hint=_HINT) from None
+            raise SourceError(f"{error.problem}; it is cut short", hint=_CUT) from None
+        with path.open("rb") as stream:
+            if is_text(stream.read(HEAD)):
+                raise SourceError(f"the source {str(path)!r} is text, and no video", hint=HINT) from None
         raise
 
 
@@ -209,7 +230,7 @@ def _read_image(path: Path, rotate: int) -> Image:
 
     with reading(path):
         if is_cut_short(path):
-            raise SourceError(f"the source {str(path)!r} is cut short", hint=_HINT)
+            raise SourceError(f"the source {str(path)!r} is cut short", hint=_CUT)
         try:
             data = np.fromfile(path, np.uint8)
             if heif.is_heif(bytes(data[:64])):
@@ -222,5 +243,5 @@ def _read_image(path: Path, rotate: int) -> Image:
         except cv2.error:  # a header that lies, or more pixels than OpenCV takes
             image = None
     if image is None:
-        raise SourceError(f"the source {str(path)!r} is no image that can be read", hint=_HINT)
+        raise SourceError(f"the source {str(path)!r} is no image that can be read", hint=HINT)
     return turned(image, rotate)  # type: ignore[arg-type]  # IMREAD_COLOR gives uint8

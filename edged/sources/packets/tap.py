@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -64,10 +65,12 @@ class PacketListener(Protocol):
 
 
 class Tap:
-    """Hands on what passes. Belongs to a source and outlives its connections."""
+    """Hands on what passes. Belongs to a source and outlives its connections. Thread-safe."""
 
     def __init__(self) -> None:
         self._listeners: tuple[PacketListener, ...] = ()
+        self._passing = threading.Lock()
+        """Held while listeners are told something: one that was let go hears nothing after that."""
 
     @property
     def heard(self) -> bool:
@@ -79,20 +82,23 @@ class Tap:
 
         To who gets none any more the connection has ended: nobody else would say so.
         """
-        before, self._listeners = self._listeners, tuple(listeners)
-        for listener in before:
-            if listener not in self._listeners:
-                listener.connection_ended()
+        with self._passing:
+            before, self._listeners = self._listeners, tuple(listeners)
+            for listener in before:
+                if listener not in self._listeners:
+                    listener.connection_ended()
 
     def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
         """Hand on a packet."""
-        for listener in self._listeners:
-            listener.packet(packet, form)
+        with self._passing:
+            for listener in self._listeners:
+                listener.packet(packet, form)
 
     def end_connection(self) -> None:
         """Say that no packet follows of this connection."""
-        for listener in self._listeners:
-            listener.connection_ended()
+        with self._passing:
+            for listener in self._listeners:
+                listener.connection_ended()
 
 
 class StreamTap:

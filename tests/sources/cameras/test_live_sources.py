@@ -226,6 +226,24 @@ def test_lost_camera_is_told_and_looked_for_until_it_is_back() -> None:
         assert not viewer.ended
 
 
+def test_a_camera_that_was_found_is_not_hurried_when_it_is_lost_again() -> None:
+    """It was asked for while it was being looked for: that wish is fulfilled by its first picture."""
+    with live() as (lens, source):
+        lens.opens_slowly = True
+        source.begin()
+        viewer = Viewer(source)
+        wait_for(lambda: lens.openings == 1)
+        source.hurry()
+        lens.opened.set()
+        lens.show(b"0")
+        wait_for(viewer.has(1))
+        source._backoff = Backoff(3600.0, 3600.0, spread=0.0)  # noqa: SLF001  # it is long from now on
+        lens.show(b"f")
+        wait_for(lambda: "has failed" in source.problem)
+        time.sleep(0.1)
+        assert lens.openings == 1
+
+
 def test_camera_that_cannot_be_opened_at_start_is_an_error() -> None:
     """At the start there is nothing to go on with: exit 69, and systemd tries again."""
     with live() as (lens, source):

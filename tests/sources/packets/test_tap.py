@@ -17,7 +17,7 @@ from edged.sources.cameras.beside import PassingStream
 from edged.sources.cameras.reader import Deadlines
 from edged.sources.decoding.container import Container
 from edged.sources.packets.jpegs import jpeg_size
-from edged.sources.packets.tap import Tap
+from edged.sources.packets.tap import JpegTap, Tap
 from edged.sources.stream import StreamCamera, StreamSource
 
 if TYPE_CHECKING:
@@ -173,6 +173,59 @@ def test_a_stream_that_is_not_there_says_what_helps_and_says_it_once() -> None:
             stream.wait(0.01)
         assert str(refused.value).count("ffprobe") == 1
     finally:
+        stream.close()
+
+
+def test_who_is_let_go_in_the_middle_of_a_packet_hears_of_the_end_after_it() -> None:
+    """A recorder that took a packet after the end would leave its file open, for nobody tells it again."""
+    heard: list[str] = []
+    within, go_on = threading.Event(), threading.Event()
+
+    class Slow(Listener):
+        def packet(self, packet: av.Packet[Any], form: PacketForm) -> None:
+            del packet, form
+            within.set()
+            assert go_on.wait(10)
+            heard.append("packet")
+
+        def connection_ended(self) -> None:
+            heard.append("end")
+
+    tap, listener = Tap(), Slow()
+    tap.hand_to([listener])
+    reads = threading.Thread(target=JpegTap(tap).jpeg, args=(encoded(numbered(1, (64, 48)), 80),))
+    reads.start()
+    assert within.wait(10)
+    lets_go = threading.Thread(target=tap.hand_to, args=([],))
+    lets_go.start()
+    lets_go.join(0.05)  # it has its chance to come first
+    go_on.set()
+    lets_go.join(10)
+    reads.join(10)
+    assert heard == ["packet", "end"]
+
+
+def test_a_stream_that_was_found_at_once_is_not_hurried_when_it_is_lost_again(tmp_path: Path) -> None:
+    """It was asked for while it was being looked for: that wish is fulfilled by the first packet."""
+    clip = make(tmp_path / "clip.ts", frames=20)
+    opening, go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    class Late(ClipCamera):
+        def open(self) -> None:
+            opening.release()
+            assert go_on.acquire(timeout=30)
+            super().open()
+
+    stream = PassingStream(lambda: Late(clip), backoff=Backoff(3600.0, 3600.0, spread=0.0))
+    stream.open()
+    try:
+        assert opening.acquire(timeout=30)
+        stream.hurry()
+        go_on.release()
+        until(lambda: "has ended" in stream.problem)
+        assert not opening.acquire(timeout=0.1), "it is looked for at once"
+    finally:
+        go_on.release()
         stream.close()
 
 
