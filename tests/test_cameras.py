@@ -60,7 +60,10 @@ def test_two_cameras_share_a_connection_and_an_engine(
     mosquitto: Mosquitto, settings: dict[str, str], tmp_path: Path
 ) -> None:
     everything = with_broker(settings, mosquitto, EDGED_COMMANDS="true", EDGED_HA_DISCOVERY="true")
+    everything["EDGED_BACK_CAMERA_SIZE"] = "64x64"
     with Subscriber(mosquitto.port) as seen, Daemon(tmp_path, everything, environ=NO_CAMERA) as daemon:
+        idle = daemon.until_told("setting_without_effect")
+        assert (idle["camera"], idle["note"].split()[0]) == ("back", "EDGED_CAMERA_SIZE")
         for camera in ("front", "back"):
             topics = Topics("edged", "lab1", camera)
             seen.wait_for(topics.detections)

@@ -11,6 +11,8 @@ from daemon import Daemon
 from rig import Mosquitto, Subscriber, publish
 
 from edged.daemon.switches import Switches
+from edged.durable.owner import Owner
+from edged.durable.spool_folder import SpoolFolder
 from edged.errors import ConfigError
 from edged.settings.loading import load
 
@@ -118,6 +120,41 @@ def test_a_switched_value_holds_until_its_setting_is_changed(
     assert again.over(settings).score_threshold == 0.7
     changed = settings_of(everything, tmp_path, EDGED_SCORE_THRESHOLD="0.5")
     assert Switches(changed).over(changed).score_threshold == 0.5
+
+
+def test_what_was_switched_goes_along_when_a_reload_changes_the_names(
+    everything: dict[str, str], tmp_path: Path
+) -> None:
+    """The next start looks for it under the present names, and whoever takes the former ones in vain."""
+    switches = Switches(settings_of(everything, tmp_path))
+    switches.pause(True)
+    renamed = [settings_of(everything, tmp_path, EDGED_NODE="lab2", EDGED_CAMERA=name) for name in "ab"]
+    for settings in renamed:
+        switches.over(settings)
+        switches.keep()
+    switches.put("threshold", "0.5")
+    switches.over(renamed[-1])
+    switches.keep()
+    folder = SpoolFolder(tmp_path / "spool")
+    assert [*folder.path.glob("*.switched.json")] == [folder.switched("lab2", "b")]
+    after = Switches(renamed[-1])
+    assert after.paused
+    assert after.over(renamed[-1]).score_threshold == 0.5
+
+
+def test_what_was_switched_is_kept_from_when_the_other_daemon_of_the_node_has_gone(
+    everything: dict[str, str], tmp_path: Path
+) -> None:
+    settings = settings_of(everything, tmp_path)
+    owner = Owner()
+    owner.has_node = False
+    switches = Switches(settings, owner)
+    switches.pause(True)
+    assert not Switches(settings).paused
+    owner.has_node = True
+    switches.over(settings)
+    switches.keep()
+    assert Switches(settings).paused
 
 
 def test_what_cannot_be_put_in_force_is_taken_back(everything: dict[str, str], tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ class _Part:
     reading: Reading
     threads: tuple[str, ...]
     """How the names of the pipeline's threads that use it begin."""
+    keeps: bool = False
+    """Whether it keeps what is the node's, which another daemon that runs may do in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,8 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
         for setting, path in registry.SINKS.items():
             if getattr(settings, setting):
                 sink = registry.load(path)
-                await builder.part(setting, partial(builder.outlet, sink), f"sink-{sink.name}")
+                keeps = setting == "mqtt_url" and around.daemon.lender.owner.has_node
+                await builder.part(setting, partial(builder.outlet, sink), f"sink-{sink.name}", keeps=keeps)
     except BaseException:
         await around.daemon.close([(opened.name, opened.close) for opened in reversed(builder.fresh)])
         raise
@@ -239,14 +242,15 @@ class _Builder:
         make: Callable[[Settings], _Opened],
         *threads: str,
         settings: Settings | None = None,
+        keeps: bool = False,
     ) -> Any:
         settings = settings or self._settings
         old = self._previous.parts.get(name) if self._previous else None
-        if old is None or not old.reading.holds_for(settings):
+        if old is None or old.keeps != keeps or not old.reading.holds_for(settings):
             reading = Reading(settings)
             make_it = partial(make, cast("Settings", reading))
             thing, close = await self._around.daemon.run_unless_stopped(f"open-{name}", make_it)
-            old = _Part(name, thing, close, reading, threads)
+            old = _Part(name, thing, close, reading, threads, keeps)
             self.fresh.append(old)
         self.parts[name] = old
         return old.thing
@@ -261,6 +265,10 @@ class _Builder:
         return stream, stream.close
 
     def intake(self, settings: Settings) -> _Opened:
+        with sources.named(settings):
+            return self._opened_intake(settings)
+
+    def _opened_intake(self, settings: Settings) -> _Opened:
         source = sources.create(settings)
         if settings.several and self._previous is None and isinstance(source, sources.Seeker):
             # The others must not wait for it.
@@ -270,7 +278,8 @@ class _Builder:
             source.open()
         except SourceError as error:
             source.close()
-            if self._previous is not None and self._previous.settings.source == settings.source:
+            before = sources.looked_at(self._previous.settings) if self._previous is not None else None
+            if before is not None and before.source == settings.source:
                 raise SourceError(
                     f"the source cannot be opened a second time beside the one in use ({error.problem})",
                     hint="Restart edged to change the settings of a camera that only one program can open",

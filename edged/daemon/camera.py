@@ -40,7 +40,7 @@ class CameraRun:
     def __init__(self, settings: Settings, daemon: Daemon, *, before: CameraRun | None = None) -> None:
         self.settings = settings
         self.switches: Switches = (
-            before.switches if before is not None else Switches(settings, kept=daemon.lender.owner.has_node)
+            before.switches if before is not None else Switches(settings, daemon.lender.owner)
         )
         self.name = settings.camera if settings.several else ""
         """Empty for the only camera."""

@@ -39,6 +39,9 @@ T = TypeVar("T")
 _PATIENCE_S = 30.0
 """How much longer systemd is asked to wait while something slow is opened, again and again."""
 
+_LOOK_S = 2.0
+"""How often it is looked whether another daemon of this node has gone."""
+
 log = structlog.get_logger()
 
 
@@ -71,8 +74,8 @@ def _each(settings: Settings | Sequence[Settings]) -> Sequence[Settings]:
 
 def _warn(cameras: Sequence[Settings]) -> None:
     """Tell what is set and has no effect, what is everybody's once."""
-    for note in dict.fromkeys(note for settings in cameras for note in idle.notes(settings, cameras)):
-        log.warning("setting_without_effect", note=note)
+    for camera, note in idle.by_camera(cameras):
+        log.warning("setting_without_effect", **({"camera": camera} if camera else {}), note=note)
 
 
 @contextmanager
@@ -199,6 +202,7 @@ class _Service:
                 tasks.create_task(self._watch.run(lambda: self._settings.stats_interval), name="watch"),
                 tasks.create_task(self._stop_when_asked(), name="stop"),
                 tasks.create_task(self._renew_when_asked(), name="renew"),
+                tasks.create_task(self._take_over_when_free(), name="take-over"),
             ]
             await self._cameras.run()
             for task in side:
@@ -238,6 +242,13 @@ class _Service:
                 await self._cameras.revive()
         except Stopped:
             return
+
+    async def _take_over_when_free(self) -> None:
+        """Keep what is the node's, as soon as another daemon of its name has gone that did."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if self.lender.owner.takes_over():
+                self._ask_to_renew()
 
     async def _reload_and_tell(self) -> None:
         if was_ready := self._watch.ready:  # else the start is still going on

@@ -7,11 +7,13 @@ restart.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
+from edged.durable.owner import Owner
 from edged.durable.spool_folder import keep, read_kept, spool_folder
 from edged.errors import ConfigError
 from edged.records import Controls
@@ -44,15 +46,16 @@ class Switches:
 
     Args:
         settings: of the camera, as they are written.
-        kept: whether they outlive a restart; not where another daemon of this node runs.
+        owner: this daemon; where another one that runs has its node, nothing outlives a restart.
     """
 
-    def __init__(self, settings: Settings, *, kept: bool = True) -> None:
+    def __init__(self, settings: Settings, owner: Owner | None = None) -> None:
+        self._owner = owner or Owner()
         self._lock = threading.Lock()
         self._own = self._next = settings
         """What is in force, and what may follow."""
         self._models = _models(settings)
-        self._file = _file(settings) if kept else None
+        self._file = self._file_of(settings)
         nothing = _Switched()
         before = read_kept(self._file, _switched, nothing) if self._file is not None else nothing
         self._wanted = self._tried = self._kept = before
@@ -110,9 +113,14 @@ class Switches:
         """What the last :meth:`over` gave is in force."""
         with self._lock:
             self._own, self._models = self._next, _models(self._next)
-            before, self._kept = self._kept, replace(self._tried, paused=self._wanted.paused)
-            if self._kept != before:
+            kept, file = self._kept, self._file
+            self._kept = replace(self._tried, paused=self._wanted.paused)
+            self._file = self._file_of(self._own)
+            if (self._kept, self._file) != (kept, file):
                 self._write()
+            if file and self._file and file != self._file:
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)  # who takes the former name has switched nothing
 
     def take_back(self) -> None:
         """It could not be put in force: what was before holds."""
@@ -148,15 +156,15 @@ class Switches:
             )
         return value
 
+    def _file_of(self, settings: Settings) -> Path | None:
+        """Where they are kept; it goes with the names of node and camera, which a reload may change."""
+        folder = spool_folder(settings) if self._owner.has_node else None
+        return folder.switched(settings.node, settings.camera) if folder is not None else None
+
     def _write(self) -> None:
         """Only with the lock held."""
         if self._file is not None:
             keep(self._file, asdict(self._kept))
-
-
-def _file(settings: Settings) -> Path | None:
-    folder = spool_folder(settings)
-    return folder.switched(settings.node, settings.camera) if folder is not None else None
 
 
 def _switched(content: Any) -> _Switched:

@@ -64,7 +64,10 @@ class Owner:
         self.knows = False
         """Whether it is known what belongs to others."""
         self._folder: Path | None = None
+        self._whose = Whose()
         self._card: _Card | None = None
+        self._origins: dict[Path, str] = {}
+        """By folder, what it has been in this run: it may leave one and come back."""
 
     def enter(self, folder: Path | None, settings: Sequence[Settings]) -> None:
         """Take a card in the folder, or write on the one that is held there what has changed.
@@ -76,7 +79,7 @@ class Owner:
         if folder != self._folder:
             self.leave()
         first = settings[0]
-        whose = Whose(
+        whose = self._whose = Whose(
             first.node if first.mqtt_url is not None else "",
             tuple(sorted(one.camera for one in settings)),
             hashlib.sha256("".join(one.fingerprint for one in settings).encode()).hexdigest()[:12],
@@ -86,14 +89,24 @@ class Owner:
             return
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with (folder / _TURN).open("ab") as turn:
-                _lock(turn)
-                self._take(folder, whose)
+            self._take(folder, whose)
             self.knows = True
         except OSError as error:
             log.warning("folder_not_shared", path=str(folder), reason=error.strerror or str(error))
         if whose.node and not self.has_node:
             log.error("node_in_use", node=whose.node, path=str(folder))
+
+    def takes_over(self) -> bool:
+        """Whether the daemon that had the node has gone, so that what is kept for it is this one's now."""
+        if self.has_node or not self._whose.node or self._folder is None or not self.knows:
+            return False
+        try:
+            taken = self._take(self._folder, self._whose)
+        except OSError:
+            return False  # another time
+        if taken:
+            log.info("node_taken_over", node=self._whose.node, path=str(self._folder))
+        return taken
 
     def leave(self) -> None:
         """Own nothing any more; the card stays for the next start."""
@@ -101,26 +114,36 @@ class Owner:
             self._card.close()
         self._card, self.knows = None, False
 
-    def _take(self, folder: Path, whose: Whose) -> None:
-        own = self._card.path if self._card is not None else None
-        cards = [_Card(path) for path in sorted(folder.glob(f"edged-*{_ENDS}")) if path != own]
-        try:
-            self.has_node = bool(whose.node) and not any(
-                card.held and card.whose.node == whose.node for card in cards
-            )
-            if self._card is None:
-                self._card = self._chosen(folder, cards, whose)
-                self.origin = self._card.origin
-            self._card.write(whose)
-        finally:
-            for card in cards:
-                if card is not self._card:
-                    card.close()
+    def _take(self, folder: Path, whose: Whose) -> bool:
+        """Look at the cards and take or write our own, in our turn; whether the node is ours.
+
+        Raises:
+            OSError: another one does not end its turn, or there can be no card here.
+        """
+        with (folder / _TURN).open("ab") as turn:
+            _lock(turn)
+            own = self._card.path if self._card is not None else None
+            cards = [_Card(path) for path in sorted(folder.glob(f"edged-*{_ENDS}")) if path != own]
+            try:
+                self.has_node = bool(whose.node) and not any(
+                    card.held and card.whose.node == whose.node for card in cards
+                )
+                if self._card is None:
+                    self._card = self._chosen(folder, cards, whose)
+                    self.origin = self._origins[folder] = self._card.origin
+                self._card.write(whose)
+            finally:
+                for card in cards:
+                    if card is not self._card:
+                        card.close()
+        return self.has_node
 
     def _chosen(self, folder: Path, cards: Sequence[_Card], whose: Whose) -> _Card:
         """The card that this daemon had before; a new one where that is not sure."""
         alike = [card for card in cards if card.origin.partition(".")[0] == self._begins]
         free = [card for card in alike if not card.held]
+        if own := [card for card in free if card.origin == self._origins.get(folder)]:
+            return own[0]
         most = max((card.whose.likeness(whose) for card in free), default=0)
         best = [card for card in free if card.whose.likeness(whose) == most]
         # The only one of these sources has another name now. Who has the very settings of another is like it.

@@ -60,6 +60,11 @@ def announced(settings: Settings) -> Announced:
     )
 
 
+def kind(owner: Owner) -> str:
+    """What all cameras share: another node, as soon as this daemon keeps its messages itself."""
+    return "mqtt" if owner.has_node else "mqtt that keeps nothing"
+
+
 def node(
     settings: Settings,
     *,

@@ -168,6 +168,28 @@ def test_a_reload_writes_its_new_name_on_its_card(entered: Enter, tmp_path: Path
     assert not entered(settings("b")).has_node
 
 
+def test_the_second_one_takes_the_node_over_when_the_first_has_gone(entered: Enter) -> None:
+    first, second = entered(settings("a")), entered(settings("a", "back"))
+    assert not second.takes_over()
+    first.leave()
+    assert second.takes_over()
+    assert second.has_node
+    assert not entered(settings("a")).has_node, "it is the first one's no more"
+    assert not second.takes_over(), "it has it"
+    alone = entered(settings("", EDGED_MQTT_URL=""))
+    assert not alone.takes_over(), "there is none to take over"
+
+
+def test_who_leaves_the_folder_and_comes_back_is_the_same(entered: Enter, tmp_path: Path) -> None:
+    """A reload takes EDGED_SPOOL away, another one brings it back: by then there are two like it."""
+    one, two = entered(settings("a")), entered(settings("b"))
+    origin = one.origin
+    two.leave()
+    one.enter(None, settings("a"))
+    one.enter(tmp_path, settings("c"))
+    assert one.origin == origin
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"node": 1}', "\x00" * 5])
 def test_a_damaged_card_is_one_that_says_nothing(entered: Enter, tmp_path: Path, content: str) -> None:
     before = entered(settings("a"))
@@ -218,6 +240,32 @@ def test_a_daemon_by_hand_beside_the_service_takes_nothing_from_it(tmp_path: Pat
         assert [path for path in kept if not path.exists()] == []
         assert json.loads(files.names(origin).read_text()) == names
         assert first.stop() == 0
+
+
+def test_who_began_beside_another_of_its_node_keeps_all_as_soon_as_that_has_gone(
+    tmp_path: Path, demo_model: Path
+) -> None:
+    """A container that is started before the old one has ended."""
+    folder = tmp_path / "spool"
+    service = {
+        "EDGED_SOURCE": "synthetic:?width=64&height=64&fps=20",
+        "EDGED_MODEL": str(demo_model),
+        "EDGED_MQTT_URL": "mqtt://127.0.0.1:9",
+        "EDGED_SPOOL": str(folder),
+        "EDGED_LOG_FORMAT": "json",
+    }
+    (tmp_path / "next").mkdir()
+    with Daemon(tmp_path, service) as first:
+        first.until_told("running")
+        with Daemon(tmp_path / "next", service) as second:
+            second.until_told("mqtt_spool_fails")
+            assert first.stop() == 0
+            assert second.until_told("node_taken_over")["node"] == "lab1"
+            second.until_told("reloaded")
+            assert second.until_told("mqtt_spool_recovered")["messages"], "which the first one has left"
+            assert len(second.told("mqtt_spool_fails")) == 1
+            assert second.stop() == 0
+    assert len([*folder.glob("*.card")]) == 2
 
 
 def test_a_process_that_was_stopped_in_its_turn_holds_up_no_start(tmp_path: Path, entered: Enter) -> None:
