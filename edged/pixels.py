@@ -103,12 +103,6 @@ class Planes:
         """Y, U and V of a colour (blue, green, red)."""
         return _levels(self.matrix, self.full_range, colour)
 
-    def full_luminance(self, y: _Bytes) -> _Bytes:
-        """Luminance of this picture, or made of it, with levels 0..255."""
-        if self.full_range:
-            return y
-        return cast("_Bytes", cv2.addWeighted(y, 255 / 219, y, 0, -16 * 255 / 219))
-
     def _converted(self, y: _Bytes, u: _Bytes, v: _Bytes) -> _Bytes:
         return cast("_Bytes", cv2.transform(cv2.merge((y, u, v)), self.to_bgr))
 
@@ -133,6 +127,11 @@ def part(pixels: Pixels, left: int, top: int, right: int, bottom: int) -> _Bytes
     x, y = left // 2 * 2, top // 2 * 2
     around = pixels.cut(x, y, right + right % 2, bottom + bottom % 2)
     return around.bgr()[top - y : bottom - y, left - x : right - x]
+
+
+def full_luminance(y: _Bytes) -> _Bytes:
+    """Luminance with the levels of video, 16..235, in levels 0..255."""
+    return cast("_Bytes", cv2.addWeighted(y, 255 / 219, y, 0, -16 * 255 / 219))
 
 
 def fitted(plane: _Bytes, size: tuple[int, int], dst: _Bytes | None = None) -> _Bytes:

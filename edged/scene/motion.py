@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import cv2
 import numpy as np
 
-from edged.pixels import Planes
+from edged.pixels import Planes, full_luminance
 from edged.records import Box
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ _NOISE = 9.0
 """What counts, in medians of what changes anyway: 6 standard deviations of noise."""
 _NOISE_S = 5.0
 """Time constant with which the noise is learned."""
-_AROUND = (41, 41)
-"""Size of the surroundings, in small pixels, whose common change is one of the light."""
+_AROUND = (11, 11)
+"""Size of the surroundings whose common change is one of the light, in blocks"""
+_BLOCK = 4
+"""of so many small pixels each way: light is smooth."""
 _LIGHT = 0.15
 """More than this of a change is no drift of the light: a thing must not make its surroundings move."""
 _NEAR = np.ones((3, 3), np.uint8)
@@ -52,11 +55,8 @@ _THING = 6
 """Small pixels that hang together in the least thing that moves: a person 40 pixels tall in 720p."""
 _ALL = 0.4
 """Part of the picture that does not move at once: the light was switched, or the camera turned."""
-
-_VALUES = np.arange(256, dtype=np.float32)
-_LEVELS = np.log(_VALUES + np.float32(_DARK))
-_REACH = _VALUES / (_VALUES + np.float32(_DARK))
-"""How much of a change of the light arrives at each luminance: less in the dark. Slope of ``_LEVELS``."""
+_SOFT = (3, 3)
+"""Small pixels over which what is left of the noise is spread."""
 
 
 class Change(Enum):
@@ -110,8 +110,10 @@ class Background:
 
     def _look(self, pixels: Pixels, now: float) -> Change:
         luminance = _small(pixels)
-        # Softened, so that what is left of the noise is spread.
-        seen, reach = (_soft(cast("_Plane", cv2.LUT(luminance, table))) for table in (_LEVELS, _REACH))
+        levels, reaches = _tables(full_range=not isinstance(pixels, Planes) or pixels.full_range)
+        seen = cast("_Plane", cv2.GaussianBlur(cv2.LUT(luminance, levels), _SOFT, 0))
+        # Less depends on this one: softened as bytes, in a third of the time.
+        reach = cast("_Plane", cv2.LUT(cv2.GaussianBlur(luminance, _SOFT, 0), reaches))
         elapsed_s, self._now = max(0.0, now - self._now), now
         if pixels.shape != self._shape:
             self._shape, self._noise = pixels.shape, 0.0
@@ -166,19 +168,30 @@ def _small(pixels: Pixels) -> _Mask:
         height, width = max(1, image.shape[0] // 2), max(1, image.shape[1] // 2)
         even = image[: 2 * height, : 2 * width]
         image = cast("Image", cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
-    if isinstance(pixels, Planes):
-        return pixels.full_luminance(image)
-    return cast("_Mask", cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+    return image if isinstance(pixels, Planes) else cast("_Mask", cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
 
 
-def _soft(plane: _Plane) -> _Plane:
-    return cast("_Plane", cv2.GaussianBlur(plane, (3, 3), 0))
+@lru_cache
+def _tables(*, full_range: bool) -> tuple[_Plane, _Plane]:
+    """The logarithm of each luminance, and how much of a change of the light arrives there: less in the dark.
+
+    The second is the slope of the first. Shape (1, 256) each.
+    """
+    levels = np.arange(256, dtype=np.uint8).reshape(1, -1)
+    values = (levels if full_range else full_luminance(levels)).astype(np.float32)
+    return np.log(values + np.float32(_DARK)), values / (values + np.float32(_DARK))
 
 
 def _light(difference: _Plane, reach: _Plane) -> _Plane:
     """By what the light around every pixel has changed, as the logarithm of a ratio."""
-    common = cv2.boxFilter(np.clip(difference, -_LIGHT, _LIGHT), -1, _AROUND)
-    return cast("_Plane", common / np.maximum(cv2.boxFilter(reach, -1, _AROUND), 1e-3))
+    height, width = reach.shape
+    across, down = max(1, width // _BLOCK), max(1, height // _BLOCK)
+    whole = slice(_BLOCK * down), slice(_BLOCK * across)
+    common, most = (
+        cv2.boxFilter(cv2.resize(plane[whole], (across, down), interpolation=cv2.INTER_AREA), -1, _AROUND)
+        for plane in (np.clip(difference, -_LIGHT, _LIGHT), reach)
+    )
+    return cast("_Plane", cv2.resize(common / np.maximum(most, 1e-3), (width, height)))
 
 
 def _middle(values: _Plane) -> float:

@@ -51,16 +51,19 @@ class Burst:
         """
         *before, last = self._held
         self._held.clear()
+        whole = corrupt = 0
         for packet in before:
             try:
                 pictures = self._decode(packet)
             except av.error.FFmpegError:
-                skipping.left_out(CORRUPT)
+                corrupt += 1
                 continue
-            corrupt = sum(picture.is_corrupt for picture in pictures)
-            skipping.left_out(CORRUPT, corrupt)
-            skipping.left_out(RATE, len(pictures) - corrupt)
+            damaged = sum([picture.is_corrupt for picture in pictures])
+            corrupt += damaged
+            whole += len(pictures) - damaged
             del pictures
+        skipping.left_out(CORRUPT, corrupt)
+        skipping.left_out(RATE, whole)
         return self._decode(last)
 
     def leave(self, skipping: Skipping) -> None:

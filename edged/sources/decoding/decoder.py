@@ -205,8 +205,7 @@ class Decoding:
         Raises:
             Skipped: it was left out, and no picture that came before it is held back.
         """
-        data = memoryview(packet)
-        fresh = packet.is_keyframe and self._headers.begins_anew(data)
+        fresh = packet.is_keyframe and self._headers.begins_anew(memoryview(packet))
         order = self._haste.judge(arrival, fresh=fresh)
         if order is Order.ANEW:
             self._leaving = False
@@ -216,7 +215,7 @@ class Decoding:
             return self._context.decode(packet)
         if order is Order.DECODE:
             return None
-        spare = self._whole or (packet.pts is not None and self._headers.is_spare(data))
+        spare = self._whole or (packet.pts is not None and self._headers.is_spare(memoryview(packet)))
         if order is Order.SPARE and not spare:
             return None
         self._sizes.passed(key=packet.is_keyframe)
@@ -241,7 +240,7 @@ class Decoding:
         if early and packet.pts is not None and self._headers.is_spare(memoryview(packet)):
             skipping.left_out(RATE)
             return []
-        if self._is_lost(packet):
+        if self._fresh and self._is_lost(packet):
             skipping.left_out(self._before)
             return []
         self._burst.add(packet)
@@ -256,7 +255,7 @@ class Decoding:
 
     def _is_lost(self, packet: _Packet) -> bool:
         """Whether a picture needs some that were left out before the keyframe."""
-        self._fresh = self._fresh and not packet.is_keyframe
+        self._fresh = not packet.is_keyframe
         return self._fresh and self._headers.is_lost(memoryview(packet))
 
     def _watch(self, packet: _Packet, skipping: Skipping) -> None:

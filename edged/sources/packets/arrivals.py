@@ -86,15 +86,16 @@ class Arrivals:
         if stamp is None:
             return Arrival(0.0, waited)
         before, self._stamp = self._stamp, stamp
-        if self._began is None or before is None or stamp < before or self._is_early(now - self._ours(stamp)):
+        difference = now - self._rate * stamp
+        if self._began is None or before is None or stamp < before or self._is_early(difference):
             self._begin(now)
         else:
-            gap = self._ours(stamp - before)
+            gap = self._rate * (stamp - before)
             self._waited += min(waited, gap)  # of a long silence the network may be the cause
             if waited >= max(_IDLE * min(passed, gap), _GAP * gap):
                 self._idle = (now, stamp)
                 self._measure(now, stamp)
-        self._learn(now, now - self._ours(stamp))
+        self._learn(now, now - self._rate * stamp)
         return Arrival(now - self._time_of(stamp), waited)
 
     def picture(self, shown: float | None) -> float:
@@ -102,15 +103,11 @@ class Arrivals:
         self._last = max(self._came if shown is None else self._time_of(shown), self._last + _LEAST_S)
         return self._last
 
-    def _ours(self, seconds: float) -> float:
-        """Seconds of the stream in ours."""
-        return self._rate * seconds
-
     def _time_of(self, stamp: float) -> float:
         if self._floor is None:
             return self._came
         idle, first = self._idle
-        came = self._ours(stamp) + self._floor
+        came = self._rate * stamp + self._floor
         return min(self._came, max(came, idle) if stamp >= first else came)
 
     def _is_early(self, difference: float) -> bool:
@@ -139,8 +136,8 @@ class Arrivals:
         if other and agreed and _RATES[0] < rate < _RATES[1]:
             # Rather too late than too soon: who catches up in vain waits then, and it is learned better.
             self._rate = rate - unsure
-            self._floor = None if self._floor is None else now - self._ours(stamp)
-            self._begin_block(now, math.inf, now - self._ours(stamp))
+            self._floor = None if self._floor is None else now - self._rate * stamp
+            self._begin_block(now, math.inf, now - self._rate * stamp)
 
     def _learn(self, now: float, difference: float) -> None:
         assert self._began is not None  # noqa: S101  # the first packet begins

@@ -7,8 +7,11 @@ logarithms: noise and rate control change sizes by factors.
 from __future__ import annotations
 
 import math
-import statistics
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _REMEMBERED = 240
 """Packets of which the largest is known: 8 s of 30 a second."""
@@ -105,7 +108,7 @@ class Sizes:
         """By what a packet in this place after the keyframe differs from all others."""
         if place > _OPENING or not (seen := self._opening[place - 1]):
             return 0.0
-        return statistics.median(seen)
+        return _median(sorted(seen))
 
     def _learn(self, place: int, value: float) -> None:
         if place <= _OPENING and self._known:
@@ -117,10 +120,16 @@ class Sizes:
             self._refresh()
 
     def _refresh(self) -> None:
-        recent = list(self._known)[-_RECENT:]
-        self._usual = statistics.median(recent)
-        high = sorted(recent)[-len(recent) // 10]
-        around = 1.4826 * statistics.median(abs(value - self._usual) for value in recent)
+        recent = sorted(list(self._known)[-_RECENT:])
+        usual = self._usual = _median(recent)
+        high = recent[-len(recent) // 10]
+        around = 1.4826 * _median(sorted([abs(value - usual) for value in recent]))
         # Where sizes come in two heaps, the median knows only one.
-        self._spread = max(around, (high - self._usual) / 1.2816)
+        self._spread = max(around, (high - usual) / 1.2816)
         self._largest = max(self._known)
+
+
+def _median(ordered: Sequence[float]) -> float:
+    """The middle one of values in their order. The library sorts them once more."""
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -75,7 +75,10 @@ class Tap:
     @property
     def heard(self) -> bool:
         """Whether anybody listens; if not, a camera need not make packets of what it has."""
-        return any(listener.listens for listener in self._listeners)
+        for listener in self._listeners:  # noqa: SIM110  # no generator for each packet
+            if listener.listens:
+                return True
+        return False
 
     def hand_to(self, listeners: Iterable[PacketListener]) -> None:
         """From the next packet on hand all of them to these, and to nobody else. From any thread.
