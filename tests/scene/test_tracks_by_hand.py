@@ -9,7 +9,7 @@ import pytest
 
 from edged.records import Box
 from edged.scene.kalman import Course
-from edged.scene.tracks import Track, Tracker, TrackRules
+from edged.scene.tracks import Track, Tracker, TrackRules, _level
 
 HERE, THERE, AWAY = Box(100, 100, 140, 200), Box(400, 100, 440, 200), Box(700, 100, 740, 200)
 STEP = 0.25
@@ -268,3 +268,20 @@ def test_a_pair_must_be_alike_by_its_overlap_its_score_and_its_level() -> None:
         )
         assert abs(first - by_hand) <= 1
     assert not any(found(down, 1.0) for down in (100, 102, 105)), "one ends where the other begins"
+
+
+@pytest.mark.parametrize(
+    ("top", "foot", "level"),
+    [
+        (0.0, 4.0, 1.0),
+        (3.0, 7.0, math.sqrt(1 / 7)),
+        (1.0, 2.0, math.sqrt(1 / 4)),
+        (4.0, 8.0, 0.0),
+        (5.0, 8.0, 0.0),
+    ],
+)
+def test_two_are_as_level_as_the_root_of_what_their_heights_share(
+    top: float, foot: float, level: float
+) -> None:
+    one, other = (0.0, 0.0, 9.0, 4.0), (2.0, top, 3.0, foot)
+    assert _level(one, other) == _level(other, one) == pytest.approx(level)
