@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from edged.contract import event_messages
 from edged.imaging.jpeg import encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from edged.contract.event_messages import EventMessage
+    from edged.contract.event_messages import EventMessage, Telling
     from edged.records import Event, Image
 
 _MOST = 300
@@ -59,13 +58,13 @@ class EventLog:
         self._slot = 0
         """Quarter of an hour of the last news; 0 before there was any."""
 
-    def take(self, events: Iterable[Event], camera: str) -> None:
-        """Take what has happened."""
+    def take(self, events: Iterable[Event], told: Callable[[Event], Telling]) -> None:
+        """Take what has happened, and as what it is told."""
         for event in events:
-            shown = event_messages.event(event, camera=camera, boot_id="")
+            message = told(event).message
             small = _small(event.crop) if event.crop is not None else None
             with self._lock:
-                self._now_is(shown["ts"])
+                self._now_is(message["ts"])
                 known = self._known.get(event.event_id)
                 if known is None:
                     begins = event.kind == "start"
@@ -75,15 +74,15 @@ class EventLog:
                     while len(self._known) > _MOST:
                         self._known.popitem(last=False)
                     if begins:
-                        self._count(shown, "")
-                known.shown = _reduced(shown)
+                        self._count(message, "")
+                known.shown = _reduced(message)
                 known.changed_us = now_us()
                 known.picture = small if small is not None else known.picture
                 if event.kind == "end" and known.picture is not None:
                     known.picture = _jpeg(known.picture)
                 for zone in set(event.entered_zones) - known.zones:
                     known.zones.add(zone)
-                    self._count(shown, zone)
+                    self._count(message, zone)
 
     def recall(self, before: Iterable[EventMessage], pictures: Mapping[str, str]) -> None:
         """Take what an earlier run has told last of each of its events, the oldest first.

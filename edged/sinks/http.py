@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edged.contract import event_messages
 from edged.errors import ConfigError
 from edged.http.access import read_token
 from edged.http.past import Past
@@ -19,6 +20,7 @@ from edged.settings.listener import parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from edged.contract.event_messages import Telling
     from edged.http.views import Kept, View
     from edged.records import Event, Report, Result, State
     from edged.settings.declared import Settings
@@ -32,6 +34,7 @@ _MOST_FPS = 15.0
 """Pictures a second: enough to aim a camera, and JPEG is not free."""
 _MOST_WIDTH = 1280
 _QUALITY = 80
+_told = partial(event_messages.told, camera="camera", boot_id="")
 
 
 class HttpSink:
@@ -45,6 +48,7 @@ class HttpSink:
         archive: what is recorded of it.
         has_video: whether it may have video of its own to show.
         past: what earlier runs have told of its events.
+        told: says as what one of its events is told.
         give_back: lets the site go; None: it is this camera's own.
     """
 
@@ -62,6 +66,7 @@ class HttpSink:
         archive: Archive | None = None,
         has_video: bool = False,
         past: Past | None = None,
+        told: Callable[[Event], Telling] = _told,
         give_back: Callable[[], None] | None = None,
     ) -> None:
         self._site = site
@@ -72,6 +77,7 @@ class HttpSink:
         self._archive = archive
         self._has_video = has_video
         self._past = past
+        self._told = told
         self._view: View | None = None
         self._due = 0.0
 
@@ -94,6 +100,7 @@ class HttpSink:
             # Turned pictures are shown as they are looked at.
             has_video=not settings.rotate and context.gives_packets(settings),
             past=_past(settings, context.boot_id, archive),
+            told=partial(event_messages.told, camera=settings.camera, boot_id=context.boot_id),
             give_back=partial(context.lender.give_back, site),
         )
 
@@ -141,7 +148,7 @@ class HttpSink:
 
     def tell(self, events: Sequence[Event]) -> None:
         """Remember the newest events."""
-        self._kept.events.take(events, self._camera)
+        self._kept.events.take(events, self._told)
 
     def report(self, report: Report) -> None:
         """Take the figures of the last interval."""

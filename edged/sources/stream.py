@@ -12,6 +12,7 @@ from edged.sources.cameras import web
 from edged.sources.cameras.beside import PassingStream
 from edged.sources.cameras.live import LiveSource
 from edged.sources.cameras.reader import Deadlines
+from edged.sources.cameras.web_pictures import WebPictures
 from edged.sources.connection import Damaged, Through
 from edged.sources.decoding.container import Container
 from edged.sources.decoding.hardware import DecoderChoice
@@ -34,7 +35,7 @@ _FROM_ITS_BEGINNING = (
 
 
 class StreamCamera:
-    """One connection: by FFmpeg, or to Motion JPEG pictures by request (:mod:`edged.sources.cameras.web`).
+    """One connection: by FFmpeg, or to pictures over HTTP (:mod:`edged.sources.cameras.web_pictures`).
 
     Args:
         url: with user and password, if any.
@@ -73,7 +74,7 @@ class StreamCamera:
         """What need not be decoded; None: everything is."""
         self._choice = choice
         self._answer: web.Answer | None = None
-        self._media: Container | web.WebPictures | None = None
+        self._media: Container | WebPictures | None = None
         self._clock: MediaClock | None = None
         """A file's, which has an end that is no fault."""
         self._strict = True
@@ -133,7 +134,7 @@ class StreamCamera:
 
     def interrupt(self) -> None:
         """End the wait for what comes over HTTP; FFmpeg's own connections heed their timeouts only."""
-        if isinstance(media := self._media, web.WebPictures):
+        if isinstance(media := self._media, WebPictures):
             media.interrupt()
         elif (answer := self._answer) is not None:
             answer.hang_up()
@@ -151,11 +152,11 @@ class StreamCamera:
         # As FFmpeg, which counts twice, for connecting and for probing.
         return web.ask(self._url, timeout_s=self._deadlines.open_s / 2)
 
-    def _opened(self, answer: web.Answer | None) -> Container | web.WebPictures:
+    def _opened(self, answer: web.Answer | None) -> Container | WebPictures:
         if answer is None:
             return self._container(self._url)
         if answer.has_pictures:
-            return web.WebPictures(
+            return WebPictures(
                 answer,
                 again=self._ask_again,
                 name=self.name,
@@ -164,6 +165,7 @@ class StreamCamera:
                 read_s=self._deadlines.read_s,
                 strict=self._strict,
                 tap=self.tap,
+                skipping=self.skipping,
             )
         if answer.is_web_page:
             raise SourceError(

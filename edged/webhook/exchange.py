@@ -20,11 +20,17 @@ _MOST_HEAD = 65_536
 """Bytes of the head of an answer."""
 _MOST_BODY = 65_536
 """Bytes of an answer that are read, though nobody wants them, so that the connection can be used again."""
-_CHUNK = 65_536
+_SAID_S = 0.2
+"""How long to listen for the answer of a server that takes no more of the request: it came before that."""
+_PIECE = 65_536
 _VERSION = b"HTTP/1."
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_LINE_END = re.compile(rb"\r?\n")
+_MOST_LINE = 4096
+"""Bytes of a line between the pieces of a body."""
 _STATUS = re.compile(r"HTTP/1\.\d (\d{3})(?!\S)")
 _LENGTH = re.compile(r"\d{1,9}")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?")
 _FINAL = 200
 """From here on a status is an answer; others only announce one (RFC 9110)."""
 _BODILESS = 204
@@ -51,6 +57,8 @@ def is_quiet(sock: socket.socket) -> bool:
 def exchange(sock: socket.socket, request: bytes, within_s: float) -> Reply:
     """Send a whole request and hear the answer; what stands in its body is nobody's business.
 
+    Who does not want the request may answer before it has all of it, and take no more: that is heard, too.
+
     Args:
         sock: connected.
         request: head and body.
@@ -61,57 +69,106 @@ def exchange(sock: socket.socket, request: bytes, within_s: float) -> Reply:
         http.client.HTTPException: the server does not speak HTTP/1.
     """
     sock.settimeout(within_s)
-    sock.sendall(request)
-    until = time.monotonic() + within_s
-    rest = b""
-    while True:
-        head, rest = _head(sock, rest, until)
-        first, *lines = head.decode("latin-1").split("\n")
+    try:
+        sock.sendall(request)
+    except OSError as unsent:
+        try:
+            return _reply(_Incoming(sock, _SAID_S))._replace(reusable=False)
+        except (OSError, http.client.HTTPException):
+            raise unsent from None
+    return _reply(_Incoming(sock, within_s))
+
+
+class _Incoming:
+    """What a server says, for so long: who always says a little has no more time than who is silent."""
+
+    def __init__(self, sock: socket.socket, within_s: float) -> None:
+        self._sock = sock
+        self._until = time.monotonic() + within_s
+        self.received = b""
+        """What has come and was not taken."""
+
+    def more(self) -> None:
+        """Wait for some.
+
+        Raises:
+            OSError: nothing came in time, or nothing will.
+        """
+        left_s = self._until - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left_s)
+        piece = self._sock.recv(_PIECE)
+        if not piece:
+            raise http.client.RemoteDisconnected("the server has hung up without an answer")
+        self.received += piece
+
+    def take(self, end: re.Pattern[bytes], most: int) -> bytes:
+        """What comes before an end, which is left out."""
+        while (found := end.search(self.received)) is None:
+            if len(self.received) > most:
+                raise http.client.LineTooLong("answer")
+            self.more()
+        taken, self.received = self.received[: found.start()], self.received[found.end() :]
+        return taken
+
+    def skip(self, size: int) -> None:
+        """Let so many bytes go by."""
+        while size > len(self.received):
+            size -= len(self.received)
+            self.received = b""
+            self.more()
+        self.received = self.received[size:]
+
+
+def _reply(incoming: _Incoming) -> Reply:
+    """The answer, and the end of it if that is near."""
+    status = 0
+    while status < _FINAL:
+        while len(incoming.received) < len(_VERSION) and _VERSION.startswith(incoming.received):
+            incoming.more()
+        if not incoming.received.startswith(_VERSION):
+            raise http.client.BadStatusLine(incoming.received[:80].decode("latin-1"))
+        first, *lines = incoming.take(_HEAD_END, _MOST_HEAD).decode("latin-1").split("\n")
         found = _STATUS.match(first)
         if found is None:
             raise http.client.BadStatusLine(first)
-        if (status := int(found[1])) >= _FINAL:
-            break
+        status = int(found[1])
     fields = (line.partition(":") for line in lines)
     headers = {name.lower(): value.strip() for name, _, value in fields}
     stays = headers.get("connection", "").lower() != "close" and not first.startswith("HTTP/1.0")
-    return Reply(status, headers, stays and _is_over(sock, status, headers, rest, until))
+    return Reply(status, headers, stays and _is_over(incoming, status, headers))
 
 
-def _head(sock: socket.socket, received: bytes, until: float) -> tuple[bytes, bytes]:
-    """The head of an answer of which so much was received, and what came with it."""
-    while (end := _HEAD_END.search(received)) is None:
-        if received[: len(_VERSION)] != _VERSION[: len(received)] or len(received) > _MOST_HEAD:
-            raise http.client.BadStatusLine(received[:80].decode("latin-1"))
-        more = _more(sock, _CHUNK, until)
-        if not more:
-            raise http.client.RemoteDisconnected("the server has hung up without an answer")
-        received += more
-    return received[: end.start()], received[end.end() :]
-
-
-def _more(sock: socket.socket, most: int, until: float) -> bytes:
-    """What comes until then, monotonic: who always says a little has no more time than who is silent."""
-    left_s = until - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError
-    sock.settimeout(left_s)
-    return sock.recv(most)
-
-
-def _is_over(
-    sock: socket.socket, status: int, headers: dict[str, str], received: bytes, until: float
-) -> bool:
+def _is_over(incoming: _Incoming, status: int, headers: dict[str, str]) -> bool:
     """Whether the answer has come to its end, which may be read if it is near."""
     # Some tell a length and send none.
-    told = "0" if status == _BODILESS else headers.get("content-length", "")
-    if "transfer-encoding" in headers or not _LENGTH.fullmatch(told):
-        return False
-    missing = int(told) - len(received)
-    if missing > _MOST_BODY:
-        return False
+    length = "0" if status == _BODILESS else headers.get("content-length", "")
+    coding = "" if status == _BODILESS else headers.get("transfer-encoding", "")
     # What it says is known already: an end that does not come takes nothing back.
-    with suppress(OSError):
-        while missing > 0 and (more := _more(sock, missing, until)):
-            missing -= len(more)
-    return missing == 0
+    with suppress(OSError, http.client.HTTPException):
+        if coding.lower() == "chunked":
+            return _skip_chunks(incoming) and not incoming.received
+        if not coding and _LENGTH.fullmatch(length) and int(length) <= _MOST_BODY:
+            incoming.skip(int(length))
+            return not incoming.received
+    return False
+
+
+def _skip_chunks(incoming: _Incoming) -> bool:
+    """Let a body go by in pieces, each behind a line that says how long it is; whether it has ended."""
+    left = _MOST_BODY
+    while found := _CHUNK.fullmatch(incoming.take(_LINE_END, _MOST_LINE)):
+        size = int(found[1], 16)
+        left -= size
+        if left < 0:
+            return False
+        if not size:
+            # Fields may follow, and an empty line.
+            while incoming.take(_LINE_END, _MOST_LINE):
+                pass
+            return True
+        incoming.skip(size)
+        if incoming.take(_LINE_END, _MOST_LINE):
+            return False
+    return False

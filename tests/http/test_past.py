@@ -14,7 +14,7 @@ import pytest
 from daemon import until
 from made import START
 from test_recordings import NAME, asked, event
-from viewing import get
+from viewing import get, told
 
 from edged import bridge
 from edged.contract import event_messages
@@ -90,7 +90,7 @@ def test_only_whole_lines_of_this_camera_count_and_what_this_run_knows_stays(tmp
         stream.writelines(json.dumps(one) + "\n" for one in (good, wrong, {"camera": "door"}, 7))
         stream.write('{"half')
     log = EventLog()
-    log.take([dataclasses.replace(event(5), score=0.5, top_score=0.5), event(9)], "")
+    log.take([dataclasses.replace(event(5), score=0.5, top_score=0.5), event(9)], told)
     Past(lines, "door", "now", None).tell(log)
     assert [(one["event_id"][-1], one["type"], one["top_score"]) for one in log.since(0)] == [
         ("5", "start", 0.5),
@@ -117,7 +117,7 @@ def test_a_line_that_the_page_could_not_show_costs_nothing_else(
     good = event_messages.event(event(1), camera="door", boot_id="now")
     lines.write_text("".join(json.dumps(one) + "\n" for one in ({**good, "event_id": "2", **wrong}, good)))
     log = EventLog()
-    log.take([event(5)], "")
+    log.take([event(5)], told)
     Past(lines, "door", "now", None).tell(log)
     assert [one["event_id"][-1] for one in log.since(0)] == ["1", "5"]
     json.dumps(log.since(0), allow_nan=False)
@@ -130,12 +130,12 @@ def test_an_event_of_a_clock_that_was_wrong_does_not_push_out_the_bars_of_today(
     lines.write_text("".join(json.dumps(one) + "\n" for one in (good, future)))
     log = EventLog()
     Past(lines, "door", "now", None).tell(log)
-    log.take([event(5), event(7)], "")
+    log.take([event(5), event(7)], told)
     assert sum(count for *_, count in log.bars()) == 2, "those of this run"
     lines.write_text("".join(json.dumps(one) + "\n" for one in (future, good)))
     log = EventLog()
     Past(lines, "door", "now", None).tell(log)
-    log.take([event(5), event(7)], "")
+    log.take([event(5), event(7)], told)
     assert sum(count for *_, count in log.bars()) == 3
 
 

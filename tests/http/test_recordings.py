@@ -14,12 +14,15 @@ import pytest
 import viewing
 from daemon import until
 from made import START
-from viewing import TOKEN, get
+from viewing import TOKEN, get, told
 
 from edged.http.events import EventLog
 from edged.http.site import Site
+from edged.metrics import Meter
 from edged.records import Box, Event
 from edged.settings.listener import parse
+from edged.settings.loading import load
+from edged.sinks import Context, EventTaker, NoControl, create
 from edged.sinks.http import HttpSink
 from edged.video.archive import Archive
 
@@ -109,10 +112,24 @@ def test_events_come_with_their_picture_and_only_what_is_new_comes_again() -> No
             assert get(sink, f"/events.json?after={wrong}")[0] == 400
 
 
+def test_the_message_of_an_event_is_made_once_for_all_who_tell_it(tmp_path: Path) -> None:
+    environ = {"EDGED_SOURCE": "synthetic:", "EDGED_MODEL": "m.tflite", "EDGED_HTTP": "127.0.0.1:0"}
+    settings = load(None, environ={**environ, "EDGED_EVENTS_JSONL": str(tmp_path / "events.jsonl")})
+    one = event(1, size=64)
+    takers = create(settings, Context(Meter(), NoControl(), "0" * 32))
+    assert {taker.name for taker in takers} == {"http", "events"}
+    for taker in takers:
+        taker.open()
+        assert isinstance(taker, EventTaker)
+        taker.tell([one])
+        taker.close()
+    assert len(one.tellings) == 1
+
+
 def test_the_list_is_bounded_and_the_bars_are_those_of_a_day() -> None:
     log = EventLog()
     for number in range(2000):
-        log.take([event(number, size=64), event(number, "end", zones=("porch",))], "")
+        log.take([event(number, size=64), event(number, "end", zones=("porch",))], told)
     assert [one["event_id"] for one in log.since(0)] == [f"{number:016x}" for number in range(1700, 2000)]
     assert log.picture(f"{0:016x}") is None
     assert log.picture(f"{1999:016x}")
@@ -120,7 +137,7 @@ def test_the_list_is_bounded_and_the_bars_are_those_of_a_day() -> None:
         zone: sum(count for _, _, where, count in log.bars() if where == zone) for zone in ("", "porch")
     }
     assert counts == {"": 2000, "porch": 2000}
-    log.take([event(86400 + 900)], "")
+    log.take([event(86400 + 900)], told)
     assert sum(count for _, _, where, count in log.bars() if not where) < 1200
 
 
@@ -134,10 +151,10 @@ def test_pictures_are_encoded_once_an_event_and_only_small(monkeypatch: pytest.M
 
     monkeypatch.setattr(cv2, "imencode", counting)
     log = EventLog()
-    log.take([event(1, size=1920)], "")
-    log.take([event(1, "update", size=1920) for _ in range(20)], "")
+    log.take([event(1, size=1920)], told)
+    log.take([event(1, "update", size=1920) for _ in range(20)], told)
     assert encoded == []
-    log.take([event(1, "end")], "")
+    log.take([event(1, "end")], told)
     assert encoded == [(120, 240, 3)]
 
 

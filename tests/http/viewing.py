@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 from made import START, result
 
 from edged import bridge
+from edged.contract import event_messages
 from edged.http.site import Site
 from edged.metrics import FrameCounts, StageStats
 from edged.records import Report, Result, State
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from edged.video.archive import Archive
 
 TOKEN = "0123456789abcdef"  # noqa: S105  # of nobody
+told = partial(event_messages.told, camera="door", boot_id="")
 
 RUNNING = State(
     lifecycle="running",

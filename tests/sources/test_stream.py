@@ -217,7 +217,9 @@ def test_damaged_pictures_are_counted_and_the_others_come() -> None:
         source.open()
         watch = Watch(source)
         watch.more(40, within_s=5)
-        assert 8 <= source.skipped["corrupt"] <= 12
+        skipped = dict(source.skipped)  # others may be left out, too, where the machine is busy
+        whole = watch.frames[-1].frame_id + 1 + sum(skipped.values()) - skipped["corrupt"]
+        assert abs(skipped["corrupt"] - whole / 4) <= 2
         assert source.reconnects == 0
 
 

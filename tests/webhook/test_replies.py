@@ -13,12 +13,13 @@ from door import Door
 
 from edged.contract.notices import Body
 from edged.webhook.exchange import exchange
-from edged.webhook.server import HttpServer
+from edged.webhook.server import HttpServer, WebhookError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 REQUEST = b"POST / HTTP/1.1\r\n\r\n"
 
 
@@ -32,7 +33,17 @@ REQUEST = b"POST / HTTP/1.1\r\n\r\n"
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429\r\nContent-Length: 0\r\n\r\n", 429, True),
         (OK + b"Content-Length: 2\r\nConnection: Close\r\n\r\nok", 200, False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, False),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 200, False),
+        (CHUNKED + b"2\r\nok\r\n0\r\n\r\n", 200, True),
+        (CHUNKED + b"2;by=nobody\r\nok\r\n0A \r\n0123456789\r\n000\r\nX-Sum: 1\r\n\r\n", 200, True),
+        (CHUNKED + b"2\r\nok\r\n0\r\n\r\nmore than it said", 200, False),
+        (CHUNKED + b"2\r\nok\r\n0\r\nX-Sum: 1\r\n", 200, False),
+        (CHUNKED + b"2\r\nokay\r\n0\r\n\r\n", 200, False),
+        (CHUNKED + b"0x2\r\nok\r\n0\r\n\r\n", 200, False),
+        (CHUNKED + b"-1\r\n0\r\n\r\n", 200, False),
+        (CHUNKED + b"9000000\r\n", 200, False),
+        (CHUNKED + b"1\r\nx\r\n" * 70_000 + b"0\r\n\r\n", 200, False),
+        (CHUNKED + b"1;" + b"y" * 100_000, 200, False),
+        (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 200, False),
         (OK + b"\r\nuntil it hangs up", 200, False),
         (OK + b"Content-Length: 5\r\n\r\nok", 200, False),
         (OK + b"Content-Length: 2\r\n\r\nmore than it said", 200, False),
@@ -139,3 +150,43 @@ def test_a_server_that_has_gone_on_to_talk_is_asked_over_another_connection(then
         server.hang_up()
         serves.join(30)
     assert bodies == [b"1", b"2"]
+
+
+def refuses_early(listener: socket.socket, says: bytes) -> None:
+    """Answer two guests when they have begun to talk, and hang up on what they have still to say."""
+    for _ in range(2):
+        guest, _ = listener.accept()
+        with guest:
+            guest.recv(1000)
+            guest.sendall(says)
+
+
+@pytest.mark.parametrize(
+    ("says", "final"),
+    [
+        (b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno", True),
+        (b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", False),
+    ],
+)
+def test_an_answer_to_what_was_not_sent_to_its_end_is_obeyed(*, says: bytes, final: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refuses = threading.Thread(target=refuses_early, args=(listener, says))
+        refuses.start()
+        server = HttpServer(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        for _ in range(2):
+            with pytest.raises(WebhookError, match=f"answers {says[9:12].decode()}") as raised:
+                server.post(Body(b"x" * (16 << 20), {}), 30)
+            assert (raised.value.final, raised.value.wait_s) == (final, 0.0 if final else 7.0)
+        refuses.join(30)
+
+
+def test_who_hangs_up_and_says_nothing_before_he_has_it_all_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refuses = threading.Thread(target=refuses_early, args=(listener, b""))
+        refuses.start()
+        server = HttpServer(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        for _ in range(2):
+            with pytest.raises(WebhookError, match="cannot be reached") as raised:
+                server.post(Body(b"x" * (16 << 20), {}), 30)
+            assert not raised.value.final
+        refuses.join(30)

@@ -1,10 +1,9 @@
-"""What comes over HTTP: Motion JPEG, a picture by request, or something for FFmpeg."""
+"""What comes over HTTP, before it is known whether it is pictures or something for FFmpeg."""
 
 from __future__ import annotations
 
+import select
 import ssl
-import threading
-import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -14,25 +13,11 @@ from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-import cv2
-import numpy as np
-
-from edged.errors import SourceError
-from edged.sources.connection import Damaged
-from edged.sources.decoding.container import JpegDecoder
-from edged.sources.packets.jpegs import JpegSplitter
-from edged.sources.packets.tap import JpegTap, Tap
-
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from edged.pixels import Pixels
-
-_CHUNK = 1 << 16
-_MOST = 32 << 20
-"""Bytes of a picture that is no JPEG."""
-_JPEG = b"\xff\xd8\xff"
+JPEG = b"\xff\xd8\xff"
 _JPEG_STREAMS = (".mjpg", ".mjpeg")
 _PLAYLISTS = (b"#EXTM3U", b"<?xml", b"<MPD")
 
@@ -61,7 +46,7 @@ class Answer:
         if self.kind.startswith(("multipart/", "image/")):
             return True
         path = urlsplit(self._response.url).path.lower()
-        return self.kind[:6] != "video/" and not path.endswith(_JPEG_STREAMS) and self.peek(3) == _JPEG
+        return self.kind[:6] != "video/" and not path.endswith(_JPEG_STREAMS) and self.peek(3) == JPEG
 
     @property
     def is_web_page(self) -> bool:
@@ -92,6 +77,15 @@ class Answer:
             return self._response.read1(size)
         except (OSError, HTTPException) as error:
             raise OSError(0, reason_of(error, self._socket.gettimeout() or 0.0)) from None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether more of it has come than was read, or its end."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def patience(self, seconds: float) -> None:
         """How long a read may take from now on."""
@@ -205,138 +199,3 @@ def _get(
     finally:
         for handler in handlers:
             handler.parent = None  # type: ignore[assignment]  # a circle, else
-
-
-class WebPictures:
-    """Pictures out of an answer; where it was a single one, it is asked for again and again.
-
-    Used as :class:`~edged.sources.decoding.container.Container` is.
-
-    Args:
-        answer: its first one.
-        again: asks for the next.
-        name: how messages call it, without a password.
-        hint: what messages advise.
-        period_s: from one request to the next.
-        read_s: how long a read may take.
-        strict: whether pictures that FFmpeg could repair count as damaged.
-        tap: gets every JPEG as a packet, before it is decoded.
-    """
-
-    def __init__(
-        self,
-        answer: Answer,
-        *,
-        again: Callable[[], Answer],
-        name: str,
-        hint: str,
-        period_s: float,
-        read_s: float,
-        strict: bool,
-        tap: Tap | None = None,
-    ) -> None:
-        self.strict = strict
-        self._tap = JpegTap(tap or Tap())
-        self._answer: Answer | None = answer
-        self._again = again
-        self._name = name
-        self._hint = hint
-        self._period_s = period_s
-        self._read_s = read_s
-        self._stopped = threading.Event()
-        self._asked = time.monotonic()
-        self._single = not answer.kind.startswith("multipart/")
-        self._other = answer.kind.startswith("image/") and answer.peek(3) != _JPEG
-        """Whether pictures have no beginning that is known: the whole body is one."""
-        self._codec = "" if self._other else "mjpeg"
-        self._splitter = JpegSplitter(lenient=not strict)
-        self._body = bytearray()
-        self._picture = b""
-        self._decoder = JpegDecoder(strict=strict)
-        answer.patience(read_s)
-
-    def grab(self) -> bool:
-        """Read on, a piece at a time. False: no picture is complete yet.
-
-        Raises:
-            Damaged: a picture is broken.
-            SourceError: the connection is over.
-        """
-        picture = self._splitter.take()
-        if picture is None:
-            data = self._read()
-            if not self._other:
-                self._splitter.feed(data)
-                picture = self._splitter.take()
-            elif data:
-                self._body += data
-                del self._body[_MOST:]
-            else:
-                picture, self._body = bytes(self._body), bytearray()
-            if not data:
-                self._end()
-        self._picture = picture or b""
-        if self._picture and not self._other:
-            self._tap.jpeg(self._picture)
-        return bool(self._picture)
-
-    def pixels(self) -> Pixels:
-        """The pixels of what was grabbed.
-
-        Raises:
-            Damaged: it is none.
-        """
-        if self._other:
-            try:
-                image = cv2.imdecode(np.frombuffer(self._picture, np.uint8), cv2.IMREAD_COLOR)
-            except cv2.error:
-                image = None
-            if image is None:
-                raise Damaged
-            return image  # type: ignore[return-value]  # IMREAD_COLOR gives uint8
-        return self._decoder.decoded(self._picture)
-
-    def pass_on(self) -> None:
-        """Read on, and decode nothing: whole pictures go to the tap."""
-        self.grab()
-
-    def properties(self) -> dict[str, Any]:
-        """The codec, and of a picture by request how often it is asked for."""
-        found: dict[str, Any] = {"codec": self._codec} if self._codec else {}
-        return found | ({"fps": round(1 / self._period_s, 3)} if self._single else {})
-
-    def interrupt(self) -> None:
-        """End the waiting. From any thread."""
-        self._stopped.set()
-        if (answer := self._answer) is not None:
-            answer.hang_up()
-
-    def close(self) -> None:
-        """Hang up."""
-        self._stopped.set()
-        self._tap.end()
-        if self._answer is not None:
-            self._answer.close()
-            self._answer = None
-
-    def _read(self) -> bytes:
-        try:
-            if self._answer is None:
-                self._stopped.wait(self._asked + self._period_s - time.monotonic())
-                if self._stopped.is_set():
-                    raise SourceError(f"{self._name} was left", hint=self._hint)
-                self._asked = time.monotonic()
-                self._answer = self._again()
-                self._answer.patience(self._read_s)
-            return self._answer.read(_CHUNK)
-        except (OSError, HTTPException) as error:
-            reason = reason_of(error, self._read_s)
-            raise SourceError(f"{self._name} breaks off: {reason}", hint=self._hint) from None
-
-    def _end(self) -> None:
-        """The body is through."""
-        if not self._single:
-            raise SourceError(f"{self._name} has ended", hint=self._hint)
-        if self._answer is not None:
-            self._answer.close()
-            self._answer = None
