@@ -68,20 +68,19 @@ function ahead(video) {
   return buffered.length ? buffered.end(buffered.length - 1) - video.currentTime : 0;
 }
 
-/**
- * Have `video` play a little slower or faster until it is so far behind what has come that what is found in the
- * newest picture is there when that is shown. `lates`: how late it was, seconds, the last few times.
- */
-function hold(video, lates) {
-  if (!lates.length) return;
-  const [behind, wanted] = [ahead(video), Math.min(MOST_HELD_S, Math.max(...lates) + SLACK_S)];
-  const more = wanted - behind;
+/** Have `video` play a little slower or faster until it is so many seconds behind what has come. */
+function hold(video, behind_s) {
+  const more = behind_s - ahead(video);
   const rate = more > 3 * SLACK_S ? 0.75 : more > SLACK_S ? 0.9 : more < -2 * SLACK_S ? 1.1 : 1;
   if (video.playbackRate !== rate) video.playbackRate = rate;
 }
 
-/** Keeps what was found in `svg`, each when `video` shows the picture in which it was. Gives what ends it. */
-export function overlay(video, svg) {
+/**
+ * Keeps what was found in `svg`, each when `video` shows the picture in which it was. Gives what ends it.
+ * `aim.behind_s`, how far behind what has come the video is to be, becomes what it takes for what is found in the
+ * newest picture to be there when that is shown.
+ */
+export function overlay(video, svg, aim) {
   let [going, known, lates, drawn] = [true, [], [], null];
   const learn = async () => {
     if (!going) return;
@@ -89,13 +88,15 @@ export function overlay(video, svg) {
     if (!objects) known = [];
     else if (objects.at !== null && known.at(-1)?.ts !== objects.ts) {
       known = [...known, objects].slice(-KEPT);
+      // Seconds by which it was late, the last few times.
       lates = [...lates, video.currentTime + ahead(video) - objects.at].slice(-LATES);
+      aim.behind_s = Math.min(MOST_HELD_S, Math.max(...lates) + SLACK_S);
     }
     setTimeout(learn, MARKS_MS);
   };
   const show = () => {
     if (!going) return;
-    hold(video, lates);
+    if (lates.length) hold(video, aim.behind_s);
     const shown = known.filter((one) => one.at <= video.currentTime + ROUNDED_S).at(-1);
     if (shown !== drawn) draw(svg, shown);
     drawn = shown;

@@ -36,20 +36,20 @@ function remember(choice) {
   }
 }
 
-/** Keep close to what is happening now, over what a slow connection has lost, too. */
-function keepUp(video, buffered) {
+/** Keep close to what is happening now, over what a slow connection has lost, too; no closer than boxes come. */
+function keepUp(video, buffered, { behind_s }) {
   if (!buffered.length) return;
   const [start, end] = [buffered.start(buffered.length - 1), buffered.end(buffered.length - 1)];
   if (video.currentTime < start || end - video.currentTime > MOST_BEHIND_S) {
-    video.currentTime = Math.max(start, end - BEHIND_S);
+    video.currentTime = Math.max(start, end - Math.max(BEHIND_S, behind_s));
   }
 }
 
 /**
  * Play what comes until it ends. Gives after how many ms to try again, 0 if this browser cannot play it, and why
- * there is no video meanwhile. What has been played the browser throws away itself.
+ * there is no video meanwhile. What has been played the browser throws away itself. `aim` as for overlay().
  */
-async function play(video, signal) {
+async function play(video, signal, aim) {
   const answer = await fetch(`${base}stream.mp4`, { cache: "no-store", signal });
   const type = answer.headers.get("Content-Type");
   if (answer.status !== 200) return [answer.status === 202 ? AT_ONCE_MS : LATER_MS, WHY[answer.status] || ""];
@@ -72,7 +72,7 @@ async function play(video, signal) {
       buffer.appendBuffer(value);
       await event(buffer, "updateend");
       if (video.error) throw video.error;
-      keepUp(video, buffer.buffered);
+      keepUp(video, buffer.buffered, aim);
     }
   } finally {
     URL.revokeObjectURL(url);
@@ -106,16 +106,17 @@ export function ownVideo(pictures) {
     choices.forEach((button, number) => button.setAttribute("aria-pressed", String(chosen === !number)));
   };
   const run = async (session) => {
+    const aim = { behind_s: BEHIND_S };
     let undraw = () => {};
     video.addEventListener("playing", () => {
       stage.style.setProperty("--aspect", video.videoWidth / video.videoHeight);
-      if (!playing) undraw = overlay(video, svg);
+      if (!playing) undraw = overlay(video, svg, aim);
       [playing, played, why] = [true, true, ""];
       show();
     }, { signal: session.signal });
     let [again_ms, reason] = [AGAIN_MS, ""];
     try {
-      [again_ms, reason] = await play(video, session.signal);
+      [again_ms, reason] = await play(video, session.signal, aim);
     } catch (error) {
       // No trouble of the network, but of the browser: one damaged picture, where it has played before.
       if (!(error instanceof TypeError)) again_ms = played ? LATER_MS : 0;
