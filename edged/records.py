@@ -117,17 +117,9 @@ class Detection(NamedTuple):
 
     def followed(self, track: int, path: tuple[tuple[float, float], ...]) -> Detection:
         """The same as a part of a track; by hand, as it is done to every object of every frame."""
-        return Detection(
-            self.class_id,
-            self.label,
-            self.score,
-            self.box,
-            track,
-            self.keypoints,
-            self.skeleton,
-            self.outline,
-            path,
-        )
+        class_id, label, score, box, _, keypoints, skeleton, outline, _, sub_label, sub_score = self
+        told = class_id, label, score, box, track, keypoints, skeleton, outline, path, sub_label, sub_score
+        return tuple.__new__(Detection, told)  # a call less than by its own constructor
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +172,7 @@ class Event:
     """What was made of it to be published, see :func:`edged.contract.event_messages.told`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Presence:
+class Presence(NamedTuple):
     """Who is there: confirmed objects, so that a frame in which one is missed changes nothing."""
 
     counts: Mapping[str, int]

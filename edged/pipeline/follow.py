@@ -98,8 +98,8 @@ class Follower:
             crop = _crop(frame, due.box)
             names.learn(due.track, _name(finer[due.label], crop), frame.pts)
         if names.looks:
-            view = replace(
-                view, detections=names.detections(view.detections), events=names.events(view.events)
+            view = view._replace(
+                detections=names.detections(view.detections), events=names.events(view.events)
             )
         names.part(view.events)
         return view

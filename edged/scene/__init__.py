@@ -9,7 +9,7 @@ import itertools
 import secrets
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edged.records import Presence
 from edged.scene.events import Chronicle, is_cut
@@ -56,8 +56,7 @@ class SceneRules:
     masks: tuple[Area, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SceneView:
+class SceneView(NamedTuple):
     """What the scene makes of one frame."""
 
     detections: tuple[Detection, ...]
@@ -243,25 +242,33 @@ class Scene:
 
     def _tell(self, now: float, frame: Frame, label: str) -> Iterator[Event]:
         """What there is to tell of the objects of one label."""
-        tracker = self._trackers[label]
+        tracker, chronicle = self._trackers[label], self._chronicle
+        open_, born = chronicle.open, self._born
         for track in tracker.tracks:
             if not track.confirmed or track.seen_s != now:
                 continue
-            story = self._chronicle.open.get(track.id)
-            crossed = len(story.where.crossed) if story else 0
-            yield from self._chronicle.follow(now, frame, label, track, self._born[track.id])
-            story = self._chronicle.open[track.id]
+            number = track.id
+            story = open_.get(number)
+            before = len(story.where.crossed) if story is not None else 0
+            yield from chronicle.follow(now, frame, label, track, born[number])
+            story = open_[number]
             track.patience_s = _RESTS_S if story.stationary else None
-            for name, direction in story.where.crossed[crossed:]:
-                total = self._crossings[name]
-                crossing = direction, label
-                told = total | {crossing: total.get(crossing, 0) + 1}
-                self._crossings = self._crossings | {name: told}
+            crossed = story.where.crossed
+            if len(crossed) > before:
+                self._count(label, crossed[before:])
         for track in tracker.gone:
             self._born.pop(track.id, None)
             # At the edge, where it was last seen or expected, it has left the frame.
             ended_by = "left" if is_cut(track.box, frame.width, frame.height) else "lost"
             yield from self._chronicle.end(now, frame, track, ended_by)
+
+    def _count(self, label: str, crossed: Sequence[tuple[str, str]]) -> None:
+        """Add what an object has crossed to the totals."""
+        for name, direction in crossed:
+            total = self._crossings[name]
+            crossing = direction, label
+            told = total | {crossing: total.get(crossing, 0) + 1}
+            self._crossings = self._crossings | {name: told}
 
     def _presence(self, now: float) -> Presence:
         counts: dict[str, int] = {}

@@ -27,7 +27,8 @@ def assign(price: Mapping[tuple[int, int], float], limit: float) -> list[tuple[i
         price: cost by (row, column) of the pairs that are possible, each below ``limit``.
         limit: the price of leaving a row and a column alone.
     """
-    if len(price) == len({row for row, _ in price}) == len({column for _, column in price}):
+    alone = len(price) == 1  # as of a label with one object, which most are
+    if alone or len(price) == len({row for row, _ in price}) == len({column for _, column in price}):
         return sorted(price)  # nobody has a choice
     costs: dict[int, dict[int, float]] = {}
     for (row, column), cost in price.items():

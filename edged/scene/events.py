@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edged.records import Box, Event
@@ -96,17 +97,16 @@ class Chronicle:
         if track.score > story.top_score:  # noqa: PLR1730  # quicker than a call of max
             story.top_score = track.score
         where = place(box, width, height)
-        # A smoothed box of who stops or turns at once goes on for a moment.
-        clear = _clear(track, box, width, height, track.tremble.distance(box))
+        clear = partial(_clear, track, box, width, height)
         changes += self._ground.follow(now, label, where, clear, story.where)
         changes += self._rest(now, story, box)
         if _is_better(story, track.score, box, width, height):
             changes.append("picture")
         _walk(story, where)
-        if not fresh and not changes and now - story.told_s >= _ALIVE_S:
-            changes = ["alive"]
         if not fresh and not changes:
-            return []
+            if now - story.told_s < _ALIVE_S:
+                return []
+            changes = ["alive"]
         story.told_s = now
         return [_event(now, frame, story, "start" if fresh else "update", changes)]
 
@@ -123,9 +123,8 @@ class Chronicle:
         before = self._lost_beside(label, track)
         if before is not None:
             before.where.hand_on(story.where)
-        crossed = self._ground.begin(
-            label, place(first, width, height), _clear(track, first, width, height), story.where
-        )
+        clear = partial(_clear, track, first, width, height, smoothed=False)
+        crossed = self._ground.begin(label, place(first, width, height), clear, story.where)
         self.open[track.id] = story
         self.started += 1
         return story, crossed
@@ -194,12 +193,11 @@ def _way(first: Box, second: Box) -> float:
     return math.hypot(x, second.y2 - first.y2) / max(heights)
 
 
-def _clear(track: Track, box: Box, width: int, height: int, least: float = 0.0) -> tuple[float, float]:
-    """How far it must be from a line to be clear of it, as fractions of the frame's width and height.
-
-    ``least`` is in pixels.
-    """
-    pixels = max(least, _CLEAR * track.tremble.heights * (box[3] - box[1]))
+def _clear(track: Track, box: Box, width: int, height: int, *, smoothed: bool = True) -> tuple[float, float]:
+    """How far it must be from a line to be clear of it, as fractions of the frame's width and height."""
+    pixels = _CLEAR * track.tremble.heights * (box[3] - box[1])
+    if smoothed:  # such a box of who stops or turns at once goes on for a moment
+        pixels = max(pixels, track.tremble.distance(box))
     return pixels / width, pixels / height
 
 

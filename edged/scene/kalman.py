@@ -37,74 +37,73 @@ class Course:
         box: x1, y1, x2, y2 in pixels, where it was seen first.
     """
 
-    __slots__ = (
-        "_across", "_both", "_down", "_grows", "_high", "_pace", "_rises", "_spread", "_wide", "_x", "_y"
-    )  # fmt: skip
+    __slots__ = ("_state", "corners")
 
     def __init__(self, box: Sequence[float]) -> None:
-        self._x, self._y, self._wide, self._high = centred(box)
-        self._across = self._down = self._grows = self._rises = 0.0
-        """Speeds of the four, a second."""
-        spread, pace = 2 * MEASURED * self._high, SPEED * self._high
-        self._spread = spread * spread
-        self._both = 0.0
-        self._pace = pace * pace
-        """The covariance, which is one for all four: of the place, of place and speed, of the speed."""
+        x, y, wide, high = centred(box)
+        spread, pace = 2 * MEASURED * high, SPEED * high
+        self._state = x, y, wide, high, 0.0, 0.0, 0.0, 0.0, spread * spread, 0.0, pace * pace
+        """Centre and size, their speeds a second, and the covariance, which is one for all four: of the
+        place, of place and speed, of the speed. In one piece, for every step reads and writes all of it."""
+        self.corners = x - wide / 2, y - high / 2, x + wide / 2, y + high / 2
+        """Where it is: x1, y1, x2, y2 in pixels."""
 
     def predict(self, elapsed_s: float, *, missed: bool = False, rests: bool = False) -> None:
         """Go ``elapsed_s`` ahead; a box that was ``missed`` keeps its size, one that ``rests`` its place."""
+        x, y, wide, high, across, down, grows, rises, spread, both, pace = self._state
         if missed:
-            self._grows = self._rises = 0.0
+            grows = rises = 0.0
         if rests:
-            self._across = self._down = self._grows = self._rises = 0.0
-        self._x += elapsed_s * self._across
-        self._y += elapsed_s * self._down
-        wide, high = self._wide + elapsed_s * self._grows, self._high + elapsed_s * self._rises
-        self._wide = wide if wide > 1.0 else 1.0  # noqa: FURB136  # quicker, and done to every object
-        self._high = high = high if high > 1.0 else 1.0  # noqa: FURB136  # as above
+            across = down = grows = rises = 0.0
+        x += elapsed_s * across
+        y += elapsed_s * down
+        wide += elapsed_s * grows
+        high += elapsed_s * rises
+        if wide < 1.0:  # noqa: PLR1730  # quicker than a call of max, and done to every object
+            wide = 1.0
+        if high < 1.0:  # noqa: PLR1730  # as above
+            high = 1.0
         wanders, turns = WANDERS * high, TURNS * high
-        both, pace = self._both, self._pace
-        self._spread += 2 * elapsed_s * both + elapsed_s**2 * pace + elapsed_s * (wanders * wanders)
-        self._both = both + elapsed_s * pace
-        self._pace = pace + elapsed_s * (turns * turns)
+        spread += 2 * elapsed_s * both + elapsed_s**2 * pace + elapsed_s * (wanders * wanders)
+        both += elapsed_s * pace
+        pace += elapsed_s * (turns * turns)
+        self._state = x, y, wide, high, across, down, grows, rises, spread, both, pace
+        aside, above = wide / 2, high / 2
+        self.corners = x - aside, y - above, x + aside, y + above
 
     def correct(self, box: Sequence[float], score: float) -> None:
         """Take in where it was seen: x1, y1, x2, y2, and how good that is, 0..1."""
-        spread, both, measured = self._spread, self._both, MEASURED * self._high
+        x, y, wide, high, across, down, grows, rises, spread, both, pace = self._state
+        measured = MEASURED * high
         total = spread + measured * measured * (1.0 + DOUBT * (0.5 - score))
         gain, drift = spread / total, both / total
-        self._pace -= both * drift
-        self._both = both - spread * drift
-        self._spread = spread - spread * gain
-        x, y, wide, high = centred(box)
-        x -= self._x
-        y -= self._y
-        wide = SIZED * (wide - self._wide)
-        high = SIZED * (high - self._high)
-        self._x += gain * x
-        self._y += gain * y
-        self._across += drift * x
-        self._down += drift * y
-        self._grows += drift * wide
-        self._rises += drift * high
+        right, lower, wider, higher = centred(box)
+        right -= x
+        lower -= y
+        wider = SIZED * (wider - wide)
+        higher = SIZED * (higher - high)
+        x += gain * right
+        y += gain * lower
         # Neither the box nor what is believed is smaller than a pixel: so nothing between them is.
-        self._wide += gain * wide
-        self._high += gain * high
+        wide += gain * wider
+        high += gain * higher
+        self._state = (
+            x, y, wide, high,
+            across + drift * right, down + drift * lower, grows + drift * wider, rises + drift * higher,
+            spread - spread * gain, both - spread * drift, pace - both * drift,
+        )  # fmt: skip
+        aside, above = wide / 2, high / 2
+        self.corners = x - aside, y - above, x + aside, y + above
 
     def rest(self) -> None:
         """Nothing moves."""
-        self._across = self._down = self._grows = self._rises = 0.0
-
-    @property
-    def corners(self) -> tuple[float, float, float, float]:
-        """Where it is: x1, y1, x2, y2 in pixels."""
-        x, y, across, down = self._x, self._y, self._wide / 2, self._high / 2
-        return x - across, y - down, x + across, y + down
+        x, y, wide, high, _, _, _, _, spread, both, pace = self._state
+        self._state = x, y, wide, high, 0.0, 0.0, 0.0, 0.0, spread, both, pace
 
     @property
     def box(self) -> Box:
-        """The same, for who keeps it."""
-        return Box(*self.corners)
+        """Where it is, for who keeps it."""
+        return tuple.__new__(Box, self.corners)  # a call less than by its own constructor
 
 
 def centred(box: Sequence[float]) -> tuple[float, float, float, float]:

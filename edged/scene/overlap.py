@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     Corners = Sequence[float]
 
+_FEW = 3
+"""So few boxes are looked at one after the other."""
+
 
 def overlaps(
     first: Sequence[Corners], second: Sequence[Corners], buffer: float = 0.0, least: float = 0.0
@@ -29,13 +32,15 @@ def overlaps(
     """
     if not first or not second:
         return
-    there = sorted([(*box, column) for column, box in enumerate(_grown(second, buffer))])
-    lefts = [one[0] for one in there]
-    widest = max([one[2] - one[0] for one in there])
+    near = there = sorted([(*box, column) for column, box in enumerate(_grown(second, buffer))])
+    many = len(there) > _FEW
+    if many:
+        lefts = [one[0] for one in there]
+        widest = max([one[2] - one[0] for one in there])
     for row, (x1, y1, x2, y2, area) in enumerate(_grown(first, buffer)):
-        for left, above, right, below, other, column in there[
-            bisect_right(lefts, x1 - widest) : bisect_left(lefts, x2)
-        ]:
+        if many:
+            near = there[bisect_right(lefts, x1 - widest) : bisect_left(lefts, x2)]
+        for left, above, right, below, other, column in near:
             wide = (x2 if x2 < right else right) - (x1 if x1 > left else left)  # noqa: FURB136  # quicker
             if wide <= 0.0:
                 continue

@@ -149,17 +149,19 @@ class Tracker:
             missed = now - track.seen_s > elapsed_s + 1e-6
             track.course.predict(elapsed_s, missed=missed, rests=missed and track.patience_s is not None)
         found = self._match(now, elapsed_s, boxes, scores)
+        tracks = self.tracks
+        of: list[Track | None] = [None] * len(boxes)
         for column, row in found.items():
-            track = self.tracks[row]
+            of[column] = track = tracks[row]
             track.course.correct(boxes[column], scores[column])
             track.tremble.take(now, boxes[column])
-        for track in self.tracks:
-            track.box = track.course.box
+        for track in tracks:
+            track.box = tuple.__new__(Box, track.course.corners)  # a call less than by its own constructor
         self._part(found, boxes)
         self._take(now, found, scores)
-        began = self._begin(now, found, boxes, scores)
+        self._begin(now, of, boxes, scores)
         self._forget(now)
-        return [began.get(number) for number in range(len(boxes))]
+        return of
 
     def carry(self, now: float) -> None:
         """Take in a frame in which nothing moves: who was in sight still is, who was not is still missed.
@@ -247,19 +249,25 @@ class Tracker:
             if track.double:
                 continue
             track.sightings += 1
-            if not track.confirmed and track.known and now - track.born_s >= confirmed_s:
+            if not track.confirmed and track.sightings > 1 and now - track.born_s >= confirmed_s:
                 track.confirmed = _median(track.scores) >= begins
 
     def _begin(
-        self, now: float, found: dict[int, int], boxes: Sequence[Box], scores: Sequence[float]
-    ) -> dict[int, Track]:
-        """Begin tracks for sure detections that are nobody's; gives the track of every detection."""
-        of = {column: self.tracks[row] for column, row in found.items()}
+        self, now: float, of: list[Track | None], boxes: Sequence[Box], scores: Sequence[float]
+    ) -> None:
+        """Begin tracks for sure detections that are nobody's.
+
+        Args:
+            now: seconds of the frames' clock.
+            of: the track of every detection, which gets what is new.
+            boxes: of the detections.
+            scores: likewise.
+        """
         begins = self._rules.begins
-        new = [column for column, score in enumerate(scores) if score >= begins and column not in of]
+        new = [column for column, track in enumerate(of) if track is None and scores[column] >= begins]
         if not new:
-            return of
-        doubles = self._sorted_out(new, boxes, scores, [*of.values()])
+            return
+        doubles = self._sorted_out(new, boxes, scores, [track for track in of if track is not None])
         room = max(0, self._rules.most - len(self.tracks))
         self.refused += len(doubles[room:])
         for column, double in doubles[:room]:
@@ -272,7 +280,6 @@ class Tracker:
             track.sightings, track.double = int(not double), double
             self.tracks.append(track)
             of[column] = track
-        return of
 
     @staticmethod
     def _sorted_out(

@@ -37,17 +37,24 @@ class Tremble:
     def take(self, now: float, box: Sequence[float]) -> None:
         """Take in a box as it was detected: x1, y1, x2, y2 in pixels, and when, in seconds."""
         x1, y1, x2, y2 = box
-        here = now, (x1 + x2) / 2, y2
+        x = (x1 + x2) / 2
         first, middle = self._before, self._last
-        self._before, self._last = middle, here
-        if first is None or middle is None or not 0.0 < now - first[0] <= _STRAIGHT_S:
+        self._before, self._last = middle, (now, x, y2)
+        if first is None or middle is None:
             return
-        part = (middle[0] - first[0]) / (now - first[0])
-        across = first[1] + part * (here[1] - first[1]) - middle[1]
-        down = first[2] + part * (here[2] - first[2]) - middle[2]
+        began, from_x, from_y = first
+        then, there_x, there_y = middle
+        taken = now - began
+        if not 0.0 < taken <= _STRAIGHT_S:
+            return
+        part = (then - began) / taken
+        rest = 1.0 - part
+        across = from_x + part * (x - from_x) - there_x
+        down = from_y + part * (y2 - from_y) - there_y
         # All three tremble, the outer ones by as much as they count.
-        spread = math.sqrt(1.0 + part * part + (1.0 - part) * (1.0 - part))
-        heights = _DEVIATION * (abs(across) + abs(down)) / spread / max(1.0, y2 - y1)
+        spread = math.sqrt(1.0 + part * part + rest * rest)
+        high = y2 - y1
+        heights = _DEVIATION * (abs(across) + abs(down)) / spread / (high if high > 1.0 else 1.0)  # noqa: FURB136  # quicker
         if self._count < _SEEN:
             self._count += 1
         self.heights += (heights - self.heights) / self._count
@@ -57,4 +64,5 @@ class Tremble:
         if self._last is None:
             return 0.0
         x1, _, x2, y2 = box
-        return math.hypot((x1 + x2) / 2 - self._last[1], y2 - self._last[2])
+        _, x, y = self._last
+        return math.hypot((x1 + x2) / 2 - x, y2 - y)

@@ -10,12 +10,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edged.settings.areas import Area, Point
 
+    Clear = Callable[[], Point]
+    Edge = tuple[float, float, float]
+
 _SETTLE_S = 0.3
 """How long an object must have been across the edge of a zone before it has entered or left it."""
+_NOWHERE = (math.inf, math.inf, -math.inf, -math.inf)
+_ROUNDING = 1e-9
+"""So near to an edge nobody knows on which side a place is."""
 
 
 def place(box: Sequence[float], width: int, height: int) -> Point:
@@ -91,6 +97,8 @@ class _Stay:
 class _Passage:
     """An object and a line; sides are as :func:`side` has them."""
 
+    ends: Sequence[Point]
+    """The line's."""
     where: Point
     """Where it last was to one side of it."""
     now: float
@@ -118,12 +126,25 @@ class Whereabouts:
     """Whether it was anywhere before."""
     crossed: list[tuple[str, str]] = field(default_factory=list)
     """Lines and directions, in the order of crossing."""
+    calm: tuple[float, float, float, float] = _NOWHERE
+    """x1, y1, x2, y2: as long as it is between these there is no news of zones and lines, and only where it
+    is is noted."""
+    where: Point = (0.0, 0.0)
+    """Where it last was between them."""
+
+    def catch_up(self) -> None:
+        """Note what was not while it was calm."""
+        if self.calm is not _NOWHERE:
+            self.calm = _NOWHERE
+            for one in self.passages.values():
+                one.where, one.now = self.where, side(self.where, one.ends)
 
     def hand_on(self, to: Whereabouts) -> None:
         """What is known of the sides of lines goes to who is taken for the same object.
 
         This one has to be on both sides of a line again before it has crossed it, should it come back.
         """
+        self.catch_up()
         to.passages, self.passages = self.passages, {}
 
     def dwell_s(self, now: float) -> dict[str, float]:
@@ -146,9 +167,9 @@ class Ground:
     def __init__(self, zones: Sequence[Area], lines: Sequence[Area]) -> None:
         self._zones = [(zone, Field(zone.points)) for zone in zones]
         self._lines = lines
-        self._of_label: dict[str, tuple[list[tuple[Area, Field]], list[Area]]] = {}
+        self._of_label: dict[str, tuple[list[tuple[Area, Field]], list[Area], list[Edge]]] = {}
 
-    def begin(self, label: str, where: Point, clear: Point, known: Whereabouts) -> list[str]:
+    def begin(self, label: str, where: Point, clear: Clear, known: Whereabouts) -> list[str]:
         """Take in where an object was first seen: by the time it counts it may have crossed a line.
 
         Returns:
@@ -157,21 +178,27 @@ class Ground:
         crossed = (self._cross(line, where, clear, known) for line in self._concerned(label)[1])
         return [told for told in crossed if told]
 
-    def follow(self, now: float, label: str, where: Point, clear: Point, known: Whereabouts) -> list[str]:
+    def follow(self, now: float, label: str, where: Point, clear: Clear, known: Whereabouts) -> list[str]:
         """Take in where an object is.
 
         Args:
             now: seconds of the frames' clock.
             label: of the object.
             where: its place.
-            clear: how far from a line it must be to be on one side of it for good, as fractions of the
-                frame's width and height.
+            clear: says how far from a line it must be to be on one side of it for good, as fractions of
+                the frame's width and height; asked only near a line.
             known: what is known of it; gets what is new.
 
         Returns:
             What happened: ``zone_entered:porch``, ``zone_left:porch``, ``line_crossed:gate:in``.
         """
-        zones, lines = self._concerned(label)
+        x, y = where
+        x1, y1, x2, y2 = known.calm
+        if x1 < x < x2 and y1 < y < y2:  # as mostly
+            known.where = where
+            return []
+        known.catch_up()
+        zones, lines, edges = self._concerned(label)
         news = []
         for zone, there in zones:
             if told := self._visit(now, zone, known, within=there.has(where)):
@@ -180,14 +207,16 @@ class Ground:
             if told := self._cross(line, where, clear, known):
                 news.append(told)  # noqa: PERF401  # as the loop before it, and no list of nothing
         known.seen = True
+        if _is_calm(known, lines):
+            known.where, known.calm = where, _around(where, edges)
         return news
 
-    def _concerned(self, label: str) -> tuple[list[tuple[Area, Field]], list[Area]]:
+    def _concerned(self, label: str) -> tuple[list[tuple[Area, Field]], list[Area], list[Edge]]:
         if label not in self._of_label:
-            self._of_label[label] = (
-                [(zone, there) for zone, there in self._zones if zone.concerns(label)],
-                [line for line in self._lines if line.concerns(label)],
-            )
+            zones = [(zone, there) for zone, there in self._zones if zone.concerns(label)]
+            lines = [line for line in self._lines if line.concerns(label)]
+            edges = [edge for one in (*(zone for zone, _ in zones), *lines) for edge in _edges(one.points)]
+            self._of_label[label] = zones, lines, edges
         return self._of_label[label]
 
     @staticmethod
@@ -215,14 +244,14 @@ class Ground:
         return f"zone_{'entered' if within else 'left'}:{zone.name}"
 
     @staticmethod
-    def _cross(line: Area, where: Point, clear: Point, known: Whereabouts) -> str:
+    def _cross(line: Area, where: Point, clear: Clear, known: Whereabouts) -> str:
         name, ends = line.name, line.points
         now = side(where, ends)
         if not now:
             return ""  # on the line itself it is on neither side: what counts is where it goes from there
         one = known.passages.get(name)
         if one is None:
-            known.passages[name] = _Passage(where, now, now, abs(now) >= _depth(clear, ends))
+            known.passages[name] = _Passage(ends, where, now, now, abs(now) >= _depth(clear(), ends))
             return ""
         if one.now * now < 0 and passes_between(one.where, where, ends):
             one.met = not one.met
@@ -230,7 +259,7 @@ class Ground:
         here = one.home * now > 0
         if here and one.sure and not one.met:
             return ""
-        depth = _depth(clear, ends)
+        depth = _depth(clear(), ends)
         if here and abs(now) < depth:
             one.home = max(one.home, now, key=abs)
         if abs(now) < depth:
@@ -249,3 +278,42 @@ def _depth(clear: Point, line: Sequence[Point]) -> float:
     """``clear`` as :func:`side` has it: the same number of pixels for lines of every direction."""
     (x1, y1), (x2, y2) = line
     return math.hypot((x2 - x1) * clear[1], (y2 - y1) * clear[0])
+
+
+def _edges(points: Sequence[Point]) -> list[Edge]:
+    """The straight lines through the edges of a polygon, or through two points: a, b and c of each.
+
+    ``abs(a * x + b * y + c)`` is how far a place may go across and down without meeting it.
+    """
+    edges = []
+    x1, y1 = points[-1]
+    for x2, y2 in points:
+        if reach := abs(x2 - x1) + abs(y2 - y1):
+            a, b = (y1 - y2) / reach, (x2 - x1) / reach
+            edges.append((a, b, -a * x1 - b * y1))
+        x1, y1 = x2, y2
+    return edges
+
+
+def _is_calm(known: Whereabouts, lines: Sequence[Area]) -> bool:
+    """Whether nothing about an object is undecided: there is no news before it crosses an edge."""
+    for stay in known.stays.values():
+        if stay.changed_s is not None:
+            return False
+    for line in lines:
+        one = known.passages.get(line.name)
+        if one is None or one.met or not one.sure or one.home * one.now <= 0:
+            return False
+    return True
+
+
+def _around(where: Point, edges: Sequence[Edge]) -> tuple[float, float, float, float]:
+    """How far an object may go to all sides before it can have crossed an edge: x1, y1, x2, y2."""
+    x, y = where
+    room = math.inf
+    for a, b, c in edges:
+        away = abs(a * x + b * y + c)
+        if away < room:  # noqa: PLR1730  # quicker than a call of min
+            room = away
+    room -= _ROUNDING
+    return (x - room, y - room, x + room, y + room) if room > 0 else _NOWHERE

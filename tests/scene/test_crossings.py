@@ -56,7 +56,9 @@ def test_who_stands_on_the_line_for_a_frame_has_crossed_it_if_it_goes_on_and_not
     gate: Any = lines(MIDDLE)
     for way, told in (((0.4, 0.5, 0.6), ["line_crossed:gate:out"]), ((0.4, 0.5, 0.4), [])):
         ground, known = Ground((), gate), Whereabouts()
-        news = [one for x in way for one in ground.follow(0.0, "person", (x, 0.5), (0.005, 0.005), known)]
+        news = [
+            one for x in way for one in ground.follow(0.0, "person", (x, 0.5), lambda: (0.005, 0.005), known)
+        ]
         assert news == told
 
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import math
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edged.scene.zones import Field, Ground, Whereabouts, inside, passes_between, place, side
 from edged.settings.areas import lines, zones
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 PORCH: Any = zones({"porch": "0,0 0.5,0 0.5,1 0,1"})
 BOTH: Any = zones({"porch": "0,0 0.5,0 0.5,1 0,1", "yard": "0.25,0 1,0 1,1 0.25,1"})
 GATE: Any = lines({"gate": "0.5,0.2 0.5,0.8"})
 IN, OUT = (0.2, 0.5), (0.8, 0.5)
+
+
+def by(clear: float) -> Callable[[], tuple[float, float]]:
+    """Says how far is clear, across and down."""
+    return lambda: (clear, clear)
 
 
 def walk(
@@ -27,7 +35,7 @@ def walk(
     """Who is where and when; gives what is told at which time."""
     known = Whereabouts()
     return [
-        (now, told) for now, where in way for told in ground.follow(now, label, where, clear, known)
+        (now, told) for now, where in way for told in ground.follow(now, label, where, lambda: clear, known)
     ], known
 
 
@@ -178,17 +186,15 @@ def test_who_comes_into_sight_before_a_line_has_crossed_it_once_it_is_known_how_
     gate: Any = GATE
     for then, now, told in ((0.02, 0.004, ["out"]), (0.02, 0.006, []), (0.004, 0.02, ["out"])):
         ground, known = Ground((), gate), Whereabouts()
-        assert ground.begin("person", (0.495, 0.5), (then, then), known) == []
-        news = ground.follow(1.0, "person", (0.55, 0.5), (now, now), known)
+        assert ground.begin("person", (0.495, 0.5), by(then), known) == []
+        news = ground.follow(1.0, "person", (0.55, 0.5), by(now), known)
         assert news == [f"line_crossed:gate:{way}" for way in told]
 
 
 def steps(*course: tuple[float, float]) -> list[str]:
     """What is told of who goes through the gate's middle: where it is, and how far from the gate is clear."""
     ground, known = Ground((), GATE), Whereabouts()
-    return [
-        told for x, clear in course for told in ground.follow(0.0, "person", (x, 0.5), (clear, clear), known)
-    ]
+    return [told for x, clear in course for told in ground.follow(0.0, "person", (x, 0.5), by(clear), known)]
 
 
 def test_how_deep_it_was_before_a_line_counts_not_how_near_it_was_at_last() -> None:
@@ -239,3 +245,49 @@ def test_who_is_first_seen_on_a_line_has_crossed_it_only_from_there() -> None:
         (2.0, "line_crossed:gate:out")
     ]
     assert walk(Ground((), GATE), [(0.0, (0.495, 0.5)), (1.0, (0.505, 0.5)), (2.0, OUT)])[0] == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_object_that_nobody_looks_at_far_from_edges_and_lines_has_the_same_news_as_one_watched(
+    seed: int,
+) -> None:
+    """Two of them go the same way; one is looked at closely at every step."""
+    chance = Random(seed)  # noqa: S311  # no secret
+    slope: Any = lines({"slope": "0.1,0.9 0.7,0.2"})
+    roof: Any = zones({"roof": "0.2,0.3 0.8,0.2 0.5,0.7"})
+    ground = Ground((*BOTH, *roof), (*GATE, *slope))
+    left_alone, watched = Whereabouts(), Whereabouts()
+    x, y, calm, told = 0.5, 0.5, 0, 0
+    for frame in range(600):
+        x, y = (min(max(at + chance.gauss(0, 0.02), 0.0), 1.0) for at in (x, y))
+        if frame == 300:  # it is taken for another one
+            for one in (left_alone, watched):
+                one.hand_on(Whereabouts())
+        calm += left_alone.calm[0] < x < left_alone.calm[2] and left_alone.calm[1] < y < left_alone.calm[3]
+        watched.catch_up()
+        clear = by(chance.choice((0.001, 0.02)))
+        news = ground.follow(frame / 10, "person", (x, y), clear, left_alone)
+        assert news == ground.follow(frame / 10, "person", (x, y), clear, watched)
+        told += len(news)
+    assert left_alone.dwell_s(60.0) == watched.dwell_s(60.0)
+    assert left_alone.crossed == watched.crossed
+    left_alone.catch_up()
+    watched.catch_up()
+    assert left_alone.passages == watched.passages
+    assert calm > 100
+    assert told > 3
+
+
+def test_who_is_taken_for_another_one_was_last_where_that_one_was_though_nobody_looked_closely() -> None:
+    ground, lost, found = Ground((), GATE), Whereabouts(), Whereabouts()
+    for x in (0.2, 0.21, 0.22):
+        assert ground.follow(0.0, "person", (x, 0.1), by(0.01), lost) == []
+    assert lost.passages["gate"].where == (0.2, 0.1)
+    lost.hand_on(found)
+    assert found.passages["gate"].where == (0.22, 0.1)
+
+
+def test_who_came_back_around_the_end_of_a_line_crosses_it_when_it_goes_through_again() -> None:
+    way = (0.2, 0.5), (0.54, 0.5), (0.54, 0.9), (0.45, 0.9), (0.41, 0.9), (0.59, 0.5)
+    told, _ = walk(Ground((), GATE), list(enumerate(way)), clear=(0.06, 0.06))
+    assert [now for now, _ in told] == [5]
