@@ -310,7 +310,11 @@ def test_a_sink_that_never_gives_its_thread_back_does_not_stop_what_comes_after_
     try:
         asyncio.run(rig.run(exchange))
         assert hangs.ids == [*range(5)]
-        assert comes.ids == stays.ids[-len(comes.ids) :]
+        assert comes.ids == sorted(set(comes.ids))
+        assert comes.ids[0] > hangs.ids[-1]
+        assert comes.ids[-1] == stays.ids[-1], (
+            "either may have lost one on a busy machine, but never the newest"
+        )
         assert rig.outlets[1].lost["aborted"] <= 2
     finally:
         hang.open()
