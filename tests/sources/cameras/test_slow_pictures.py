@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from source_clips import number_of
-from test_web import answering, head, part, rising, source_of
+from web_server import answering, head, part, rising, source_of
 
 from edged.sources.cameras import web_pictures
 from edged.sources.decoding.container import JpegDecoder
