@@ -206,8 +206,9 @@ def threads() -> dict[str, float]:
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
     found: Counter[str] = Counter()
     for task in Path("/proc/self/task").iterdir():
-        ran = int((task / "schedstat").read_text().split()[0]) / 1e9
-        found[names.get(int(task.name), "others")] += ran  # type: ignore[assignment]
+        with suppress(OSError):  # the thread has ended
+            ran = int((task / "schedstat").read_text().split()[0]) / 1e9
+            found[names.get(int(task.name), "others")] += ran  # type: ignore[assignment]
     return dict(found)
 
 

@@ -37,6 +37,8 @@ from typing import TYPE_CHECKING, Any, Self
 import av
 import psutil
 
+from edged.daemon import memory
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -112,6 +114,7 @@ def main() -> None:
     trees = {"": Path(__file__).parent.parent}
     if options.before is not None:
         trees = {"before": options.before.resolve(), "now": trees[""]}
+    memory.share()  # as edged does; else a decoder's pictures lie in memory of their own, which takes longer
     with tempfile.TemporaryDirectory() as passing:
         folder = options.clips or Path(passing)
         for part, camera in zip(PARTS, CAMERAS, strict=False):
