@@ -168,6 +168,8 @@ class CameraEvents:
                     self._set(topic, b"0")
                 else:
                     self._outbox.post(topic, b"")
+            elif rest[1:] == ["occupancy"]:
+                self._set(topic, b"OFF")
 
     def know(self, possible: frozenset[str]) -> None:
         """Only these labels may be seen, which are given as slugs: clear what zones count of all others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -88,6 +89,25 @@ def test_a_walk_is_told_from_start_to_end(mosquitto: Mosquitto, boot_id: str) ->
     assert values(TOPICS.line_total("gate", "out", "person")) == [b"1"]
     assert values(TOPICS.best("person"))[0].startswith(b"\xff\xd8")
     assert rig.assert_contract(subscriber.received) > 120
+
+
+def test_a_stop_leaves_counts_and_occupancy_as_they_were_and_the_next_start_begins_anew(
+    mosquitto: Mosquitto, boot_id: str
+) -> None:
+    """Zones, too: availability says that they hold no more, and an OFF is news of somebody who has gone."""
+    sink = open_sink(mosquitto, boot_id, zones=("porch",), tracks=True)
+    for result in islice(walk(Follower(Scene(SceneRules(zones=ZONES)))), 70):
+        sink.send(result)
+    sink.close()
+    with Subscriber(mosquitto.port) as later:
+        later.wait_for(TOPICS.availability, b"offline")
+        occupied = (TOPICS.occupancy, TOPICS.zone_occupancy("porch"))
+        counted = (TOPICS.count("person"), TOPICS.zone_count("porch", "person"))
+        assert [later.wait_for(topic) for topic in (*occupied, *counted)] == [b"ON"] * 2 + [b"1"] * 2
+        sink = open_sink(mosquitto, uuid4().hex, zones=("porch",), tracks=True)
+        for topic, nothing in zip((*occupied, *counted), [b"OFF"] * 2 + [b"0"] * 2, strict=True):
+            later.wait_for(topic, nothing)
+        sink.close()
 
 
 def test_a_label_of_an_earlier_run_is_known_to_be_in_no_zone(mosquitto: Mosquitto) -> None:
