@@ -9,7 +9,7 @@ import sys
 import pytest
 
 _TELL = """
-import ctypes, threading
+import ctypes, sys, threading
 from edged.daemon import memory
 
 memory.share()
@@ -18,7 +18,7 @@ libc.malloc.restype = ctypes.c_void_p
 found = []
 
 def take():
-    found.append(libc.malloc(100_000))
+    found.append(libc.malloc(int(sys.argv[1])))
 
 thread = threading.Thread(target=take)
 thread.start()
@@ -30,10 +30,13 @@ print(begin <= found[0] < end)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such places")
-def test_a_thread_takes_from_what_all_have() -> None:
-    """From the heap of the process, not from one of its own."""
-    done = subprocess.run([sys.executable, "-c", _TELL], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "True"
+@pytest.mark.parametrize(("size", "there"), [(100_000, "True"), (5_000_000, "False")])
+def test_a_thread_takes_from_what_all_have(size: int, there: str) -> None:
+    """From the heap of the process, not from one of its own; what is large has a place that goes with it."""
+    done = subprocess.run(
+        [sys.executable, "-c", _TELL, str(size)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == there
 
 
 _AGAIN = """
