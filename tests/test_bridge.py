@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,7 @@ def test_the_event_loop_goes_on_while_a_thread_blocks() -> None:
 def test_a_cancelled_thread_is_abandoned_and_its_late_answer_hurts_nobody() -> None:
     release = threading.Event()
     ended = threading.Event()
+    hurt: list[dict[str, Any]] = []
 
     def block() -> None:
         release.wait(10)
@@ -77,6 +79,7 @@ def test_a_cancelled_thread_is_abandoned_and_its_late_answer_hurts_nobody() -> N
         raise LookupError("nobody wants to know")
 
     async def give_up() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: hurt.append(what))
         waiting = bridge.run("camera", block)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(waiting, 0.05)
@@ -85,6 +88,7 @@ def test_a_cancelled_thread_is_abandoned_and_its_late_answer_hurts_nobody() -> N
         await asyncio.sleep(0.05)
 
     asyncio.run(give_up())
+    assert hurt == []
 
 
 def test_a_thread_that_outlives_the_loop_hurts_nobody() -> None:

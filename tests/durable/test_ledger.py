@@ -92,12 +92,15 @@ def test_what_the_disk_has_not_taken_is_written_when_it_is_well_again(tmp_path: 
     ledger.retry()
     ledger.settle(30)
     assert ledger.problem == "", "nothing was to be written"
-    ledger.note(message(1), lambda: None)
-    ledger.settle(30)
-    assert "cannot be written: " in ledger.problem
-    ledger.retry()
-    ledger.settle(30)
-    assert "cannot be written: " in ledger.problem
+    begins = f"{str(blocked / 'edged-lab1.events.json')!r} cannot be written: "
+    with capture_logs() as logs:
+        ledger.note(message(1), lambda: None)
+        ledger.settle(30)
+        assert ledger.problem.startswith(begins)
+        ledger.retry()
+        ledger.settle(30)
+        assert ledger.problem.startswith(begins)
+    assert [line["event"] for line in logs] == ["ledger_fails"]
     blocked.unlink()
     ledger.retry()
     ledger.settle(30)
