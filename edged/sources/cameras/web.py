@@ -81,6 +81,8 @@ class Answer:
     @property
     def waiting(self) -> bool:
         """Whether more of it has come than was read, or its end."""
+        if self._response.isclosed():  # newer versions of Python close it with the last byte that was told
+            return True
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return True
         poll = select.poll()

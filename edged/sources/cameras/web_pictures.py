@@ -80,6 +80,8 @@ class WebPictures:
         self._stopped = threading.Event()
         self._asked = self._at_ease = time.monotonic()
         """When it was asked for the last time, and when nothing was there to be read."""
+        self._over: SourceError | None = None
+        """How the connection has ended, behind a picture that was to be given first."""
         self._single = not answer.kind.startswith("multipart/")
         self._other = answer.kind.startswith("image/") and answer.peek(3) != JPEG
         """Whether pictures have no beginning that is known: the whole body is one."""
@@ -97,6 +99,8 @@ class WebPictures:
             Damaged: a picture is broken.
             SourceError: the connection is over.
         """
+        if self._over is not None:
+            raise self._over
         self._picture = self._take() or self._read_on()
         behind = time.monotonic() - self._at_ease > _BEHIND_S
         if self._picture and behind and self._skipping is not None and self._skipping.may_leave_out:
@@ -177,6 +181,9 @@ class WebPictures:
             except Damaged:
                 skipping.left_out(CORRUPT)
                 continue
+            except SourceError as error:
+                self._over = error
+                break
             if newer:
                 self._picture = newer
                 skipping.left_out(BEHIND)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 from source_clips import number_of
 from web_server import answering, head, part, rising, source_of
 
-from edged.sources.cameras import web_pictures
+from edged.errors import SourceError
+from edged.pixels import bgr
+from edged.sources.cameras import web, web_pictures
+from edged.sources.cameras.web_pictures import WebPictures
 from edged.sources.decoding.container import JpegDecoder
+from edged.sources.decoding.skipping import Skipping
+from edged.sources.pace import Pace
 from edged.sources.stream import StreamSource
 
 if TYPE_CHECKING:
@@ -78,3 +84,43 @@ def test_a_camera_that_has_to_wait_loses_no_picture(url: str) -> None:
         numbers = [number_of(next(frames).image) for _ in range(20)]
         assert source.skipped["behind"] == 0
     assert numbers == [number for number in range(30) if number % 10 != 9][:20]
+
+
+def test_the_newest_picture_is_given_before_the_end_of_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(web_pictures, "_BEHIND_S", -1.0)
+    monkeypatch.setattr(web.Answer, "waiting", True)  # the end is never far
+
+    def reply(handler: BaseHTTPRequestHandler, _: int) -> None:
+        head(handler, "multipart/x-mixed-replace; boundary=frame")
+        handler.wfile.write(b"".join(part(number) for number in range(5)))
+
+    skipped = Counter[str]()
+    skipping = Skipping(Pace(None), skipped)
+    skipping.live = True
+    with answering(reply) as (url, _):
+        answer = web.ask(url, timeout_s=5)
+        assert answer is not None
+        pictures = WebPictures(
+            answer,
+            again=lambda: answer,
+            name="it",
+            hint="",
+            period_s=1.0,
+            read_s=5.0,
+            strict=True,
+            skipping=skipping,
+        )
+        numbers = []
+
+        def read_on() -> None:
+            while True:
+                if pictures.grab():
+                    numbers.append(number_of(bgr(pictures.pixels())))
+
+        with pytest.raises(SourceError, match="it has ended"):
+            read_on()
+        pictures.close()
+    assert numbers[-1] == 4
+    assert len(numbers) + skipped["behind"] == 5

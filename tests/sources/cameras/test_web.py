@@ -6,6 +6,7 @@ import hashlib
 import re
 import threading
 import time
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING
 
 import cv2
@@ -94,6 +95,25 @@ def test_a_picture_by_request_is_asked_for_again(kind: str, encode: Callable[[in
         assert source.live
         assert source.reconnects == 0
         assert source.properties()["fps"] == 10
+
+
+def test_a_picture_by_request_whose_connection_python_closes_with_its_last_byte(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Python 3.12 and later do; those before wait until somebody reads on."""
+    read1 = HTTPResponse.read1
+
+    def closing(self: HTTPResponse, size: int = -1) -> bytes:
+        data = read1(self, size)
+        if self.length == 0 and not self.isclosed():
+            self._close_conn()  # type: ignore[attr-defined]  # the library's own
+        return data
+
+    monkeypatch.setattr(HTTPResponse, "read1", closing)
+    with answering(snapshots("image/jpeg")) as (url, _), source_of(url, fps=10) as source:
+        frames = source.frames()
+        assert rising([number_of(next(frames).image) for _ in range(4)])
+        assert source.reconnects == 0
 
 
 def test_a_picture_by_request_is_asked_for_once_a_second() -> None:
