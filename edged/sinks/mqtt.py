@@ -45,8 +45,7 @@ class MqttSink:
         announced: what Home Assistant is told of the node.
         extent: how much of the camera is published.
         ages: says which labels were not seen for too long.
-        starting: whether nobody has spoken for this camera yet in this run, so that what an earlier one has
-            left is wrong.
+        starting: whether nobody has spoken for this camera yet in this run: what is known of it is wrong.
     """
 
     name = "mqtt"
@@ -83,6 +82,7 @@ class MqttSink:
             boot_id=node.boot_id,
             extent=extent,
             values=self._values,
+            starting=starting,
         )
         self._ages = ages or LabelAges(0.0)
         self._device = CameraDevice(

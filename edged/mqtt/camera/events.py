@@ -40,6 +40,8 @@ class CameraEvents:
         boot_id: identity of this run.
         extent: which zones and lines there are, and whether there will be objects over time at all.
         values: tells what is retained; None: at once.
+        starting: whether nobody has spoken for this camera yet in this run; else what the one before has told
+            to be occupied is, until a frame shows something else.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class CameraEvents:
         boot_id: str,
         extent: Extent,
         values: RateLimitedValues | None = None,
+        starting: bool = True,
     ) -> None:
         self._topics = topics
         self._outbox = outbox
         self._ledger = ledger
         self._boot_id = boot_id
+        self._starting = starting
         self._zones, self._lines, self._tracks = extent.zones, extent.lines, extent.tracks
         self._values = values or RateLimitedValues(outbox)
         self._seen: dict[str, float] = {}
@@ -82,7 +86,7 @@ class CameraEvents:
     def start(self) -> None:
         """Nothing is seen yet; tell the totals from before, and clear those of lines that are gone."""
         with self._lock:
-            if self._tracks:
+            if self._tracks and self._starting:
                 self._set(self._topics.occupancy, b"OFF")
             for topic, total in self._ledger.totals.under(self._line_base).items():
                 if topic.removeprefix(self._line_base).split("/")[0] in self._lines:
@@ -168,7 +172,7 @@ class CameraEvents:
                     self._set(topic, b"0")
                 else:
                     self._outbox.post(topic, b"")
-            elif rest[1:] == ["occupancy"]:
+            elif rest[1:] == ["occupancy"] and self._starting:
                 self._set(topic, b"OFF")
 
     def know(self, possible: frozenset[str]) -> None:

@@ -141,6 +141,7 @@ class WebPictures:
     def close(self) -> None:
         """Hang up."""
         self._stopped.set()
+        self._over = None  # or what it holds would keep all of this, and this would keep it
         self._tap.end()
         if self._answer is not None:
             self._answer.close()

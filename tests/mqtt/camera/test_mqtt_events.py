@@ -104,10 +104,33 @@ def test_a_stop_leaves_counts_and_occupancy_as_they_were_and_the_next_start_begi
         occupied = (TOPICS.occupancy, TOPICS.zone_occupancy("porch"))
         counted = (TOPICS.count("person"), TOPICS.zone_count("porch", "person"))
         assert [later.wait_for(topic) for topic in (*occupied, *counted)] == [b"ON"] * 2 + [b"1"] * 2
-        sink = open_sink(mosquitto, uuid4().hex, zones=("porch",), tracks=True)
+        sink = open_sink(mosquitto, uuid4().hex, zones=("porch",), tracks=True, starting=True)
         for topic, nothing in zip((*occupied, *counted), [b"OFF"] * 2 + [b"0"] * 2, strict=True):
             later.wait_for(topic, nothing)
         sink.close()
+
+
+def test_a_reload_that_exchanges_the_sink_has_nobody_leave_and_come_again(
+    mosquitto: Mosquitto, boot_id: str
+) -> None:
+    """Who has a light go on with a zone that is occupied would have it do so for each reload."""
+    occupied = (TOPICS.occupancy, TOPICS.zone_occupancy("porch"))
+    results = walk(Follower(Scene(SceneRules(zones=ZONES))))
+    first = open_sink(mosquitto, boot_id, zones=("porch",), tracks=True, starting=True)
+    for result in islice(results, 70):
+        first.send(result)
+    with Subscriber(mosquitto.port) as subscriber:
+        for topic in occupied:
+            subscriber.wait_for(topic, b"ON")
+        second = rig.beside(first, zones=("porch",), tracks=True)
+        second.open()
+        subscriber.wait_for(TOPICS.zone_count("porch", "person"), b"0")  # it has heard what the broker knows
+        first.close()
+        second.send(next(results))
+        subscriber.wait_for(TOPICS.zone_count("porch", "person"), b"1")
+        second.close()
+        for topic in occupied:
+            assert set(subscriber.on(topic)) == {b"ON"}
 
 
 def test_a_label_of_an_earlier_run_is_known_to_be_in_no_zone(mosquitto: Mosquitto) -> None:
