@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -150,3 +151,29 @@ def demo_models() -> dict[str, Path]:
         "sparse": data / "face_detection_full_range_sparse.tflite",
         "dense": data / "face_detection_full_range.tflite",
     }
+
+
+@pytest.fixture(scope="module")
+def models(machine: Machine, before: set[str], demo_models: dict[str, Path]) -> Iterator[dict[str, str]]:
+    """Two models and the clip, where an administrator would put them."""
+    del before
+    folder = machine.path("/srv/models")
+    folder.mkdir()
+    for path in (*demo_models.values(), PROJECT / "models/demo.mp4"):
+        shutil.copy(path, folder)
+        (folder / path.name).chmod(0o644)
+    yield {name: f"/srv/models/{path.name}" for name, path in demo_models.items()}
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def fake_edgetpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two libraries that need no Edge TPU, as if built on an old and on a new TensorFlow."""
+    folder = tmp_path_factory.mktemp("edgetpu")
+    code = PROJECT / "tests/engines/edgetpu/fake_edgetpu.c"
+    libraries = {}
+    for name, commit in (("old", "a4dfb8d1" * 5), ("new", "f4247ebb" * 5)):
+        libraries[name] = folder / f"libedgetpu-{name}.so.1"
+        flags = ["-shared", "-fPIC", "-O2", f'-DBUILT_ON="{commit}"']
+        subprocess.run(["gcc", *flags, "-o", str(libraries[name]), str(code)], check=True)
+    return libraries

@@ -14,7 +14,6 @@ from system.installed import DATA, ENV_FILE, UNIT, await_state, configure, files
 from system.machine import until
 from system.packaging import build
 from system.roots import HERE, PROJECT
-from system.test_service import models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
     from system.broker import Broker
     from system.machine import Machine
-
-__all__ = ["models"]
 
 DEBIAN = {"bookworm": "12", "trixie": "13"}
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,10 +28,10 @@ from system.installed import (
     main_pid,
 )
 from system.machine import Machine, until
-from system.roots import HERE, PROJECT
+from system.roots import HERE
+from system.sandbox import probed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from system.broker import Broker
@@ -44,32 +42,6 @@ def before(machine: Machine, broker: Broker) -> set[str]:
     """The files of a machine that edged has never been on."""
     del broker
     return files(machine)
-
-
-@pytest.fixture(scope="module")
-def models(machine: Machine, before: set[str], demo_models: dict[str, Path]) -> Iterator[dict[str, str]]:
-    """Two models and the clip, where an administrator would put them."""
-    del before
-    folder = machine.path("/srv/models")
-    folder.mkdir()
-    for path in (*demo_models.values(), PROJECT / "models/demo.mp4"):
-        shutil.copy(path, folder)
-        (folder / path.name).chmod(0o644)
-    yield {name: f"/srv/models/{path.name}" for name, path in demo_models.items()}
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="session")
-def fake_edgetpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two libraries that need no Edge TPU, as if built on an old and on a new TensorFlow."""
-    folder = tmp_path_factory.mktemp("edgetpu")
-    code = PROJECT / "tests/engines/edgetpu/fake_edgetpu.c"
-    libraries = {}
-    for name, commit in (("old", "a4dfb8d1" * 5), ("new", "f4247ebb" * 5)):
-        libraries[name] = folder / f"libedgetpu-{name}.so.1"
-        flags = ["-shared", "-fPIC", "-O2", f'-DBUILT_ON="{commit}"']
-        subprocess.run(["gcc", *flags, "-o", str(libraries[name]), str(code)], check=True)
-    return libraries
 
 
 @pytest.fixture(scope="module")
@@ -245,35 +217,7 @@ def test_neighbours_are_closed_to_a_node(machine: Machine, broker: Broker) -> No
 
 def test_the_sandbox_holds(machine: Machine) -> None:
     """What the unit forbids is forbidden, seen by a program in a copy of the unit; outside it is possible."""
-    unit = machine.run("cat", f"/usr/local/lib/systemd/system/{UNIT}")
-    probe = "/opt/edged/bin/python /tests/probe.py"
-    machine.path("/run/systemd/system/edged-probe.service").write_text(unit)
-    overrides = machine.path("/run/systemd/system/edged-probe.service.d/probe.conf")
-    overrides.parent.mkdir()
-    overrides.write_text(
-        f"[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\nExecStart=\nExecStart={probe}\n"
-        "StandardOutput=truncate:/run/probe.json\n"
-    )
-    for address in ("192.168.77.1/32", "203.0.113.5/32"):
-        machine.run("ip", "address", "add", address, "dev", "lo")
-    listener = "import socket, time; listener = socket.create_server(('', 7777)); time.sleep(600)"
-    machine.run("systemd-run", "--unit=listener", "python3", "-c", listener)
-    machine.run("mkdir", "-p", "/home/someone")
-    machine.path("/home/someone/secret").write_text("secret")
-    machine.run("chmod", "0777", "/home", "/var", "/usr/local")
-    # A device that works: that of FUSE, under another name.
-    subprocess.run([*machine.command("mknod", "-m", "0666", "/dev/probe", "c", "10", "229")], check=True)
-    machine.run("systemctl", "daemon-reload")
-    try:
-        machine.run("systemctl", "start", "edged-probe", timeout=300)
-        inside = json.loads(machine.run("cat", "/run/probe.json"))
-        outside = json.loads(machine.run("runuser", "-u", "edged", "--", *probe.split()))
-    finally:
-        machine.run("chmod", "0755", "/home", "/var", "/usr/local")
-        for folder in ("/home", "/var", "/usr/local", DATA):
-            machine.run("rm", "-f", f"{folder}/probe")
-        machine.run("rm", "-r", "/home/someone")
-        machine.run("systemctl", "stop", "listener")
+    inside, outside = probed(machine)
     # MemoryDenyWriteExecute= is a filter of system calls in systemd 252, a property of the process in 257.
     assert inside.pop("map memory to write and execute") in {"EPERM", "EACCES"}
     assert inside == {
