@@ -14,16 +14,18 @@ import termios
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parent.parent
 EDGED = (sys.executable, "-m", "edged")
 _OF_PACKETS = frozenset({"packets", "packets_lost"})
 """What a sink counts that is no result."""
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """What a start may take on a busy machine; whatever should be quick is measured from the start on."""
 
 
@@ -51,14 +53,13 @@ def edged(
     )
 
 
-def until(
-    true: Callable[[], object], *, limit_s: float = PATIENCE_S, why: Callable[[], object] = str
-) -> None:
-    """Wait until something has become true."""
+def until(true: Callable[[], T], *, limit_s: float = PATIENCE_S, why: Callable[[], object] = str) -> T:
+    """Wait until something has become true, and give it."""
     deadline = time.monotonic() + limit_s
-    while not true():
+    while not (found := true()):
         assert time.monotonic() < deadline, why() or "it never became true"
         time.sleep(0.02)
+    return found
 
 
 class NarrowPipe:
@@ -142,10 +143,10 @@ class Daemon:
         """Everything it has printed."""
         return self._output.read_text(encoding="utf-8")
 
-    def told(self, event: str) -> list[dict[str, Any]]:
-        """Lines of its log with this event."""
+    def told(self, event: str = "") -> list[dict[str, Any]]:
+        """Lines of its log with this event, or all of them."""
         lines = [json.loads(line) for line in self.stderr.splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event]
+        return [line for line in lines if event in {"", line["event"]}]
 
     def until(self, true: Callable[[], object], *, limit_s: float = PATIENCE_S) -> None:
         """Wait until something has become true, but not longer than it lives."""

@@ -14,18 +14,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from coral_daemon import CoralDaemon, frame_ids
 from coral_rig import (
     CLASSIFIER,
     CLASSIFIER_TWIN,
     DETECTOR,
     DETECTOR_TWIN,
-    Daemon,
     build,
     children,
-    frame_ids,
     gone,
-    until,
 )
+from daemon import until
 
 from edged import bridge
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     from coral_rig import Plug
 
-    Start = Callable[..., Daemon]
+    Start = Callable[..., CoralDaemon]
 
 CLIP = "vtest_pets2009_480x360_10fps_79s.mp4"
 EX_UNAVAILABLE, EX_CONFIG = 69, 78
@@ -47,7 +46,7 @@ def start(shared: Path, library: Path, plug: Plug, tmp_path: Path) -> Iterator[S
     assert plug.path.exists()
     with ExitStack() as stack:
 
-        def run(**changes: str) -> Daemon:
+        def run(**changes: str) -> CoralDaemon:
             # The quick one has a twin beside it, which is found by its name.
             model = DETECTOR if changes.get("MODEL_CPU") == "" else CLASSIFIER
             settings = {
@@ -60,9 +59,8 @@ def start(shared: Path, library: Path, plug: Plug, tmp_path: Path) -> Iterator[S
                 "DEVICE_TIMEOUT": "30",
                 **changes,
             }
-            daemon = Daemon(tmp_path, {f"EDGED_{name}": value for name, value in settings.items() if value})
-            stack.callback(daemon.kill)
-            return daemon
+            given = {f"EDGED_{name}": value for name, value in settings.items() if value}
+            return stack.enter_context(CoralDaemon(tmp_path, given))
 
         yield run
 
@@ -82,11 +80,11 @@ def test_a_device_that_fails_in_the_middle_is_replaced_and_returns(
     """Every frame that was taken has its result, and the last ones come from the device again."""
     plug.put(words)
     daemon = start(INVOKE_TIMEOUT="1" if words.startswith("hang") else "10")
-    lost = daemon.wait_for("device_lost")
+    lost = daemon.until_told("device_lost")
     plug.put()
     assert re.search(reason, lost["reason"])
-    daemon.wait_for("device_back")
-    daemon.wait_for_results(10)
+    daemon.until_told("device_back")
+    daemon.until_more(10)
     assert daemon.stop() == 0
     assert "predict_failed" not in daemon.ledger()["dropped"]
     assert daemon.all_written()
@@ -109,11 +107,11 @@ def test_a_device_that_does_not_open_is_replaced_and_comes_later(
     """The daemon starts on the twin."""
     plug.put(words)
     daemon = start(DEVICE_TIMEOUT="5") if words.startswith("open_ms") else start()
-    assert re.search(reason, daemon.wait_for("device_not_open")["reason"])
-    daemon.wait_for("running")
+    assert re.search(reason, daemon.until_told("device_not_open")["reason"])
+    daemon.until_told("running")
     plug.put()
-    daemon.wait_for("device_back")
-    daemon.wait_for_results(10)
+    daemon.until_told("device_back")
+    daemon.until_more(10)
     assert daemon.stop() == 0
     assert daemon.all_written()
 
@@ -121,14 +119,14 @@ def test_a_device_that_does_not_open_is_replaced_and_comes_later(
 def test_unplugging_and_plugging_in_again(plug: Plug, start: Start) -> None:
     """The device is tried until it is there again."""
     daemon = start()
-    daemon.wait_for_results(10)
+    daemon.until_more(10)
     plug.pull()
-    daemon.wait_for("device_lost")
-    daemon.wait_for("device_still_lost")
-    daemon.wait_for_results(10)
+    daemon.until_told("device_lost")
+    daemon.until_told("device_still_lost")
+    daemon.until_more(10)
     plug.put()
-    daemon.wait_for("device_back")
-    daemon.wait_for_results(10)
+    daemon.until_told("device_back")
+    daemon.until_more(10)
     assert daemon.stop() == 0
     assert daemon.all_written()
     assert len(plug.opened()) == 2
@@ -143,19 +141,19 @@ def test_two_cameras_share_one_device_and_survive_its_loss(plug: Plug, start: St
         SOURCE="synthetic:?width=320&height=240&fps=10",
         INVOKE_TIMEOUT="2" if words.startswith("hang") else "10",
     )
-    daemon.wait_for("device_lost")
+    daemon.until_told("device_lost")
     plug.put()
-    daemon.wait_for("device_back")
+    daemon.until_told("device_back")
     before = Counter(line["camera"] for line in daemon.lines())
 
     def of_both() -> bool:
         more = Counter(line["camera"] for line in daemon.lines()) - before
         return min(more["front"], more["back"]) >= 5
 
-    until(of_both, "more results of both cameras", 40)
+    daemon.until(of_both)
     assert daemon.stop() == 0
     assert len(plug.opened()) == 2
-    ledgers = {entry["camera"]: entry for entry in daemon.events("ledger")}
+    ledgers = {entry["camera"]: entry for entry in daemon.told("ledger")}
     for camera, entry in ledgers.items():
         lines = [line for line in daemon.lines() if line["camera"] == camera]
         assert entry["in_flight"] == 0
@@ -182,8 +180,8 @@ def test_a_library_that_cannot_be_used_leaves_the_twin(
     if library == "too old":
         library = str(build(tmp_path, built_on="a4dfb8d1a71385bd6d122e4f27f86dcebb96712d"))
     daemon = start(EDGETPU_LIBRARY=library)
-    assert mend in daemon.wait_for("device_not_open")["reason"]
-    daemon.wait_for_results(10)
+    assert mend in daemon.until_told("device_not_open")["reason"]
+    daemon.until_more(10)
     assert daemon.stop() == 0
     assert daemon.all_written()
 
@@ -195,7 +193,7 @@ def test_without_a_twin_the_loss_ends_the_run(plug: Plug, start: Start, words: s
     daemon = start(MODEL_CPU="", INVOKE_TIMEOUT="1" if words.startswith("hang") else "10")
     assert daemon.wait() == EX_UNAVAILABLE
     assert daemon.ledger()["dropped"]["predict_failed"] == 1
-    assert "edgetpu" in daemon.said().splitlines()[-1]
+    assert "edgetpu" in daemon.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +212,7 @@ def test_what_is_wrong_at_the_start_ends_with_its_code(
     """69 where trying again may help, 78 where it will not."""
     daemon = start(MODEL_CPU="", **changes)
     assert daemon.wait() == code
-    assert reason in daemon.said()
+    assert reason in daemon.stderr
 
 
 def test_a_clip_has_the_detections_of_whatever_ran_it(shared: Path, plug: Plug, start: Start) -> None:
@@ -231,9 +229,9 @@ def test_a_clip_has_the_detections_of_whatever_ran_it(shared: Path, plug: Plug, 
         # The model makes persons of nothing, with a score of 0.5.
         SCORE_THRESHOLD="0.6",
     )
-    daemon.wait_for("device_lost")
+    daemon.until_told("device_lost")
     plug.pull()
-    until(lambda: len(daemon.lines()) > 60, "60 results", seconds=120)  # tflite-runtime is slow
+    daemon.until(lambda: len(daemon.lines()) > 60)  # tflite-runtime is slow
     assert daemon.stop() == 0
     lines = daemon.lines()
     assert frame_ids(lines) == list(range(len(lines)))
@@ -247,17 +245,17 @@ def test_several_devices_keep_the_order_of_the_frames(plug: Plug, start: Start) 
     """With a worker each, also when one of them is lost and comes back."""
     plug.put("usb=3 invoke_ms=30")
     daemon = start(DEVICE="edgetpu:usb:0,edgetpu:usb:1,edgetpu:usb:2", SOURCE="synthetic:?fps=60&live=false")
-    daemon.wait_for_results(60)
+    daemon.until_more(60)
     assert sorted(plug.opened()) == [f"usb{number} device=usb:{number}" for number in range(3)]
     subprocess.run(["kill", "-9", str(max(children(daemon.process.pid)))], check=True)
-    daemon.wait_for("device_back")
-    daemon.wait_for_results(60)
+    daemon.until_told("device_back")
+    daemon.until_more(60)
     assert daemon.stop() == 0
     lines = daemon.lines()
     assert frame_ids(lines) == list(range(len(lines)))
     assert daemon.ledger()["inferred"] == len(lines)
     devices = {"edgetpu:usb:0", "edgetpu:usb:1", "edgetpu:usb:2"}
-    assert daemon.events("device_lost")[0]["device"] in devices
+    assert daemon.told("device_lost")[0]["device"] in devices
 
 
 def test_a_stop_while_the_device_hangs_is_quick(plug: Plug, start: Start) -> None:
@@ -266,14 +264,14 @@ def test_a_stop_while_the_device_hangs_is_quick(plug: Plug, start: Start) -> Non
     # It waits for its lines: on a busy machine none gives way to a newer one.
     source = "synthetic:?width=320&height=240&fps=30&live=false"
     daemon = start(SOURCE=source, MODEL_CPU="", INVOKE_TIMEOUT="90", STOP_TIMEOUT="2")
-    daemon.wait_for("running")
-    until(lambda: len(daemon.lines()) == 18, "all results before the hang")
+    daemon.until_told("running")
+    daemon.until(lambda: len(daemon.lines()) == 18)
     owners = children(daemon.process.pid)
     assert owners
     started = time.monotonic()
     daemon.stop()
     assert time.monotonic() - started < 30.0
-    until(lambda: all(gone(owner) for owner in owners), "the end of the child")
+    until(lambda: all(gone(owner) for owner in owners))
     daemon.ledger()
 
 
@@ -308,7 +306,7 @@ def broker(tmp_path: Path) -> Iterator[int]:
     settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     process = subprocess.Popen([mosquitto, "-c", str(settings)], stderr=subprocess.DEVNULL)
     try:
-        until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, "the broker")
+        until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
         yield port
     finally:
         process.terminate()
@@ -342,14 +340,14 @@ def test_everything_goes_on_while_the_device_takes_5_seconds_to_open(
         CAMERA="yard",
         DEVICE_TIMEOUT="20",
     )
-    daemon.wait_for_results(30)
+    daemon.until_more(30)
     plug.put("open_ms=5000")
     subprocess.run(["kill", "-9", *map(str, children(daemon.process.pid))], check=True)
-    daemon.wait_for("device_lost")
+    daemon.until_told("device_lost")
     lost = time.time()
-    daemon.wait_for("device_back")
+    daemon.until_told("device_back")
     back = time.time()
-    daemon.wait_for_results(30)
+    daemon.until_more(30)
     assert daemon.stop() == 0
     time.sleep(0.2)
     subscriber.process.terminate()
@@ -367,7 +365,7 @@ def test_everything_goes_on_while_the_device_takes_5_seconds_to_open(
     assert max(later - earlier for earlier, later in pairwise(pings)) < 2.0
     arrived = [at for at, _ in subscriber.messages("detections") if lost < at < back]
     assert max(later - earlier for earlier, later in pairwise(arrived)) < 2.5
-    assert not [entry for entry in daemon.events() if "disconnect" in entry["event"]]
+    assert not [entry for entry in daemon.told() if "disconnect" in entry["event"]]
 
     states = [state for _, state in subscriber.messages("state")]
     told = [
@@ -406,15 +404,15 @@ def test_two_models_on_one_device_are_refused_before_either_opens_it(
     plug.put("usb=2")
     daemon = start(**two_models(shared, **devices))
     assert daemon.wait() == EX_CONFIG
-    assert words in daemon.said()
-    assert "'front' and 'back'" in daemon.said()
+    assert words in daemon.stderr
+    assert "'front' and 'back'" in daemon.stderr
     assert plug.opened() == []
 
 
 def test_two_models_on_a_device_each_run_side_by_side(shared: Path, plug: Plug, start: Start) -> None:
     plug.put("usb=2")
     daemon = start(**two_models(shared, FRONT_DEVICE="edgetpu:usb:0", BACK_DEVICE="edgetpu:usb:1"))
-    daemon.wait_for("running", 2)
-    until(lambda: {line["camera"] for line in daemon.lines()} == {"front", "back"}, "results of both")
+    daemon.until_told("running", 2)
+    daemon.until(lambda: {line["camera"] for line in daemon.lines()} == {"front", "back"})
     assert daemon.stop() == 0
     assert {line.split()[0] for line in plug.opened()} == {"usb0", "usb1"}

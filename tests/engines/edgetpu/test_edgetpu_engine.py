@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from coral_rig import CLASSIFIER, DETECTOR, build, children, gone, until
+from coral_rig import CLASSIFIER, DETECTOR, build, children, gone
+from daemon import until
 
 from edged import bridge
 from edged.engines import runtime
@@ -244,14 +245,14 @@ def test_the_child_dies_with_edged(model: Path, plug: Plug, access: TpuAccess, w
     )
     parent = subprocess.Popen([sys.executable, "-c", script, model, access.library], stdout=subprocess.PIPE)
     assert parent.stdout is not None
-    (child,) = until(lambda: children(parent.pid), "a child")
+    (child,) = until(lambda: children(parent.pid))
     if words:
         time.sleep(1.5)
     else:
         assert parent.stdout.readline() == b"open\n"
     assert not gone(child)
     parent.kill()
-    until(lambda: gone(child), "the end of the child", 2.0)
+    until(lambda: gone(child), limit_s=2.0)
     parent.wait()
     parent.stdout.close()
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from coral_rig import CLASSIFIER, CLASSIFIER_TWIN, DETECTOR_TWIN, children, until
+from coral_rig import CLASSIFIER, CLASSIFIER_TWIN, DETECTOR_TWIN, children
+from daemon import until
 
 from edged.backoff import Backoff
 from edged.engines.cpu import CpuEngine
@@ -99,10 +100,10 @@ def test_a_frame_in_flight_is_run_again_on_the_twin_and_the_device_returns(
     assert engine.degraded.endswith("; cpu stands in")
     assert (engine.losses, engine.diverted) == (1, 1)
 
-    until(lambda: "opens no Edge TPU" in engine.degraded, "a try that fails")
+    until(lambda: "opens no Edge TPU" in engine.degraded)
     assert np.array_equal(engine.invoke(picture)[0], of_the_twin)
     plug.put()
-    until(lambda: not engine.degraded, "the return of the device")
+    until(lambda: not engine.degraded)
     assert engine.device == "edgetpu"
     assert np.array_equal(engine.invoke(picture)[0], on_device)
     assert (engine.losses, engine.diverted) == (1, 2)
@@ -138,7 +139,7 @@ def test_a_device_that_does_not_open_is_tried_again(
     assert engine.degraded
     assert np.array_equal(engine.invoke(picture)[0], of_the_twin)
     plug.put()
-    until(lambda: not engine.degraded, "the return of the device")
+    until(lambda: not engine.degraded)
     assert not np.array_equal(engine.invoke(picture)[0], of_the_twin)
 
 
@@ -179,7 +180,7 @@ def test_one_of_two_devices_may_be_absent_at_the_start(plug: Plug, opened: Opene
     assert two.degraded.endswith("; edgetpu:usb:0 stands in")
     assert np.array_equal(one.invoke(picture)[0], two.invoke(picture)[0])
     plug.put("usb=2")
-    until(lambda: not two.degraded, "the second device")
+    until(lambda: not two.degraded)
 
 
 def test_a_twin_that_does_not_fit_is_refused_at_the_start(wanted: Wanted, shared: Path) -> None:
@@ -203,15 +204,15 @@ def test_who_runs_nowhere_else_goes_first(
         with pytest.raises(DeviceError):
             opened(devices=("auto",), twin=None)
         plug.put()
-        until(lambda: modest.device == "edgetpu", "the device")
+        until(lambda: modest.device == "edgetpu")
     assert modest.device == "edgetpu"
     (alone,) = opened(devices=("auto",), twin=None)
     assert alone.device == "edgetpu"
     assert modest.invoke(picture), "no frame is lost by it"
     assert modest.device == "cpu"
-    until(lambda: "not taken away" in modest.degraded, "a try")
+    until(lambda: "not taken away" in modest.degraded)
     alone.close()
-    until(lambda: modest.device == "edgetpu", "the device again")
+    until(lambda: modest.device == "edgetpu")
 
 
 def test_nobody_makes_way_twice_for_what_does_not_open(
@@ -224,7 +225,7 @@ def test_nobody_makes_way_twice_for_what_does_not_open(
         opened(devices=("auto",), twin=None, access=gone)
     modest.invoke(picture)
     assert "left to" in modest.degraded
-    until(lambda: modest.device == "edgetpu", "the device again")
+    until(lambda: modest.device == "edgetpu")
     with pytest.raises(DeviceError):
         opened(devices=("auto",), twin=None, access=gone)
     assert modest.invoke(picture)
@@ -239,9 +240,9 @@ def test_closing_while_the_device_is_tried_again_leaves_nothing(
     plug.put("open_ms=1000")
     os.kill(next(iter(children())), signal.SIGKILL)
     engine.invoke(picture)
-    (late,) = until(children, "a try")
+    (late,) = until(children)
     engine.close()
-    until(lambda: late not in children(), "the end of the try")
+    until(lambda: late not in children())
     with pytest.raises(DeviceError):
         engine.invoke(picture)
 
