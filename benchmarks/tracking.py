@@ -73,7 +73,7 @@ def follow(detections: Any, frames: range, rate: float) -> tuple[list[tuple[floa
         tracker.update(now, [Box(*box) for box in boxes.tolist()], rows[:, 6].tolist())
         spent += time.thread_time() - started
         for track in tracker.tracks:
-            if track.known and now - track.seen_s <= (COAST_S if track.confirmed else 0.0):
+            if track.sightings > 1 and now - track.seen_s <= (COAST_S if track.confirmed else 0.0):
                 x1, y1, x2, y2 = track.box
                 lines.append((count, track.id, x1, y1, x2 - x1, y2 - y1, 1, 1, 1))
     return lines, spent / len(frames)

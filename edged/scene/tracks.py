@@ -100,17 +100,13 @@ class Track:
     trust: float = 0.0
     """Mean of the scores of late, of the frames in which it was seen."""
     sightings: int = 1
+    """How often it was seen; until that is more than once it has no name to be called by."""
     confirmed: bool = False
     """Whether it counts: seen for long enough, and most of its last scores are good. It stays so."""
     double: bool = False
     """Whether it was only seen where another one is, too: a second box of that, or somebody behind it."""
     patience_s: float | None = None
     """Seconds out of sight after which it is gone, if not as the rules say: for one that stands still."""
-
-    @property
-    def known(self) -> bool:
-        """Whether it was seen more than once; until then it has no name to be called by."""
-        return self.sightings > 1
 
 
 class Tracker:

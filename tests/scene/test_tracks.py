@@ -94,7 +94,7 @@ def test_a_second_box_of_one_object_begins_nothing() -> None:
     for n in range(10):
         x1, y1, x2, y2 = walker(n / 10)
         feed(follower, n / 10, ((x1, y1, x2, y2), 0.9), ((x1 + 6, y1 + 4, x2 + 6, y2), 0.6))
-    assert [track.known for track in follower.tracks] == [True, False]
+    assert [track.sightings > 1 for track in follower.tracks] == [True, False]
     assert not follower.tracks[1].confirmed
 
 
@@ -116,7 +116,7 @@ def test_who_comes_into_sight_behind_another_is_one_of_their_own_once_they_part(
         ids.append(feed(follower, now, (walker(now), 0.9), (behind, 0.8)))
         other = follower.tracks[1]
         if n <= 15 or n >= 20:
-            assert (other.double, other.known) == ((True, False) if n <= 15 else (False, True))
+            assert (other.double, other.sightings > 1) == ((True, False) if n <= 15 else (False, True))
     assert {first for first, _ in ids} == {1}
     assert {second for _, second in ids} == {2}
     assert other.confirmed
@@ -131,7 +131,7 @@ def test_of_one_place_there_is_no_third_box() -> None:
     assert feed(follower, 0.0, *same) == [1, 2, None]
     assert [track.double for track in follower.tracks] == [False, True]
     assert feed(follower, 0.1, *same) == [1, 2, None]
-    assert [track.known for track in follower.tracks] == [True, False]
+    assert [track.sightings > 1 for track in follower.tracks] == [True, False]
 
 
 def test_who_comes_up_in_front_of_another_who_is_hidden_by_that_does_not_get_their_id() -> None:

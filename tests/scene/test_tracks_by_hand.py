@@ -46,7 +46,7 @@ def test_who_is_new_is_where_it_was_seen() -> None:
     track = follower.tracks[0]
     assert (track.id, track.born_s, track.seen_s, track.score, track.trust) == (1, 5.0, 5.0, 0.5, 0.5)
     assert (track.first_box, track.box, [*track.scores], track.sightings) == (HERE, HERE, [0.5], 1)
-    assert (track.known, track.confirmed, track.double) == (False, False, False)
+    assert (track.sightings > 1, track.confirmed, track.double) == (False, False, False)
 
 
 @pytest.mark.parametrize("rests", [False, True])
