@@ -84,7 +84,9 @@ def test_a_slow_sink_of_a_live_source_loses_the_oldest_and_holds_up_nobody() -> 
     slow = Outpaced(100, ratio=10)
 
     def come(number: int) -> None:
+        deadline = time.monotonic() + 20
         while rig.ledger.counts().in_flight:
+            assert time.monotonic() < deadline
             time.sleep(0.001)
         slow.source(number)
 

@@ -106,6 +106,7 @@ def test_what_a_slow_decoder_gives_is_fresh_and_the_rest_is_counted() -> None:
             ages = [age(frames)]
             while not source.degraded:
                 ages.append(age(frames))
+            grew = len(ages)
             caught_up = [age(frames) for _ in range(20)]
             ages += caught_up
             problem, choice.seconds = source.degraded, 0.0
@@ -114,6 +115,7 @@ def test_what_a_slow_decoder_gives_is_fresh_and_the_rest_is_counted() -> None:
         finally:
             source.close()
     assert max(ages) > 0.5, "it is seen that they grow old"
+    assert grew < 100, "and not for long: each is 0.025 s older than the one before"
     assert min(caught_up) < 0.5, "what is left out brings it back to the camera's present"
     assert "does not keep up" in problem
     assert source.skipped["behind"] > 5
