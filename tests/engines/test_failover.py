@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from daemon import until
 from structlog.testing import capture_logs
 
 from edged.backoff import Backoff
@@ -18,7 +19,7 @@ from edged.errors import ConfigError, DeviceError
 from edged.records import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from edged.engines import Engine
     from edged.records import Tensor
@@ -73,16 +74,6 @@ class Opener:
             raise DeviceError(self.refuses.pop(0))
         self.opened.append(Device(len(self.opened)))
         return self.opened[-1]
-
-
-def until(true: Callable[[], object]) -> None:
-    """The thread that tries again is quick, but another one."""
-    moment = threading.Event()
-    for _ in range(5000):
-        if true():
-            return
-        moment.wait(0.001)
-    raise AssertionError("not within 5 s")
 
 
 def lose(slot: Slot, device: Device) -> None:
