@@ -108,6 +108,9 @@ def test_what_a_slow_decoder_gives_is_fresh_and_the_rest_is_counted() -> None:
                 ages.append(age(frames))
             grew = len(ages)
             caught_up = [age(frames) for _ in range(20)]
+            # The first keyframe behind what is left out may be an old one already: the next ones are newer.
+            while min(caught_up) > 0.5 and len(caught_up) < 200:
+                caught_up.append(age(frames))
             ages += caught_up
             problem, choice.seconds = source.degraded, 0.0
             while ages[-1] > 0.1:
