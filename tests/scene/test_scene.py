@@ -120,6 +120,16 @@ def test_detections_carry_tracks_from_the_second_sight_on() -> None:
     assert [one.track for one in weak] == [1]
 
 
+def test_the_best_come_first_whatever_they_are() -> None:
+    seen = [
+        person(100, score=0.6, label="zebra"),
+        person(300, score=0.9),
+        person(500, score=0.7, label="car"),
+    ]
+    found = scene().update(frame(0), seen).detections
+    assert [one.label for one in found] == ["person", "car", "zebra"]
+
+
 def test_detections_of_an_object_that_counts_carry_its_way() -> None:
     watched = scene()
     ways = [watched.update(frame(n), [person(100 + 8 * n)]).detections[0].path for n in range(30)]

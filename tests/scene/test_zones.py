@@ -291,3 +291,11 @@ def test_who_came_back_around_the_end_of_a_line_crosses_it_when_it_goes_through_
     way = (0.2, 0.5), (0.54, 0.5), (0.54, 0.9), (0.45, 0.9), (0.41, 0.9), (0.59, 0.5)
     told, _ = walk(Ground((), GATE), list(enumerate(way)), clear=(0.06, 0.06))
     assert [now for now, _ in told] == [5]
+
+
+def test_who_was_seen_first_too_near_a_line_and_then_clear_of_it_has_crossed_it_in_one_step() -> None:
+    """How far it was before the line is noted, too, though it came near no edge meanwhile."""
+    told, _ = walk(
+        Ground((), GATE), list(enumerate(((0.46, 0.5), (0.43, 0.5), (0.6, 0.5)))), clear=(0.06, 0.06)
+    )
+    assert [now for now, _ in told] == [2]

@@ -333,6 +333,17 @@ def test_a_damaged_file_that_cannot_be_exchanged_is_told(
     assert bench.send() == 1
 
 
+def test_the_file_of_a_daemon_that_runs_is_left_to_it(tmp_path: Path) -> None:
+    """Neither opened nor made, and whose it is is said."""
+    path = tmp_path / "spool.sqlite3"
+    box = Outbox(limit=9, wake=lambda: None, orders=Numbers(1))
+    spooler = Spooler(box.disk, SpoolFile(path, anothers=True))
+    spooler.open()
+    assert "another edged that runs has the same EDGED_NODE, and keeps its messages there" in spooler.problem
+    assert not path.exists()
+    assert SpoolFile(path, anothers=True).events is None
+
+
 def test_a_disk_that_hangs_at_the_end_is_told_and_not_waited_for(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
