@@ -35,6 +35,17 @@ def test_boxes_that_only_touch_do_not_overlap_and_those_smaller_than_a_pixel_do(
     assert 0.01 < overlap <= 1.0
 
 
+@pytest.mark.parametrize("across", [-1000.0, 0.0, 1000.0])
+@pytest.mark.parametrize("down", [-1000.0, 0.0, 1000.0])
+def test_many_boxes_overlap_as_each_two_do_alone_wherever_they_are(across: float, down: float) -> None:
+    """Many are looked for from left to right, as far as the widest reaches."""
+    flat = (across, down, across + 100, down + 5)
+    few = [(across + 10 * place, down, across + 10 * place + 5, down + 5) for place in range(10)]
+    alone = {(row, 0) for row, box in enumerate(few) for _ in overlaps([box], [flat])}
+    together = {pair[:2] for pair in overlaps(few, [flat, *few]) if pair[1] == 0}
+    assert together == alone == {(row, 0) for row in range(10)}
+
+
 def test_a_wide_and_flat_box_is_met_at_its_far_end_and_the_least_overlap_is_too_little() -> None:
     flat = (0.0, 0.0, 100.0, 1.0)
     assert [pair[:2] for pair in overlaps([(90.0, 0.0, 95.0, 1.0)], [flat])] == [(0, 0)]
