@@ -74,7 +74,7 @@ class MqttSink:
         self._seq = node.handover.seqs[topics.camera]
         self._snapshots = Snapshots(extent.snapshot_interval_s)
         self._values = RateLimitedValues(node.outbox)
-        self._counts = Counts(self._publish_count, extent.labels)
+        self._counts = Counts(self._publish_count, extent.labels, starting=starting)
         self._events = CameraEvents(
             topics,
             node.outbox,

@@ -383,8 +383,9 @@ def sink(
 
 
 def open_sink(broker: Mosquitto, boot_id: str, *, version: str = "5", **options: Any) -> MqttSink:
-    """One that is open, with a meter of its own unless one is given."""
+    """The first of a run, open, with a meter of its own unless one is given."""
     options.setdefault("meter", Meter())
+    options.setdefault("starting", True)
     opened: MqttSink = sink(access(broker.broker, version=version), TOPICS, boot_id=boot_id, **options)
     opened.open()
     return opened

@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_a_broker_that_never_comes_holds_up_nobody(tmp_path: Path, boot_id: str)
 
 
 def test_what_could_not_be_sent_is_sent_by_the_next_start(tmp_path: Path, boot_id: str) -> None:
-    broker = Mosquitto(tmp_path / "broker")
+    broker, next_id = Mosquitto(tmp_path / "broker"), uuid4().hex
     spool = SpoolFile(tmp_path / "spool" / "spool.sqlite3")
     sink = open_sink(broker, boot_id, limit=50, spool=spool)
     for item in rig.results(400, 0.5):
@@ -100,14 +101,14 @@ def test_what_could_not_be_sent_is_sent_by_the_next_start(tmp_path: Path, boot_i
     broker.start()
     try:
         with Subscriber(broker.port) as subscriber:
-            following = open_sink(broker, "b" * 32, spool=spool)
+            following = open_sink(broker, next_id, spool=spool)
             following.send(rig.result(0))
             assert drained(following)
             following.close()
             found = contents(subscriber, TOPICS.detections)
     finally:
         broker.stop()
-    old, new = (boot_id, "b" * 32)
+    old, new = (boot_id, next_id)
     assert [(message["boot_id"], message["seq"]) for message in found] == [
         *((old, seq) for seq in range(200)),
         (new, 0),

@@ -11,6 +11,8 @@ from edged.contract.topics import slug
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+_UNKNOWN = -1
+
 
 class Counts:
     """The counts that are published. Thread-safe.
@@ -18,10 +20,19 @@ class Counts:
     Args:
         publish: told the label's slug and the count, or None where the topic must be cleared.
         labels: the only labels that are counted, known to be 0 at the start; empty: all that turn up.
+        starting: whether nobody has counted yet in this run; else what was told last holds until the first
+            update.
     """
 
-    def __init__(self, publish: Callable[[str, int | None], None], labels: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        publish: Callable[[str, int | None], None],
+        labels: Iterable[str] = (),
+        *,
+        starting: bool = True,
+    ) -> None:
         self._publish = publish
+        self._starting = starting
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
         self._names = {slug(label): label for label in labels}
@@ -35,7 +46,7 @@ class Counts:
         """Tell that none of the known labels is seen yet."""
         with self._lock:
             for key in self._names:
-                self._set(key, 0)
+                self._begin(key)
 
     def update(self, seen: Mapping[str, int]) -> bool:
         """Tell what has changed in the counts by label; whether a label is new."""
@@ -65,7 +76,7 @@ class Counts:
                 return False
             self._names[key] = self._possible.get(key) or key.replace("_", " ")
             self._adopted.add(key)
-            self._set(key, 0)
+            self._begin(key)
             return True
 
     def know(self, labels: Iterable[str]) -> None:
@@ -115,6 +126,12 @@ class Counts:
                 del self._counts[key], self._names[key]
                 self._adopted.discard(key)
                 self._publish(key, None)
+
+    def _begin(self, key: str) -> None:
+        if self._starting:
+            self._set(key, 0)
+        else:
+            self._counts.setdefault(key, _UNKNOWN)
 
     def _set(self, key: str, count: int) -> None:
         if self._counts.get(key) != count:

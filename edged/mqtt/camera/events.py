@@ -40,8 +40,8 @@ class CameraEvents:
         boot_id: identity of this run.
         extent: which zones and lines there are, and whether there will be objects over time at all.
         values: tells what is retained; None: at once.
-        starting: whether nobody has spoken for this camera yet in this run; else what the one before has told
-            to be occupied is, until a frame shows something else.
+        starting: whether nobody has spoken for this camera yet in this run; else what was told last of what
+            is there holds until the first frame.
     """
 
     def __init__(
@@ -168,10 +168,12 @@ class CameraEvents:
             elif kind != "zone" or rest[0] not in self._zones:
                 self._outbox.post(topic, b"")
             elif rest[1:2] == ["count"]:
-                if self._possible is None or rest[-1] in self._possible:
+                if self._possible is not None and rest[-1] not in self._possible:
+                    self._outbox.post(topic, b"")
+                elif self._starting:
                     self._set(topic, b"0")
                 else:
-                    self._outbox.post(topic, b"")
+                    self._zone_keys[rest[0]].add(rest[-1])
             elif rest[1:] == ["occupancy"] and self._starting:
                 self._set(topic, b"OFF")
 
