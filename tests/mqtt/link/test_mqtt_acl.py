@@ -63,6 +63,7 @@ def node_sink(broker: Mosquitto, boot_id: str, topics: Topics = TOPICS, **option
         discovery=True,
         snapshot_interval_s=0.01,
         control=Silent(),
+        starting=True,
         **options,
     )
     return sink
