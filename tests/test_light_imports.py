@@ -10,6 +10,18 @@ import pytest
 from daemon import environment
 
 
+def ran(script: str) -> subprocess.CompletedProcess[str]:
+    """What a Python of its own makes of it."""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def test_modules_only_define_when_they_are_imported() -> None:
     """No module of edged prints, starts a thread or a process, or opens anything by being imported."""
     script = """
@@ -21,15 +33,8 @@ for module in pkgutil.walk_packages(edged.__path__, "edged."):
         importlib.import_module(module.name)
 assert threading.active_count() == 1, threading.enumerate()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert (done.stdout, done.stderr) == ("", "")
+    done = ran(script)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 HEAVY = ("numpy", "cv2", "av", "pydantic", "paho", "structlog", "tornado", "amqtt", "ai_edge_litert")
@@ -43,15 +48,7 @@ def heavy_modules(*arguments: str) -> list[str]:
         "atexit.register(lambda: print('HEAVY', found(), file=sys.stderr))\n"
         f"from edged.cli import main\nsys.exit(main({list(arguments)!r}))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    found: list[str] = ast.literal_eval(done.stderr.rpartition("HEAVY ")[2])
+    found: list[str] = ast.literal_eval(ran(script).stderr.rpartition("HEAVY ")[2])
     return found
 
 
@@ -73,15 +70,8 @@ def test_a_daemon_that_neither_reads_nor_writes_video_does_without_ffmpeg() -> N
         "sinks.events",
     )
     imports = "; ".join(f"import edged.{part}" for part in parts)
-    done = subprocess.run(
-        [sys.executable, "-c", f"{imports}; import sys; print('av' in sys.modules)"],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout == "False\n"
+    done = ran(f"{imports}; import sys; print('av' in sys.modules)")
+    assert (done.returncode, done.stdout) == (0, "False\n")
 
 
 @pytest.mark.parametrize("arguments", [("env",), ("run",), ("check",), ("bench",), ("run", "--help")])
