@@ -74,7 +74,7 @@ def test_an_abort_ends_at_once_and_counts_what_it_has_cut_off(gate: Gate) -> Non
     rig = Rig(Source(0), detector(nothing, nothing), sink)
 
     async def abort(pipeline: Pipeline) -> None:
-        await until(lambda: rig.ledger.counts().captured > AT + 4)
+        await until(lambda: gate.reached.is_set() and rig.ledger.counts().captured > AT + 4)
         pipeline.abort()
         gate.open()
 
@@ -158,7 +158,7 @@ def test_a_sink_that_is_stuck_for_ever_is_left_behind_at_the_deadline(gate: Gate
     rig = Rig(Source(0), detector(), Sink(gate, name="bad"), good)
 
     async def stop(pipeline: Pipeline) -> None:
-        await until(lambda: rig.ledger.counts().captured > AT + 4)
+        await until(lambda: gate.reached.is_set() and rig.ledger.counts().captured > AT + 4)
         pipeline.stop()
         await until(lambda: not threads("capture", within_s=0))
         assert pipeline.running, "a slow sink gets its time"
