@@ -32,7 +32,7 @@ class DiskLane:
         self.overflow = "queue_full"
         """Why events are lost when there are too many."""
         self.recovered = 0
-        """Messages that an earlier start had left."""
+        """Messages that were found on the disk."""
         self.spilling: Sequence[Message] = ()
         """On their way to the disk."""
         self._count = 0
@@ -41,17 +41,22 @@ class DiskLane:
 
     # For the spool's thread.
 
-    def recover(self, count: int, first: int | None, last: int) -> None:
-        """``count`` messages of an earlier start are on disk, their orders from ``first`` to ``last``."""
+    def recover(self, count: int, first: int | None, last: int) -> bool:
+        """``count`` messages are on a disk that was found, their orders from ``first`` to ``last``.
+
+        An earlier start has left them, or this one before the disk failed. Whether they are taken on: not
+        while messages are in flight, whose numbers may be those of messages on the disk.
+        """
         with self._lanes.room:
+            if self._lanes.flight:
+                return False
             self.works = True
-            self.recovered = self._count = count
+            self.recovered += count
+            self._count = count
             self._next = first
             self._lanes.orders.skip_to(last + 1)
-            # Made before the disk was known: their numbers may be those of messages on it.
-            self._lanes.queue = deque(
-                replace(message, order=self._lanes.orders.take()) for message in self._lanes.queue
-            )
+            self._lanes.renumber()
+            return True
 
     def spill(self, older_than: float) -> Sequence[Message]:
         """Events made before the monotonic time ``older_than``, to be put on disk.
@@ -97,7 +102,7 @@ class DiskLane:
     def wanted(self, most: int) -> tuple[int, int] | None:
         """From which order to read from the disk, and how many, at most ``most``; None: nothing is wanted."""
         with self._lanes.room:
-            count = most - len(self._lanes.ready)
+            count = most - sum(message.spooled for message in self._lanes.ready)
             if not self._lanes.attached or self._lanes.closed or self._next is None or count <= 0:
                 return None
             return self._next, count

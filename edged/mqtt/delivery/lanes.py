@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edged.mqtt.delivery.latest import Values
@@ -46,6 +47,13 @@ class Lanes:
     def crowded(self) -> bool:
         """Whether the disk should help."""
         return len(self.queue) * 2 >= self.limit
+
+    def renumber(self) -> None:
+        """Give all that waits new numbers, in the order in which it was made."""
+        self.values.renumber(self.orders)
+        for lane in (self.ready, self.queue):
+            for _ in range(len(lane)):
+                lane.append(replace(lane.popleft(), order=self.orders.take()))
 
     def clear(self) -> None:
         """Nothing waits any more."""

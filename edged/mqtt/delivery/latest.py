@@ -77,6 +77,13 @@ class Values:
             if key not in self._waiting and (self._held is None or key != self._held.key)
         ]
 
+    def renumber(self, orders: Numbers) -> None:
+        """Give all that waits new numbers."""
+        for key, message in self._waiting.items():
+            self._waiting[key] = replace(message, order=orders.take())
+        if self._held is not None:
+            self._held = replace(self._held, order=orders.take())
+
     def clear(self) -> None:
         """Nothing waits any more."""
         self._waiting.clear()

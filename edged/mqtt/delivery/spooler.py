@@ -30,8 +30,8 @@ _PORTION = 100
 """Messages a pace: 1,000 a second are more than cameras make, and fewer than what makes a broker with slow
 subscribers throw messages away (mosquitto holds 1,000 for each)."""
 _TRIM_S = 30.0
-_FULL_S = 5.0
-"""How long to leave a full disk alone."""
+_REST_S = 5.0
+"""How long to leave a disk alone that is full or fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Spooler:
         self._thread: threading.Thread | None = None  # noqa: TID251  # the bridge made it
         self._stopping = False
         self._done: list[int] = []
-        self._full_until = 0.0
+        self._rest_until = 0.0
         self._trim_at = 0.0
         self._remove_at = 0.0
         self._load_at = 0.0
@@ -97,9 +97,8 @@ class Spooler:
 
     def open(self) -> None:
         """Find what an earlier start has left, and start to work."""
-        self._spool = self._open()
-        if self._spool is not None:
-            self._thread = bridge.start("mqtt-spool", self._run)
+        self._begin(proven=True)
+        self._thread = bridge.start("mqtt-spool", self._run)
 
     def close(self, timeout_s: float) -> None:
         """Put on disk what is left in memory, if the disk takes it within ``timeout_s`` seconds."""
@@ -110,43 +109,57 @@ class Spooler:
             if self._thread.is_alive():
                 log.error("mqtt_spool_stuck", path=str(self._path))
 
-    def _open(self) -> Spool | None:
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            stopping = self._stopping
+            if self._spool is not None:
+                self._work(self._spool, everything=stopping)
+            elif self._clock() >= self._rest_until and not stopping:
+                self._begin(proven=False)
+            if not stopping:
+                self._lane.due.wait(_PACE_S if self._lane.unloaded is not None else _LOOK_S)
+                self._lane.due.clear()
+        if self._spool is not None:
+            self._spool.close()
+
+    def _begin(self, *, proven: bool) -> None:
+        """Open the spool and take on what is in it, if it is ``proven`` or takes a write."""
+        spool = None
         try:
             spool = self._file.open()
+            if not proven:
+                spool.write(())
             count, first, last = spool.extent()
+            if self._lane.recover(count, first, last):
+                self._spool = spool
         except SpoolError as error:
             self._fail(error)
-            return None
-        self._lane.recover(count, first, last)
-        if count:
-            log.info("mqtt_spool_recovered", path=str(self._path), messages=count)
-        return spool
-
-    def _run(self) -> None:
-        spool = self._spool
-        while spool is not None:
-            stopping = self._stopping
-            try:
-                self._step(spool, everything=stopping)
-            except SpoolFullError as error:
-                self._full_until = self._clock() + _FULL_S
-                self._fail(error)
-            except SpoolDamagedError as error:
-                spool = self._replace(spool, error)
-            except SpoolError as error:
-                self._lane.forget(error.cause)
-                self._fail(error)
-                break
-            if stopping:
-                break
-            self._lane.due.wait(_PACE_S if self._lane.unloaded is not None else _LOOK_S)
-            self._lane.due.clear()
-        if spool is not None:
+        if self._spool is not None:
+            if count:
+                log.info("mqtt_spool_recovered", path=str(self._path), messages=count)
+            self._works()
+        elif spool is not None:
             spool.close()
+
+    def _work(self, spool: Spool, *, everything: bool) -> None:
+        try:
+            self._step(spool, everything=everything)
+        except SpoolFullError as error:
+            self._fail(error)
+        except SpoolError as error:
+            spool.close()
+            self._spool = None
+            self._done = []
+            self._lane.forget(error.cause)
+            if isinstance(error, SpoolDamagedError):
+                self._replace(error)
+            else:
+                self._fail(error)
 
     def _step(self, spool: Spool, *, everything: bool) -> None:
         now = self._clock()
-        if now >= self._full_until or everything:
+        if now >= self._rest_until or everything:
             self._write(spool, math.inf if everything else now - PATIENCE_S)
             if now >= self._remove_at or everything:
                 self._remove_at = now + PATIENCE_S
@@ -173,9 +186,7 @@ class Spooler:
             raise
         self._lane.spilled()
         self._stored(batch)
-        if self.problem:
-            log.info("mqtt_spool_works_again", path=str(self._path))
-            self.problem = ""
+        self._works()
 
     def _remove(self, spool: Spool) -> None:
         self._done.extend(self._lane.finished())
@@ -194,20 +205,22 @@ class Spooler:
             log.warning("mqtt_spool_trimmed", path=str(self._path), cause=cause, messages=count)
             self._lane.trimmed(start, cause, count, following)
 
-    def _replace(self, spool: Spool, error: SpoolError) -> Spool | None:
+    def _replace(self, error: SpoolDamagedError) -> None:
         """The file is damaged: set it aside and begin a new one."""
-        spool.close()
-        self._lane.forget(error.cause)
-        self._done = []
         try:
             set_aside(self._path, str(error))
-            return self._file.open()
+            self._spool = self._file.open()
         except SpoolError as another:
             self._fail(another)
-            return None
+
+    def _works(self) -> None:
+        if self.problem:
+            log.info("mqtt_spool_works_again", path=str(self._path))
+        self.problem = ""
 
     def _fail(self, error: SpoolError) -> None:
-        """Tell that there is no spool for now, once."""
+        """Tell that there is no spool for now, once, and leave the disk alone for a while."""
+        self._rest_until = self._clock() + _REST_S
         text = (
             f"the spool {str(self._path)!r} cannot be used: {error}; what does not fit into memory is dropped"
         )

@@ -126,7 +126,7 @@ def test_a_full_disk_is_told_and_detection_goes_on(tiny_disk: Path) -> None:
 
 
 def test_room_on_the_disk_is_used_again(tiny_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edged.mqtt.delivery.spooler._FULL_S", 0.2)
+    monkeypatch.setattr("edged.mqtt.delivery.spooler._REST_S", 0.2)
     ballast = tiny_disk / "ballast"
     ballast.write_bytes(b"x" * 900_000)
     box = outbox(limit=200)

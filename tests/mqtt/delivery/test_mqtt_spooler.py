@@ -270,28 +270,75 @@ def test_what_is_too_much_goes_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["write", "read"])
-def test_a_disk_that_fails_is_told_and_left_for_good(
+def test_a_disk_that_fails_is_told_and_used_again_once_it_takes_something(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
 ) -> None:
-    """What is in memory goes on; what was only on the disk is counted; the file is let go."""
-    assert "mqtt-spool" in {thread.name for thread in threading.enumerate()}
+    """What is in memory goes on; what was only on the disk is counted, and comes when the disk is back."""
     bench.put(3)
     bench.turn(2.0)
-    Called(monkeypatch, when).error = SpoolError("disk I/O error")
+    calls = Called(monkeypatch, when)
+    calls.error = SpoolError("disk I/O error")
     bench.put(2)
     with capture_logs() as logs:
         bench.now += 2.0
         bench.box.attach()
         bench.box.disk.due.set()
         assert rig.until(lambda: "disk I/O error" in bench.spooler.problem)
-        assert rig.until(lambda: all(thread.name != "mqtt-spool" for thread in threading.enumerate()))
-    assert [entry["event"] for entry in logs] == ["mqtt_spool_fails"]
-    monkeypatch.undo()
-    Spool(tmp_path / "spool.sqlite3", max_bytes=1, max_age_s=1.0).close()
-    lost = bench.box.delivery().dropped
-    assert lost == ({"spool_failed": 3} if when == "write" else {"spool_failed": 5})
-    bench.put(1)
-    assert bench.send() == 6 - lost["spool_failed"]
+        lost = bench.box.delivery().dropped
+        assert lost == ({"spool_failed": 3} if when == "write" else {"spool_failed": 5})
+        assert bench.send() == 5 - lost["spool_failed"]
+        # The file is let go, and left alone for a while.
+        Spool(tmp_path / "spool.sqlite3", max_bytes=1, max_age_s=1.0).close()
+        bench.turn(4.9)
+        assert bench.box.delivery().recovered == 0
+        if when == "write":
+            bench.turn(0.2)
+            bench.turn()
+            assert bench.box.delivery().recovered == 0, "it would be read again and again"
+            bench.turn(4.9)
+        monkeypatch.undo()
+        bench.turn(0.2)
+        assert rig.until(lambda: not bench.spooler.problem)
+        bench.turn(0.1)
+        assert bench.send() == lost["spool_failed"]
+    assert [entry["event"] for entry in logs] == [
+        "mqtt_spool_fails",
+        "mqtt_spool_recovered",
+        "mqtt_spool_works_again",
+    ]
+    assert bench.box.delivery().closes
+
+
+def test_a_folder_that_comes_late_is_used_then(tmp_path: Path) -> None:
+    """What was made meanwhile has new numbers, and goes behind what an earlier start has left."""
+    folder = tmp_path / "disk"
+    before = Bench(folder / "spool.sqlite3")
+    before.put(3)
+    before.spooler.close(5)
+    folder.rename(tmp_path / "unplugged")
+    folder.write_text("not a folder")
+    bench = Bench(folder / "spool.sqlite3")
+    assert "the folder cannot be made" in bench.spooler.problem
+    bench.box.put("t", b"new")
+    bench.box.attach()
+    flying = bench.box.take()
+    assert flying is not None
+    bench.box.put("t", b"newer")
+    folder.unlink()
+    (tmp_path / "unplugged").rename(folder)
+    bench.turn(5.0)
+    bench.turn()
+    assert bench.box.delivery().recovered == 0, "the number in flight may be that of a message on the disk"
+    bench.box.settle(flying)
+    assert rig.until(lambda: bench.box.delivery().recovered == 3)
+    bench.turn(0.1)
+    sent = []
+    while (message := bench.box.take()) is not None:
+        bench.box.settle(message)
+        sent.append(message.payload)
+    assert sent == [b"x" * 10] * 3 + [b"newer"]
+    assert bench.box.delivery().closes
+    bench.spooler.close(5)
 
 
 def test_a_damaged_file_is_exchanged_and_used_at_once(
