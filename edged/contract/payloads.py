@@ -128,7 +128,9 @@ class Messages(TypedDict):
     """
 
     made: Natural
-    recovered: Annotated[int, Field(ge=0, description="found in the spool at the start")]
+    recovered: Annotated[
+        int, Field(ge=0, description="found in the spool at the start, or when its disk came back")
+    ]
     acknowledged: Annotated[int, Field(ge=0, description="QoS 1: by the broker; QoS 0: written to it")]
     spooled: Annotated[int, Field(ge=0, description="on disk now")]
     queued: Annotated[int, Field(ge=0, description="in memory, not yet sent")]

@@ -187,6 +187,28 @@ def test_numbers_go_on_behind_what_an_earlier_start_has_left() -> None:
     assert (box.disk.unloaded, box.disk.count) == (3, 7)
 
 
+def test_values_that_wait_get_numbers_of_their_own_when_a_disk_is_found() -> None:
+    box = outbox()
+    box.attach()
+    box.post("a", b"value")
+    assert box.disk.recover(1, 1, 1)
+    box.disk.load(1, stored(1), None)
+    assert [take(box).order for _ in range(2)] == [2, 1]
+
+
+def test_a_disk_that_is_found_late_is_read_however_much_was_sent_in_vain() -> None:
+    box = outbox(limit=20)
+    box.attach()
+    put(box, *range(8))
+    for _ in range(8):
+        take(box)
+    box.detach()
+    assert box.disk.recover(3, 1, 3)
+    box.attach()
+    assert box.take() is None, "older ones are on the disk"
+    assert box.disk.wanted(8) == (1, 8)
+
+
 @pytest.mark.parametrize(
     ("limit", "older_than", "spilt"),
     [(20, 1000.0, 0), (20, 1000.5, 3), (7, 0.0, 0), (6, 0.0, 3)],
