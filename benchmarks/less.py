@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import av
 import psutil
+from several_cameras import stream
 
 from edged.daemon import memory
 
@@ -250,7 +251,7 @@ def measure(clip: Path, model: Path, motion: str, seconds: float, tree: Path) ->
     """Run the daemon of a checkout on the stream for some time."""
     with (
         tempfile.TemporaryDirectory() as name,
-        stream(clip) as url,
+        stream(clip) as (url, _),
         daemon(url, model, motion, name, tree) as process,
     ):
         usage = psutil.Process(process.pid)
@@ -359,35 +360,6 @@ class Camera:
         self.ended.set()
         time.sleep(2)  # whoever is lost now would be looked for again
         connection.close()
-
-
-@contextmanager
-def stream(clip: Path) -> Iterator[str]:
-    """The clip for ever, at its own pace, to whoever connects first."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/quiet.ts"
-    command = [
-        "ffmpeg",
-        "-nostdin",
-        "-v",
-        "error",
-        "-re",
-        "-stream_loop",
-        "-1",
-        "-i",
-        str(clip),
-        "-c",
-        "copy",
-    ]
-    server = subprocess.Popen([*command, "-f", "mpegts", "-listen", "1", url], stderr=subprocess.DEVNULL)
-    try:
-        time.sleep(0.5)
-        yield url
-    finally:
-        server.kill()
-        server.wait()
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import pkgutil, sys, threading, importlib, warnings
 warnings.simplefilter("ignore")
 import edged
 for module in pkgutil.walk_packages(edged.__path__, "edged."):
-    if not module.name.endswith("__main__") and not module.name.startswith("edged.models"):
+    if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 assert threading.active_count() == 1, threading.enumerate()
 """
