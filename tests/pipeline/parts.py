@@ -284,10 +284,14 @@ class Rig:
 
     @property
     def rests(self) -> bool:
-        """Whether nothing is on its way but the frame of a file that waits for the end of a pause."""
+        """Whether nothing is on its way but the frame of a file that waits for the end of a pause.
+
+        Of a file this is so for good only if that frame came after the pause began: see :class:`Gate`.
+        """
         counts = self.ledger.counts()
         waiting = 0 if self.source.live else 1
-        return counts.in_flight == waiting and len(self.sinks[0].results) == counts.inferred
+        taken = len(self.sinks[0].results) + self.outlets[0].lost.total()
+        return counts.in_flight == waiting and taken == counts.inferred
 
     def go(self, meanwhile: Callable[[Pipeline], Any] | None = None) -> FrameCounts:
         """Run in an event loop of its own; the closed account of the frames."""
@@ -306,13 +310,21 @@ class Rig:
         return counts
 
 
-def threads(names: str | tuple[str, ...] = NAMES, *, within_s: float = 5.0) -> list[str]:
+def threads(names: str | tuple[str, ...] = NAMES, *, within_s: float = 20.0) -> list[str]:
     """Names of the pipeline's threads, those that begin so, that do not end."""
     deadline = time.monotonic() + within_s
     left = [thread for thread in threading.enumerate() if thread.name.startswith(names)]
     for thread in left:
         thread.join(max(0.0, deadline - time.monotonic()))
     return [thread.name for thread in left if thread.is_alive()]
+
+
+def wait_until(true: Callable[[], object], *, limit_s: float = 20.0) -> None:
+    """As :func:`until`, for hooks: they are called in threads of the pipeline."""
+    deadline = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < deadline, "it never became true"
+        time.sleep(0.001)
 
 
 async def until(true: Callable[[], object], *, limit_s: float = 20.0) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from parts import Gate, Rig, Sink, Source, detector, threads, until
+from parts import Gate, Rig, Sink, Source, detector, threads, until, wait_until
 
 from edged.errors import DeviceError, EdgedError
 from edged.pipeline import Outlet
@@ -23,13 +23,14 @@ def nap(_: int) -> None:
 
 
 def test_another_detector_takes_over_between_two_frames() -> None:
-    sink = Sink()
+    sink, rest = Sink(), Gate(100)
     old, new = detector(nap, nap, name="old"), detector(nap, name="new")
-    rig = Rig(Source(120), old, sink)
+    rig = Rig(Source(120, before=rest), old, sink)
 
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(sink.results) >= 20)
         await pipeline.exchange(detector=new, max_age_s=1.0)
+        rest.open()
 
     counts = rig.go(exchange)
     assert (counts.inferred, counts.dropped) == (120, {})
@@ -41,14 +42,20 @@ def test_another_detector_takes_over_between_two_frames() -> None:
 
 
 def test_many_exchanges_lose_nothing() -> None:
-    sink = Sink()
-    rig = Rig(Source(300), detector(name="0"), sink)
+    """Each in the midst of twenty frames; those after them come once it is done."""
+    sink, done = Sink(), [0]
+    rig = Rig(
+        Source(300, before=lambda number: wait_until(lambda: number < 20 * len(done) or number == 300)),
+        detector(name="0"),
+        sink,
+    )
 
     async def exchange(pipeline: Pipeline) -> None:
         for number in range(1, 15):
-            await until(partial(reached, 15 * number))
+            await until(partial(reached, 20 * number - 5))
             new = detector(*[nap] * (number % 3 + 1), name=str(number))
             await pipeline.exchange(detector=new, max_age_s=1.0)
+            done.append(number)
 
     def reached(count: int) -> bool:
         return len(sink.results) >= count
@@ -63,14 +70,15 @@ def test_many_exchanges_lose_nothing() -> None:
 
 
 def test_a_sink_that_goes_gets_all_results_before_the_boundary_and_one_that_comes_all_after() -> None:
-    stays, goes, comes = Sink(name="stays"), Sink(nap, name="goes"), Sink(name="comes")
-    rig = Rig(Source(100), detector(nap), stays, goes)
+    stays, goes, comes, rest = Sink(name="stays"), Sink(nap, name="goes"), Sink(name="comes"), Gate(80)
+    rig = Rig(Source(100, before=rest), detector(nap), stays, goes)
 
     async def exchange(pipeline: Pipeline) -> None:
         await until(lambda: len(stays.results) >= 20)
         new = Outlet(comes)
         await pipeline.exchange(detector=detector(nap), max_age_s=1.0, outlets=[pipeline.outlets[0], new])
         assert rig.outlets[1].sent == len(goes.ids), "it may be closed now"
+        rest.open()
 
     asyncio.run(rig.run(exchange))
     assert rig.ledger.counts().inferred == 100
@@ -82,31 +90,35 @@ def test_a_sink_that_goes_gets_all_results_before_the_boundary_and_one_that_come
 
 
 def test_a_sink_that_stays_holds_up_a_file_and_no_camera_that_comes_after_it() -> None:
-    over = threading.Event()
+    asked, over = threading.Event(), threading.Event()
 
     def wait(_: int) -> None:
-        if len(slow.results) < 10:
-            time.sleep(0.05)
-        else:
-            over.wait(20)
+        assert len(slow.results) != 5 or asked.wait(20)
+        assert len(slow.results) != 10 or over.wait(20)
 
     slow = Sink(wait)
-    camera = Source(100, live=True, fps=200)
+    camera = Source(100, live=True, before=lambda _: wait_until(lambda: not rig.ledger.counts().in_flight))
     rig = Rig(Source(10), detector(), slow)
 
     async def exchange(pipeline: Pipeline) -> None:
-        await until(lambda: len(slow.results) >= 5)
+        # Five are taken, one is in its hand and two wait: there is no room for the ninth.
+        await until(lambda: rig.ledger.counts().inferred == 9)
+        change = asyncio.create_task(
+            pipeline.exchange(detector=detector(), max_age_s=1.0, intake=rig.intake(camera))
+        )
+        await asyncio.sleep(0)
         assert rig.outlets[0].lost == {}, "of the file"
-        await pipeline.exchange(detector=detector(), max_age_s=1.0, intake=rig.intake(camera))
-        await until(lambda: len(camera.given) == 100)
+        asked.set()
+        await change
+        # One is in the sink's hand and two wait, at the most.
+        await until(lambda: rig.outlets[0].lost["superseded"] >= 97)
         over.set()
 
     asyncio.run(rig.run(exchange))
     lost = rig.outlets[0].lost["superseded"]
-    inferred = rig.ledger.counts().inferred
-    assert inferred > 20, "though the sink took one of the camera's until it was over"
-    assert 10 <= rig.outlets[0].sent <= 15
-    assert rig.outlets[0].sent + lost == inferred
+    assert rig.ledger.counts().inferred == 110, "though the sink took one of the camera's until it was over"
+    assert 10 <= rig.outlets[0].sent <= 13
+    assert rig.outlets[0].sent + lost == 110
 
 
 def test_another_source_begins_where_the_old_one_is_cut_off_and_the_account_goes_over_both() -> None:
@@ -146,12 +158,15 @@ def test_a_live_source_can_follow_a_file() -> None:
 
 
 def test_an_exchange_while_the_source_ends_still_comes_about() -> None:
-    sink = Sink()
-    rig = Rig(Source(10), detector(lambda _: time.sleep(0.05), name="old"), sink)
+    sink, last = Sink(), Gate(9)
+    rig = Rig(Source(10), detector(last, name="old"), sink)
 
     async def exchange(pipeline: Pipeline) -> None:
-        await until(lambda: len(rig.source.given) == 10)
-        await pipeline.exchange(detector=detector(name="new"), max_age_s=1.0)
+        await until(lambda: not threads("capture", within_s=0) and last.reached.is_set())
+        change = asyncio.create_task(pipeline.exchange(detector=detector(name="new"), max_age_s=1.0))
+        await asyncio.sleep(0)
+        last.open()
+        await change
 
     counts = rig.go(exchange)
     assert (counts.inferred, counts.dropped) == (10, {})
@@ -166,19 +181,20 @@ def test_an_exchange_does_not_wait_for_a_frame_that_never_comes() -> None:
         await until(lambda: len(sink.results) == 1)
         started = time.monotonic()
         await pipeline.exchange(detector=detector(name="new"), max_age_s=1.0)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
         pipeline.stop()
 
     assert rig.go(exchange).inferred == 1
 
 
 def test_an_exchange_while_paused_keeps_what_waits() -> None:
-    sink = Sink(nap)
-    rig = Rig(Source(40), detector(name="old"), sink)
+    sink, next_one = Sink(nap), Gate(5)
+    rig = Rig(Source(40, before=next_one), detector(name="old"), sink)
 
     async def exchange(pipeline: Pipeline) -> None:
-        await until(lambda: len(sink.results) >= 5)
+        await until(next_one.reached.is_set)
         pipeline.intake.pause()
+        next_one.open()
         await until(lambda: rig.rests)
         before = len(sink.results)
         await pipeline.exchange(detector=detector(name="new"), max_age_s=1.0)
@@ -295,7 +311,11 @@ def test_a_sink_that_never_gives_its_thread_back_does_not_stop_what_comes_after_
     monkeypatch.setattr("edged.pipeline.threads._LET_GO_S", 0.3)
     hang = Gate(5)
     stays, hangs, comes = Sink(name="stays"), Sink(hang, name="one"), Sink(name="one")
-    rig = Rig(Source(0, live=True, fps=20), detector(), stays, hangs)
+
+    def come(number: int) -> None:
+        wait_until(lambda: number > 5 or len(hangs.results) == number)
+
+    rig = Rig(Source(0, live=True, fps=20, before=come), detector(), stays, hangs)
 
     async def exchange(pipeline: Pipeline) -> None:
         await until(hang.reached.is_set)
