@@ -110,7 +110,7 @@ def test_a_disk_that_stands_still_holds_no_camera_up(tmp_path: Path) -> None:
     copier = Copier(writer)
     began = time.monotonic()
     feed(copier, clips[0])
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert "does not keep up" in copier.problem
     assert copier.copied + copier.dropped == 200
     assert copier.copied in {150, 151}
@@ -118,7 +118,7 @@ def test_a_disk_that_stands_still_holds_no_camera_up(tmp_path: Path) -> None:
     recorded = copier.copied
     until(writer._queue.empty)  # noqa: SLF001  # nothing else tells
     feed(copier, clips[1])
-    assert writer.close(10)
+    assert writer.close(60)
     assert copier.problem == ""
     first, last = (numbers(path) for path in segments(tmp_path / "out"))
     assert first == list(range(recorded)), "no picture is missing before the gap"

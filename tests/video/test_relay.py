@@ -65,7 +65,7 @@ def feed(relay: Relay, *clips: Path, each: Callable[[int], object] = lambda _: N
 
 def taken(receiver: Receiver) -> bytes | None:
     """What waits, at once; None: nothing comes any more."""
-    return asyncio.run(asyncio.wait_for(receiver.next(), 1.0))
+    return asyncio.run(asyncio.wait_for(receiver.next(), 20.0))
 
 
 def wanted(tap: Tap) -> bool:

@@ -113,7 +113,7 @@ def sink(
     body: str = "json",
     kinds: tuple[str, ...] = ("start", "update", "end"),
     boot_id: str = "0" * 32,
-    stop_timeout_s: float = 4.0,
+    stop_timeout_s: float = 60.0,
     ledger: EventLedger | None = None,
 ) -> WebhookSink:
     made = WebhookSink(
