@@ -43,6 +43,8 @@ TOPICS = Topics("edged", "lab1", "front")
 _MEMORY = Path("/dev/shm")  # noqa: S108  # nobody but this run gets at folders of tempfile
 QUICK_DISK = _MEMORY if os.access(_MEMORY, os.W_OK) else None
 """For tests that sync files thousands of times, in every order of steps; None stands for the usual place."""
+PATIENCE_S = 60.0
+"""What anything may take on a busy machine; where it is to be quick, a test measures that."""
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 
@@ -53,7 +55,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(condition: Callable[[], object], timeout: float = 10.0) -> bool:
+def until(condition: Callable[[], object], timeout: float = PATIENCE_S) -> bool:
     """Wait for a condition; whether it came true."""
     end = time.monotonic() + timeout
     while not condition():
@@ -113,7 +115,7 @@ class Mosquitto:
         """End it by a signal."""
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
     def freeze(self) -> None:
@@ -188,7 +190,7 @@ class Subscriber:
         """Payloads of one topic, in order."""
         return [message.payload for message in list(self.received) if message.topic == topic]
 
-    def wait_for(self, topic: str, payload: bytes | None = None, timeout: float = 10.0) -> bytes:
+    def wait_for(self, topic: str, payload: bytes | None = None, timeout: float = PATIENCE_S) -> bytes:
         """The first payload on a topic, or that very payload."""
 
         def found() -> list[bytes]:
@@ -200,7 +202,7 @@ class Subscriber:
     def catch_up(self) -> None:
         """Wait for a message of our own, and with it for all that the broker has had before."""
         mark = uuid4().hex.encode()
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + PATIENCE_S
         while not until(lambda: mark in self._marks, 0.05):
             assert time.monotonic() < limit, "mosquitto_sub gets nothing"
             publish(self._port, self._probe, mark, *self._options)
@@ -326,7 +328,7 @@ def publish(port: int, topic: str, payload: bytes = b"", *options: str) -> None:
     """Send one message with mosquitto_pub."""
     body = "-s" if payload else "-n"
     command = ["mosquitto_pub", "-p", str(port), "-q", "1", "-t", topic, body, *options]
-    subprocess.run(command, input=payload, check=True, timeout=10)
+    subprocess.run(command, input=payload, check=True, timeout=PATIENCE_S)
 
 
 def access(
@@ -450,7 +452,7 @@ def report(meter: Meter | None = None, **host: float) -> Report:
     return Report(10.0, 29.97, stages, counts, 2, {"mqtt": {"sent": 8}}, host)
 
 
-def drained(sink: MqttSink, timeout: float = 10.0) -> bool:
+def drained(sink: MqttSink, timeout: float = PATIENCE_S) -> bool:
     """Wait until nothing of it waits; whether that came true."""
 
     def quiet() -> bool:

@@ -133,11 +133,12 @@ def test_an_answer_that_names_no_version_stands_in_the_state_only(
 
 
 def test_nobody_who_answers_holds_up_nothing(mosquitto: Mosquitto, boot_id: str) -> None:
-    sink = open_sink(mosquitto, boot_id, update_url=f"http://127.0.0.1:{free_port()}/")
+    url = f"http://127.0.0.1:{free_port()}/"
+    sink = open_sink(mosquitto, boot_id, update_url=url, stop_timeout_s=60.0)
     sink.state(rig.state())
     began = time.monotonic()
     sink.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert rig.until(lambda: "newer" not in {thread.name for thread in threading.enumerate()})
 
 

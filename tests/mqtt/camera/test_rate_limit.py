@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 from typing import TYPE_CHECKING
 
@@ -141,7 +140,7 @@ def test_of_events_in_a_crowd_a_recorder_need_not_take_all(
         sink = open_sink(mosquitto, boot_id, zones=("porch",), lines=("gate",), tracks=True)
         told = play(sink)
         sink.close()
-        events = [json.loads(payload) for payload in subscriber.on(TOPICS.events)]
+        events = rig.contents(subscriber, TOPICS.events)
     assert [f"{event['type']} {event['event_id']}" for event in events] == told
     calm = [event.get("calm", True) for event in events if event["type"] == "start" or event["changes"]]
     assert calm[0]
@@ -158,6 +157,7 @@ def test_anything_and_last_seen_are_told(
         play(sink)
         assert rig.until(lambda: subscriber.on(TOPICS.occupancy)[1:] == [b"ON", b"OFF"])
         sink.close()
+        subscriber.catch_up()
     assert subscriber.on(TOPICS.occupancy) == [b"OFF", b"ON", b"OFF"], "nothing is seen at the start"
     seen = subscriber.on(TOPICS.last_seen("person"))
     # It came with the first frames and was there for nine seconds.

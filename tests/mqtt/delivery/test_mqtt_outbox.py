@@ -107,7 +107,7 @@ def test_a_source_that_can_wait_does_so_while_the_broker_is_slow() -> None:
     assert blocked.is_alive()
     message = box.take()
     assert message is not None
-    blocked.join(2)
+    blocked.join(30)
     assert not blocked.is_alive()
     assert not box.waiting
     assert box.delivery().dropped == {}
@@ -120,7 +120,7 @@ def test_a_source_that_waits_is_set_free_at_the_end() -> None:
     blocked.start()
     assert rig.until(lambda: box.waiting)
     box.close()
-    blocked.join(2)
+    blocked.join(30)
     assert not blocked.is_alive()
     box.abandon()
     assert box.delivery().dropped == {"shutdown": 2}
@@ -218,9 +218,9 @@ def test_the_thread_of_the_spool_is_woken_when_there_is_work(step: str) -> None:
     elif step == "wait":
         blocked = threading.Thread(target=box.put, args=("t", b"4"), kwargs={"waits": True})
         blocked.start()
-        assert box.disk.due.wait(5)
+        assert box.disk.due.wait(30)
         box.close()
-        blocked.join(5)
+        blocked.join(30)
     else:
         getattr(box, step)()
     assert box.disk.due.is_set()
@@ -266,7 +266,7 @@ def test_a_file_does_not_wait_for_ever_for_a_broker_that_has_gone() -> None:
     blocked.join(0.05)
     assert blocked.is_alive()
     clock.now += 0.2
-    blocked.join(5)
+    blocked.join(30)
     assert not blocked.is_alive()
     assert box.delivery().dropped == {"queue_full": 1}
     box.detach()
@@ -283,7 +283,7 @@ def test_a_file_does_not_wait_for_ever_for_a_broker_that_was_never_there() -> No
     clock.now += 11
     ended = threading.Thread(target=box.put, args=("t", b"1"), kwargs={"waits": True}, daemon=True)
     ended.start()
-    ended.join(5)
+    ended.join(30)
     assert not ended.is_alive()
     assert box.delivery().dropped == {"queue_full": 1}
 
@@ -300,7 +300,7 @@ def test_each_loss_of_a_broker_that_was_there_gives_a_grace_of_its_own() -> None
         blocked.join(0.05)
         assert blocked.is_alive()
         clock.now += 100
-        blocked.join(5)
+        blocked.join(30)
         assert not blocked.is_alive()
 
 
@@ -418,6 +418,6 @@ def test_a_file_waits_for_a_disk_that_works_however_long_the_broker_is_gone() ->
     assert rig.until(lambda: box.waiting)
     box.disk.spill(float("inf"))
     box.disk.spilled()
-    blocked.join(5)
+    blocked.join(30)
     assert not blocked.is_alive()
     assert box.delivery().dropped == {}

@@ -173,7 +173,7 @@ def test_what_is_made_before_the_spool_is_read_overwrites_nothing_in_it(tmp_path
         spooler = Spooler(box.disk, SpoolFile(path))
         spooler.open()
         assert rig.until(lambda box=box: box.delivery().queued == 0)  # type: ignore[misc]
-        spooler.close(5)
+        spooler.close(60)
         account = box.delivery()
         assert account.closes
     assert (account.recovered, account.spooled) == (5, 8)
@@ -208,7 +208,7 @@ def test_what_waited_on_the_disk_leaves_in_order_and_the_disk_is_empty_then(path
 
     assert rig.until(drained)
     assert sent == list(range(250))
-    spooler.close(5)
+    spooler.close(60)
     assert box.delivery().closes
     with contextlib.closing(open_spool(path)) as spool:
         assert spool.extent() == (0, None, 0)
@@ -219,7 +219,7 @@ def test_what_is_in_memory_at_the_end_goes_to_the_disk(path: Path) -> None:
     spooler = Spooler(box.disk, SpoolFile(path))
     spooler.open()
     put(box, 5)
-    spooler.close(5)
+    spooler.close(60)
     with contextlib.closing(open_spool(path)) as spool:
         assert spool.extent()[0] == 5
 

@@ -61,6 +61,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
             subscriber.wait_for(TOPICS.timings)
             assert rig.until(lambda: "undervoltage" in config(subscriber)["components"])
             assert rig.until(partial(idle, sink))
+            subscriber.catch_up()
             newest = {message.topic: message.payload for message in list(subscriber.received)}
             events = subscriber.on(TOPICS.events)
         sink.close()

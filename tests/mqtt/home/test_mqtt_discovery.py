@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,7 @@ from structlog.testing import capture_logs
 
 from edged.contract.topics import Topics
 from edged.metrics import Meter
+from edged.mqtt.home.birth import Birth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +82,7 @@ def test_new_labels_are_announced_when_they_turn_up(mosquitto: Mosquitto, boot_i
         sink.send(rig.result(1, PERSON))
         sink.state(rig.state(lifecycle="paused"))
         sink.close()
+        subscriber.catch_up()
     assert len(subscriber.on(CONFIG)) == count, "nothing new, nothing said"
 
 
@@ -235,7 +239,16 @@ def test_a_model_that_is_exchanged_takes_its_labels_with_it(mosquitto: Mosquitto
 def test_home_assistant_gets_everything_again_when_it_starts(
     mosquitto: Mosquitto, boot_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.mqtt.home.birth._BIRTH_S", 0.6)
+    heard, over, hear = list[bytes](), threading.Event(), Birth._hear  # noqa: SLF001  # nothing else tells
+
+    def note(birth: Birth, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as the real one
+        hear(birth, topic, payload, retained)
+        heard.append(payload)
+
+    monkeypatch.setattr(Birth, "_hear", note)
+    # It waits half a second or more, so that several births are answered once.
+    waits = SimpleNamespace(uniform=lambda least, _: 0.0 if over.wait(60) else least)
+    monkeypatch.setattr("edged.mqtt.home.birth.random", waits)
     sink = open_sink(mosquitto, boot_id)
     sink.state(rig.state())
     with Subscriber(mosquitto.port) as subscriber:
@@ -244,9 +257,12 @@ def test_home_assistant_gets_everything_again_when_it_starts(
         before = len(subscriber.on(CONFIG))
         for _ in range(3):
             publish(mosquitto.port, "homeassistant/status", b"online")
+        assert rig.until(lambda: len(heard) == 3)
+        over.set()
         assert rig.until(lambda: len(subscriber.on(CONFIG)) == before + 1)
         subscriber.wait_for(TOPICS.state)
         sink.close()
+        subscriber.catch_up()
         assert len(subscriber.on(CONFIG)) == before + 1
 
 

@@ -157,7 +157,7 @@ def test_a_refusal_says_who_was_refused_and_what_to_check(
 ) -> None:
     target = dataclasses.replace(as_user(guarded, username, password), version=version)
     with pytest.raises(SinkError) as caught:
-        check(target, timeout_s=5)
+        check(target, timeout_s=30)
     assert who in str(caught.value)
     assert "EDGED_MQTT_PASSWORD_FILE" in str(caught.value)
     assert SECRET not in str(caught.value)
@@ -191,7 +191,7 @@ def test_a_daemon_comes_in_when_the_password_is_mended(
         subprocess.run(["mosquitto_passwd", "-b", str(file), "ann", SECRET], check=True)
         guarded.stop()
         guarded.start()
-        assert rig.until(lambda: any(entry["event"] == "mqtt_connected" for entry in logs), 15)
+        assert rig.until(lambda: any(entry["event"] == "mqtt_connected" for entry in logs))
         sink.close()
 
 
@@ -204,7 +204,7 @@ def test_tls_with_a_ca_and_a_client_certificate(certificates: Path, tmp_path: Pa
             cert=certificates / "client.pem",
             key=certificates / "client.key",
         )
-        assert "over TLS" in check(target, timeout_s=5)
+        assert "over TLS" in check(target, timeout_s=30)
         sink = rig.sink(target, TOPICS, meter=Meter(), boot_id=boot_id)
         sink.open()
         files = {"cafile": "ca.pem", "cert": "client.pem", "key": "client.key"}
@@ -223,18 +223,18 @@ def test_tls_with_a_ca_and_a_client_certificate(certificates: Path, tmp_path: Pa
 def test_tls_failures_are_told_apart(certificates: Path, tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "tls", listener=tls_listener(certificates, client=True)) as broker:
         with pytest.raises(SinkError, match=r"not trusted: .*EDGED_MQTT_CA"):
-            check(tls_access(broker, ca=certificates / "other.pem"), timeout_s=5)
+            check(tls_access(broker, ca=certificates / "other.pem"), timeout_s=30)
         with pytest.raises(SinkError, match=r"not trusted: .*mismatch.*[^A]Write a name in EDGED_MQTT_URL"):
-            check(tls_access(broker, "127.0.0.1", ca=certificates / "ca.pem"), timeout_s=5)
+            check(tls_access(broker, "127.0.0.1", ca=certificates / "ca.pem"), timeout_s=30)
         with pytest.raises(SinkError, match=r"_CERT"):
-            check(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=5)
+            check(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=30)
         with pytest.raises(SinkError, match="write mqtts://"):
-            check(rig.access(broker.broker), timeout_s=5)
+            check(rig.access(broker.broker), timeout_s=30)
     with (
         Mosquitto(tmp_path / "plain") as broker,
         pytest.raises(SinkError, match=r"[cC]heck that th(e|is) port speaks TLS"),
     ):
-        check(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=5)
+        check(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=30)
 
 
 @pytest.mark.parametrize(
@@ -277,12 +277,12 @@ def test_a_certificate_of_another_time_is_told(
         Mosquitto(tmp_path / "tls", listener=listener) as broker,
         pytest.raises(SinkError, match=hint) as told,
     ):
-        check(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=5)
+        check(tls_access(broker, ca=certificates / "ca.pem"), timeout_s=30)
     assert "EDGED_MQTT_CA" not in str(told.value)
 
 
 def test_a_broker_that_is_not_there_is_told_apart() -> None:
-    def failure(url: str, timeout: float = 1.0) -> str:
+    def failure(url: str, timeout: float = 30.0) -> str:
         with pytest.raises(SinkError) as caught:
             check(rig.access(parse_url(url)), timeout_s=timeout)
         return str(caught.value)
@@ -292,7 +292,7 @@ def test_a_broker_that_is_not_there_is_told_apart() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        assert "does not answer in time" in failure(f"mqtt://127.0.0.1:{silent.getsockname()[1]}")
+        assert "does not answer in time" in failure(f"mqtt://127.0.0.1:{silent.getsockname()[1]}", 1.0)
 
 
 def test_a_server_that_speaks_no_mqtt_is_told() -> None:
@@ -309,7 +309,7 @@ def test_a_server_that_speaks_no_mqtt_is_told() -> None:
 
         threading.Thread(target=answer, daemon=True).start()
         with pytest.raises(SinkError, match="hung up without an answer"):
-            check(target, timeout_s=2)
+            check(target, timeout_s=30)
 
 
 @pytest.mark.parametrize(

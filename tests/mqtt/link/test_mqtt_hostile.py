@@ -136,6 +136,7 @@ def test_a_broker_that_acknowledges_nothing_is_told(hostile: Callable[..., tuple
         for packet in held:
             acknowledge(*packet)
         line.until(lambda: line.connection.problem == "")
+        line.until(lambda: any(entry["event"] == "mqtt_acknowledges_again" for entry in logs))
     told = [entry["event"] for entry in logs if "acknowledg" in entry["event"]]
     assert told == ["mqtt_not_acknowledged", "mqtt_acknowledges_again"]
 
@@ -169,7 +170,9 @@ def test_a_huge_packet_costs_no_memory(hostile: Callable[..., tuple[Hostile, Lin
         line.until(lambda: line.outbox.delivery().acknowledged == 1)
         before, most = process.memory_info().rss, 0
         line.outbox.put("t/detections", b"now")
+        limit = time.monotonic() + 120.0
         while not acknowledged.wait(0.02):
+            assert time.monotonic() < limit, "it is not read to its end"
             most = max(most, process.memory_info().rss)
         line.outbox.put("t/detections", b"after")
         line.until(lambda: line.outbox.delivery().acknowledged == 3)
