@@ -64,6 +64,9 @@ def make(
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.codec_context.thread_count = (
+            2  # or it would be another file on a machine with other processors
+        )
         stream.codec_context.time_base = Fraction(1, fps)
         stream.codec_context.gop_size = gop
         if codec == "libvpx-vp9":
