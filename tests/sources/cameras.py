@@ -135,7 +135,7 @@ def free_port() -> int:
         return port
 
 
-def listening(port: int, timeout_s: float = 5.0) -> bool:
+def listening(port: int, timeout_s: float = 60.0) -> bool:
     """Wait until somebody listens or serves, without connecting: some servers take one client only."""
     wanted = re.compile(rf":{port:04X} \S+ (0A|01) ")
     deadline = time.monotonic() + timeout_s

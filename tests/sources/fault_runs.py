@@ -117,7 +117,7 @@ class Watched:
             time.sleep(0.01)
         if self._pipeline is not None:
             self._pipeline.stop()
-        self._thread.join(10)
+        self._thread.join(60)
         self.source.close()
         for outlet in self._outlets:
             outlet.sink.close()
@@ -227,7 +227,7 @@ def freezes_and_kills(
     """
     outcome = Outcome()
     with cameras.running(server), Watched(source_of(server, transport=transport)) as run:
-        run.until_frames(5, count=20)
+        run.until_frames(60, count=20)
         gauge = Gauge()
         for _ in range(rounds):
             server.freeze()
@@ -279,7 +279,7 @@ def goes_on(server: cameras.Server, *sinks: Sink, seconds: float) -> tuple[Outco
     """The server does something odd, and nothing is lost for it; also the sizes of the frames that came."""
     outcome = Outcome()
     with cameras.running(server), Watched(source_of(server), *sinks) as run:
-        run.until_frames(5)
+        run.until_frames(60)
         gauge = Gauge()
         time.sleep(seconds)
         run.until_frames(PROMISE_S)

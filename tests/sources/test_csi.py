@@ -6,19 +6,23 @@ import os
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 import pytest
+from daemon import until
 
 from edged.backoff import Backoff
 from edged.errors import ConfigError, SourceError
 from edged.settings.declared import Settings
 from edged.sources import create
 from edged.sources.cameras.picamera import PicameraCamera
+from edged.sources.cameras.reader import Deadlines
 from edged.sources.csi import CsiSource
 
 if TYPE_CHECKING:
@@ -47,7 +51,7 @@ def source(fault: Path) -> Iterator[CsiSource]:
     made = csi()
     yield made
     made.close()
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 60
     while rpicams():
         assert time.monotonic() < deadline, "the camera program was left behind"
         time.sleep(0.02)
@@ -58,8 +62,8 @@ def csi(spec: str = "csi:0", **settings: Any) -> CsiSource:
     defaults: dict[str, Any] = {
         "camera_size": (128, 96),
         "camera_fps": 50,
-        "open_timeout": 3,
-        "read_timeout": 0.5,
+        "open_timeout": 60,
+        "read_timeout": 60,
     }
     made = create(Settings(source=spec, model=Path("none.tflite"), **(defaults | settings)))
     assert isinstance(made, CsiSource)
@@ -93,7 +97,8 @@ def test_pictures_come_through_the_pipe(fault: Path, pixel_format: str) -> None:
     }  # fmt: skip
     begun = time.monotonic()
     frames = take(source, 30)
-    assert 0.3 < time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun > 0.3
+    assert median(later.captured - one.captured for one, later in pairwise(frames)) < 0.05
     assert np.allclose(frames[5].image[48, 100], (255, 255, 255), atol=3), "white stays white: full range"
     assert np.allclose(frames[5].image[48, 20], (0, 0, 200), atol=6)
     source.close()
@@ -116,15 +121,25 @@ def test_missing_program_is_told_with_its_package(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("what", ["die", "freeze"])
 def test_program_that_dies_or_freezes_is_started_again(fault: Path, source: CsiSource, what: str) -> None:
     """A camera program that ends, or gives nothing more, is replaced by a new one; the old one is gone."""
+    if what == "freeze":
+        source._deadlines = Deadlines(60, 0.5)  # noqa: SLF001  # it is long in all other tests
     source.open()
+    source._deadlines = Deadlines(10, 60)  # noqa: SLF001  # of those that come after it
     frames = source.frames()
     next(frames)
     fault.write_text(what)
-    threading.Timer(1.0, lambda: fault.write_text("none")).start()
+
+    def mend() -> None:
+        until(lambda: source.problem)
+        fault.write_text("none")
+
+    mends = threading.Thread(target=mend)
+    mends.start()
     begun = time.monotonic()
     while source.reconnects == 0:
         next(frames)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 60
+    mends.join(60)
     assert source.problem == ""
     assert len(rpicams()) == 1
 
@@ -155,7 +170,7 @@ def test_stop_kills_a_frozen_program(fault: Path, source: CsiSource) -> None:
     begun = time.monotonic()
     source.stop()
     source.close()
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 20
     assert not rpicams()
 
 

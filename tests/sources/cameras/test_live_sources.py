@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from edged.records import Frame, Image
 
 
-SHORT = Deadlines(1.0, 0.2)
+LONG = Deadlines(60.0, 60.0)
+"""Nobody waits so long for a picture."""
+SHORT = Deadlines(60.0, 0.2)
+"""For tests of cameras that say nothing."""
 
 
 class Pipe:
@@ -144,7 +147,7 @@ class Viewer:
 
 @contextmanager
 def live(
-    *, deadlines: Deadlines = SHORT, most_s: float = 0.05, **options: Any
+    *, deadlines: Deadlines = LONG, most_s: float = 0.05, **options: Any
 ) -> Iterator[tuple[Lens, LiveSource]]:
     lens = Lens()
     backoff = Backoff(0.02, most_s)
@@ -256,12 +259,12 @@ def test_camera_that_cannot_be_opened_at_start_is_an_error() -> None:
 
 def test_open_believes_only_a_first_picture() -> None:
     """A camera that opens and gives nothing, or damaged pictures only, is no camera."""
-    with live(deadlines=Deadlines(0.3, 0.2)) as (lens, source):
+    with live(deadlines=Deadlines(1.0, 0.2)) as (lens, source):
         lens.show(b"dndnd")
         begun = time.monotonic()
         with pytest.raises(SourceError, match="no first picture"):
             source.open()
-        assert time.monotonic() - begun < 5.0
+        assert time.monotonic() - begun < 20.0
         assert source.skipped["corrupt"] == 3
 
 
@@ -272,12 +275,12 @@ def test_stuck_open_ends_at_its_deadline() -> None:
         begun = time.monotonic()
         with pytest.raises(SourceError, match="no first picture"):
             source.open()
-        assert time.monotonic() - begun < 5.0
+        assert time.monotonic() - begun < 20.0
 
 
 def test_stuck_read_is_given_up_and_never_doubled() -> None:
     """A read that blocks is told after its deadline; no second thread follows it into the device."""
-    with live() as (lens, source):
+    with live(deadlines=SHORT) as (lens, source):
         lens.show(b"0")
         source.open()
         viewer = Viewer(source)
@@ -295,7 +298,7 @@ def test_stuck_read_is_given_up_and_never_doubled() -> None:
 
 def test_driver_that_hangs_for_good_fails_the_source() -> None:
     """What only a new process can free ends this one: exit 69 instead of waiting for ever."""
-    with live(patience_s=0.3) as (lens, source):
+    with live(deadlines=SHORT, patience_s=0.3) as (lens, source):
         lens.show(b"0")
         source.open()
         viewer = Viewer(source)
@@ -309,7 +312,7 @@ def test_driver_that_hangs_for_good_fails_the_source() -> None:
 @pytest.mark.parametrize("when", ["reading", "stuck", "backing off", "opening"])
 def test_stop_ends_the_frames_at_once(when: str) -> None:
     """A stop does not wait for the camera, whatever it does."""
-    deadlines = Deadlines(5.0, 0.1 if when != "reading" else 5.0)
+    deadlines = SHORT if when == "stuck" else LONG
     with live(deadlines=deadlines, most_s=60.0) as (lens, source):
         if when == "opening":
 
@@ -321,7 +324,7 @@ def test_stop_ends_the_frames_at_once(when: str) -> None:
             opening.start()
             wait_for(lambda: lens.openings == 1)
             source.stop()
-            opening.join(0.5)
+            opening.join(10)
             assert not opening.is_alive()
             return
         lens.show(b"0")
@@ -334,7 +337,7 @@ def test_stop_ends_the_frames_at_once(when: str) -> None:
         if when != "reading":
             wait_for(lambda: bool(source.problem))
         source.stop()
-        wait_for(lambda: viewer.ended, 0.3)
+        wait_for(lambda: viewer.ended, 10.0)
         assert viewer.error is None
 
 
@@ -371,7 +374,7 @@ def test_rotation_applies_and_shows_in_the_properties() -> None:
 
 def test_damaged_pictures_are_counted_and_skipped() -> None:
     """Damage is neither a frame nor the end."""
-    with live(deadlines=Deadlines(2.0, 2.0)) as (lens, source):
+    with live() as (lens, source):
         lens.show(b"0")
         source.open()
         viewer = Viewer(source)
@@ -384,7 +387,7 @@ def test_damaged_pictures_are_counted_and_skipped() -> None:
 
 def test_camera_that_gives_only_damage_is_lost() -> None:
     """Damaged pictures do not keep a connection alive."""
-    with live() as (lens, source):
+    with live(deadlines=SHORT) as (lens, source):
         lens.show(b"0")
         source.open()
         viewer = Viewer(source)
@@ -395,20 +398,22 @@ def test_camera_that_gives_only_damage_is_lost() -> None:
             while not stop.wait(0.02):
                 lens.show(b"d")
 
-        threading.Thread(target=smear, daemon=True).start()
+        smears = threading.Thread(target=smear, daemon=True)
+        smears.start()
         wait_for(lambda: bool(source.problem))
         stop.set()
+        smears.join(30)
 
 
 def test_rate_limit_is_no_silence() -> None:
     """Pictures over the limit are counted and keep the connection alive."""
-    with live(fps=0.5) as (lens, source):
+    with live(deadlines=Deadlines(60.0, 1.0), fps=0.001) as (lens, source):
         lens.show(b"0")
         source.open()
         viewer = Viewer(source)
         for _ in range(25):
             lens.show(b"0")
-            time.sleep(0.02)
+            time.sleep(0.06)
         wait_for(lambda: source.skipped["rate"] == 25)
         assert source.problem == ""
         assert len(viewer.frames) == 1
@@ -429,11 +434,11 @@ def test_newest_pictures_win_while_nobody_takes_them() -> None:
 
 def test_waiting_source_loses_nothing_and_does_not_blame_the_camera() -> None:
     """With the policy ``all`` the camera waits for us; that is not a camera that is silent."""
-    with live(waits=True) as (lens, source):
+    with live(deadlines=Deadlines(60.0, 1.0), waits=True) as (lens, source):
         lens.show(b"0")
         source.open()
         lens.show(b"0" * 10)
-        time.sleep(0.5)
+        time.sleep(1.5)
         viewer = Viewer(source)
         wait_for(viewer.has(11))
         assert viewer.numbers == list(range(11))
@@ -470,5 +475,5 @@ def test_hundred_reconnections_leave_nothing_behind() -> None:
             lens.show(b"f0")
             wait_for(viewer.has(number + 2))
         assert source.reconnects == 100
-        assert cameras_alive() == 1
-        assert descriptors_open() <= descriptors
+        wait_for(lambda: cameras_alive() == 1)
+        wait_for(lambda: descriptors_open() <= descriptors)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import pytest
+from daemon import until
 from source_clips import nothing_left_to_the_collector, number_of, numbered
 from web_server import answering, head, jpeg, part, rising, source_of
 
@@ -88,10 +89,11 @@ def png(number: int) -> bytes:
 )
 def test_a_picture_by_request_is_asked_for_again(kind: str, encode: Callable[[int], bytes]) -> None:
     """At the rate of EDGED_FPS, and for ever."""
+    begun = time.monotonic()
     with answering(snapshots(kind, encode)) as (url, asked), source_of(f"{url}/snap", fps=10) as source:
         frames = source.frames()
         assert rising([number_of(next(frames).image) for _ in range(8)])
-        assert asked[7] - asked[0] >= 0.6
+        assert asked[7] - begun >= 0.7
         assert source.live
         assert source.reconnects == 0
         assert source.properties()["fps"] == 10
@@ -117,10 +119,11 @@ def test_a_picture_by_request_whose_connection_python_closes_with_its_last_byte(
 
 
 def test_a_picture_by_request_is_asked_for_once_a_second() -> None:
+    begun = time.monotonic()
     with answering(snapshots("image/jpeg")) as (url, asked), source_of(url) as source:
         frames = source.frames()
         assert [number_of(next(frames).image) for _ in range(3)] == [0, 1, 2]
-        assert asked[2] - asked[0] > 1.9
+        assert asked[2] - begun >= 2.0
 
 
 def test_a_seldom_picture_is_no_lost_camera() -> None:
@@ -170,8 +173,8 @@ def test_stop_does_not_wait_for_the_next_request() -> None:
         source.stop()
         assert list(frames) == []
         source.close()
-        assert time.monotonic() - begun < 3
-        assert threading.active_count() < threads
+        assert time.monotonic() - begun < 10
+        until(lambda: threading.active_count() < threads)
 
 
 def challenge(handler: BaseHTTPRequestHandler, how: str) -> bool:
