@@ -193,6 +193,28 @@ def test_a_reload_that_fails_leaves_everything_as_it_was(world: World) -> None:
     asyncio.run(reload())
 
 
+def test_a_take_over_opens_anew_only_what_keeps_something(world: World) -> None:
+    changes = {
+        "EDGED_MQTT_URL": "mqtt://127.0.0.1:9",
+        "EDGED_SPOOL": str(world.folder),
+        "EDGED_STOP_TIMEOUT": "1",
+    }
+    owner = world.daemon.lender.owner
+
+    async def take_over() -> None:
+        owner.has_node = False
+        present = await world.build(changes)
+        owner.has_node = True
+        world.did.clear()
+        following = await world.build(changes, previous=present)
+        assert world.did == ["open-mqtt_url"]
+        assert following.config_hash == present.config_hash
+        await world.close(present, but=following)
+        await world.close(following)
+
+    asyncio.run(take_over())
+
+
 def test_what_a_stuck_thread_still_uses_is_not_closed(world: World) -> None:
     async def live() -> None:
         parts = await world.build()

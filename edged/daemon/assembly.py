@@ -96,8 +96,6 @@ class _Part:
     reading: Reading
     threads: tuple[str, ...]
     """How the names of the pipeline's threads that use it begin."""
-    keeps: bool = False
-    """Whether it keeps what is the node's, which another daemon that runs may do in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +202,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
         EdgedError: a part cannot be opened. What was opened is closed again, ``previous`` is as it was.
     """
     sources.require_packets(settings)
+    settings = settings.model_copy(update={"anothers": not around.daemon.lender.owner.has_node})
     builder = _Builder(sources.looked_at(settings), around, previous)
     try:
         loaded = await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")
@@ -216,8 +215,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
         for setting, path in registry.SINKS.items():
             if getattr(settings, setting):
                 sink = registry.load(path)
-                keeps = setting == "mqtt_url" and around.daemon.lender.owner.has_node
-                await builder.part(setting, partial(builder.outlet, sink), f"sink-{sink.name}", keeps=keeps)
+                await builder.part(setting, partial(builder.outlet, sink), f"sink-{sink.name}")
     except BaseException:
         await around.daemon.close([(opened.name, opened.close) for opened in reversed(builder.fresh)])
         raise
@@ -237,20 +235,15 @@ class _Builder:
         self.fresh: list[_Part] = []
 
     async def part(
-        self,
-        name: str,
-        make: Callable[[Settings], _Opened],
-        *threads: str,
-        settings: Settings | None = None,
-        keeps: bool = False,
+        self, name: str, make: Callable[[Settings], _Opened], *threads: str, settings: Settings | None = None
     ) -> Any:
         settings = settings or self._settings
         old = self._previous.parts.get(name) if self._previous else None
-        if old is None or old.keeps != keeps or not old.reading.holds_for(settings):
+        if old is None or not old.reading.holds_for(settings):
             reading = Reading(settings)
             make_it = partial(make, cast("Settings", reading))
             thing, close = await self._around.daemon.run_unless_stopped(f"open-{name}", make_it)
-            old = _Part(name, thing, close, reading, threads, keeps)
+            old = _Part(name, thing, close, reading, threads)
             self.fresh.append(old)
         self.parts[name] = old
         return old.thing

@@ -60,11 +60,6 @@ def announced(settings: Settings) -> Announced:
     )
 
 
-def kind(owner: Owner) -> str:
-    """What all cameras share: another node, as soon as this daemon keeps its messages itself."""
-    return "mqtt" if owner.has_node else "mqtt that keeps nothing"
-
-
 def node(
     settings: Settings,
     *,
@@ -92,7 +87,7 @@ def node(
             folder.messages(settings.node),
             max_bytes=settings.spool_max_mb * 1_000_000,
             max_age_s=settings.spool_max_age,
-            anothers=not owner.has_node,
+            anothers=settings.anothers,
         )
     return MqttNode(
         credentials.access_for(settings),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import ClassVar
 
 from pydantic import field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -41,6 +42,9 @@ class Settings(
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, allow_inf_nan=False
     )
+    anothers: ClassVar[bool] = False
+    """Whether another daemon that runs keeps what is the node's. Nobody sets it: it is in the copy that parts
+    are opened with, and so among what they have read."""
 
     @field_validator("*")
     @classmethod

@@ -113,7 +113,7 @@ class MqttSink:
             reload=context.control.reload,
             named=context.lender.named,
         )
-        node = context.lender.borrow(from_settings.kind(context.lender.owner), settings, make)
+        node = context.lender.borrow("mqtt", settings, make)
         topics = Topics(settings.mqtt_prefix, settings.node, settings.camera)
         return cls(
             node,
