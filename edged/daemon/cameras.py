@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edged.daemon.assembly import Daemon
     from edged.daemon.reload import Prepared
     from edged.daemon.retries import Retries
+    from edged.durable.owner import Owner
     from edged.settings.declared import Settings
 
 log = structlog.get_logger()
@@ -120,6 +121,11 @@ class Cameras:
         for name, camera in prepared.fresh.items():
             self.there[name] = camera
             self._begin(camera)
+
+    def differ(self, owner: Owner) -> bool:
+        """Whether parts are open as if the node were another daemon's that is not, or the other way round."""
+        open_ones = (camera for camera in self.there.values() if camera.assembly is not None)
+        return any(camera.settings.anothers == owner.has_node for camera in open_ones)
 
     def hurry(self) -> None:
         """Try again at once what has failed: somebody may have mended it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -12,6 +12,7 @@ from uuid import uuid4
 import structlog
 
 from edged import bridge
+from edged.backoff import Backoff
 from edged.daemon import logs
 from edged.daemon.cameras import Cameras
 from edged.daemon.notify import Notifier
@@ -39,8 +40,8 @@ T = TypeVar("T")
 _PATIENCE_S = 30.0
 """How much longer systemd is asked to wait while something slow is opened, again and again."""
 
-_LOOK_S = 2.0
-"""How often it is looked whether another daemon of this node has gone."""
+_LOOK_S, _MOST_S = 2.0, 60.0
+"""How often it is looked whether another daemon of this node has gone; the second is for what is refused."""
 
 log = structlog.get_logger()
 
@@ -202,7 +203,6 @@ class _Service:
                 tasks.create_task(self._watch.run(lambda: self._settings.stats_interval), name="watch"),
                 tasks.create_task(self._stop_when_asked(), name="stop"),
                 tasks.create_task(self._renew_when_asked(), name="renew"),
-                tasks.create_task(self._take_over_when_free(), name="take-over"),
             ]
             await self._cameras.run()
             for task in side:
@@ -231,24 +231,27 @@ class _Service:
     # Reload.
 
     async def _renew_when_asked(self) -> None:
-        """Exchange cameras or their parts, one thing after the other."""
+        """Exchange cameras or their parts, one thing after the other.
+
+        So, too, keep what is the node's as soon as another daemon of its name has gone that did.
+        """
+        owner, looks = self.lender.owner, Backoff(_LOOK_S, _MOST_S, spread=0.0)
+        look_s = _LOOK_S
         try:
             while True:
-                await self._wake.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(look_s):
+                        await self._wake.wait()
                 self._wake.clear()
-                if self._reload_asked:
+                if owner.waits:
+                    await bridge.run("take-over", owner.takes_over)
+                if self._reload_asked or self._cameras.differ(owner):
                     self._reload_asked = False
                     await self._reload_and_tell()
+                look_s = looks.after(0.0 if self._cameras.differ(owner) else _MOST_S)
                 await self._cameras.revive()
         except Stopped:
             return
-
-    async def _take_over_when_free(self) -> None:
-        """Keep what is the node's, as soon as another daemon of its name has gone that did."""
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            if self.lender.owner.takes_over():
-                self._ask_to_renew()
 
     async def _reload_and_tell(self) -> None:
         if was_ready := self._watch.ready:  # else the start is still going on
@@ -284,11 +287,11 @@ class _Service:
                 )
             following = _each(await self.run_unless_stopped("read-settings", self._reread))
         wanted = {one.camera if one.several else "": one for one in following}
-        self._keep_as(following)
+        await bridge.run("own", partial(self._keep_as, following))
         try:
             prepared = await prepare(wanted, self._cameras.there, self)
         except BaseException:
-            self._keep_as(self._written)
+            await bridge.run("own", partial(self._keep_as, self._written))
             raise
         self.lender.cameras = frozenset(one.camera for one in following)
         await self._cameras.renew(prepared, wanted)

@@ -10,7 +10,9 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +51,7 @@ class Whose:
 
 
 class Owner:
-    """One daemon as the owner of what it keeps in EDGED_SPOOL. Used by one thread at a time.
+    """One daemon as the owner of what it keeps in EDGED_SPOOL. Thread-safe.
 
     Args:
         sources: where its frames come from, which outlasts its names.
@@ -63,6 +65,8 @@ class Owner:
         """Whether what is kept for the node at the broker is this daemon's, and not that of one that runs."""
         self.knows = False
         """Whether it is known what belongs to others."""
+        self._lock = threading.RLock()
+        """A thread may wait for our turn while a stop leaves."""
         self._folder: Path | None = None
         self._whose = Whose()
         self._card: _Card | None = None
@@ -76,43 +80,46 @@ class Owner:
             folder: None where nothing is kept.
             settings: of each camera.
         """
-        if folder != self._folder:
-            self.leave()
         first = settings[0]
-        whose = self._whose = Whose(
+        whose = Whose(
             first.node if first.mqtt_url is not None else "",
             tuple(sorted(one.camera for one in settings)),
             hashlib.sha256("".join(one.fingerprint for one in settings).encode()).hexdigest()[:12],
         )
-        self._folder, self.has_node, self.knows = folder, bool(whose.node), False
-        if folder is None:
-            return
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._take(folder, whose)
-            self.knows = True
-        except OSError as error:
-            log.warning("folder_not_shared", path=str(folder), reason=error.strerror or str(error))
-        if whose.node and not self.has_node:
-            log.error("node_in_use", node=whose.node, path=str(folder))
+        with self._lock:
+            if folder != self._folder:
+                self.leave()
+            self._folder, self._whose, self.has_node, self.knows = folder, whose, bool(whose.node), False
+            if folder is None:
+                return
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._take(folder, whose)
+                self.knows = True
+            except OSError as error:
+                log.warning("folder_not_shared", path=str(folder), reason=error.strerror or str(error))
+            if whose.node and not self.has_node:
+                log.error("node_in_use", node=whose.node, path=str(folder))
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is a node to take over as soon as the daemon that has it is gone."""
+        return self.knows and bool(self._whose.node) and not self.has_node
 
     def takes_over(self) -> bool:
         """Whether the daemon that had the node has gone, so that what is kept for it is this one's now."""
-        if self.has_node or not self._whose.node or self._folder is None or not self.knows:
-            return False
-        try:
-            taken = self._take(self._folder, self._whose)
-        except OSError:
-            return False  # another time
-        if taken:
-            log.info("node_taken_over", node=self._whose.node, path=str(self._folder))
-        return taken
+        with self._lock, suppress(OSError):  # another time
+            if self.waits and self._folder is not None and self._take(self._folder, self._whose):
+                log.info("node_taken_over", node=self._whose.node, path=str(self._folder))
+                return True
+        return False
 
     def leave(self) -> None:
         """Own nothing any more; the card stays for the next start."""
-        if self._card is not None:
-            self._card.close()
-        self._card, self.knows = None, False
+        with self._lock:
+            if self._card is not None:
+                self._card.close()
+            self._card, self.knows = None, False
 
     def _take(self, folder: Path, whose: Whose) -> bool:
         """Look at the cards and take or write our own, in our turn; whether the node is ours.
