@@ -157,6 +157,38 @@ def test_what_was_switched_is_kept_from_when_the_other_daemon_of_the_node_has_go
     assert Switches(settings).paused
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_the_other_daemon_of_the_node_has_left_is_followed(
+    everything: dict[str, str], tmp_path: Path, *, runs: bool
+) -> None:
+    """Below what was switched here; of a camera that has failed just now, too, which is not renewed."""
+    settings = settings_of(everything, tmp_path, EDGED_MQTT_URL="mqtt://127.0.0.1:9")
+    owner = Owner()
+    owner.has_node = False
+    first, second = Switches(settings), Switches(settings, owner)
+    for switches, threshold in ((first, "0.7"), (second, "0.6")):
+        switches.put("threshold", threshold)
+        switches.over(settings)
+        switches.keep()
+    first.pause(True)
+    first.put("model", "second")
+    first.over(settings)
+    first.keep()
+    owner.has_node = True
+    if runs:
+        assert second.over(settings).model.stem == "second"
+        second.take_back()  # refused: what is in force is as it was, but for the pause
+        assert second.paused
+        assert second.over(settings).model.stem == "second"
+    second.keep()
+    for switches in (second, Switches(settings)):
+        assert switches.paused
+        assert (switches.over(settings).score_threshold, switches.over(settings).model.stem) == (
+            0.6,
+            "second",
+        )
+
+
 def test_what_cannot_be_put_in_force_is_taken_back(everything: dict[str, str], tmp_path: Path) -> None:
     settings = settings_of(everything, tmp_path)
     switches = Switches(settings)

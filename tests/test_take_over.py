@@ -53,6 +53,12 @@ class Beside:
         self.loop: asyncio.AbstractEventLoop
         self.logs: list[MutableMapping[str, Any]] = []
 
+    @property
+    def paused(self) -> bool:
+        """Whether it says so, and has looked at no frame between two looks at it."""
+        told = [(state.lifecycle, counts.inferred) for counts, state in self.progress[-2:]]
+        return len(told) > 1 and told[0] == told[1] and told[0][0] == "paused"
+
     def told(self, event: str) -> int:
         return sum(line["event"] == event for line in self.logs)
 
@@ -162,3 +168,20 @@ def test_what_is_refused_is_tried_again_ever_less_often(
     waits = [after - before for before, after in pairwise(tried)]
     assert all(wait_s > 0.9 * LOOK_S * 2**number for number, wait_s in enumerate(waits)), waits
     assert (beside.told("node_taken_over"), beside.told("reloaded")) == (1, 1)
+
+
+def test_a_pause_that_the_other_one_was_told_of_goes_on(beside: Beside) -> None:
+    """Even where what there is to open anew is refused so far."""
+    switched = beside.folder.switched("lab1", "front")
+
+    async def take_over() -> None:
+        switched.write_text(json.dumps({"paused": True}))
+        beside.password.unlink()
+        beside.other.leave()
+        await until(lambda: beside.paused)
+        assert not beside.told("reloaded")
+        beside.password.write_text("another")
+        await until(lambda: beside.told("reloaded"))
+
+    beside.serve(take_over)
+    assert json.loads(switched.read_text())["paused"]

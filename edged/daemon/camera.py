@@ -166,7 +166,7 @@ class CameraRun:
         """A pause was told, or its end; called from any thread."""
         if self.assembly is not None:  # else it begins with it
             self._follow_pause(self.assembly)
-        self._daemon.soon(lambda: self.tell(lifecycle=self._going))
+        self._daemon.soon(self.tell)
 
     @property
     def _going(self) -> str:
@@ -187,6 +187,7 @@ class CameraRun:
             EdgedError: a part does not open; everything is as it was.
         """
         settings = self.switches.over(settings)
+        self._follow_switches()  # another daemon of the node may have been told of a pause
         self._beside = self.assembly
         following = await assembly.build(settings, self._around, previous=self._beside)
         self._follow_pause(following)
@@ -239,9 +240,10 @@ class CameraRun:
         parts = self.assembly
         if parts is None or self.pipeline is None:
             return
+        before = self.state.lifecycle
         state = replace(
             _working(parts),
-            lifecycle=lifecycle or self.state.lifecycle,
+            lifecycle=lifecycle or (self._going if before in {"paused", "running"} else before),
             camera_online=self.pipeline.running and not parts.intake.source.problem,
             degraded=self._troubles(parts, self.pipeline),
             controls=self.switches.controls(),

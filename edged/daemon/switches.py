@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
@@ -40,6 +40,10 @@ class _Switched:
     threshold: tuple[float, str] | None = None
     model: tuple[str, str] | None = None
 
+    def before(self, other: _Switched) -> _Switched:
+        """What is switched here, and from another what is not."""
+        return _Switched(*(getattr(self, one.name) or getattr(other, one.name) for one in fields(self)))
+
 
 class Switches:
     """The switches of one camera. Thread-safe.
@@ -56,9 +60,7 @@ class Switches:
         """What is in force, and what may follow."""
         self._models = _models(settings)
         self._file = self._file_of(settings)
-        nothing = _Switched()
-        before = read_kept(self._file, _switched, nothing) if self._file is not None else nothing
-        self._wanted = self._tried = self._kept = before
+        self._wanted = self._tried = self._kept = self._left(settings)
 
     @property
     def written(self) -> Settings:
@@ -98,6 +100,7 @@ class Switches:
         """The settings with what was switched, as far as that stands for the same values and still can be."""
         with self._lock:
             self._next = settings
+            self._recall()
             self._tried = wanted = self._wanted
         changes: dict[str, object] = {}
         if _in_force(wanted.recording, settings.output) is False:
@@ -112,6 +115,7 @@ class Switches:
     def keep(self) -> None:
         """What the last :meth:`over` gave is in force."""
         with self._lock:
+            self._recall()  # of a camera that has failed there was no over()
             self._own, self._models = self._next, _models(self._next)
             kept, file = self._kept, self._file
             self._kept = replace(self._tried, paused=self._wanted.paused)
@@ -160,6 +164,18 @@ class Switches:
         """Where they are kept; it goes with the names of node and camera, which a reload may change."""
         folder = spool_folder(settings) if self._owner.has_node else None
         return folder.switched(settings.node, settings.camera) if folder is not None else None
+
+    def _left(self, settings: Settings) -> _Switched:
+        """What is kept of the camera, whoever has done it."""
+        file, nothing = self._file_of(settings), _Switched()
+        return read_kept(file, _switched, nothing) if file is not None else nothing
+
+    def _recall(self) -> None:
+        """Follow what a daemon has left that had the node so far; only with the lock held."""
+        if self._file is None and None not in {self._own.spool, self._own.mqtt_url}:
+            left = self._left(self._next)
+            self._wanted, self._tried = self._wanted.before(left), self._tried.before(left)
+            self._kept = replace(self._kept, paused=self._wanted.paused)
 
     def _write(self) -> None:
         """Only with the lock held."""
