@@ -349,7 +349,7 @@ def test_everything_goes_on_while_the_device_takes_5_seconds_to_open(
     back = time.time()
     daemon.until_more(30)
     assert daemon.stop() == 0
-    time.sleep(0.2)
+    until(lambda: "edged/lab/availability offline" in (tmp_path / "messages").read_text())
     subscriber.process.terminate()
     subscriber.process.wait()
     manager_end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -358,13 +358,13 @@ def test_everything_goes_on_while_the_device_takes_5_seconds_to_open(
     listener.join(5.0)
     manager.close()
 
-    assert back - lost > 5.0
+    assert back - lost > 5.0  # whoever had waited for it would have been silent for so long
     assert daemon.all_written()
     captured = [line["ts_capture"] for line in daemon.lines() if lost + 0.5 < line["ts_capture"] < back]
-    assert max(later - earlier for earlier, later in pairwise(captured)) < 2.5
-    assert max(later - earlier for earlier, later in pairwise(pings)) < 2.0
+    assert max(later - earlier for earlier, later in pairwise(captured)) < 4.0
+    assert max(later - earlier for earlier, later in pairwise(pings)) < 4.0
     arrived = [at for at, _ in subscriber.messages("detections") if lost < at < back]
-    assert max(later - earlier for earlier, later in pairwise(arrived)) < 2.5
+    assert max(later - earlier for earlier, later in pairwise(arrived)) < 4.0
     assert not [entry for entry in daemon.told() if "disconnect" in entry["event"]]
 
     states = [state for _, state in subscriber.messages("state")]

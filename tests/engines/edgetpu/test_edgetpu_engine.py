@@ -252,7 +252,7 @@ def test_the_child_dies_with_edged(model: Path, plug: Plug, access: TpuAccess, w
         assert parent.stdout.readline() == b"open\n"
     assert not gone(child)
     parent.kill()
-    until(lambda: gone(child), limit_s=2.0)
+    until(lambda: gone(child), limit_s=20.0)
     parent.wait()
     parent.stdout.close()
 
@@ -296,7 +296,7 @@ def test_other_threads_run_while_a_device_takes_its_time_to_open(
     ticker.join()
     engine.close()
     assert took > 2.5
-    assert max(later - earlier for earlier, later in pairwise(ticks)) < 1.0
+    assert max(later - earlier for earlier, later in pairwise(ticks)) < 2.0
 
 
 def test_closing_ends_an_invoke_that_hangs(model: Path, plug: Plug, access: TpuAccess) -> None:
@@ -315,6 +315,6 @@ def test_closing_ends_an_invoke_that_hangs(model: Path, plug: Plug, access: TpuA
     time.sleep(0.3)
     started = time.monotonic()
     engine.close()
-    thread.join(5.0)
-    assert time.monotonic() - started < 5.0
+    thread.join(30.0)
+    assert time.monotonic() - started < 30.0
     assert "SIGKILL" in ends[0]
