@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from browser import open_browser
-from daemon import Daemon, until
+from daemon import PATIENCE_S, Daemon, until
 from made import START, result
 from viewing import REPORT, RUNNING, Camera, serving
 
@@ -55,7 +55,7 @@ def daemon(folder: Path, model: Path, clip: Path, **settings: str) -> Iterator[s
         found = re.search(r"http://[^\"]+", running.stderr)
         assert found
         yield found.group()
-        assert running.stop(limit_s=30) == 0
+        assert running.stop(limit_s=PATIENCE_S) == 0
 
 
 def test_pictures_change_and_numbers_move(tmp_path: Path, demo_model: Path, demo_clip: Path) -> None:
@@ -69,7 +69,7 @@ def test_pictures_change_and_numbers_move(tmp_path: Path, demo_model: Path, demo
             seen.add(browser.run(HASH))
             return len(seen) >= 4
 
-        until(moves, limit_s=15)
+        until(moves)
 
         browser.wait_for("return parseFloat(document.getElementById('fps').textContent) > 5")
         captured = "return document.querySelector('#frames td:last-child').textContent"

@@ -80,7 +80,7 @@ def test_who_hangs_up_leaves_the_line_of_those_who_guess() -> None:
             with contextlib.suppress(ConnectionError):
                 assert get(sink, "/", Authorization=f"Bearer {TOKEN}")[0] == 200
                 break
-        assert time.monotonic() - began < 10  # 200 turns would be 50 s
+        assert time.monotonic() - began < 30  # 200 turns would be 50 s
 
 
 def test_a_browser_that_has_shown_the_token_is_let_in_without_it() -> None:

@@ -78,7 +78,7 @@ def get(
     sink: HttpSink, path: str, *, host: str = "127.0.0.1", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body."""
-    connection = http.client.HTTPConnection(host, port(sink), timeout=10)
+    connection = http.client.HTTPConnection(host, port(sink), timeout=60)
     try:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
@@ -139,7 +139,7 @@ class Viewer:
     """Reads the stream picture by picture."""
 
     def __init__(self, sink: HttpSink) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port(sink), timeout=10)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port(sink), timeout=60)
         self.connection.request("GET", "/stream.mjpg")
         self.answer = self.connection.getresponse()
 
