@@ -45,7 +45,7 @@ def test_an_end_of_iteration_that_escapes_comes_to_whoever_awaits_the_thread_as_
         def fail() -> None:
             next(iter(()))
 
-        await asyncio.wait_for(bridge.run("camera", fail), 5)
+        await asyncio.wait_for(bridge.run("camera", fail), 60)
 
     with pytest.raises(RuntimeError, match="camera has raised StopIteration") as raised:
         asyncio.run(ask())
@@ -84,7 +84,7 @@ def test_a_cancelled_thread_is_abandoned_and_its_late_answer_hurts_nobody() -> N
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(waiting, 0.05)
         release.set()
-        assert await asyncio.to_thread(ended.wait, 5)
+        assert await asyncio.to_thread(ended.wait, 60)
         await asyncio.sleep(0.05)
 
     asyncio.run(give_up())
@@ -100,7 +100,7 @@ def test_a_thread_that_outlives_the_loop_hurts_nobody() -> None:
 
     thread = asyncio.run(leave())
     release.set()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -148,7 +148,7 @@ def test_a_thread_has_the_priority_of_all_others_unless_it_is_asked_to_have_less
         return await bridge.run("sink", priority)
 
     found: list[int] = []
-    bridge.start("sink", lambda: found.append(priority())).join(5)
+    bridge.start("sink", lambda: found.append(priority())).join(60)
     assert [*found, asyncio.run(ask())] == 2 * [priority()]
 
 

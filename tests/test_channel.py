@@ -17,7 +17,7 @@ from edged.channel import Channel, Closed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SOON_S = 5.0
+_SOON_S = 60.0
 """Enough for a thread to get its turn on a busy machine."""
 _MOMENT_S = 0.1
 """Enough for a thread that would not wait to show that it does not."""
@@ -316,7 +316,7 @@ def test_each_keeps_nothing_alive_while_it_waits_for_more() -> None:
     thread = threading.Thread(target=channel.each, args=(lambda item: seen.append(weakref.ref(item)),))
     thread.start()
     channel.put(Item(), waits=True)
-    until(lambda: seen and seen[0]() is None, limit_s=10, why=lambda: "it is kept")
+    until(lambda: seen and seen[0]() is None, why=lambda: "it is kept")
     channel.close()
-    thread.join(5)
+    thread.join(_SOON_S)
     assert not thread.is_alive()

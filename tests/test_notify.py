@@ -26,7 +26,7 @@ def ear(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ear]:
 
 def heard(ear: Ear, count: int) -> list[str]:
     """The first words, and that no more follow."""
-    until(lambda: len(ear.words) >= count, limit_s=5)
+    until(lambda: len(ear.words) >= count)
     time.sleep(0.2)
     return ear.words
 
@@ -82,4 +82,4 @@ def test_a_service_manager_that_is_gone_or_does_not_listen_stops_nobody(tmp_path
         started = time.monotonic()
         for _ in range(2000):  # more than the kernel queues for a socket
             notifier.alive()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20

@@ -36,11 +36,11 @@ def test_a_signal_stops_it_cleanly_and_it_can_start_again(
 ) -> None:
     for _ in range(2):
         before = len(lines(tmp_path))
-        with Daemon(tmp_path, settings) as daemon:
+        with Daemon(tmp_path, settings | {"EDGED_STOP_TIMEOUT": "60"}) as daemon:
             daemon.until(lambda before=before: len(lines(tmp_path)) >= before + 5)  # type: ignore[misc]
             started = time.monotonic()
-            assert daemon.stop(number) == 0
-            assert time.monotonic() - started < 5
+            assert daemon.stop(number, limit_s=PATIENCE_S) == 0
+            assert time.monotonic() - started < 30
         ledger = daemon.ledger()
         assert ledger["sinks"]["jsonl"] == {"sent": ledger["inferred"]}
         assert len(lines(tmp_path)) == before + ledger["inferred"]
@@ -53,7 +53,7 @@ def test_reloads_do_not_disturb_a_stop(settings: dict[str, str], tmp_path: Path)
         daemon.until(lambda: lines(tmp_path))
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):  # a second SIGTERM ends at once
             daemon.send(number)
-        assert daemon.wait(10) == 0
+        assert daemon.wait() == 0
     daemon.ledger()
 
 
@@ -65,11 +65,10 @@ def test_a_stop_does_not_wait_for_what_is_being_opened(
         changed = {"EDGED_SOURCE": f"http://127.0.0.1:{port}/", "EDGED_OPEN_TIMEOUT": "60"}
         with Daemon(tmp_path, settings | changed, environ=ear.environ) as daemon:
             connection, _ = silent.accept()
-            time.sleep(0.5)
-            assert ear.count("EXTEND_TIMEOUT_USEC=") >= 1, "systemd was not asked for patience"
+            daemon.until(lambda: ear.count("EXTEND_TIMEOUT_USEC="))  # systemd is asked for patience
             started = time.monotonic()
-            assert daemon.stop() == 0
-            assert time.monotonic() - started < 5
+            assert daemon.stop(limit_s=PATIENCE_S) == 0
+            assert time.monotonic() - started < 30
             connection.close()
     assert ear.count("READY=1") == 0
     assert not (tmp_path / "lines.jsonl").exists()
@@ -100,8 +99,8 @@ def test_a_camera_that_freezes_does_not_hold_up_the_stop(settings: dict[str, str
             server.send_signal(signal.SIGSTOP)
             time.sleep(1)
             started = time.monotonic()
-            assert daemon.stop() == 0
-            assert time.monotonic() - started < 10
+            assert daemon.stop(limit_s=PATIENCE_S) == 0
+            assert time.monotonic() - started < 30
         server.kill()
     assert daemon.ledger()["captured"] >= 5
     assert "Traceback" not in daemon.stderr
