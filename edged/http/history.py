@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from edged.metrics import StageStats
     from edged.records import Report
@@ -19,14 +21,25 @@ _SPACING_S = 9.0
 _SENSORS = ("memory_rss_mb", "memory_used_percent", "cpu_temperature_c", "tpu_temperature_c", "load_1min")
 
 
+class _Figures(NamedTuple):
+    """Figures by name. The names are shared by all points that have the same; a figure takes four bytes."""
+
+    names: tuple[str, ...]
+    values: array[float]
+
+    def by_name(self) -> dict[str, float]:
+        """Rounded to what they were before they were kept."""
+        return {name: round(value, 3) for name, value in zip(self.names, self.values, strict=True)}
+
+
 class _Point(NamedTuple):
     """One report, shortened."""
 
     ts: float
     fps: float
-    stages: Mapping[str, tuple[float, float]]
-    """Median and 95th percentile by stage, milliseconds."""
-    host: Mapping[str, float]
+    p50_ms: _Figures
+    p95_ms: _Figures
+    host: _Figures
 
 
 class History:
@@ -46,32 +59,43 @@ class History:
             # A clock that has gone back is no reason to wait for it.
             if self._points and 0 <= now - self._points[-1].ts < _SPACING_S:
                 return
-            stages = {name: (stats.p50_ms, stats.p95_ms) for name, stats in report.stages.items()}
-            host = {name: float(report.host[name]) for name in _SENSORS if name in report.host}
-            self._points.append(_Point(round(now, 1), report.fps, stages, host))
+            stages = self._named(report.stages)
+            sensors = self._named(name for name in _SENSORS if name in report.host)
+            self._points.append(
+                _Point(
+                    round(now, 1),
+                    report.fps,
+                    _Figures(stages, array("f", [stats.p50_ms for stats in report.stages.values()])),
+                    _Figures(stages, array("f", [stats.p95_ms for stats in report.stages.values()])),
+                    _Figures(sensors, array("f", [report.host[name] for name in sensors])),
+                )
+            )
 
     def hour(self) -> dict[str, Any]:
         """The points as columns, null where there is no such figure, and all of the last interval."""
         with self._lock:
             points = [point for point in self._points if point.ts >= self._clock() - _SPAN_S]
             last = self._last
-        stages = _names(point.stages for point in points)
         return {
             "ts": [point.ts for point in points],
             "fps": [point.fps for point in points],
-            "p50_ms": {name: [point.stages.get(name, (None,))[0] for point in points] for name in stages},
-            "p95_ms": {name: [point.stages.get(name, (None,))[-1] for point in points] for name in stages},
-            "host": {
-                name: [point.host.get(name) for point in points]
-                for name in _names(point.host for point in points)
-            },
+            "p50_ms": _columns(point.p50_ms for point in points),
+            "p95_ms": _columns(point.p95_ms for point in points),
+            "host": _columns(point.host for point in points),
             "stages": {name: _figures(stats) for name, stats in last.stages.items()} if last else {},
         }
 
+    def _named(self, names: Iterable[str]) -> tuple[str, ...]:
+        """These names, as the last point has them, if it has the same."""
+        wanted = tuple(names)
+        last = self._points[-1] if self._points else None
+        return next((kept.names for kept in last[2:] if kept.names == wanted), wanted) if last else wanted
 
-def _names(rows: Iterable[Mapping[str, object]]) -> list[str]:
-    """All names in them, in the order in which they turn up."""
-    return list(dict.fromkeys(name for row in rows for name in row))
+
+def _columns(rows: Iterable[_Figures]) -> dict[str, list[float | None]]:
+    """All figures of a name below one another, in the order of their first; null where one is missing."""
+    named = [row.by_name() for row in rows]
+    return {name: [row.get(name) for row in named] for name in dict.fromkeys(chain.from_iterable(named))}
 
 
 def _figures(stats: StageStats) -> dict[str, float]:

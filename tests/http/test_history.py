@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -59,3 +60,29 @@ def test_a_clock_that_goes_back_does_not_stop_the_history() -> None:
     clock.now += 10
     history.take(REPORT)
     assert len(history.hour()["ts"]) == 3
+
+
+def test_a_point_takes_a_few_hundred_bytes() -> None:
+    """An hour of sixteen cameras would be felt on a small board."""
+    stages = {f"stage{number}": StageStats(1, 2.0, 3.0, 4.0, 5.0) for number in range(12)}
+    clock = Clock()
+    history = History(clock)
+    reports = [
+        replace(
+            REPORT,
+            fps=number / 7,
+            stages={name: replace(one, p50_ms=number / 3) for name, one in stages.items()},
+        )
+        for number in range(200)
+    ]
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for report in reports:
+            clock.now += 10
+            history.take(report)
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert taken / len(reports) < 900
+    assert history.hour()["p50_ms"]["stage11"][-1] == pytest.approx(199 / 3, abs=0.001)
