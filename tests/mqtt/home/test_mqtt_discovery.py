@@ -258,6 +258,7 @@ def test_home_assistant_gets_everything_again_when_it_starts(
         for _ in range(3):
             publish(mosquitto.port, "homeassistant/status", b"online")
         assert rig.until(lambda: len(heard) == 3)
+        assert [thread.name for thread in threading.enumerate()].count("mqtt-birth") == 1
         over.set()
         assert rig.until(lambda: len(subscriber.on(CONFIG)) == before + 1)
         subscriber.wait_for(TOPICS.state)
