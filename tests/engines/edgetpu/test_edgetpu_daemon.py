@@ -98,7 +98,7 @@ def test_a_device_that_fails_in_the_middle_is_replaced_and_returns(
         ("refuse=2", "opens no Edge TPU"),
         ("crash=open", r"crashed \(SIGSEGV\) while opening the Edge TPU"),
         ("crash=prepare", r"crashed \(SIGSEGV\) while loading the model"),
-        ("open_ms=60000", "took longer than 5 s"),
+        ("open_ms=60000", "took longer than 15 s"),
     ],
 )
 def test_a_device_that_does_not_open_is_replaced_and_comes_later(
@@ -106,7 +106,8 @@ def test_a_device_that_does_not_open_is_replaced_and_comes_later(
 ) -> None:
     """The daemon starts on the twin."""
     plug.put(words)
-    daemon = start(DEVICE_TIMEOUT="5") if words.startswith("open_ms") else start()
+    # On a busy machine a device that is well takes seconds, too.
+    daemon = start(DEVICE_TIMEOUT="15") if words.startswith("open_ms") else start()
     assert re.search(reason, daemon.until_told("device_not_open")["reason"])
     daemon.until_told("running")
     plug.put()
