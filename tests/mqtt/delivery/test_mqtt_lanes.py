@@ -189,11 +189,15 @@ def test_numbers_go_on_behind_what_an_earlier_start_has_left() -> None:
 
 def test_values_that_wait_get_numbers_of_their_own_when_a_disk_is_found() -> None:
     box = outbox()
-    box.attach()
     box.post("a", b"value")
-    assert box.disk.recover(1, 1, 1)
-    box.disk.load(1, stored(1), None)
-    assert [take(box).order for _ in range(2)] == [2, 1]
+    box.post("z", b"held")
+    box.attach(last="z")
+    assert box.disk.recover(2, 3, 4)
+    box.disk.load(3, stored(3, 4), None)
+    assert (take(box).order, take(box).order) == (5, 3)
+    box.release()
+    held = take(box)
+    assert (held.order, held.payload, take(box).order) == (6, b"held", 4)
 
 
 def test_a_disk_that_is_found_late_is_read_however_much_was_sent_in_vain() -> None:
