@@ -280,6 +280,16 @@ def test_a_process_that_was_stopped_in_its_turn_holds_up_no_start(tmp_path: Path
     assert late.knows
 
 
+def test_a_process_that_was_stopped_in_its_turn_puts_a_take_over_off(tmp_path: Path, entered: Enter) -> None:
+    first, second = entered(settings("a")), entered(settings("a", "back"))
+    first.leave()
+    with (tmp_path / "edged.lock").open("ab") as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        assert not second.takes_over()
+    assert second.waits
+    assert second.takes_over()
+
+
 def test_who_ends_its_turn_soon_is_waited_for(
     tmp_path: Path, entered: Enter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
