@@ -45,10 +45,10 @@ class DiskLane:
         """``count`` messages are on a disk that was found, their orders from ``first`` to ``last``.
 
         An earlier start has left them, or this one before the disk failed. Whether they are taken on: not
-        while messages are in flight, whose numbers may be those of messages on the disk.
+        while a message is in flight whose number may be that of one on the disk.
         """
         with self._lanes.room:
-            if self._lanes.flight:
+            if any(order <= last for order in self._lanes.flight):
                 return False
             self.works = True
             self.recovered += count

@@ -87,7 +87,17 @@ class Spool:
         except SpoolDamagedError as error:
             set_aside(path, str(error))
             self._db = self._open()
-        self._age = self._age_clock()
+
+    def prove(self) -> None:
+        """See whether the disk takes a write, and gives everything that is on it.
+
+        Raises:
+            SpoolError: it does not.
+        """
+        self.write(())
+        with self._translated():
+            # It stands behind the payload: no page is left out.
+            self._db.execute("SELECT max(crc) FROM messages").fetchone()
 
     def extent(self) -> tuple[int, int | None, int]:
         """How many messages there are, the first order and the last (0 without any)."""
@@ -210,6 +220,7 @@ class Spool:
                 db.execute("PRAGMA wal_autocheckpoint = 256")
                 db.execute(f"PRAGMA journal_size_limit = {256 * _PAGE}")
                 self._check(db)
+                self._age = _age_clock(db)
             except BaseException:
                 db.close()
                 raise
@@ -229,19 +240,6 @@ class Spool:
         db.execute("SELECT id, topic, payload, created, crc FROM messages LIMIT 1").fetchall()
         # Takes the lock now, so that a second daemon on the same file is told at its start.
         db.executescript("BEGIN IMMEDIATE; COMMIT;")
-
-    def _age_clock(self) -> AgeClock:
-        """Goes on where the last user of this file has left it; without a mark, at its newest message."""
-        with self._translated():
-            if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'mark'").fetchone():
-                for found in self._db.execute(
-                    "SELECT age_clock, boot, up FROM mark WHERE typeof(up) = 'real'"
-                ):
-                    return AgeClock(Mark(*found))
-            (newest,) = self._db.execute(
-                "SELECT max(created) FROM messages WHERE typeof(created) = 'real'"
-            ).fetchone()
-        return AgeClock(None, first=max(_CLOCK_IS_SET, newest or time.time()))
 
     def _remember(self, mark: Mark) -> None:
         self._db.execute(_MARK)
@@ -284,6 +282,15 @@ def set_aside(path: Path, why: str) -> None:
     except OSError as error:
         raise SpoolError(f"{why}, and it cannot be set aside: {error.strerror}") from error
     log.error("mqtt_spool_set_aside", path=str(path), reason=why, kept_as=str(aside))
+
+
+def _age_clock(db: sqlite3.Connection) -> AgeClock:
+    """Goes on where the last user of this file has left it; without a mark, at its newest message."""
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'mark'").fetchone():
+        for found in db.execute("SELECT age_clock, boot, up FROM mark WHERE typeof(up) = 'real'"):
+            return AgeClock(Mark(*found))
+    (newest,) = db.execute("SELECT max(created) FROM messages WHERE typeof(created) = 'real'").fetchone()
+    return AgeClock(None, first=max(_CLOCK_IS_SET, newest or time.time()))
 
 
 def _checksum(message: Message) -> int:

@@ -124,23 +124,25 @@ class Spooler:
             self._spool.close()
 
     def _begin(self, *, proven: bool) -> None:
-        """Open the spool and take on what is in it, if it is ``proven`` or takes a write."""
+        """Open the spool and take on what is in it; if it is not ``proven``, it must take and give first."""
         spool = None
         try:
             spool = self._file.open()
             if not proven:
-                spool.write(())
+                spool.prove()
             count, first, last = spool.extent()
-            if self._lane.recover(count, first, last):
-                self._spool = spool
+            taken_on = self._lane.recover(count, first, last)
         except SpoolError as error:
-            self._fail(error)
-        if self._spool is not None:
-            if count:
-                log.info("mqtt_spool_recovered", path=str(self._path), messages=count)
-            self._works()
-        elif spool is not None:
+            self._let_go(spool, error)
+            return
+        if not taken_on:
             spool.close()
+            self._rest()
+            return
+        self._spool = spool
+        if count:
+            log.info("mqtt_spool_recovered", path=str(self._path), messages=count)
+        self._works()
 
     def _work(self, spool: Spool, *, everything: bool) -> None:
         try:
@@ -148,14 +150,19 @@ class Spooler:
         except SpoolFullError as error:
             self._fail(error)
         except SpoolError as error:
-            spool.close()
             self._spool = None
             self._done = []
             self._lane.forget(error.cause)
-            if isinstance(error, SpoolDamagedError):
-                self._replace(error)
-            else:
-                self._fail(error)
+            self._let_go(spool, error)
+
+    def _let_go(self, spool: Spool | None, error: SpoolError) -> None:
+        """Close a spool that cannot be used; one that is damaged makes room for another."""
+        if spool is not None:
+            spool.close()
+        if isinstance(error, SpoolDamagedError):
+            self._replace(error)
+        else:
+            self._fail(error)
 
     def _step(self, spool: Spool, *, everything: bool) -> None:
         now = self._clock()
@@ -220,10 +227,13 @@ class Spooler:
 
     def _fail(self, error: SpoolError) -> None:
         """Tell that there is no spool for now, once, and leave the disk alone for a while."""
-        self._rest_until = self._clock() + _REST_S
+        self._rest()
         text = (
             f"the spool {str(self._path)!r} cannot be used: {error}; what does not fit into memory is dropped"
         )
         if text != self.problem:
             log.error("mqtt_spool_fails", reason=text)
         self.problem = text
+
+    def _rest(self) -> None:
+        self._rest_until = self._clock() + _REST_S

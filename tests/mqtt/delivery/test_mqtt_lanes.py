@@ -213,6 +213,18 @@ def test_a_disk_that_is_found_late_is_read_however_much_was_sent_in_vain() -> No
     assert box.disk.wanted(8) == (1, 8)
 
 
+@pytest.mark.parametrize("last", [3, 4])
+def test_a_disk_is_taken_on_beside_newer_messages_in_flight(last: int) -> None:
+    """There are always some where the broker is slow; but no number may be there twice."""
+    box = outbox()
+    box.attach()
+    put(box, *range(5))
+    for _ in range(3):
+        box.settle(take(box))
+    assert take(box).order == 4
+    assert box.disk.recover(last, 1, last) == (last < 4)
+
+
 @pytest.mark.parametrize(
     ("limit", "older_than", "spilt"),
     [(20, 1000.0, 0), (20, 1000.5, 3), (7, 0.0, 0), (6, 0.0, 3)],

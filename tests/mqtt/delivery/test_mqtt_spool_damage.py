@@ -15,7 +15,8 @@ import rig
 from spooled import messages, open_spool, outbox, put
 from structlog.testing import capture_logs
 
-from edged.mqtt.delivery.spool import SpoolError, SpoolFullError, set_aside
+from edged.mqtt.delivery.message import Message
+from edged.mqtt.delivery.spool import SpoolDamagedError, SpoolError, SpoolFullError, set_aside
 from edged.mqtt.delivery.spooler import Spooler, SpoolFile
 
 if TYPE_CHECKING:
@@ -64,6 +65,42 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SpoolError, match="folder cannot be made"):
         open_spool(tmp_path / "file" / "spool.sqlite3")
+
+
+def wreck(path: Path, *pages: int) -> None:
+    with path.open("r+b") as file:
+        for page in pages:
+            file.seek(page * 4096)
+            file.write(b"\xff" * 4096)
+
+
+def test_a_disk_is_proven_only_if_it_gives_every_page_of_a_payload(path: Path) -> None:
+    """Else what comes before the bad one would be sent again and again, every five seconds."""
+    spool = open_spool(path)
+    spool.write([Message(1, "t", b""), Message(2, "t", b"x" * 80_000)])
+    spool.close()
+    with contextlib.closing(open_spool(path)) as spool:
+        spool.prove()
+    wreck(path, 10)
+    with contextlib.closing(open_spool(path)) as spool:
+        assert spool.extent()[0] == 2
+        with pytest.raises(SpoolDamagedError):
+            spool.prove()
+
+
+def test_a_file_that_is_damaged_behind_its_beginning_is_exchanged_at_the_start(path: Path) -> None:
+    spool = open_spool(path)
+    spool.write([Message(number, "t", b"x" * 500) for number in range(1, 400)])
+    spool.close()
+    wreck(path, 20)
+    box = outbox()
+    spooler = Spooler(box.disk, SpoolFile(path))
+    spooler.open()
+    put(box, 5)
+    assert spooler.problem == ""
+    spooler.close(60)
+    assert box.disk.count == 5
+    assert path.with_name("spool.sqlite3.damaged").exists()
 
 
 @pytest.mark.parametrize("seed", range(30))

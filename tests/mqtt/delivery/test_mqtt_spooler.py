@@ -311,7 +311,7 @@ def test_a_disk_that_fails_is_told_and_used_again_once_it_takes_something(
     assert bench.box.delivery().closes
 
 
-def test_a_folder_that_comes_late_is_used_then(tmp_path: Path) -> None:
+def test_a_folder_that_comes_late_is_used_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was made meanwhile has new numbers, and goes behind what an earlier start has left."""
     folder = tmp_path / "disk"
     before = Bench(folder / "spool.sqlite3")
@@ -328,10 +328,14 @@ def test_a_folder_that_comes_late_is_used_then(tmp_path: Path) -> None:
     bench.box.put("t", b"newer")
     folder.unlink()
     (tmp_path / "unplugged").rename(folder)
+    looks = Called(monkeypatch, "prove")
     bench.turn(5.0)
     bench.turn()
     assert bench.box.delivery().recovered == 0, "the number in flight may be that of a message on the disk"
     bench.box.settle(flying)
+    bench.turn(4.9)
+    assert len(looks.with_what) == 1, "each costs an SD card a write"
+    bench.turn(0.2)
     assert rig.until(lambda: bench.box.delivery().recovered == 3)
     bench.turn(0.1)
     sent = []

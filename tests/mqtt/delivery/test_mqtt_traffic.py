@@ -231,8 +231,9 @@ class Traffic(RuleBasedStateMachine):
         self.spool.remove(range(1, 1000))
         found = range(self.made, self.made + count)
         self.spool.write([Message(first + number, "t", b"%d" % one) for number, one in enumerate(found)])
-        recovered = self.box.disk.recover(*self.spool.extent())
-        assert recovered == (not self.flight)
+        stored, lowest, highest = self.spool.extent()
+        recovered = self.box.disk.recover(stored, lowest, highest)
+        assert recovered == all(message.order > highest for message in self.flight)
         if not recovered:
             self.spool.remove(range(1, 1000))
             return
