@@ -37,7 +37,8 @@ class DiskLane:
         """On their way to the disk."""
         self._count = 0
         self._next: int | None = None
-        self._finished: list[int] = []
+        self._finished: set[int] = set()
+        """On disk, and at their end."""
 
     # For the spool's thread.
 
@@ -114,17 +115,23 @@ class DiskLane:
             if damaged:
                 self._lanes.dropped["spool_damaged"] += damaged
             if self._lanes.attached and start == self._next:  # else the next connection begins anew
+                # What was settled behind one that was not is read again after a lost connection.
+                due = (message for message in messages if message.order not in self._finished)
                 self._lanes.ready = deque(
-                    sorted((*self._lanes.ready, *messages), key=lambda message: message.order)
+                    sorted((*self._lanes.ready, *due), key=lambda message: message.order)
                 )
                 self._next = following
         self._wake()
 
     def finished(self) -> Sequence[int]:
-        """Orders of the messages on disk that have come to their end since the last call."""
+        """Orders of the messages on disk that have come to their end, to be taken off it."""
         with self._lanes.room:
-            orders, self._finished = self._finished, []
-            return orders
+            return sorted(self._finished)
+
+    def removed(self, orders: Iterable[int]) -> None:
+        """These, which :meth:`finished` gave, are off the disk."""
+        with self._lanes.room:
+            self._finished.difference_update(orders)
 
     def trimmed(self, start: int, cause: str, count: int, following: int | None) -> None:
         """``count`` messages from ``start`` on, all only on disk, were removed up to ``following``."""
@@ -172,7 +179,7 @@ class DiskLane:
     def settle(self, order: int) -> None:
         """A message that is on disk has come to its end."""
         self._count -= 1
-        self._finished.append(order)
+        self._finished.add(order)
 
     def take_back(self, events: Sequence[Message]) -> None:
         """The connection is gone; of these events in memory, those on disk come from there again."""

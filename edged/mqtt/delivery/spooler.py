@@ -87,7 +87,6 @@ class Spooler:
         self._spool: Spool | None = None
         self._thread: threading.Thread | None = None  # noqa: TID251  # the bridge made it
         self._stopping = False
-        self._done: list[int] = []
         self._rest_until = 0.0
         self._trim_at = 0.0
         self._remove_at = 0.0
@@ -151,7 +150,6 @@ class Spooler:
             self._fail(error)
         except SpoolError as error:
             self._spool = None
-            self._done = []
             self._lane.forget(error.cause)
             self._let_go(spool, error)
 
@@ -196,10 +194,9 @@ class Spooler:
         self._works()
 
     def _remove(self, spool: Spool) -> None:
-        self._done.extend(self._lane.finished())
-        if self._done:
-            spool.remove(self._done)
-            self._done = []
+        if done := self._lane.finished():
+            spool.remove(done)
+            self._lane.removed(done)
             if not self._lane.count:
                 spool.shrink()
 
@@ -207,6 +204,7 @@ class Spooler:
         start = self._lane.unloaded
         if start is None:
             return
+        self._remove(spool)  # or it would be dropped, too
         dropped, following = spool.trim(start)
         for cause, count in dropped.items():
             log.warning("mqtt_spool_trimmed", path=str(self._path), cause=cause, messages=count)

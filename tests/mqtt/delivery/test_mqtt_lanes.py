@@ -334,6 +334,26 @@ def test_what_was_read_before_the_disk_failed_is_not_lost_with_it() -> None:
     assert box.delivery().dropped == {"spool_failed": 8}
 
 
+def test_what_was_settled_out_of_order_is_not_sent_again_after_a_lost_connection() -> None:
+    """It may still be on the disk, behind one that has to be read again."""
+    box = outbox()
+    box.disk.recover(3, 1, 3)
+    box.attach()
+    box.disk.load(1, stored(1, 2, 3), None)
+    first, second, third = (take(box) for _ in range(3))
+    box.settle(second)
+    box.detach()
+    box.attach()
+    assert box.disk.wanted(9) == (1, 9)
+    box.disk.load(1, stored(1, 2, 3), None)
+    assert take_all(box) == [first.payload, third.payload]
+    account = box.delivery()
+    assert (account.acknowledged, account.spooled, account.closes) == (3, 0, True)
+    assert box.disk.finished() == [1, 2, 3]
+    box.disk.removed([1, 2])
+    assert box.disk.finished() == [3]
+
+
 def test_with_the_connection_what_was_read_goes_back_to_be_read_again() -> None:
     box = outbox()
     box.disk.recover(5, 1, 5)

@@ -269,11 +269,36 @@ def test_what_is_too_much_goes_at_once(tmp_path: Path) -> None:
     assert bench.box.delivery().closes
 
 
+def test_what_was_sent_out_of_order_is_not_trimmed_as_well(tmp_path: Path) -> None:
+    """It is on the disk behind one that was not, and counts as sent."""
+    bench = Bench(tmp_path / "spool.sqlite3", limit=8, max_bytes=36_000)
+    bench.put(3, size=4000)
+    bench.turn(2.0)
+    bench.box.attach()
+    bench.turn(0.1)
+    _, second, _ = (bench.box.take() for _ in range(3))
+    assert second is not None
+    bench.box.settle(second)
+    bench.box.detach()
+    bench.put(4, size=4000)
+    bench.turn(0.1)
+    assert rig.until(lambda: bench.box.delivery().dropped)
+    lost = bench.box.delivery().dropped["spool_full"]
+    bench.box.attach()
+    for _ in range(3):
+        bench.turn(0.1)
+    assert bench.send() == 6 - lost
+    account = bench.box.delivery()
+    assert (account.acknowledged, account.spooled, account.closes) == (7 - lost, 0, True)
+    bench.spooler.close(5)
+
+
 @pytest.mark.parametrize("when", ["write", "read"])
 def test_a_disk_that_fails_is_told_and_used_again_once_it_takes_something(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
 ) -> None:
     """What is in memory goes on; what was only on the disk is counted, and comes when the disk is back."""
+    assert "mqtt-spool" in {thread.name for thread in threading.enumerate()}
     bench.put(3)
     bench.turn(2.0)
     calls = Called(monkeypatch, when)

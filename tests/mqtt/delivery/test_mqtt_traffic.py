@@ -187,7 +187,9 @@ class Traffic(RuleBasedStateMachine):
     @rule()
     def remove_what_is_finished(self) -> None:
         assert self.spool is not None
-        self.spool.remove(self.box.disk.finished())
+        done = self.box.disk.finished()
+        self.spool.remove(done)
+        self.box.disk.removed(done)
         assert self.spool.extent()[0] == len(self.on_disk)
 
     @precondition(lambda self: self.idle_disk and self.box.disk.unloaded is not None)
@@ -195,6 +197,7 @@ class Traffic(RuleBasedStateMachine):
     def trim(self, count: int) -> None:
         """The file is too large: what is only there goes, the oldest first."""
         assert self.spool is not None
+        self.remove_what_is_finished()
         start = self.box.disk.unloaded
         assert start is not None
         messages, following, _ = self.spool.read(start, count)
