@@ -330,6 +330,7 @@ def test_what_was_read_before_the_disk_failed_is_not_lost_with_it() -> None:
     assert take_all(box) == [b"2", b"3"]
     assert (box.disk.count, box.disk.finished()) == (0, [])
     box.disk.recover(2, 20, 21)
+    assert box.delivery().recovered == 11, "of both disks together"
     box.disk.forget("spool_failed")
     assert box.delivery().dropped == {"spool_failed": 8}
 
