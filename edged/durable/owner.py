@@ -87,9 +87,12 @@ class Owner:
             hashlib.sha256("".join(one.fingerprint for one in settings).encode()).hexdigest()[:12],
         )
         with self._lock:
+            in_use = self.waits and (folder, whose.node) == (self._folder, self._whose.node)
             if folder != self._folder:
                 self.leave()
-            self._folder, self._whose, self.has_node, self.knows = folder, whose, bool(whose.node), False
+            self._folder, self._whose = folder, whose
+            # What cannot be looked at now is as it was.
+            self.has_node, self.knows = bool(whose.node) and not in_use, False
             if folder is None:
                 return
             try:
@@ -104,12 +107,13 @@ class Owner:
     @property
     def waits(self) -> bool:
         """Whether there is a node to take over as soon as the daemon that has it is gone."""
-        return self.knows and bool(self._whose.node) and not self.has_node
+        return self._folder is not None and bool(self._whose.node) and not self.has_node
 
     def takes_over(self) -> bool:
         """Whether the daemon that had the node has gone, so that what is kept for it is this one's now."""
         with self._lock, suppress(OSError):  # another time
             if self.waits and self._folder is not None and self._take(self._folder, self._whose):
+                self.knows = True
                 log.info("node_taken_over", node=self._whose.node, path=str(self._folder))
                 return True
         return False
@@ -119,7 +123,7 @@ class Owner:
         with self._lock:
             if self._card is not None:
                 self._card.close()
-            self._card, self.knows = None, False
+            self._card, self._folder, self.knows = None, None, False
 
     def _take(self, folder: Path, whose: Whose) -> bool:
         """Look at the cards and take or write our own, in our turn; whether the node is ours.

@@ -286,8 +286,11 @@ def test_a_process_that_was_stopped_in_its_turn_puts_a_take_over_off(tmp_path: P
     with (tmp_path / "edged.lock").open("ab") as stopped:
         fcntl.flock(stopped, fcntl.LOCK_EX)
         assert not second.takes_over()
-    assert second.waits
-    assert second.takes_over()
+        second.enter(tmp_path, settings("a", "back"))
+        assert (second.has_node, second.knows) == (False, False), "a reload does not know better"
+    assert (second.waits, second.takes_over(), second.knows) == (True, True, True)
+    second.leave()
+    assert (second.waits, second.knows) == (False, False)
 
 
 def test_who_ends_its_turn_soon_is_waited_for(
