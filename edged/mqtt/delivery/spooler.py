@@ -112,10 +112,10 @@ class Spooler:
         stopping = False
         while not stopping:
             stopping = self._stopping
+            if self._spool is None and (stopping or self._clock() >= self._rest_until):
+                self._begin(proven=False)
             if self._spool is not None:
                 self._work(self._spool, everything=stopping)
-            elif self._clock() >= self._rest_until and not stopping:
-                self._begin(proven=False)
             if not stopping:
                 self._lane.due.wait(_PACE_S if self._lane.unloaded is not None else _LOOK_S)
                 self._lane.due.clear()

@@ -336,6 +336,18 @@ def test_a_disk_that_fails_is_told_and_used_again_once_it_takes_something(
     assert bench.box.delivery().closes
 
 
+def test_a_disk_that_rests_is_tried_once_more_at_the_end(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.write_text("not a folder")
+    bench = Bench(folder / "spool.sqlite3")
+    bench.put(3)
+    folder.unlink()
+    bench.spooler.close(5)
+    assert (bench.box.disk.count, bench.box.delivery().closes) == (3, True)
+    with contextlib.closing(Spool(folder / "spool.sqlite3", max_bytes=10**6, max_age_s=WEEK_S)) as spool:
+        assert spool.extent()[0] == 3
+
+
 def test_a_folder_that_comes_late_is_used_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was made meanwhile has new numbers, and goes behind what an earlier start has left."""
     folder = tmp_path / "disk"
