@@ -20,6 +20,8 @@ _AHEAD = 150
 """Samples that wait for the disk: five seconds of 30 frames each, some megabytes."""
 _MOST_BYTES = 64 << 20
 """The samples that wait have this much: a camera's own may be large."""
+_GATHER_S = 0.2
+"""How long samples are left to come together: a thread that wakes for each of them finds the caches cold."""
 _CALM_S = 10.0
 """A fault this long after the one before is a new one, and is tried again soon."""
 
@@ -121,7 +123,7 @@ class Writer:
         try:
             if fault is not None:
                 self._recover(fault)
-            while (item := self._queue.get()) is not None:
+            while (item := self._next()) is not None:
                 try:
                     if isinstance(item, _Break):
                         self._recorder.rest()
@@ -138,6 +140,11 @@ class Writer:
             raise
         finally:
             self._ended.set()
+
+    def _next(self) -> Sample | Remarks | _Break | None:
+        if self._queue.empty():
+            self._closing.wait(_GATHER_S)
+        return self._queue.get()
 
     def _recover(self, error: OSError) -> None:
         """Try again, ever more seldom, until the disk takes something or :meth:`close` was called."""

@@ -65,3 +65,31 @@ def test_the_wait_grows_with_each_failure_and_not_with_a_try_that_went_well(
     assert patience.times == 3 * tries
     assert writer.problem == ""
     writer.close(30)
+
+
+def test_samples_come_together_before_the_thread_takes_them_and_an_end_waits_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.video.writer._GATHER_S", 600.0)
+    taken: list[int] = []
+
+    class Noting(FileRecorder):
+        def take(self, sample: Sample) -> None:
+            taken.append(sample.packet.pts)
+
+    gathers = threading.Event()
+    writer = Writer(Noting(tmp_path / "out.mp4"))
+    wait = writer._closing.wait  # noqa: SLF001  # what it waits by
+
+    def gather(most_s: float) -> bool:
+        gathers.set()
+        return wait(most_s)
+
+    monkeypatch.setattr(writer._closing, "wait", gather)  # noqa: SLF001
+    writer.start()
+    assert gathers.wait(30)
+    for number in range(5):
+        writer.put(Sample(Packet(b"", number, keyframe=True), 0.0, b"", seen=False), patience_s=10)
+    assert taken == []
+    assert writer.close(30)
+    assert taken == [0, 1, 2, 3, 4]
