@@ -117,6 +117,7 @@ class Scene:
 
     def update(self, frame: Frame, detections: Iterable[Detection]) -> SceneView:
         """Take in one frame."""
+        events = self._leave(frame)
         now = self._clock(frame)
         by_label: dict[str, list[Detection]] = {label: [] for label in self._trackers}
         picks = bool(self._areas or self._rules.masks)
@@ -125,7 +126,6 @@ class Scene:
             if not picks or self._concerns(found, width, height):
                 by_label.setdefault(found.label, []).append(found)
         kept: list[Detection] = []
-        events: list[Event] = []
         for label, group in by_label.items():
             # Weak boxes of some twenty labels come with every frame, and mean nothing by themselves.
             if self._follows(label) or any(found.score >= self._begins(label) for found in group):
@@ -141,8 +141,8 @@ class Scene:
             frame: the next one.
             detections: what the last view gave.
         """
+        events = self._leave(frame)
         now = self._clock(frame)
-        events: list[Event] = []
         for label, tracker in self._trackers.items():
             tracker.carry(now)
             events += self._tell(now, frame, label)
@@ -186,6 +186,12 @@ class Scene:
         self._trackers.clear()
         self._born.clear()
         return tuple(events)
+
+    def _leave(self, frame: Frame) -> list[Event]:
+        """End what was followed in frames of another size: in this one's pixels it is nowhere."""
+        if self._frame is None or self._frame.pixels.shape[:2] == frame.pixels.shape[:2]:
+            return []
+        return [*self.end("lost")]
 
     def _clock(self, frame: Frame) -> float:
         if self._frame is not None and frame.pts + self._ahead_s <= self._now:

@@ -210,6 +210,22 @@ def test_time_goes_on_when_a_file_begins_anew_and_when_a_clock_stands_still() ->
     assert scene().end("stop") == ()
 
 
+@pytest.mark.parametrize("looked", [True, False])
+def test_what_was_followed_ends_where_frames_get_another_size(looked: bool) -> None:  # noqa: FBT001
+    """A camera set to another size, or the next file of a folder: what was where is nowhere in its pixels."""
+    watched = scene(stationary_s=1.0)
+    events, there = play(watched, [[person(600)]] * 30)
+    assert "stationary" in changes(events)
+    assert there[-1].counts == {"person": 1}
+    small = Frame(30, IMAGE[:240, :320], 1e9 + 3, 8, 3.0)
+    view = watched.update(small, [person(200, 200)]) if looked else watched.carry(small, ())
+    (end,) = view.events
+    assert (end.kind, end.ended_by, end.ts) == ("end", "lost", 1e9 + 2.9)
+    assert (end.width, end.height) == (WIDTH, HEIGHT)
+    assert end.best_box == events[0].box
+    assert (view.presence.counts, watched.open, watched.restless) == ({}, 0, looked)
+
+
 def test_of_several_each_counts_while_it_is_seen_and_one_that_stands_still_while_it_is_known() -> None:
     watched = scene(zones=zones(LEFT_HALF), stationary_s=2.0)
     way = [person(400 + 8 * (n % 20)) for n in range(30)]  # never at rest
