@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged.errors import ConfigError, EdgedError, ModelError
 from edged.model import detector_options, flatbuffer
-from edged.model.labels import ClassNames, by_id, parse
+from edged.model.labels import ClassNames, by_id, parse, plain
 from edged.settings import sandbox
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def read(path: Path, *, labels: Path | None = None) -> ModelFile:
     else:
         known, origin = _own_labels(path, metadata, attached)
     edgetpu = EDGETPU_OP in graph.custom_options
-    return ModelFile(path, metadata, known.names, origin, edgetpu, labels_numbered=known.numbered)
+    names = tuple(map(plain, known.names))
+    return ModelFile(path, metadata, names, origin, edgetpu, labels_numbered=known.numbered)
 
 
 def read_labels(path: Path) -> ClassNames:

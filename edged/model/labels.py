@@ -22,6 +22,8 @@ _FIELD = re.compile(r"\b(id|name|display_name)\s*:\s*(?:(\d+)|'([^']*)'|\"([^\"]
 _NAMES = re.compile(r"^names\s*:[ \t]*(.*)$", re.MULTILINE)
 _NAMELESS = re.compile(r"^(?:nc|train|val)\s*:", re.MULTILINE)
 """What else a data.yaml says."""
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+"""What no name has: orders to a terminal, ends of lines, halves of characters, which no message can hold."""
 _ENTRY = re.compile(r"[ \t]*(?:-|(\d+)\s*:)\s*(\S.*?)\s*(?:#.*)?$")
 
 
@@ -32,6 +34,11 @@ class ClassNames(NamedTuple):
     """Gaps are ``""``."""
     numbered: bool
     """Whether each name says its class id: then one too many cannot shift the others."""
+
+
+def plain(name: str) -> str:
+    """A name as it is shown, sent and written in settings."""
+    return _UNSEEN.sub(" ", name).strip()
 
 
 def parse(content: bytes) -> ClassNames:

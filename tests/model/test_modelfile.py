@@ -65,6 +65,16 @@ def test_reads_the_description_of_the_exporter(tmp_path: Path, name: str, text: 
     assert not content.edgetpu
 
 
+@pytest.mark.parametrize("names", [{"0": "per\x1b[31mson\n", "1": "\ud83d", "2": " a\u200cb "}, None])
+def test_names_hold_nothing_that_no_message_can_hold(tmp_path: Path, names: dict[str, str] | None) -> None:
+    """Orders to a terminal, ends of lines, halves of characters would come into topics and heads of HTTP."""
+    described = with_files({"metadata.json": json.dumps({"names": names})}) if names else EMPTY_GRAPH
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps(["per\x1b[31mson\n", "\ud83d", " a\u200cb "]))
+    content = file.read(model(tmp_path, described), labels=None if names else labels)
+    assert content.labels == ("per [31mson", "", "a\u200cb")
+
+
 def test_a_bare_model_says_nothing(tmp_path: Path) -> None:
     """No zip, no metadata, no labels; and no error."""
     content = file.read(model(tmp_path, EMPTY_GRAPH))
