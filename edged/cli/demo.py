@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,8 +130,9 @@ def _tell(demo: Demo, outcome: DemoOutcome) -> None:
     print(f"lines     {demo.jsonl}")
 
     print(f"\nWhat happened, as 'edged events {demo.events}' tells it")
-    for event in filter(words.is_news, event_lines.Tail(demo.events).read()):
-        print(f"  {words.line(event)}")
+    with closing(event_lines.Tail(demo.events)) as tail:
+        for event in filter(words.is_news, tail.read()):
+            print(f"  {words.line(event)}")
 
     print("\nWhat next")
     print(f"  your camera, model and broker   copy {demo.env_file}, change it, then")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
@@ -15,7 +16,7 @@ from edged.settings import loading
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from edged.contract.event_messages import EventMessage
     from edged.settings.declared import Settings
@@ -61,28 +62,35 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(paths: Sequence[Path], *, follow: bool) -> None:
-    tails = {path: event_lines.Tail(path) for path in paths}
-    while True:
-        events: list[EventMessage] = []
-        for path, tail in tails.items():
-            if not follow and not path.exists():
-                raise SourceError(
-                    f"{str(path)!r} is not there", hint="Nothing may have happened yet: --follow"
-                )
-            try:
-                events += tail.read()
-            except OSError as error:
-                raise SourceError(
-                    f"{str(path)!r} cannot be read: {error.strerror}", hint="Name a file of events"
-                ) from error
-        _print(sorted(events, key=lambda event: event["ts"]))
-        if not follow:
-            if not events and (others := [str(path) for path in paths if path.stat().st_size]):
-                raise SourceError(
-                    f"{others[0]!r} has no events in it", hint="Name a file of EDGED_EVENTS_JSONL"
-                )
-            return
-        time.sleep(_POLL_S)
+    with contextlib.ExitStack() as opened:
+        tails = {path: opened.enter_context(contextlib.closing(event_lines.Tail(path))) for path in paths}
+        while True:
+            events = _news(tails, follow=follow)
+            _print(sorted(events, key=lambda event: event["ts"]))
+            if not follow:
+                break
+            time.sleep(_POLL_S)
+    if not events and (others := [str(path) for path in paths if path.stat().st_size]):
+        raise SourceError(f"{others[0]!r} has no events in it", hint="Name a file of EDGED_EVENTS_JSONL")
+
+
+def _news(tails: Mapping[Path, event_lines.Tail], *, follow: bool) -> list[EventMessage]:
+    """What is new in all files, file by file.
+
+    Raises:
+        SourceError: one cannot be read, or is not there although only those that are there were asked for.
+    """
+    events: list[EventMessage] = []
+    for path, tail in tails.items():
+        if not follow and not path.exists():
+            raise SourceError(f"{str(path)!r} is not there", hint="Nothing may have happened yet: --follow")
+        try:
+            events += tail.read()
+        except OSError as error:
+            raise SourceError(
+                f"{str(path)!r} cannot be read: {error.strerror}", hint="Name a file of events"
+            ) from error
+    return events
 
 
 def _hear(settings: Settings) -> None:

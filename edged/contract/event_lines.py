@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from typing import TYPE_CHECKING, cast
@@ -67,7 +68,8 @@ class Tail:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._identity: tuple[int, int] | None = None
+        self._stream: io.FileIO | None = None
+        """Kept open: what was written last before it was moved away is found in no file of its name."""
         self._done = 0
         """Bytes that were read, to the end of a line."""
 
@@ -78,14 +80,30 @@ class Tail:
             OSError: it cannot be read.
         """
         try:
-            stream = self._path.open("rb")
+            stream = io.FileIO(self._path)
         except FileNotFoundError:
+            return self._new()
+        if self._stream is not None and os.path.sameopenfile(stream.fileno(), self._stream.fileno()):
+            stream.close()
+            return self._new()
+        left = self._new()
+        self.close()
+        self._stream, self._done = stream, 0
+        return left + self._new()
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def _new(self) -> list[EventMessage]:
+        """What is new in the file that is open."""
+        stream = self._stream
+        if stream is None:
             return []
-        with stream:
-            status = os.fstat(stream.fileno())
-            if (status.st_dev, status.st_ino) != self._identity or status.st_size < self._done:
-                self._identity, self._done = (status.st_dev, status.st_ino), 0
-            stream.seek(self._done)
-            whole, end, _ = stream.read().rpartition(b"\n")
+        if os.fstat(stream.fileno()).st_size < self._done:  # it was emptied
+            self._done = 0
+        stream.seek(self._done)
+        whole, end, _ = stream.readall().rpartition(b"\n")
         self._done += len(whole) + len(end)
         return [event for text in whole.split(b"\n") if (event := parsed(text)) is not None]

@@ -41,7 +41,12 @@ def sentence(event: EventMessage) -> str:
     """What has happened: ``has left after 40 s; was in gate, porch; crossed gate in``."""
     after = f" after {span(event['duration_s'])}"
     if event["type"] == "start":
-        return "has come" + (f", in {', '.join(event['current_zones'])}" if event["current_zones"] else "")
+        said = ["has come"]
+        if event["current_zones"]:
+            said.append(f"in {', '.join(event['current_zones'])}")
+        # By the time it counts it may have crossed a line.
+        said += [_change(change) for change in event["changes"] if change.startswith("line_crossed")]
+        return ", ".join(said)
     if event["type"] == "update":
         news = [change for change in event["changes"] if change not in _SILENT]
         # A better picture is worth a word only where there is nothing else to say.

@@ -119,4 +119,21 @@ class LineFile:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    """Open a file to go on behind its last line, which gets an end if it has none: the next stands alone."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    try:
+        if stat.S_ISREG(os.fstat(fd).st_mode) and _is_torn(path):
+            os.write(fd, b"\n")
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether the last line was not stored to its end, since the power went meanwhile."""
+    with suppress(PermissionError), path.open("rb") as stream:  # who may only write goes on
+        if stream.seek(0, os.SEEK_END):
+            stream.seek(-1, os.SEEK_END)
+            return stream.read(1) != b"\n"
+    return False

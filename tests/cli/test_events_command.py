@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ from daemon import EDGED, Daemon, edged, environment, until
 from rig import Mosquitto, publish, validator
 
 from edged.contract import event_messages, payloads, words
-from edged.contract.event_lines import Tail, parsed
+from edged.contract.event_lines import Tail, last, parsed
 from edged.errors import SinkError
 from edged.records import Box, Event
 from edged.sinks.events import EventLinesSink
@@ -82,6 +83,32 @@ def test_a_file_is_followed_while_it_grows_and_where_it_was_moved_away(tmp_path:
     assert tail.read() == []
     path.write_bytes(message("start", 2) + b"\n")
     assert [one["event_id"] for one in tail.read()] == ["event2"]
+    path.write_bytes(message("start", 3) + b"\n")  # emptied and begun anew, as copytruncate does it
+    path.write_bytes(b"")
+    assert tail.read() == []
+    path.write_bytes(message("start", 4) + b"\n")
+    assert [one["event_id"] for one in tail.read()] == ["event4"]
+    tail.close()
+
+
+def test_what_was_written_last_before_a_file_was_moved_away_is_told_before_what_follows(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(message("start") + b"\n")
+    with contextlib.closing(Tail(path)) as tail:
+        assert [one["type"] for one in tail.read()] == ["start"]
+        with path.open("ab") as stream:
+            stream.write(message("end") + b"\n")
+        path.rename(tmp_path / "events.jsonl.1")
+        path.write_bytes(message("start", 2) + b"\n")
+        assert [(one["type"], one["event_id"]) for one in tail.read()] == [
+            ("end", "event1"),
+            ("start", "event2"),
+        ]
+        path.unlink()
+        path.write_bytes(message("start", 3) + b"\n")  # a file system may give it the same number
+        assert [one["event_id"] for one in tail.read()] == ["event3"]
 
 
 def test_without_lines_the_broker_is_heard(mosquitto: Mosquitto) -> None:
@@ -145,6 +172,17 @@ def test_what_a_killed_run_has_left_open_ends_when_the_file_is_opened_again(tmp_
     ]
     assert told[-1]["end_time"] == 1e9 + 7
     assert told[-1]["boot_id"] == "2" * 32
+
+
+def test_a_line_that_was_cut_short_takes_no_other_with_it(tmp_path: Path) -> None:
+    """A loss of power leaves half of a line, or zeros: the end that is owed is not written behind that."""
+    path = tmp_path / "events.jsonl"
+    for torn in (message("update")[:50], bytes(30)):
+        path.write_bytes(message("start").replace(b"0" * 32, b"1" * 32) + b"\n" + torn)
+        sink(path, "2").close()
+        assert [one["type"] for one in last(path, 1 << 20)] == ["start", "end"]
+        sink(path, "2").close()
+        assert path.read_bytes().count(b"\n") == 3
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
@@ -214,6 +252,12 @@ def test_what_is_no_time_makes_no_event(value: object) -> None:
     assert parsed(json.dumps(content).encode()) is not None
     for name in ("ts", "duration_s"):
         assert parsed(json.dumps(content | {name: value}).encode()) is None
+
+
+def test_a_line_that_was_crossed_before_an_object_counts_is_said_as_it_comes() -> None:
+    said = parsed(message("start", 1, "line_crossed:gate:in", "zone_entered:porch"))
+    assert said is not None
+    assert words.sentence(said) == "has come, in porch, crosses gate in"
 
 
 def test_a_change_that_nobody_knows_is_said_as_it_is() -> None:
