@@ -54,6 +54,7 @@ ROOMS = (
 )
 NEAREST = {
     "edged/engines/tenancy.py": ["tests/engines/test_tenancy.py"],
+    "edged/scene/events.py": ["tests/scene/test_chronicle.py", "tests/scene/test_crossings.py"],
     "edged/scene/motion.py": ["tests/scene/test_motion_by_hand.py"],
     "edged/video/retention.py": ["tests/video/test_retention.py"],
     "edged/mqtt/handover.py": ["tests/mqtt/test_handover.py"],

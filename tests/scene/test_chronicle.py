@@ -100,6 +100,8 @@ def test_boxes_that_reach_out_of_the_frame_are_told_within_it() -> None:
     told = Told(box=Box(-10.0, -20.0, 500.0, 300.0))
     (start,) = told.see(1.0, told.track.box)
     assert start.box == start.best_box == Box(0.0, 0.0, 400.0, 200.0)
+    (gone,) = Told().see(1.0, Box(-50.0, -90.0, -10.0, -5.0))
+    assert gone.box == Box(0.0, 0.0, 0.0, 0.0)
 
 
 def test_who_is_there_without_news_is_told_of_once_a_minute() -> None:
@@ -141,6 +143,16 @@ def test_what_is_somewhere_else_altogether_moves_at_once() -> None:
         told.see(0.0)
         told.see(10.0)
         assert "moving" in told.changes(11.0, away)
+
+
+@pytest.mark.parametrize("way", [moved(22), moved(-22), moved(0, 56), moved(0, -56)])
+def test_what_goes_a_good_half_of_its_size_moves_in_time_and_not_at_once_whichever_way(way: Box) -> None:
+    """The overlap is a little more than a quarter."""
+    told = Told()
+    told.see(0.0, HOME)
+    told.see(10.0, HOME)
+    said = [told.changes(now, way) for now in (11.0, 11.5)]
+    assert ["moving" in changes for changes in said] == [False, True]
 
 
 def test_what_goes_a_little_moves_when_it_stays_away() -> None:

@@ -106,3 +106,15 @@ def test_who_was_lost_before_a_line_and_comes_back_has_not_crossed_it_with_anoth
     back = [[person(355), person(280 + 5 * n)] for n in range(8)] + [[person(355), person(320)]] * 3
     _, there = play(watched, back)
     assert there[-1].lines == {"gate": {("out", "person"): 1}}
+
+
+def test_who_comes_up_is_who_was_lost_there_and_nobody_of_another_label_or_on_another_level() -> None:
+    """Somebody stands at the edge all the while, and was there before."""
+    stays = person(600, score=0.9)
+    for label, y, crossed in (("person", 300.0, 1), ("dog", 300.0, 0), ("person", 450.0, 0)):
+        watched = scene(lines=lines(MIDDLE))
+        shots = [[stays]] * 5 + [[stays, person(200 + 8 * n)] for n in range(13)] + [[stays]] * 5
+        shots += [[stays, person(404 + 8 * n, y, label=label)] for n in range(8)]
+        events, _ = play(watched, shots)
+        assert [event.label for event in events if event.kind == "start"] == ["person", "person", label]
+        assert crossings(events).total() == crossed
