@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 import rig
+from spooled import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,3 +45,12 @@ def subscriber(mosquitto: rig.Mosquitto) -> Iterator[rig.Subscriber]:
     """Hears everything."""
     with rig.Subscriber(mosquitto.port) as listener:
         yield listener
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """An outbox with its spooler, whose account closes at the end."""
+    made = Bench(tmp_path / "spool.sqlite3")
+    yield made
+    made.spooler.close(60)
+    assert made.box.delivery().closes

@@ -4,95 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
 from typing import TYPE_CHECKING
 
-import pytest
 import rig
+from spooled import Bench, Called
 from structlog.testing import capture_logs
 
 from edged.mqtt.delivery.message import Numbers
 from edged.mqtt.delivery.outbox import Outbox
-from edged.mqtt.delivery.spool import Spool, SpoolDamagedError, SpoolError, SpoolFullError
+from edged.mqtt.delivery.spool import SpoolFullError
 from edged.mqtt.delivery.spooler import Spooler, SpoolFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from edged.mqtt.delivery.message import Message
+    import pytest
 
-WEEK_S = 7 * 86400.0
-
-
-class Bench:
-    """An outbox with its spooler, and one clock for both."""
-
-    def __init__(
-        self, path: Path, *, limit: int = 1000, max_bytes: int = 10_000_000, max_age_s: float = WEEK_S
-    ) -> None:
-        self.now = 1000.0
-        self.stored: list[int] = []
-        self.looks = 0
-        self.box = Outbox(limit=limit, wake=lambda: None, orders=Numbers(1), clock=lambda: self.now)
-        file = SpoolFile(path, max_bytes=max_bytes, max_age_s=max_age_s)
-        self.spooler = Spooler(self.box.disk, file, stored=self._note, clock=self._look)
-        self.spooler.open()
-
-    def _note(self, batch: Sequence[Message]) -> None:
-        self.stored += [message.order for message in batch]
-
-    def _look(self) -> float:
-        self.looks += 1
-        return self.now
-
-    def turn(self, seconds: float = 0.0) -> None:
-        """Let time pass, and the spooler do what is to be done then."""
-        self.now += seconds
-        before = self.looks
-
-        def looked() -> bool:
-            self.box.disk.due.set()
-            return self.looks >= before + 3  # a full disk looks twice
-
-        assert rig.until(looked)
-
-    def put(self, count: int, size: int = 10) -> None:
-        for _ in range(count):
-            self.box.put("t", b"x" * size)
-
-    def send(self) -> int:
-        """Send and acknowledge what can be sent; how many."""
-        sent = 0
-        while (message := self.box.take()) is not None:
-            self.box.settle(message)
-            sent += 1
-        return sent
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path / "spool.sqlite3")
-    yield made
-    made.spooler.close(60)
-    assert made.box.delivery().closes
-
-
-class Called:
-    """Stands before a method of every spool: notes what it is called with, and may fail in its place."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        self.with_what: list[list[int]] = []
-        self.error: SpoolError | None = None
-        real: Callable[..., object] = getattr(Spool, name)
-
-        def method(spool: Spool, *args: Sequence[int]) -> object:
-            self.with_what.append(list(args[0]) if name == "remove" else [])
-            if self.error is not None:
-                raise self.error
-            return real(spool, *args)
-
-        monkeypatch.setattr(Spool, name, method)
+pytest_plugins = ("mqtt_fixtures",)
 
 
 def test_what_could_not_be_sent_for_a_second_goes_to_the_disk(bench: Bench) -> None:
@@ -293,136 +221,6 @@ def test_what_was_sent_out_of_order_is_not_trimmed_as_well(tmp_path: Path) -> No
     bench.spooler.close(5)
 
 
-@pytest.mark.parametrize("when", ["write", "read"])
-def test_a_disk_that_fails_is_told_and_used_again_once_it_takes_something(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
-) -> None:
-    """What is in memory goes on; what was only on the disk is counted, and comes when the disk is back."""
-    assert "mqtt-spool" in {thread.name for thread in threading.enumerate()}
-    bench.put(3)
-    bench.turn(2.0)
-    calls = Called(monkeypatch, when)
-    calls.error = SpoolError("disk I/O error")
-    bench.put(2)
-    with capture_logs() as logs:
-        bench.now += 2.0
-        if when == "read":
-            assert rig.until(lambda: bench.box.disk.count == 5)
-        bench.box.attach()
-        bench.box.disk.due.set()
-        assert rig.until(lambda: "disk I/O error" in bench.spooler.problem)
-        lost = bench.box.delivery().dropped
-        assert lost == ({"spool_failed": 3} if when == "write" else {"spool_failed": 5})
-        assert bench.send() == 5 - lost["spool_failed"]
-        # The file is let go, and left alone for a while.
-        Spool(tmp_path / "spool.sqlite3", max_bytes=1, max_age_s=1.0).close()
-        bench.turn(4.9)
-        assert bench.box.delivery().recovered == 0
-        if when == "write":
-            bench.turn(0.2)
-            bench.turn()
-            assert bench.box.delivery().recovered == 0, "it would be read again and again"
-            bench.turn(4.9)
-        monkeypatch.undo()
-        bench.turn(0.2)
-        assert rig.until(lambda: not bench.spooler.problem)
-        bench.turn(0.1)
-        assert bench.send() == lost["spool_failed"]
-    assert [entry["event"] for entry in logs] == [
-        "mqtt_spool_fails",
-        "mqtt_spool_recovered",
-        "mqtt_spool_works_again",
-    ]
-    assert bench.box.delivery().closes
-
-
-def test_a_disk_that_rests_is_tried_once_more_at_the_end(tmp_path: Path) -> None:
-    folder = tmp_path / "disk"
-    folder.write_text("not a folder")
-    bench = Bench(folder / "spool.sqlite3")
-    bench.put(3)
-    folder.unlink()
-    bench.spooler.close(5)
-    assert (bench.box.disk.count, bench.box.delivery().closes) == (3, True)
-    with contextlib.closing(Spool(folder / "spool.sqlite3", max_bytes=10**6, max_age_s=WEEK_S)) as spool:
-        assert spool.extent()[0] == 3
-
-
-def test_a_folder_that_comes_late_is_used_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was made meanwhile has new numbers, and goes behind what an earlier start has left."""
-    folder = tmp_path / "disk"
-    before = Bench(folder / "spool.sqlite3")
-    before.put(3)
-    before.spooler.close(5)
-    folder.rename(tmp_path / "unplugged")
-    folder.write_text("not a folder")
-    bench = Bench(folder / "spool.sqlite3")
-    assert "the folder cannot be made" in bench.spooler.problem
-    bench.box.put("t", b"new")
-    bench.box.attach()
-    flying = bench.box.take()
-    assert flying is not None
-    bench.box.put("t", b"newer")
-    folder.unlink()
-    (tmp_path / "unplugged").rename(folder)
-    looks = Called(monkeypatch, "prove")
-    bench.turn(5.0)
-    bench.turn()
-    assert bench.box.delivery().recovered == 0, "the number in flight may be that of a message on the disk"
-    bench.box.settle(flying)
-    bench.turn(4.9)
-    assert len(looks.with_what) == 1, "each costs an SD card a write"
-    bench.turn(0.2)
-    assert rig.until(lambda: bench.box.delivery().recovered == 3)
-    bench.turn(0.1)
-    sent = []
-    while (message := bench.box.take()) is not None:
-        bench.box.settle(message)
-        sent.append(message.payload)
-    assert sent == [b"x" * 10] * 3 + [b"newer"]
-    assert bench.box.delivery().closes
-    bench.spooler.close(5)
-
-
-def test_a_damaged_file_is_exchanged_and_used_at_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    bench.put(3)
-    bench.turn(2.0)
-    reads = Called(monkeypatch, "read")
-    reads.error = SpoolDamagedError("the file is damaged")
-    bench.box.attach()
-    assert rig.until(lambda: bench.box.delivery().dropped == {"spool_damaged": 3})
-    reads.error = None
-    bench.box.detach()
-    bench.put(2)
-    bench.turn(2.0)
-    assert (bench.box.disk.count, bench.spooler.problem) == (2, "")
-    assert (tmp_path / "spool.sqlite3.damaged").exists()
-    bench.box.attach()
-    bench.turn(1.0)
-    assert bench.send() == 2
-
-
-def test_a_damaged_file_that_cannot_be_exchanged_is_told(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench.put(3)
-    bench.turn(2.0)
-    Called(monkeypatch, "read").error = SpoolDamagedError("the file is damaged")
-
-    def stays(path: Path, why: str) -> None:
-        raise SpoolError(f"{why}, and {path.name} cannot be set aside")
-
-    monkeypatch.setattr("edged.mqtt.delivery.spooler.set_aside", stays)
-    bench.box.attach()
-    assert rig.until(lambda: bench.spooler.problem)
-    assert "the file is damaged, and spool.sqlite3 cannot be set aside" in bench.spooler.problem
-    assert bench.box.delivery().dropped == {"spool_damaged": 3}
-    bench.put(1)
-    assert bench.send() == 1
-
-
 def test_the_file_of_a_daemon_that_runs_is_left_to_it(tmp_path: Path) -> None:
     """Neither opened nor made, and whose it is is said."""
     path = tmp_path / "spool.sqlite3"
@@ -432,24 +230,6 @@ def test_the_file_of_a_daemon_that_runs_is_left_to_it(tmp_path: Path) -> None:
     assert "another edged that runs has the same EDGED_NODE, and keeps its messages there" in spooler.problem
     assert not path.exists()
     assert SpoolFile(path, anothers=True).events is None
-
-
-def test_a_disk_that_hangs_at_the_end_is_told_and_not_waited_for(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    let = threading.Event()
-    real = Spool.write
-
-    def hangs(spool: Spool, batch: Sequence[Message]) -> None:
-        let.wait(20)
-        real(spool, batch)
-
-    monkeypatch.setattr(Spool, "write", hangs)
-    bench.put(1)
-    with capture_logs() as logs:
-        bench.spooler.close(0.05)
-    assert [entry["event"] for entry in logs] == ["mqtt_spool_stuck"]
-    let.set()
 
 
 def test_what_an_earlier_start_has_left_is_told_and_sent_first(tmp_path: Path) -> None:
