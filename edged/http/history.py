@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SPAN_S = 3600.0
 _SPACING_S = 9.0
-"""Least seconds between two points: of a short EDGED_STATS_INTERVAL only some reports are kept."""
+"""Least seconds between two points: with a short EDGED_STATS_INTERVAL only some reports are kept."""
 _SENSORS = ("memory_rss_mb", "memory_used_percent", "cpu_temperature_c", "tpu_temperature_c", "load_1min")
 
 
@@ -28,7 +28,7 @@ class _Figures(NamedTuple):
     values: array[float]
 
     def by_name(self) -> dict[str, float]:
-        """Rounded to what they were before they were kept."""
+        """To three decimals, which are true up to 16,384: of larger ones four bytes keep seven digits."""
         return {name: round(value, 3) for name, value in zip(self.names, self.values, strict=True)}
 
 
