@@ -10,6 +10,7 @@ from around import Around
 from clock import Clock
 from source_clips import make, over_udp
 from structlog.testing import capture_logs
+from waiting import until
 
 from edged.backoff import Backoff
 from edged.daemon.camera import CameraRun
@@ -22,7 +23,6 @@ from edged.settings import loading
 from edged.sources.cameras import live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import pytest
@@ -55,15 +55,6 @@ def two(model: Path, **more: str) -> dict[str, Settings]:
         **more,
     }
     return {one.camera: one for one in loading.load_all(environ=environ)}
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for it, a minute at the most."""
-    for _ in range(6000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError
 
 
 async def opened(settings: dict[str, Settings]) -> tuple[Cameras, Noting, Around]:

@@ -7,13 +7,13 @@ import fcntl
 import json
 import signal
 import threading
-import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 from loaded import load
 from structlog.testing import capture_logs
+from waiting import until
 
 from edged.daemon import logs, service
 from edged.daemon.reload import prepare
@@ -97,13 +97,6 @@ def beside(tmp_path: Path, demo_model: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(logs, "follow", lambda _: None)  # what is captured here is not written
     with Beside(tmp_path, demo_model) as made:
         yield made
-
-
-async def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline, "it never became true"
-        await asyncio.sleep(0.01)
 
 
 def test_the_event_loop_waits_for_nobodys_turn(beside: Beside, monkeypatch: pytest.MonkeyPatch) -> None:

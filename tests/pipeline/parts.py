@@ -320,16 +320,8 @@ def threads(names: str | tuple[str, ...] = NAMES, *, within_s: float = 20.0) -> 
 
 
 def wait_until(true: Callable[[], object], *, limit_s: float = 20.0) -> None:
-    """As :func:`until`, for hooks: they are called in threads of the pipeline."""
+    """As :func:`waiting.until`, for hooks: they are called in threads of the pipeline."""
     deadline = time.monotonic() + limit_s
     while not true():
         assert time.monotonic() < deadline, "it never became true"
         time.sleep(0.001)
-
-
-async def until(true: Callable[[], object], *, limit_s: float = 20.0) -> None:
-    """Wait until something has become true."""
-    deadline = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < deadline, "it never became true"
-        await asyncio.sleep(0.005)

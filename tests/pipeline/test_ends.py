@@ -9,7 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from parts import FakeEngine, Gate, Rig, Sink, Source, detector, nothing, threads, until
+from parts import FakeEngine, Gate, Rig, Sink, Source, detector, nothing, threads
+from waiting import until
 
 from edged.errors import DeviceError, SinkError, SourceError
 

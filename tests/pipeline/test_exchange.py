@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from parts import Gate, Rig, Sink, Source, detector, threads, until, wait_until
+from parts import Gate, Rig, Sink, Source, detector, threads, wait_until
+from waiting import until
 
 from edged.errors import DeviceError, EdgedError
 from edged.pipeline import Outlet

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from parts import Gate, Outpaced, Rig, Sink, Source, detector, threads, until, wait_until
+from parts import Gate, Outpaced, Rig, Sink, Source, detector, threads, wait_until
+from waiting import until
 
 if TYPE_CHECKING:
     from edged.pipeline import Pipeline

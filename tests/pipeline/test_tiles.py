@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from daemon import Daemon, edged
 from loaded import load
-from parts import FakeDecoder, FakeEngine, Rig, Sink, Source, until
+from parts import FakeDecoder, FakeEngine, Rig, Sink, Source
+from waiting import until
 
 from edged.engines.pool import EnginePool, Guest, Turns
 from edged.errors import ConfigError, DeviceError
