@@ -199,6 +199,20 @@ def test_a_camera_is_due_when_its_wait_is_over_and_all_are_when_somebody_asks() 
     asyncio.run(scenario())
 
 
+def test_somebody_is_woken_when_a_camera_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else looks."""
+    monkeypatch.setattr("edged.daemon.retries._FIRST_S", 0.02)
+
+    async def scenario() -> None:
+        woken = asyncio.Event()
+        retries = Retries(woken.set)
+        retries.failed("front", 0.0)
+        await asyncio.wait_for(woken.wait(), 60)
+        assert retries.due() == ["front"]
+
+    asyncio.run(scenario())
+
+
 def test_what_is_closed_after_the_time_to_stop_gets_half_a_second_and_what_hangs_is_left() -> None:
     """One time for all of it: what the first took, the second lacks."""
 

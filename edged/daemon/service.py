@@ -231,16 +231,17 @@ class _Service:
     # Reload.
 
     async def _renew_when_asked(self) -> None:
-        """Exchange cameras or their parts, one thing after the other.
+        """Reload, take the node over and try failed cameras again, one thing after the other.
 
-        So, too, keep what is the node's as soon as another daemon of its name has gone that did.
+        Nobody tells when another daemon of the node has gone: that is looked for, while it is waited for.
         """
         owner, looks = self.lender.owner, Backoff(_LOOK_S, _MOST_S, spread=0.0)
-        look_s = _LOOK_S
         try:
             while True:
+                refused = self._cameras.differ(owner)
+                look_s = looks.after(0.0 if refused else _MOST_S)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(look_s):
+                    async with asyncio.timeout(look_s if refused or owner.waits else None):
                         await self._wake.wait()
                 self._wake.clear()
                 if owner.waits:
@@ -248,7 +249,6 @@ class _Service:
                 if self._reload_asked or self._cameras.differ(owner):
                     self._reload_asked = False
                     await self._reload_and_tell()
-                look_s = looks.after(0.0 if self._cameras.differ(owner) else _MOST_S)
                 await self._cameras.revive()
         except Stopped:
             return
