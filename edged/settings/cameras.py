@@ -177,10 +177,10 @@ def _wrong_setting(
         meant = " or ".join(f"{rest} of the camera {camera!r}" for camera, rest in readings)
         return f"{said} may be {meant}: call one of these cameras differently"
     camera, rest = readings[0]
-    if rest in of_the_node():
-        return f"{said}: {rest} holds for all cameras and cannot be one's; write {rest}"
     if rest == _CAMERA:
         return f"{said}: the camera {camera!r} has its name from {CAMERAS}"
+    if rest in of_the_node():
+        return f"{said}: {rest} holds for all cameras and cannot be one's; write {rest}"
     return ""
 
 

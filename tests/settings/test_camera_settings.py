@@ -60,6 +60,12 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert "neither EDGED_BACK_DOOR_SOURCE nor EDGED_SOURCE is set" in told[4]
 
 
+def test_a_camera_is_not_named_a_second_time() -> None:
+    """EDGED_CAMERA, which one might write instead, is refused as well."""
+    (told,) = refused(EDGED_FRONT_CAMERA="porch")
+    assert told == "  EDGED_FRONT_CAMERA='porch': the camera 'front' has its name from EDGED_CAMERAS."
+
+
 def test_a_name_that_does_not_do_hides_nothing_else() -> None:
     told = refused(
         EDGED_CAMERAS="front,two words,back-door",
