@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from typing import TYPE_CHECKING
@@ -88,6 +89,22 @@ def test_guesses_are_forgiven_with_time_and_their_number_is_bounded() -> None:
     for number in range(3000):
         guesses.wrong(f"2001:db8:0:{number:x}::1")
     assert len(guesses) == 1024
+
+
+def test_a_flood_of_addresses_pushes_out_neither_who_waits_nor_who_goes_on_guessing() -> None:
+    guesses = Guesses(lambda: 0.0)
+
+    async def flood() -> None:
+        async with guesses.turn("waiting"):
+            for number in range(1500):
+                guesses.wrong(f"another {number}")
+                if number % 500 == 0:
+                    guesses.wrong("guessing")
+
+    for address in ("waiting", "guessing", "idle"):
+        assert [guesses.wrong(address) for _ in range(11)] == [0] * 10 + [6]
+    asyncio.run(flood())
+    assert [guesses.wrong(address) for address in ("waiting", "guessing", "idle")] == [6, 6, 0]
 
 
 def test_a_token_is_read_without_the_end_of_its_line(tmp_path: Path) -> None:

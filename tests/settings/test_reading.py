@@ -48,6 +48,18 @@ def test_a_reading_holds_while_what_was_read_stays_the_same() -> None:
     assert not reading.holds_for(load(EDGED_WORKERS="2"))
 
 
+def test_a_file_that_changes_between_two_readings_of_its_name_has_changed(tmp_path: Path) -> None:
+    """What was made of it may be what was in it first."""
+    secret = tmp_path / "secret"
+    secret.write_text("one")
+    settings = load(EDGED_MQTT_PASSWORD_FILE=str(secret))
+    reading = Reading(settings)
+    assert reading.mqtt_password_file == secret
+    secret.write_text("another")
+    assert reading.mqtt_password_file == secret
+    assert not reading.holds_for(settings)
+
+
 def test_a_reading_of_nothing_always_holds() -> None:
     assert Reading(load()).holds_for(load(EDGED_WORKERS="3"))
 

@@ -72,6 +72,12 @@ def test_the_other_values_of_protect_home(mounts: Path, line: str, says: str) ->
         ("601 600 254:1 /srv /srv ro - ext4 /dev/vda1 rw", "/srv/video", "ReadOnlyPaths="),
         ("601 600 254:1 /etc /etc ro - ext4 /dev/vda1 rw", "/etc/edged/video", "(ProtectSystem=)"),
         ("", "/srv/video", OF_ITS_OWN),
+        # The last mount of a place is on top.
+        (
+            "601 600 0:60 / /srv rw - tmpfs tmpfs rw\n602 601 254:1 /a /srv rw - ext4 /dev/vda1 rw",
+            "/srv/video",
+            OF_ITS_OWN,
+        ),
     ],
 )
 def test_restrictions_of_an_own_drop_in(mounts: Path, lines: str, path: str, says: str) -> None:
