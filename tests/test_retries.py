@@ -76,7 +76,7 @@ def test_a_camera_that_ran_for_long_is_tried_again_less_and_less_often(
         for _ in range(3):
             cameras.hurry()
             await cameras.revive()
-        await around.close(cameras.there["back"].closers())
+        await around.close(cameras.by_name["back"].closers())
         return retries.ran_s
 
     assert asyncio.run(scenario()) == [0.0] * 4
@@ -93,9 +93,9 @@ def test_a_mistake_when_a_camera_is_tried_again_does_not_end_the_others(
         monkeypatch.setattr(CameraRun, "open", broken)
         cameras.hurry()
         await cameras.revive()
-        await around.close(cameras.there["back"].closers())
+        await around.close(cameras.by_name["back"].closers())
         assert len(retries.ran_s) == 2
-        return str(cameras.there["front"].failure)
+        return str(cameras.by_name["front"].failure)
 
     assert "ZeroDivisionError" in asyncio.run(scenario())
 
@@ -106,20 +106,20 @@ def test_a_camera_that_ends_while_a_reload_is_prepared_keeps_nothing_open(demo_m
     async def scenario() -> None:
         cameras, _, around = await opened(two(demo_model, EDGED_FRONT_SOURCE="synthetic:?width=64&height=64"))
         runs = asyncio.create_task(cameras.run())
-        there = list(cameras.there.values())
+        there = list(cameras.by_name.values())
         await until(lambda: all(one.pipeline is not None and one.pipeline.running for one in there))
         wanted = two(
             demo_model, EDGED_FRONT_SOURCE="synthetic:?width=96&height=96", EDGED_SCORE_THRESHOLD="0.6"
         )
-        prepared = await prepare(wanted, cameras.there, around)
-        front = cameras.there["front"]
+        prepared = await prepare(wanted, cameras.by_name, around)
+        front = cameras.by_name["front"]
         front.stop()
         await until(lambda: front.assembly is None)
         around.did.clear()
         await cameras.renew(prepared, wanted)
         closed = [f"close-{part}" for part in ("source", "detector", "detector")]
         assert around.did == closed, "those of the front and an old one"
-        assert cameras.there["back"].settings.score_threshold == 0.6
+        assert cameras.by_name["back"].settings.score_threshold == 0.6
         cameras.stop()
         await asyncio.wait_for(runs, 60)
 
@@ -140,9 +140,9 @@ def test_a_camera_with_another_name_has_its_port_as_soon_as_its_former_self_is_g
     async def scenario() -> None:
         cameras, _, around = await opened(named("front"))
         runs = asyncio.create_task(cameras.run())
-        await until(lambda: cameras.there["front"].ledger.counts().captured > 5)
+        await until(lambda: cameras.by_name["front"].ledger.counts().captured > 5)
         wanted = named("gate")
-        prepared = await prepare(wanted, cameras.there, around)
+        prepared = await prepare(wanted, cameras.by_name, around)
         gate = prepared.fresh["gate"]
         await cameras.renew(prepared, wanted)
         await until(lambda: gate.ledger.counts().captured > 5)
@@ -170,12 +170,12 @@ def test_a_camera_that_begins_in_a_stop_ends_with_the_others(demo_model: Path) -
 def test_a_pause_outlives_a_reload_of_a_camera_that_has_failed(demo_model: Path) -> None:
     async def scenario() -> None:
         cameras, _, around = await opened(two(demo_model))
-        assert isinstance(cameras.there["front"].failure, SourceError)
-        cameras.there["front"].switches.pause(True)
+        assert isinstance(cameras.by_name["front"].failure, SourceError)
+        cameras.by_name["front"].switches.pause(True)
         wanted = two(demo_model, EDGED_FRONT_SOURCE="synthetic:?width=64&height=64")
-        prepared = await prepare({"front": wanted["front"]}, cameras.there, around)
+        prepared = await prepare({"front": wanted["front"]}, cameras.by_name, around)
         assert prepared.fresh["front"].switches.paused
-        for camera in (prepared.fresh["front"], cameras.there["back"]):
+        for camera in (prepared.fresh["front"], cameras.by_name["back"]):
             await around.close(camera.closers())
 
     asyncio.run(scenario())

@@ -202,7 +202,7 @@ async def build(settings: Settings, around: Surroundings, *, previous: Assembly 
         EdgedError: a part cannot be opened. What was opened is closed again, ``previous`` is as it was.
     """
     sources.require_packets(settings)
-    settings = settings.model_copy(update={"anothers": not around.daemon.lender.owner.has_node})
+    settings = settings.model_copy(update={"node_in_use": not around.daemon.lender.owner.has_node})
     builder = _Builder(sources.looked_at(settings), around, previous)
     try:
         loaded = await builder.part(_DETECTOR, builder.detector, "preprocess", "predict", "postprocess")

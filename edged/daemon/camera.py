@@ -55,8 +55,8 @@ class CameraRun:
         self.state = _starting(settings, settings.fingerprint)
         self.pipeline: Pipeline | None = None
         self.assembly: Assembly | None = None
-        self._beside: Assembly | None = None
-        """The parts beside which others are prepared; they may be closed meanwhile."""
+        self._former: Assembly | None = None
+        """The parts that a reload is about to replace; they may be closed meanwhile."""
         self._daemon = daemon
         self._stopping = False
         self._around = assembly.Surroundings(
@@ -188,15 +188,15 @@ class CameraRun:
         """
         settings = self.switches.over(settings)
         self._follow_switches()  # another daemon of the node may have been told of a pause
-        self._beside = self.assembly
-        following = await assembly.build(settings, self._around, previous=self._beside)
+        self._former = self.assembly
+        following = await assembly.build(settings, self._around, previous=self._former)
         self._follow_pause(following)
         return following
 
     async def discard(self, following: Assembly) -> None:
         """Close what was prepared in vain."""
-        await self._daemon.close(following.closers(but=self._beside))
-        self._beside = None
+        await self._daemon.close(following.closers(but=self._former))
+        self._former = None
 
     async def exchange(self, following: Assembly) -> None:
         """Go on with what was prepared, at a frame boundary.
@@ -204,7 +204,7 @@ class CameraRun:
         Raises:
             EdgedError: the run has come to its end; everything is as it was.
         """
-        present, pipeline = self._beside, self.pipeline
+        present, pipeline = self._former, self.pipeline
         assert present is not None  # noqa: S101  # it was prepared beside this
         assert pipeline is not None  # noqa: S101
         try:
@@ -220,7 +220,7 @@ class CameraRun:
         except BaseException:
             await self.discard(following)
             raise
-        self.settings, self.assembly, self._beside = following.settings, following, None
+        self.settings, self.assembly, self._former = following.settings, following, None
         present.disconnect(but=following)
         following.connect()
         self._follow_pause(following)  # it may have been changed meanwhile

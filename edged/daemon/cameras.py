@@ -44,8 +44,8 @@ class Cameras:
         retries: Retries,
         ended: Callable[[CameraRun, bool], None],
     ) -> None:
-        self.there = {camera.name: camera for camera in (CameraRun(one, daemon) for one in settings)}
-        """By name; those that have failed, too."""
+        self.by_name = {camera.name: camera for camera in (CameraRun(one, daemon) for one in settings)}
+        """Those that have failed, too."""
         self._daemon = daemon
         self._retries = retries
         self._ended = ended
@@ -60,7 +60,7 @@ class Cameras:
         Raises:
             EdgedError: a setting is wrong, or no camera opens; nothing stays open.
         """
-        cameras = list(self.there.values())
+        cameras = list(self.by_name.values())
         written = [camera.settings for camera in cameras]
         await self._daemon.run_unless_stopped("check-edge-tpus", lambda: claims.check(written))
         results = await asyncio.gather(*(camera.open() for camera in cameras), return_exceptions=True)
@@ -76,7 +76,7 @@ class Cameras:
 
     async def run(self) -> None:
         """Until no camera runs any more; one that waits to be tried again does not run."""
-        for camera in self.there.values():
+        for camera in self.by_name.values():
             self._begin(camera)
         while running := [run for run in self._runs.values() if not run.done()]:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -84,7 +84,7 @@ class Cameras:
     def stop(self) -> None:
         """End all sources, of cameras that begin just now, too; what was taken drains."""
         self._stopping = True
-        for camera in self.there.values():
+        for camera in self.by_name.values():
             camera.stop()
 
     def outcome(self, *, stopped: bool) -> Outcome:
@@ -97,9 +97,9 @@ class Cameras:
         for run in self._runs.values():
             if (error := run.exception()) is not None:
                 raise error
-        failures = [camera.failure for camera in self.there.values() if camera.failure is not None]
+        failures = [camera.failure for camera in self.by_name.values() if camera.failure is not None]
         # One that is lost does not end the others, but who waits for the end of files must hear of it.
-        if failures and (len(failures) == len(self.there) or not stopped):
+        if failures and (len(failures) == len(self.by_name) or not stopped):
             raise failures[0]
         if self._failed is not None:
             raise self._failed
@@ -107,25 +107,25 @@ class Cameras:
 
     async def renew(self, prepared: Prepared, wanted: Collection[str]) -> None:
         """Go on with what a reload has prepared; cameras that are not ``wanted`` any more stop."""
-        failed = {name for name in wanted if name in self.there and self.there[name].failure is not None}
-        for name in self.there.keys() - prepared.kept.keys() - prepared.fresh.keys() - failed:
-            self.there[name].stop()  # its run closes what is its own
-            self.there.pop(name)
+        failed = {name for name in wanted if name in self.by_name and self.by_name[name].failure is not None}
+        for name in self.by_name.keys() - prepared.kept.keys() - prepared.fresh.keys() - failed:
+            self.by_name[name].stop()  # its run closes what is its own
+            self.by_name.pop(name)
         for name, parts in prepared.kept.items():
             try:
-                await self.there[name].exchange(parts)
+                await self.by_name[name].exchange(parts)
             except EdgedError:
                 if not name:
                     raise
                 # It has ended meanwhile: the others go on, and it is tried again with what is written now.
         for name, camera in prepared.fresh.items():
-            self.there[name] = camera
+            self.by_name[name] = camera
             self._begin(camera)
 
     def differ(self, owner: Owner) -> bool:
         """Whether parts are open as if the node were another daemon's that is not, or the other way round."""
-        open_ones = (camera for camera in self.there.values() if camera.assembly is not None)
-        return any(camera.settings.anothers == owner.has_node for camera in open_ones)
+        open_ones = (camera for camera in self.by_name.values() if camera.assembly is not None)
+        return any(camera.settings.node_in_use == owner.has_node for camera in open_ones)
 
     def hurry(self) -> None:
         """Try again at once what has failed: somebody may have mended it."""
@@ -134,7 +134,7 @@ class Cameras:
     async def revive(self) -> None:
         """Try again those cameras that have failed and whose time has come."""
         for name in self._retries.due():
-            failed = self.there.get(name)
+            failed = self.by_name.get(name)
             if failed is None or failed.failure is None:
                 continue
             camera = CameraRun(failed.switches.written, self._daemon, before=failed)
@@ -151,7 +151,7 @@ class Cameras:
                 failed.failure = EdgedError(f"a mistake in edged keeps it from beginning: {error!r}")
                 self._try_again(failed, good_s=0.0)
                 continue
-            self.there[name] = camera
+            self.by_name[name] = camera
             self._begin(camera)
             log.info("camera_tried_again", camera=name)
 
@@ -177,8 +177,8 @@ class Cameras:
             self._try_again(camera, camera.good_s)
 
     def _hand_on(self, freed: str) -> None:
-        """Who has another name now could not have a port or a device that its own former self still had."""
-        for camera in self.there.values():
+        """Have who waits for a source open it now: a camera with another name waits for its former self."""
+        for camera in self.by_name.values():
             if camera.assembly is not None and camera.settings.source == freed:
                 if isinstance(source := camera.assembly.intake.source, Seeker):
                     source.hurry()

@@ -73,8 +73,12 @@ def _each(settings: Settings | Sequence[Settings]) -> Sequence[Settings]:
     return (settings,) if isinstance(settings, Settings) else settings
 
 
+def _no_env_file() -> ConfigError:
+    return ConfigError("there is no env file to read again", hint="Start edged with --env-file FILE")
+
+
 def _warn(cameras: Sequence[Settings]) -> None:
-    """Tell what is set and has no effect, what is everybody's once."""
+    """Tell what is set and has no effect; what is so for all cameras once."""
     for camera, note in idle.by_camera(cameras):
         log.warning("setting_without_effect", **({"camera": camera} if camera else {}), note=note)
 
@@ -124,7 +128,7 @@ class _Service:
         self._wake = asyncio.Event()
         self._reload_asked = False
         self._cameras = Cameras(settings, self, Retries(self._wake.set), self._ended)
-        self._watch = Watch(self._cameras.there, self._notifier, progress)
+        self._watch = Watch(self._cameras.by_name, self._notifier, progress)
 
     async def run(self) -> Outcome:
         """From the first part opened to the last one closed."""
@@ -138,7 +142,7 @@ class _Service:
             try:
                 await self._cameras.open()
             except Stopped:
-                return Outcome(next(iter(self._cameras.there.values())).ledger.counts(), {}, 0.0)
+                return Outcome(next(iter(self._cameras.by_name.values())).ledger.counts(), {}, 0.0)
             except EdgedError as error:
                 await self._leave_word(error)
                 raise
@@ -152,7 +156,7 @@ class _Service:
     def reload(self) -> str:
         """Read the settings again; how it went is told in the log and in the state."""
         if self._reread is None:
-            raise ConfigError("there is no env file to read again", hint="Start edged with --env-file FILE")
+            raise _no_env_file()
         self._loop.call_soon_threadsafe(self._ask_to_reload)
         return "reloading"
 
@@ -225,7 +229,7 @@ class _Service:
         self._cameras.stop()
         await asyncio.sleep(timeout_s)
         log.warning("stop_forced", after_s=timeout_s)
-        for camera in self._cameras.there.values():
+        for camera in self._cameras.by_name.values():
             camera.abort()
 
     # Reload.
@@ -245,7 +249,7 @@ class _Service:
                         await self._wake.wait()
                 self._wake.clear()
                 if owner.waits:
-                    await bridge.run("take-over", owner.takes_over)
+                    await bridge.run("take-over", owner.take_over)
                 if self._reload_asked or self._cameras.differ(owner):
                     self._reload_asked = False
                     await self._reload_and_tell()
@@ -269,7 +273,7 @@ class _Service:
             log.exception("reload_failed")
         else:
             log.info("reloaded", config_hash=self._settings.fingerprint)
-        for camera in self._cameras.there.values():
+        for camera in self._cameras.by_name.values():
             (camera.switches.take_back if refused else camera.switches.keep)()
             camera.refused = refused
             camera.tell()
@@ -282,14 +286,12 @@ class _Service:
         following, reading, self._reading = self._written, self._reading, False
         if reading:
             if self._reread is None:
-                raise ConfigError(
-                    "there is no env file to read again", hint="Start edged with --env-file FILE"
-                )
+                raise _no_env_file()
             following = _each(await self.run_unless_stopped("read-settings", self._reread))
         wanted = {one.camera if one.several else "": one for one in following}
         await bridge.run("own", partial(self._keep_as, following))
         try:
-            prepared = await prepare(wanted, self._cameras.there, self)
+            prepared = await prepare(wanted, self._cameras.by_name, self)
         except BaseException:
             await bridge.run("own", partial(self._keep_as, self._written))
             raise
@@ -314,6 +316,6 @@ class _Service:
         if self._stopping.is_set():
             log.warning("stop_at_once", signal=number.name)
             self._budget.hurry()
-            for camera in self._cameras.there.values():
+            for camera in self._cameras.by_name.values():
                 camera.abort()
         self._stopping.set()

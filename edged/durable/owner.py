@@ -109,8 +109,8 @@ class Owner:
         """Whether there is a node to take over as soon as the daemon that has it is gone."""
         return self._folder is not None and bool(self._whose.node) and not self.has_node
 
-    def takes_over(self) -> bool:
-        """Whether the daemon that had the node has gone, so that what is kept for it is this one's now."""
+    def take_over(self) -> bool:
+        """Own what is kept for the node, if the daemon that had it has gone; whether that is so."""
         with self._lock, suppress(OSError):  # another time
             if self.waits and self._folder is not None and self._take(self._folder, self._whose):
                 self.knows = True

@@ -87,7 +87,7 @@ def node(
             folder.messages(settings.node),
             max_bytes=settings.spool_max_mb * 1_000_000,
             max_age_s=settings.spool_max_age,
-            anothers=settings.anothers,
+            in_use=settings.node_in_use,
         )
     return MqttNode(
         credentials.access_for(settings),

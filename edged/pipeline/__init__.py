@@ -160,7 +160,7 @@ class Pipeline:
                 self.outlets = list(outlets)
             if intake is not None:
                 self.intake.abort()
-                if not await self._threads.left("capture"):
+                if not await self._threads.has_left("capture"):
                     stuck.append("capture")
                 self.intake = intake
                 self._threads.start("capture", intake.run)
@@ -220,7 +220,9 @@ class Pipeline:
         for outlet in going:
             outlet.close()
         stuck = [
-            outlet.pulse.name for outlet in going if not await self._threads.left(outlet.pulse.name, outlet)
+            outlet.pulse.name
+            for outlet in going
+            if not await self._threads.has_left(outlet.pulse.name, outlet)
         ]
         for outlet in going:
             outlet.abort()  # what a stuck one has not taken

@@ -74,7 +74,7 @@ class PipelineThreads:
             await asyncio.wait(waiting, timeout=self._grace_s)
         aborting.cancel()
 
-    async def left(self, name: str, outlet: Outlet | None = None) -> bool:
+    async def has_left(self, name: str, outlet: Outlet | None = None) -> bool:
         """Wait for the thread of an old part; one that never comes back must not stop the new one."""
         thread = self._threads.pop(name)
         aborting = asyncio.create_task(self.aborting.wait(), name="aborting")

@@ -42,9 +42,9 @@ class Settings(
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, allow_inf_nan=False
     )
-    anothers: ClassVar[bool] = False
-    """Whether another daemon that runs keeps what is the node's. Nobody sets it: it is in the copy that parts
-    are opened with, and so among what they have read."""
+    node_in_use: ClassVar[bool] = False
+    """Whether another daemon that runs has this node. Nobody sets it: it is in the copy that parts are opened
+    with, and so among what they have read."""
 
     @field_validator("*")
     @classmethod

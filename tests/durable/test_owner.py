@@ -170,14 +170,14 @@ def test_a_reload_writes_its_new_name_on_its_card(entered: Enter, tmp_path: Path
 
 def test_the_second_one_takes_the_node_over_when_the_first_has_gone(entered: Enter) -> None:
     first, second = entered(settings("a")), entered(settings("a", "back"))
-    assert not second.takes_over()
+    assert not second.take_over()
     first.leave()
-    assert second.takes_over()
+    assert second.take_over()
     assert second.has_node
     assert not entered(settings("a")).has_node, "it is the first one's no more"
-    assert not second.takes_over(), "it has it"
+    assert not second.take_over(), "it has it"
     alone = entered(settings("", EDGED_MQTT_URL=""))
-    assert not alone.takes_over(), "there is none to take over"
+    assert not alone.take_over(), "there is none to take over"
 
 
 def test_who_leaves_the_folder_and_comes_back_is_the_same(entered: Enter, tmp_path: Path) -> None:
@@ -285,10 +285,10 @@ def test_a_process_that_was_stopped_in_its_turn_puts_a_take_over_off(tmp_path: P
     first.leave()
     with (tmp_path / "edged.lock").open("ab") as stopped:
         fcntl.flock(stopped, fcntl.LOCK_EX)
-        assert not second.takes_over()
+        assert not second.take_over()
         second.enter(tmp_path, settings("a", "back"))
         assert (second.has_node, second.knows) == (False, False), "a reload does not know better"
-    assert (second.waits, second.takes_over(), second.knows) == (True, True, True)
+    assert (second.waits, second.take_over(), second.knows) == (True, True, True)
     second.leave()
     assert (second.waits, second.knows) == (False, False)
 

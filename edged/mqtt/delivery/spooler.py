@@ -42,13 +42,13 @@ class SpoolFile:
     max_bytes: int = 100_000_000
     max_age_s: float = 7 * 86400.0
     """Seconds after which messages are dropped."""
-    anothers: bool = False
-    """Whether it is that of another daemon, which runs."""
+    in_use: bool = False
+    """Whether another daemon that runs has it."""
 
     @property
     def events(self) -> Path | None:
         """The file beside it that knows which events are open; None if that is another's, too."""
-        return None if self.anothers else self.path.with_suffix(".events.json")
+        return None if self.in_use else self.path.with_suffix(".events.json")
 
     def open(self) -> Spool:
         """The spool in this file.
@@ -56,7 +56,7 @@ class SpoolFile:
         Raises:
             SpoolError: it cannot be opened.
         """
-        if self.anothers:
+        if self.in_use:
             raise SpoolError("another edged that runs has the same EDGED_NODE, and keeps its messages there")
         return Spool(self.path, max_bytes=self.max_bytes, max_age_s=self.max_age_s)
 

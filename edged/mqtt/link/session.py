@@ -253,7 +253,7 @@ class Session:
         return self._silence.problem
 
     def _settle(self, message: Message, cause: str = "") -> None:
-        self._silence.broken()
+        self._silence.end()
         self._outbox.settle(message, cause)
         self._acknowledged += not cause
         self._experience.suspects = max(0, self._experience.suspects - 1)

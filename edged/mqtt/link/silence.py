@@ -48,7 +48,7 @@ class Silence:
             self._told = True
             log.warning("mqtt_not_acknowledged", reason=self.problem, in_flight=in_flight)
 
-    def broken(self) -> None:
+    def end(self) -> None:
         """A message has come to its end."""
         self._since = self._clock()
         if self._told:

@@ -225,11 +225,11 @@ def test_the_file_of_a_daemon_that_runs_is_left_to_it(tmp_path: Path) -> None:
     """Neither opened nor made, and whose it is is said."""
     path = tmp_path / "spool.sqlite3"
     box = Outbox(limit=9, wake=lambda: None, orders=Numbers(1))
-    spooler = Spooler(box.disk, SpoolFile(path, anothers=True))
+    spooler = Spooler(box.disk, SpoolFile(path, in_use=True))
     spooler.open()
     assert "another edged that runs has the same EDGED_NODE, and keeps its messages there" in spooler.problem
     assert not path.exists()
-    assert SpoolFile(path, anothers=True).events is None
+    assert SpoolFile(path, in_use=True).events is None
 
 
 def test_what_an_earlier_start_has_left_is_told_and_sent_first(tmp_path: Path) -> None:
