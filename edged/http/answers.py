@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import unquote
 
@@ -16,7 +17,7 @@ from tornado.web import HTTPError, RequestHandler
 from edged.http.access import CHALLENGE, KEPT_S, offers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
     from types import TracebackType
 
     from edged.http.views import Display, View
@@ -109,7 +110,6 @@ class Page(RequestHandler):
             max_age=KEPT_S,
             httponly=True,
             samesite="Lax",  # nothing here changes anything, and a link from Home Assistant should work
-            secure=self.request.protocol == "https",
         )
 
     @property
@@ -187,9 +187,33 @@ class Seats:
 
 
 class Seated(Page):
-    """A page that only so many may have at a time."""
+    """A page that only so many may have at a time, for as long as each takes what is sent."""
+
+    patience_s = 10.0
+    """How long a visitor may take for one piece; one who takes longer is gone."""
 
     def initialize(self, display: Display, seats: Seats | None = None) -> None:
         """Take what is shown, and the seats."""
         super().initialize(display)
         self.seats = seats or Seats(0)
+
+    async def send(self, *pieces: bytes) -> None:
+        """Have the visitor take them.
+
+        Raises:
+            TimeoutError: nothing was taken for too long; to be raised through ``patience``.
+        """
+        for piece in pieces:
+            self.write(piece)
+        await asyncio.wait_for(self.flush(), self.patience_s)
+
+    @contextmanager
+    def patience(self) -> Iterator[None]:
+        """Ends with the visitor who leaves, or is stuck."""
+        try:
+            yield
+        except StreamClosedError:
+            pass
+        except TimeoutError:
+            log.debug("viewer_stuck", after_s=self.patience_s)
+            self.detach().close()

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError
 
 from edged.contract.words import natural
@@ -17,7 +14,7 @@ from edged.http import recordings
 from edged.http.answers import JsonPage, Page, Seated, Seats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from edged.http.views import Display
 
@@ -41,16 +38,12 @@ _KINDS = {
 }
 _PICTURE_S = 5.0
 """How long a snapshot waits for a frame."""
-_PATIENCE_S = 10.0
-"""How long a viewer may take for one picture; one that takes longer is gone."""
 _MOST_WATCHING = 32
 """Viewers of cameras' own video, which costs little."""
 _KEYFRAME_S = 20.0
 """How long a request waits for the first keyframe, less than a proxy waits for us; then it may come again."""
 _NONE_YET, _NONE = 202, 204
 _BOUNDARY = b"\r\n--frame\r\n"
-
-log = structlog.get_logger()
 
 
 def application(display: Display) -> Application:
@@ -228,32 +221,7 @@ class Snapshot(Page):
         self.finish(picture)
 
 
-class Watching(Seated):
-    """A page that goes on until the visitor or the daemon leaves."""
-
-    async def send(self, *pieces: bytes) -> None:
-        """Have the visitor take them.
-
-        Raises:
-            TimeoutError: nothing was taken for too long; to be raised through ``patience``.
-        """
-        for piece in pieces:
-            self.write(piece)
-        await asyncio.wait_for(self.flush(), _PATIENCE_S)
-
-    @contextmanager
-    def patience(self) -> Iterator[None]:
-        """Ends with the visitor who leaves, or is stuck."""
-        try:
-            yield
-        except StreamClosedError:
-            pass
-        except TimeoutError:
-            log.debug("viewer_stuck", after_s=_PATIENCE_S)
-            self.detach().close()
-
-
-class Stream(Watching):
+class Stream(Seated):
     """The annotated pictures as multipart JPEG, at the pace of the visitor."""
 
     async def get(self) -> None:
@@ -267,7 +235,7 @@ class Stream(Watching):
                 await self.send(header, picture + _BOUNDARY)
 
 
-class OwnStream(Watching):
+class OwnStream(Seated):
     """The camera's own video as fragmented MP4, from a keyframe on."""
 
     async def get(self) -> None:

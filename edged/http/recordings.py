@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import structlog
-from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from edged import bridge
@@ -27,10 +24,6 @@ _MOST_VIDEOS = 6
 _MOST_PICTURES = 24
 """Likewise, of events of earlier runs; a browser asks for six at a time."""
 _CHUNK = 1 << 18
-_PATIENCE_S = 60.0
-"""How long a player may take for one chunk: one that is paused takes none."""
-
-log = structlog.get_logger()
 
 
 def routes(display: Display, below: str) -> list[tuple[str, Any, dict[str, Any]]]:
@@ -121,6 +114,9 @@ class Moment(_Stored):
 class Video(_Stored):
     """A file of video, or a part of it, as RFC 9110 (14) has it: players ask for the parts that they need."""
 
+    patience_s = 60.0
+    """A player that is paused takes nothing."""
+
     async def get(self, name: str) -> None:
         """The bytes that are asked for."""
         archive = self.archive
@@ -139,7 +135,7 @@ class Video(_Stored):
         start, end = self._range(size)
         self.set_header("Content-Type", "video/mp4")
         self.set_header("Content-Length", str(end - start))
-        try:
+        with self.patience():
             while start < end:
                 length, offset = min(_CHUNK, end - start), start
                 piece = await bridge.run("read-video", lambda: os.pread(fd, length, offset))  # noqa: B023
@@ -147,13 +143,7 @@ class Video(_Stored):
                     self.detach().close()
                     return
                 start += len(piece)
-                self.write(piece)
-                await asyncio.wait_for(self.flush(), _PATIENCE_S)
-        except StreamClosedError:
-            return
-        except TimeoutError:
-            log.debug("player_stuck", after_s=_PATIENCE_S)
-            self.detach().close()
+                await self.send(piece)
 
     def _range(self, size: int) -> tuple[int, int]:
         """First byte and the one behind the last; sets the status. What is malformed asks for everything."""

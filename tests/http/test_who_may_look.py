@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from viewing import RUNNING, TOKEN, Camera, get, port, serving
 
+from edged.http.access import KEPT_S, Guard
+
 if TYPE_CHECKING:
     from edged.sinks.http import HttpSink
 
@@ -109,6 +111,17 @@ def test_a_browser_that_has_shown_the_token_is_let_in_without_it() -> None:
         assert "Set-Cookie" not in get(sink, "/metrics", Authorization=f"Bearer {TOKEN}")[1]
     with serving(token=TOKEN[::-1]) as sink:
         assert get(sink, "/", Cookie=kept)[0] == 401
+
+
+def test_a_browser_that_comes_again_is_let_in_for_longer() -> None:
+    """Once half of the time is over: who looks every day is never asked again."""
+    guard = Guard(TOKEN)
+    with serving(token=TOKEN) as sink:
+        for left_s, renewed in ((0.6 * KEPT_S, False), (0.4 * KEPT_S, True)):
+            kept = guard.pass_until(int(time.time() + left_s))
+            status, headers, _ = get(sink, "/live.json", Cookie=f"{guard.cookie}={kept}")
+            assert (status, "Set-Cookie" in headers) == (200, renewed)
+        assert guard.left(headers["Set-Cookie"].partition("=")[2].partition(";")[0]) > 0.9 * KEPT_S
 
 
 def test_a_name_that_was_made_to_lead_here_is_refused(sink: HttpSink) -> None:
