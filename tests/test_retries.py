@@ -6,6 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from around import Around
 from clock import Clock
 from source_clips import make, over_udp
@@ -18,14 +19,12 @@ from edged.daemon.cameras import Cameras
 from edged.daemon.reload import Prepared, prepare
 from edged.daemon.retries import Retries
 from edged.daemon.stop_budget import StopBudget
-from edged.errors import SourceError
+from edged.errors import ModelError, SourceError
 from edged.settings import loading
 from edged.sources.cameras import live
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from edged.settings.declared import Settings
 
@@ -80,6 +79,35 @@ def test_a_camera_that_ran_for_long_is_tried_again_less_and_less_often(
         return retries.ran_s
 
     assert asyncio.run(scenario()) == [0.0] * 4
+
+
+def test_a_wrong_setting_of_one_camera_lets_none_begin(demo_model: Path) -> None:
+    """Who has written it looks at the start, and what could be right soon is another thing."""
+    wrong = {"EDGED_FRONT_SOURCE": "synthetic:?width=64&height=64", "EDGED_FRONT_MODEL": "/nowhere.tflite"}
+
+    async def scenario() -> list[str]:
+        around = Around()
+        cameras = Cameras(list(two(demo_model, **wrong).values()), around, Noting(), lambda *_: None)
+        with pytest.raises(ModelError, match="nowhere"):
+            await cameras.open()
+        return around.did
+
+    assert {"open-detector", "close-source", "close-detector"} <= set(asyncio.run(scenario()))
+
+
+def test_one_that_has_failed_fails_the_run_unless_somebody_has_stopped_the_others(demo_model: Path) -> None:
+    """Who waits for the end of files must hear of it."""
+
+    async def scenario() -> None:
+        cameras, _, _ = await opened(two(demo_model))
+        runs = asyncio.create_task(cameras.run())
+        cameras.stop()
+        await asyncio.wait_for(runs, 60)
+        assert cameras.outcome(stopped=True).frames.in_flight == 0
+        with pytest.raises(SourceError, match="nowhere"):
+            cameras.outcome(stopped=False)
+
+    asyncio.run(scenario())
 
 
 def test_a_mistake_when_a_camera_is_tried_again_does_not_end_the_others(

@@ -59,8 +59,8 @@ class Intake:
                 self._ledger.captured()
                 self._count_skipped()
                 if self.beside is not None:
-                    # Which picture of that stream it is does not depend on when this one was decoded. That a
-                    # file's was before it was captured stays: of its time in the queue nothing is taken off.
+                    # When it came says which picture of that stream it shows, however long it was decoded.
+                    # A file's stays without that time, as its capture is no part of its way from here on.
                     size, came = self.beside.size, None if frame.decoded is None else frame.captured
                     frame = replace(frame, full=size, decoded=came)  # noqa: PLW2901  # the same one, with more
                 if not self._resumed.is_set():
