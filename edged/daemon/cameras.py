@@ -123,7 +123,7 @@ class Cameras:
             self._begin(camera)
 
     def differ(self, owner: Owner) -> bool:
-        """Whether parts are open as if the node were another daemon's that is not, or the other way round."""
+        """Whether parts are open that took the node for another daemon's though it is ours, or for ours."""
         open_ones = (camera for camera in self.by_name.values() if camera.assembly is not None)
         return any(camera.settings.node_in_use == owner.has_node for camera in open_ones)
 

@@ -110,7 +110,7 @@ class _Service:
         self.pools = EnginePools()
         self.lender = Lender(Owner(one.source for one in settings))
         self.lender.cameras = frozenset(one.camera for one in settings)
-        self._keep_as(settings)
+        self._own(settings)
         if (folder := spool_folder(settings[0])) is not None:
             folder.tidy(settings[0].node, self.lender.owner, self.lender.cameras)
         self._settings = settings[0]
@@ -184,8 +184,8 @@ class _Service:
             raise Stopped
         return work.result()
 
-    def _keep_as(self, settings: Sequence[Settings]) -> None:
-        """Own what such cameras keep in EDGED_SPOOL, as far as no other daemon that runs does."""
+    def _own(self, settings: Sequence[Settings]) -> None:
+        """Own what these cameras keep in EDGED_SPOOL, as far as no other daemon that runs does."""
         folder = spool_folder(settings[0])
         self.lender.owner.enter(folder.path if folder is not None else None, settings)
 
@@ -289,11 +289,11 @@ class _Service:
                 raise _no_env_file()
             following = _each(await self.run_unless_stopped("read-settings", self._reread))
         wanted = {one.camera if one.several else "": one for one in following}
-        await bridge.run("own", partial(self._keep_as, following))
+        await bridge.run("own", partial(self._own, following))
         try:
             prepared = await prepare(wanted, self._cameras.by_name, self)
         except BaseException:
-            await bridge.run("own", partial(self._keep_as, self._written))
+            await bridge.run("own", partial(self._own, self._written))
             raise
         self.lender.cameras = frozenset(one.camera for one in following)
         await self._cameras.renew(prepared, wanted)

@@ -31,7 +31,7 @@ class Watch:
 
     Args:
         cameras: by name, as they come and go.
-        notifier: systemd's ear.
+        notifier: tells systemd.
         progress: called every tick with the frame counts and the state of the only camera.
     """
 

@@ -41,7 +41,7 @@ class Page(RequestHandler):
         """Take what is shown."""
         self.display = display
         self._wait_s = 0
-        """After which the token may be tried again."""
+        """Seconds after which the token may be tried again."""
         self._awaited: asyncio.Task[Any] | None = None
 
     def set_default_headers(self) -> None:

@@ -48,7 +48,7 @@ class _Known:
 
 
 class EventLog:
-    """Thread-safe, bounded. It encodes one small picture an event, when the event has ended."""
+    """Keeps the newest events of one camera. Thread-safe; encodes one small picture an event, at its end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

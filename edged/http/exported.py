@@ -25,7 +25,7 @@ class Told(NamedTuple):
 
 
 class Exported:
-    """Thread-safe."""
+    """Keeps what one camera has told last. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -43,7 +43,7 @@ class _Point(NamedTuple):
 
 
 class History:
-    """Thread-safe. A point is a few hundred bytes, whether somebody looks or not."""
+    """Keeps the last hour of one camera. Thread-safe; a point is a few hundred bytes, whoever looks."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

@@ -29,7 +29,7 @@ _TOTAL = "total"
 
 
 class Figures:
-    """Thread-safe. Taking a result costs some microseconds, whether somebody looks or not."""
+    """Keeps the figures of one camera. Thread-safe; a result costs some microseconds, whoever looks."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

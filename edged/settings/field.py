@@ -48,10 +48,10 @@ def setting(
     Args:
         default: its value where it is not set, or what makes it.
         help_text: what it means.
-        shown: as in :class:`Meaning`, and so the others.
-        read: ...
-        named: ...
-        needs: one setting, or several.
+        shown: as :attr:`Meaning.shown`.
+        read: as :attr:`Meaning.read`.
+        named: as :attr:`Meaning.named`.
+        needs: as :attr:`Meaning.needs`; one setting, or several.
         limits: of its value, as pydantic has them.
     """
     if shown is None and default in {None, ()}:

@@ -155,13 +155,13 @@ class Connection:
             maybe_taken=self._access.client_id if brief else "",
         )
         if fault.twin or (brief and session.fault is None and not self._ending.asked.is_set()):
-            self._take_over(self._clock())
+            self._suspect_twin(self._clock())
         if not (session.established and self._ending.asked.is_set()):
             self._tell(fault, lost=session.established)
         self._tried = True
         return fault, good_s
 
-    def _take_over(self, now: float) -> None:
+    def _suspect_twin(self, now: float) -> None:
         """Another client may have our id: if not for the first time, it is a trouble for a while."""
         self._taken.append(now)
         if self._twins or (len(self._taken) == _TAKEN and now - self._taken[0] <= _TAKEN_S):
