@@ -128,6 +128,48 @@ def test_a_mistake_when_a_camera_is_tried_again_does_not_end_the_others(
     assert "ZeroDivisionError" in asyncio.run(scenario())
 
 
+def test_a_reload_that_one_camera_refuses_leaves_nothing_open_of_the_others(demo_model: Path) -> None:
+    """Neither the next parts of one that goes on, nor a camera that there was not yet."""
+    small, large = ({"EDGED_FRONT_SOURCE": f"synthetic:?width={one}&height={one}"} for one in (64, 96))
+    more = {"EDGED_CAMERAS": "front,gate,back", "EDGED_GATE_SOURCE": "synthetic:?width=64&height=64"}
+
+    async def scenario() -> None:
+        cameras, _, around = await opened(two(demo_model, **small))
+        around.did.clear()
+        wanted = two(demo_model, **large, **more, EDGED_BACK_MODEL="/nowhere.tflite")
+        with pytest.raises(ModelError, match="nowhere"):
+            await prepare(wanted, cameras.by_name, around)
+        assert [one for one in around.did if one.startswith("open")] == [
+            "open-source", "open-detector", "open-source", "open-detector",
+        ]  # fmt: skip
+        assert around.did[-3:] == ["close-source", "close-source", "close-detector"]
+        for camera in cameras.by_name.values():
+            await around.close(camera.closers())
+
+    asyncio.run(scenario())
+
+
+def test_a_camera_that_has_failed_holds_up_nobodys_reload_and_one_that_has_ended_begins_anew(
+    demo_model: Path,
+) -> None:
+    """As soon as its own settings are others: what is to be as it was is tried again by itself, or over."""
+
+    async def scenario() -> None:
+        cameras, _, around = await opened(two(demo_model))
+        back = cameras.by_name["back"]
+        kept, fresh = await prepare(two(demo_model, EDGED_BACK_MAX_AGE="3"), cameras.by_name, around)
+        assert (list(kept), list(fresh)) == (["back"], [])
+        await back.discard(kept["back"])
+        back.over = True
+        assert await prepare(two(demo_model), cameras.by_name, around) == ({}, {})
+        kept, fresh = await prepare(two(demo_model, EDGED_BACK_MAX_AGE="3"), cameras.by_name, around)
+        assert (list(kept), list(fresh)) == ([], ["back"])
+        for camera in (back, fresh["back"]):
+            await around.close(camera.closers())
+
+    asyncio.run(scenario())
+
+
 def test_a_camera_that_ends_while_a_reload_is_prepared_keeps_nothing_open(demo_model: Path) -> None:
     """The others go on with their new parts."""
 
