@@ -12,7 +12,7 @@ from copied import Blocked, copying, feed, look, numbers, taker
 from daemon import until
 from film import complaints, play, segments
 from made import picture
-from source_clips import make
+from source_clips import joined_flv, make
 
 from edged.sources.packets.tap import JpegTap, Tap
 from edged.video.copying import Copier
@@ -90,6 +90,20 @@ def test_another_size_codec_or_connection_begins_another_file(tmp_path: Path) ->
         ("hevc", 160, 30),
         ("hevc", 160, 30),
     ]
+
+
+def test_parameter_sets_that_come_beside_the_packets_begin_another_file(tmp_path: Path) -> None:
+    """An RTMP server keeps its viewers while the camera begins anew."""
+    sizes = [(160, 96), (320, 192)]
+    parts = [make(tmp_path / f"{n}.flv", frames=20, size=size) for n, size in enumerate(sizes)]
+    sink = copying(tmp_path / "out")
+    sink.open()
+    feed(taker(sink), joined_flv(tmp_path / "joined.flv", *parts))
+    sink.close()
+    found = segments(tmp_path / "out")
+    assert [complaints(path) for path in found] == ["", ""]
+    assert [(play(path).width, play(path).height) for path in found] == sizes
+    assert [numbers(path) for path in found] == [list(range(20))] * 2
 
 
 def test_what_came_is_on_the_disk_as_soon_as_the_camera_is_lost(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import io
 import re
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 
 from edged.sources.packets.jpegs import jpeg_size
 
@@ -25,6 +25,9 @@ _SEQUENCE = {
     "h264": re.compile(rb"\x00\x00\x01[\x07\x27\x47\x67].*?(?=\x00\x00[\x00\x01])", re.DOTALL),
     "hevc": re.compile(rb"\x00\x00\x01\x42.*?(?=\x00\x00[\x00\x01])", re.DOTALL),
 }
+
+_NEW_RECORD: Final = "new_extradata"
+"""FFmpeg's name for parameter sets that a stream sends anew beside its packets (FLV, MP4)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,11 +121,15 @@ class StreamTap:
         self._form: PacketForm | None = None
         self._told: object = None
         """What the last keyframe said of its size."""
+        self._record = _record(stream, stream.codec_context.extradata)
+        """The parameter sets, where they are beside the packets and not in them."""
         self._missed = False
         """Whether packets went by of which the container, which knows how they began, has not told."""
 
     def packet(self, packet: av.Packet[Any]) -> None:
         """Hand on a packet, if anybody listens."""
+        if packet.is_keyframe and packet.has_sidedata(_NEW_RECORD):
+            self._record = _record(self._stream, bytes(packet.get_sidedata(_NEW_RECORD)))
         if not self._tap.heard:
             self._form = self._told = None
             self._missed = True
@@ -134,13 +141,17 @@ class StreamTap:
         self._tap.packet(packet, self._form)
 
     def _now(self, form: PacketForm, keyframe: bytes) -> PacketForm:
-        """The form, or another one: a camera that is set to another size may go on in the same connection."""
-        told = _sequence(form.codec, keyframe)
+        """The form, or another one: a camera that is set to another may go on in the same connection."""
+        record = self._record
+        codec, told = (form.codec, record) if record else _sequence(form.codec, keyframe)
         if told is None or told == self._told:
             return form
         changed, self._told = self._told is not None or self._missed, told
         self._missed = False
-        return (form_of_data(form.codec, keyframe) or form) if changed else form
+        if not changed:
+            return form
+        now = form_of_record(self._stream, record, keyframe) if record else form_of_data(codec, keyframe)
+        return now or form
 
     def end(self) -> None:
         """Say that no packet follows of this connection."""
@@ -219,14 +230,48 @@ def form_of_data(codec: str, data: bytes) -> PacketForm | None:
     return form if form.width else None
 
 
-def _sequence(codec: str, keyframe: bytes) -> object:
-    """What a keyframe says of the pictures' size, to be compared; None where it says nothing."""
-    if codec == "mjpeg":
-        return jpeg_size(keyframe)
-    if codec not in _SEQUENCE or not keyframe.startswith((b"\x00\x00\x01", b"\x00\x00\x00\x01")):
+def form_of_record(stream: av.VideoStream, record: bytes, keyframe: bytes) -> PacketForm | None:
+    """The form of a stream from a keyframe on that came with these parameter sets; None if it is none."""
+    import av  # noqa: PLC0415  # as above
+    import av.error  # noqa: PLC0415  # likewise
+
+    codec = stream.codec_context.name
+    context = cast("av.VideoCodecContext", av.CodecContext.create(codec, "r"))
+    context.thread_count, context.extradata = 1, record
+    try:
+        context.decode(av.Packet(keyframe))
+    except av.error.FFmpegError:
         return None
-    found = _SEQUENCE[codec].search(keyframe, 0, _HEAD)
-    return found and found.group()
+    if not context.width:
+        return None
+    # As in _detached(). What is set here comes into what others copy when the muxer is started.
+    muxer = av.open(io.BytesIO(), "w", format="mp4")
+    template = muxer.add_stream_from_template(stream, opaque=True)
+    own = template.codec_context
+    own.extradata, own.width, own.height = record, context.width, context.height
+    muxer.start_encoding()
+    return PacketForm(codec, context.width, context.height, template)
+
+
+def _record(stream: av.VideoStream, configuration: bytes | None) -> bytes | None:
+    """Parameter sets as MP4 and FLV have them, beside packets without start codes; None for others."""
+    watched = stream.codec_context.name in _SEQUENCE
+    return configuration if watched and configuration and configuration[0] == 1 else None
+
+
+def _sequence(codec: str, keyframe: bytes) -> tuple[str, object]:
+    """Codec of a keyframe, and what it says of the pictures' size, to be compared; None if it says nothing.
+
+    A stream without connections goes on when the camera begins anew with another codec. What begins a
+    sequence in one of them stands in no keyframe of the other.
+    """
+    if codec == "mjpeg":
+        return codec, jpeg_size(keyframe)
+    if codec in _SEQUENCE and keyframe.startswith((b"\x00\x00\x01", b"\x00\x00\x00\x01")):
+        for name in (codec, *(_SEQUENCE.keys() - {codec})):
+            if found := _SEQUENCE[name].search(keyframe, 0, _HEAD):
+                return name, found.group()
+    return codec, None
 
 
 def _detached(stream: av.VideoStream) -> av.VideoStream:

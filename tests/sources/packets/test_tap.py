@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
+import av
 import cameras
 import pytest
 from daemon import until
-from source_clips import make, numbered
+from source_clips import joined_flv, make, numbered
 
 from edged.backoff import Backoff
 from edged.errors import SourceError
@@ -17,13 +20,11 @@ from edged.sources.cameras.beside import PassingStream
 from edged.sources.cameras.reader import Deadlines
 from edged.sources.decoding.container import Container
 from edged.sources.packets.jpegs import jpeg_size
-from edged.sources.packets.tap import JpegTap, Tap
+from edged.sources.packets.tap import JpegTap, StreamTap, Tap
 from edged.sources.stream import StreamCamera, StreamSource
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import av
 
     from edged.sources.packets.tap import PacketForm
 
@@ -110,6 +111,48 @@ def test_a_stream_that_goes_on_in_another_size_has_another_form(tmp_path: Path) 
     listener, _ = heard(str(both))
     assert [(form.width, form.height) for form in listener.forms] == [(160, 96), (320, 192)]
     assert len(listener.packets) == 40
+
+
+def test_a_stream_that_goes_on_in_another_codec_has_another_form(tmp_path: Path) -> None:
+    """A camera that sends by UDP and begins anew: nobody but its packets tells."""
+    parts = [
+        make(tmp_path / f"{n}.ts", frames=20, codec=codec) for n, codec in enumerate(["libx264", "libx265"])
+    ]
+    for order in (parts, parts[::-1]):
+        listener, tap = Listener(), Tap()
+        tap.hand_to([listener])
+        with av.open(str(order[0])) as first, av.open(str(order[1])) as second:
+            # FFmpeg goes on giving them as packets of the stream that it has opened.
+            through = StreamTap(tap, first.streams.video[0])
+            for packet in itertools.chain(first.demux(), second.demux()):
+                if packet.size:
+                    through.packet(cast("av.Packet[Any]", packet))
+        codecs = ["h264", "hevc"] if order is parts else ["hevc", "h264"]
+        assert [form.codec for form in listener.forms] == codecs
+        assert all(
+            form.template and form.template.codec_context.name == form.codec for form in listener.forms
+        )
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_parameter_sets_that_come_beside_the_packets_make_another_form(
+    tmp_path: Path, *, listens: bool
+) -> None:
+    sizes = [(160, 96), (320, 192), (160, 96)]
+    parts = [make(tmp_path / f"{n}.flv", frames=20, size=size) for n, size in enumerate(sizes)]
+    listener, tap, came = Listener(), Tap(), 0
+    listener.listens = listens
+    tap.hand_to([listener])
+    joined = joined_flv(tmp_path / "joined.flv", *parts)
+    with Container(str(joined), name="it", hint="", tap=tap) as container, suppress(EOFError):
+        while True:
+            container.pass_on()
+            came += 1
+            listener.listens = listens or came > 30
+    heard = [(form.width, form.height) for form in listener.forms if form.template is not None]
+    # Who listens later hears of what is, at the next keyframe.
+    assert heard[-2:] == sizes[-2:]
+    assert len(heard) == 3
 
 
 @pytest.mark.parametrize("kind", ["mjpeg", "rtsp"])
