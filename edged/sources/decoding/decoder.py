@@ -325,16 +325,19 @@ class Decoding:
             Skipped: not all of it is decoded yet.
         """
         pictures: list[av.VideoFrame] = []
-        count = min(most, len(self._kept))
+        count, came = min(most, len(self._kept)), 0
         for _ in range(count):
             packet = self._kept.popleft()
             self._bytes -= packet.size
             if self._kept and self._headers.is_spare(memoryview(packet)):
                 continue
             try:
-                pictures = self._context.decode(packet) or pictures
+                decoded = self._context.decode(packet)
+                pictures, came = decoded or pictures, came + len(decoded)
             except av.error.FFmpegError:
                 pictures = []
+        if came <= self._shown:  # the keyframe's once more: of those after it none has come out yet
+            pictures = []
         done = not self._kept
         skipping.left_out(QUIET, max(0, count - self._shown - (1 if done and pictures else 0)))
         self._shown = 0

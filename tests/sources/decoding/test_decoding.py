@@ -73,6 +73,7 @@ def given(
             try:
                 if container.grab():
                     assert container.time is not None
+                    assert container.time > max(found, default=-1.0), "each once"
                     found[container.time] = bgr(container.pixels()).tobytes()
                     if callable(told := steps.get("picture")):
                         told(container.time)
