@@ -274,6 +274,8 @@ def _first_frame(settings: Settings) -> str:
                 hint="Look at what it holds with 'ffprobe'",
             )
         told = source.properties()
+        if sources.copies(settings) and settings.detect_source is None and told["kind"] == "stream":
+            sources.require_copied(told.get("codec", ""))
         kind = ", ".join(f"{name} {value}" for name, value in told.items())
         words = [f"a frame of {first.width}x{first.height} came ({kind})"]
         if "codec" in told:
@@ -294,6 +296,7 @@ def _recorded(settings: Settings) -> str:
     stream.open()
     try:
         stream.wait(settings.open_timeout)
+        sources.require_copied(stream.codec)
         width, height = stream.size or (0, 0)
         return f"packets of {width}x{height} came, to be recorded"
     finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from edged import registry
 from edged.errors import ConfigError, SourceError
 from edged.settings.secrets import shown
+from edged.sources.packets.tap import COPIED, NOT_COPIED
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -135,13 +136,18 @@ def watches_packets(properties: Mapping[str, Any]) -> bool:
     return properties.get("motion") == "packets"
 
 
+def copies(settings: Settings) -> bool:
+    """Whether the camera's own packets are to be recorded."""
+    return settings.output is not None and settings.record == "copy"
+
+
 def require_packets(settings: Settings) -> None:
     """See that there is something to record, where the camera's own packets are to be recorded.
 
     Raises:
         ConfigError: this kind of source has none, or none that can be kept.
     """
-    if settings.output is None or settings.record != "copy":
+    if not copies(settings):
         return
     version = _av_version()
     if int(version.partition(".")[0]) < _COPYING_AV:
@@ -155,6 +161,19 @@ def require_packets(settings: Settings) -> None:
             "encoded video that comes by itself",
             hint="Set EDGED_RECORD=annotated. Copied are network cameras (rtsp, http, rtmp, tcp, udp), and "
             "csi: as MJPG by rpicam-vid",
+        )
+
+
+def require_copied(codec: str) -> None:
+    """See that packets of this codec, by FFmpeg's name, can be recorded; empty: pictures of another kind.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    if codec not in COPIED:
+        raise ConfigError(
+            NOT_COPIED % (codec or "such pictures"),
+            hint="Set the camera to one of these, or set EDGED_RECORD=annotated",
         )
 
 
@@ -183,7 +202,7 @@ def passing(settings: Settings) -> PassingStream:
         ConfigError: it is not recorded as it comes, or is no network stream.
     """
     problem = ""
-    if settings.output is None or settings.record != "copy":
+    if not copies(settings):
         problem = "is for EDGED_RECORD=copy with EDGED_OUTPUT: of EDGED_SOURCE nothing else would be used"
     elif not hasattr(source_class(settings.source), "passing"):
         problem = f"goes with a network stream as EDGED_SOURCE, and {shown(settings.source)} is none"

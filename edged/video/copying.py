@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from edged.sources.packets.tap import COPIED
+from edged.sources.packets.tap import COPIED, NOT_COPIED
 from edged.video.encoder import CLOCK_HZ, Packet
 from edged.video.segments import Remarks, Sample
 from edged.video.writer import BehindError
@@ -205,7 +205,7 @@ class Copier:
 
     def _refuse(self, form: PacketForm) -> None:
         self.dropped += 1
-        problem = f"EDGED_RECORD=copy cannot keep {form.codec}: it takes {', '.join(COPIED)}"
+        problem = NOT_COPIED % form.codec
         if self.problem != problem:
             self.problem = problem
             log.error("packets_refused", codec=form.codec, takes=COPIED)

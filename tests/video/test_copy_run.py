@@ -150,6 +150,22 @@ def test_what_cannot_be_copied_is_refused(
                 return
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_codec_that_cannot_be_copied_is_told_by_check(
+    settings: dict[str, str], tmp_path: Path, *, beside: bool
+) -> None:
+    """A run would look at its pictures, and record nothing."""
+    clip = make(tmp_path / "clip.ts", frames=100, b_frames=0, codec="mpeg2video")
+    port = free_port()
+    settings["EDGED_SOURCE"] = f"tcp://127.0.0.1:{port}"
+    if beside:
+        settings["EDGED_DETECT_SOURCE"] = "synthetic:?fps=5"
+    with camera(clip, port, again_and_again=True):
+        done = edged("check", settings=settings, cwd=tmp_path)
+    assert done.returncode == 78
+    assert "WRONG source: EDGED_RECORD=copy cannot keep mpeg2video: it takes h264, hevc, mjpeg" in done.stdout
+
+
 def test_a_small_stream_is_looked_at_and_the_large_one_recorded(
     settings: dict[str, str], tmp_path: Path
 ) -> None:

@@ -67,6 +67,8 @@ class PassingStream:
         """Why no packets come at the moment; empty while they do."""
         self.size: tuple[int, int] | None = None
         """Width and height of its pictures, pixels, turned as the frames are; None until it is known."""
+        self.codec = ""
+        """FFmpeg's name of what came first of a connection."""
         self._sideways = sideways
         self._tap = Tap()
         self._tap.hand_to([self])
@@ -136,6 +138,7 @@ class PassingStream:
             with self._changed:
                 self.problem, self._hurried = "", False
         if not self._came.is_set():
+            self.codec = form.codec
             self._came.set()
             self._since = time.monotonic()
             if self._lost:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 COPIED = ("h264", "hevc", "mjpeg")
 """Codecs whose packets can be put into MP4 as they are."""
 
+NOT_COPIED = f"EDGED_RECORD=copy cannot keep %s: it takes {', '.join(COPIED)}"
+"""What is told of others."""
+
 _HEAD = 4096
 """Bytes of a keyframe among which its parameter sets are."""
 _SEQUENCE = {
