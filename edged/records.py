@@ -159,7 +159,7 @@ class Event:
     dwell_s: Mapping[str, float]
     """Seconds in each zone that it has entered."""
     lines: tuple[tuple[str, str], ...]
-    """Lines crossed, each with ``in`` or ``out``, in order."""
+    """Lines crossed, each with ``in`` or ``out``, in order; of very many the last ones."""
     path: tuple[tuple[float, float], ...]
     """Where it went, as fractions of the frame."""
     crop: Image | None = None

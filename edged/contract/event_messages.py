@@ -65,7 +65,7 @@ class EventMessage(TypedDict):
     current_zones: list[str]
     entered_zones: Annotated[list[str], Field(description="in the order of first entering")]
     dwell_s: Annotated[dict[str, float], Field(description="seconds in each zone entered")]
-    lines: Annotated[list[LineCrossing], Field(description="in the order of crossing")]
+    lines: Annotated[list[LineCrossing], Field(description="in the order of crossing, the last 200")]
     path: Annotated[list[list[float]], Field(description="places x, y as fractions of the frame")]
     changes: Annotated[
         list[str],

@@ -18,6 +18,8 @@ _CHANGES = {
     "moving": "moves again",
     "picture": "seen better",
 }
+_CROSSINGS = 8
+"""Crossings that a sentence names, the last ones: a caption for Telegram has 1024 characters at the most."""
 _SILENT = frozenset({"picture", "alive"})
 """Changes that are no news to a person."""
 
@@ -56,7 +58,8 @@ def sentence(event: EventMessage) -> str:
     if event["entered_zones"]:
         said.append(f"was in {', '.join(event['entered_zones'])}")
     if event["lines"]:
-        said.append("crossed " + ", ".join(f"{one['line']} {one['direction']}" for one in event["lines"]))
+        crossed = [f"{one['line']} {one['direction']}" for one in event["lines"]]
+        said.append("crossed " + ", ".join(["..."] * (len(crossed) > _CROSSINGS) + crossed[-_CROSSINGS:]))
     return "; ".join(said)
 
 

@@ -25,6 +25,8 @@ _STRAYED_S = 0.5
 _STEP = 0.02
 """A path goes on when the object is farther away than this part of the frame."""
 _LONGEST_PATH = 64
+_MOST_CROSSINGS = 200
+"""So many are told of one object, the last ones: who works at a line crosses it thousands of times a day."""
 _EDGE = 0.02
 """So near to the edge of the frame, as a part of it, a box may be cut."""
 _NEAR, _PACE = 0.5, 1.0
@@ -238,7 +240,7 @@ def _event(
         zones=story.where.zones,
         entered_zones=tuple(story.where.entered),
         dwell_s=story.where.dwell_s(track.seen_s if kind == "end" else now),
-        lines=tuple(story.where.crossed),
+        lines=tuple(story.where.crossed[-_MOST_CROSSINGS:]),
         path=story.path,
     )
 

@@ -260,6 +260,15 @@ def test_a_line_that_was_crossed_before_an_object_counts_is_said_as_it_comes() -
     assert words.sentence(said) == "has come, in porch, crosses gate in"
 
 
+def test_of_many_crossings_the_last_are_said() -> None:
+    """Who works at a gate all day: nobody reads hundreds, and Telegram takes no such caption."""
+    said = parsed(message("end"))
+    assert said is not None
+    said["lines"] = [{"line": "gate", "direction": "in"}, {"line": "gate", "direction": "out"}] * 100
+    last_ones = ", ".join(["gate in", "gate out"] * 4)
+    assert words.sentence(said) == f"has left after 0 s; was in porch; crossed ..., {last_ones}"
+
+
 def test_a_change_that_nobody_knows_is_said_as_it_is() -> None:
     """A newer edged may know more of them; none is an order."""
     said = parsed(message("update", 1, "{0.__class__}", "{x}:1", "zone_entered:{y}"))

@@ -24,6 +24,16 @@ def test_a_line_counts_each_way_and_not_who_trembles_on_it() -> None:
     assert crossings(events) == {"line_crossed:gate:out": 1, "line_crossed:gate:in": 1}
 
 
+def test_who_crosses_a_line_all_day_makes_no_news_that_grow_all_day() -> None:
+    """Each is told and counted, and the last are listed: every crossing tells all of the list again."""
+    watched = scene(lines=lines(MIDDLE))
+    there_and_back = [*range(200, 440, 8), *range(440, 200, -8)] * 110
+    events, there = play(watched, [[person(x)] for x in there_and_back])
+    assert crossings(events) == {"line_crossed:gate:out": 110, "line_crossed:gate:in": 110}
+    assert there[-1].lines["gate"] == {("out", "person"): 110, ("in", "person"): 110}
+    assert events[-1].lines == (("gate", "out"), ("gate", "in")) * 100
+
+
 def test_who_passes_the_end_of_a_line_has_not_crossed_it() -> None:
     watched = scene(lines=lines({"gate": "0.5,0 0.5,0.3"}))
     events, _ = play(watched, [[person(x)] for x in range(100, 540, 8)])
