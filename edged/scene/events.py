@@ -62,6 +62,8 @@ class Story:
     told_s: float
     strayed_s: float | None = None
     stationary: bool = False
+    stands: tuple[float, float] = (0.0, 0.0)
+    """Its place for zones and lines: where it came to rest, as long as it does, however its boxes tremble."""
     counts: bool = True
     """Whether it counts now: it is still good enough."""
     where: Whereabouts = field(default_factory=Whereabouts)
@@ -100,8 +102,11 @@ class Chronicle:
             story.top_score = track.score
         where = place(box, width, height)
         clear = partial(_clear, track, box, width, height)
-        changes += self._ground.follow(now, label, where, clear, story.where)
-        changes += self._rest(now, story, box)
+        rest = self._rest(now, story, box)
+        if not story.stationary:
+            story.stands = where
+        changes += self._ground.follow(now, label, story.stands, clear, story.where)
+        changes += rest
         if _is_better(story, track.score, box, width, height):
             changes.append("picture")
         _walk(story, where)

@@ -87,6 +87,24 @@ def test_a_parked_car_for_an_hour_is_one_event_that_tells_once_a_minute() -> Non
     assert 50 <= len(settled) <= 60
 
 
+def test_a_parked_car_on_the_edge_of_a_zone_and_on_a_line_is_silent_there_too() -> None:
+    """Its boxes tremble across both. A zone with a least time is entered all the same; then it drives off."""
+    late = {"late": "0,0 1,0 1,1 0,1 dwell=30"}
+    watched = scene(zones=zones(LEFT_HALF | late), lines=lines(MIDDLE))
+    chance = Random(5)  # noqa: S311  # a repeatable course
+    sway, course = 0.0, []
+    for _ in range(3000):
+        sway = 0.7 * sway + chance.gauss(0, 1)
+        course.append(320 + sway)
+    course += [320 - 6 * n for n in range(40)]
+    events, there = play(watched, [[person(x, 300 + chance.gauss(0, 1), label="car")] for x in course])
+    resting = [event for event in events if 12 < event.ts - 1e9 < 300]
+    assert changes(resting) == ["zone_entered:late"]
+    assert len({str(presence.zones["left"]) for presence in there[120:3000]}) == 1
+    assert "moving" in changes(event for event in events if event.ts - 1e9 >= 300)
+    assert there[-1].zones == {"left": {"car": 1}, "late": {"car": 1}}
+
+
 def test_what_stands_still_and_drives_off_is_told_twice() -> None:
     shots = [[person(200)] for _ in range(150)] + [[person(200 + 8 * n)] for n in range(40)]
     events, _ = play(scene(stationary_s=10.0), shots)
