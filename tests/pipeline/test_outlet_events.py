@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from news import news
 
 from edged.errors import SinkError
 from edged.pipeline.follow import Follower
@@ -166,3 +167,28 @@ def test_a_sink_of_events_that_failed_is_tried_again_with_the_next_frame() -> No
     thread.join(10)
     assert sink.told == list(bringer.events)
     assert (outlet.sent, dict(outlet.lost), outlet.failure) == (1, {"failed": 1}, "")
+
+
+def test_events_that_were_refused_together_come_in_their_order() -> None:
+    sink = Reader()
+    outlet = Outlet(sink)
+    told = [news(1, "start"), news(2, "start"), news(1, "end")]
+    outlet.tell(told)
+    outlet.close()
+    sink.refuses = True
+    outlet.run()
+    assert (sink.told, outlet.failure) == ([], "no room.")
+    sink.refuses = False
+    outlet._send(None)  # noqa: SLF001  # as the next frame would
+    assert sink.told == told
+
+
+def test_updates_give_way_where_there_are_too_many_events_and_nothing_else() -> None:
+    """Who missed that an object has come, or gone, would count it for ever."""
+    sink = Reader()
+    outlet = Outlet(sink)
+    outlet.tell([news(1, "start"), *(news(1, "update") for _ in range(1000)), news(1, "end")])
+    outlet.close()
+    outlet.run()
+    assert [event.kind for event in sink.told] == ["start", *["update"] * 998, "end"]
+    assert outlet.lost == {"events": 2}
