@@ -14,9 +14,12 @@ from waiting import until
 
 from edged.errors import DeviceError, EdgedError
 from edged.pipeline import Outlet
+from edged.pipeline.follow import Follower
+from edged.scene import Scene, SceneRules
 
 if TYPE_CHECKING:
     from edged.pipeline import Pipeline
+    from edged.records import Event
 
 
 def nap(_: int) -> None:
@@ -40,6 +43,32 @@ def test_another_detector_takes_over_between_two_frames() -> None:
     change = models.index("new")
     assert 20 <= change < 120
     assert models == ["old"] * change + ["new"] * (120 - change)
+
+
+def test_another_follower_ends_the_events_of_the_one_before_and_the_same_one_goes_on() -> None:
+    ended: list[tuple[str, str]] = []
+
+    class Noted(Follower):
+        def __init__(self, name: str) -> None:
+            super().__init__(Scene(SceneRules()))
+            self.name = name
+
+        def end(self, ended_by: str) -> tuple[Event, ...]:
+            ended.append((self.name, ended_by))
+            return super().end(ended_by)
+
+    first, second, sink, rest = Noted("first"), Noted("second"), Sink(), Gate(50)
+    rig = Rig(Source(60, before=rest), detector(), sink, follower=first)
+
+    async def exchange(pipeline: Pipeline) -> None:
+        await until(lambda: len(sink.results) >= 20)
+        await pipeline.exchange(detector=detector(), max_age_s=1.0, follower=first)
+        assert ended == []
+        await pipeline.exchange(detector=detector(), max_age_s=1.0, follower=second)
+        rest.open()
+
+    rig.go(exchange)
+    assert ended == [("first", "reload"), ("second", "stop")]
 
 
 def test_many_exchanges_lose_nothing() -> None:
