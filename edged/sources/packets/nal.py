@@ -5,8 +5,9 @@ The types of NAL units are those of ITU-T H.264, table 7-1, and H.265, table 7-1
 
 from __future__ import annotations
 
-_LONGEST_PREFIX = 2048
-"""Bytes before the picture itself that are looked at: parameter sets, and what an encoder tells of itself."""
+_LONGEST_PREFIX = 4096
+"""Bytes before the picture itself that are looked at: parameter sets, and what an encoder tells of itself,
+which of x265 are 2400 at every keyframe."""
 _SHORTEST_CONFIGURATION = {"h264": 7, "hevc": 23}
 """Bytes of the records in MP4 that say how long the lengths of NAL units are."""
 _LENGTH_AT = {"h264": 4, "hevc": 21}

@@ -247,16 +247,20 @@ def test_a_long_group_of_pictures_is_caught_up_with_before_it_is_too_much(
     assert len(found) + skipped["quiet"] == FRAMES
 
 
-def test_a_quiet_file_is_looked_at_now_and_then_and_at_keyframes(clips: dict[str, Path]) -> None:
+@pytest.mark.parametrize(("name", "held"), [("a camera", 0), ("HEVC", 4), ("open groups of HEVC", 4)])
+def test_a_quiet_file_is_looked_at_now_and_then_and_at_keyframes(
+    name: str, held: int, clips: dict[str, Path]
+) -> None:
     found = {}
     for check_s in (1000.0, 0.4):
         skipping, skipped = watching(check_s=check_s)
         found[check_s] = given(
-            clips["a camera"],
+            clips[name],
             skipping,
             {"picture": lambda _, skipping=skipping: skipping.rest(0, quiet=True)},
         )
-        assert len(found[check_s]) + skipped["quiet"] == FRAMES
+        # What a flushed decoder held back is not counted.
+        assert FRAMES - held <= len(found[check_s]) + skipped["quiet"] <= FRAMES
     begun = min(found[1000.0])
     assert [round(time - begun, 2) for time in found[1000.0] if round((time - begun) * 2) % 2 == 0] == [
         *map(float, range(5))
