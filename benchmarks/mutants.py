@@ -57,6 +57,10 @@ NEAREST = {
     "edged/scene/events.py": ["tests/scene/test_chronicle.py", "tests/scene/test_crossings.py"],
     "edged/scene/motion.py": ["tests/scene/test_motion_by_hand.py"],
     "edged/video/retention.py": ["tests/video/test_retention.py"],
+    "edged/mqtt/delivery/spooler.py": [
+        "tests/mqtt/delivery/test_mqtt_spooler.py",
+        "tests/mqtt/delivery/test_mqtt_spool_outage.py",
+    ],
     "edged/mqtt/handover.py": ["tests/mqtt/test_handover.py"],
 }
 """Tests of files for which the mirror of the rooms has none, or too slow ones."""

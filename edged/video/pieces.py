@@ -46,6 +46,10 @@ class GrowingFile:
         """
         self._create()
 
+    def growth(self, piece: bytes) -> int:
+        """Bytes by which it grows with a piece: what it begins with comes with the first one."""
+        return len(piece) if self.size else len(self._header) + len(piece)
+
     def append(self, piece: bytes) -> None:
         """Store one piece.
 

@@ -355,7 +355,7 @@ class FolderRecorder:
 
     def _store(self, file: GrowingFile, piece: bytes) -> None:
         """Append, and if there is no room at the cost of the oldest segments."""
-        self._retention.make_room(len(piece))
+        self._retention.make_room(file.growth(piece))
         deleted = 0
         while True:
             try:

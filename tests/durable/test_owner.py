@@ -293,6 +293,14 @@ def test_a_process_that_was_stopped_in_its_turn_puts_a_take_over_off(tmp_path: P
     assert (second.waits, second.knows) == (False, False)
 
 
+def test_of_another_node_nothing_is_known_where_nobody_can_look(tmp_path: Path, entered: Enter) -> None:
+    first, second = entered(settings("a")), entered(settings("a", "back"))
+    with (tmp_path / "edged.lock").open("ab") as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        second.enter(tmp_path, settings("b", "back"))
+    assert (first.has_node, second.has_node, second.knows) == (True, True, False)
+
+
 def test_who_ends_its_turn_soon_is_waited_for(
     tmp_path: Path, entered: Enter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

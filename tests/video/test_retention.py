@@ -190,6 +190,27 @@ def test_a_recording_stays_within_its_budget(tmp_path: Path, budget: int) -> Non
     assert len(segments(tmp_path)) >= 2
 
 
+def test_what_each_segment_begins_with_is_within_the_budget_too(tmp_path: Path) -> None:
+    """Some hundred bytes of each, which a small budget must not be passed by."""
+    encoder = Encoder(SOFTWARE, 96, 72)
+    samples = [
+        Sample(packet, made.frame.ts_capture, b"{}\n", seen=False)
+        for made in results(12, size=(96, 72))
+        for packet in encoder.encode(made.frame.image, made.frame.pts)
+    ]
+    for budget in range(20_000, 30_000, 250):
+        folder = tmp_path / str(budget)
+        folder.mkdir()
+        recorder = FolderRecorder(
+            folder, Retention(folder, budget=budget, reserve=0), length_s=1, events=None
+        )
+        for sample in samples:
+            recorder.take(sample)
+            assert own_bytes(folder) <= budget
+        recorder.close()
+        assert own_bytes(folder) <= budget
+
+
 def test_without_limits_everything_stays(tmp_path: Path) -> None:
     record(into_folder(tmp_path, length=1), results(10))
     assert len(segments(tmp_path)) == 10
