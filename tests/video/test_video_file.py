@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from daemon import until
 from film import complaints, play
 from loaded import load
 from made import START, result, results
@@ -112,15 +114,15 @@ def test_a_file_that_is_deleted_meanwhile_begins_again(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     sink = into_file(path)
     sink.open()
-    deleted = False
-    for made in results(8):
-        sink.send(made)
-        if not deleted and path.exists():
-            path.unlink()
-            deleted = True
+    made = results(8)
+    for one in itertools.islice(made, 80):
+        sink.send(one)
+    until(path.exists)  # the disk's thread comes a little later
+    path.unlink()
+    for one in made:
+        sink.send(one)
     sink.close()
     film = play(path)
-    assert deleted
     # It has the place in time of what it shows, without the beginning.
     assert film.times[-1] == pytest.approx(7.95, abs=0.01)
     assert complaints(path) == ""
